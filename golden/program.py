@@ -1,0 +1,146 @@
+"""A compiled network: commands with their ancestry, the constant image, and where every tensor lies.
+
+The compiler makes it, the golden machine and the simulated RTL execute it; it can be saved and printed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Command, Region
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an int8/uint8 tensor lies: NHWC bytes with a row pitch.
+
+    Attributes
+    ----------
+    tensor : str
+        Name of the tensor in the network.
+    shape : tuple of int
+        Shape in the network; viewed as ``(rows, row_bytes)`` for addressing.
+    dtype : str
+        ``int8`` or ``uint8``.
+    address : int
+        First byte: in the activation scratchpad, or relative to the base of `region`.
+    rows, row_bytes, row_pitch : int
+        The bytes of row r start at ``address + r * row_pitch``; ``rows * row_bytes`` is the size of the tensor.
+    region : Region or None
+        The DDR region, or None for the activation scratchpad.
+    complete_after : int
+        Index of the last command that writes it; -1 for an input.
+    """
+
+    tensor: str
+    shape: tuple
+    dtype: str
+    address: int
+    rows: int
+    row_bytes: int
+    row_pitch: int
+    region: Region | None = None
+    complete_after: int = -1
+
+    def byte_addresses(self) -> np.ndarray:
+        """Address of every element, int64[rows * row_bytes], in the tensor's order."""
+        return (self.address + np.arange(self.rows)[:, None] * self.row_pitch + np.arange(self.row_bytes)[None, :]).reshape(-1)
+
+    def read(self, memory) -> np.ndarray:
+        """The tensor out of a memory, ``uint8[bytes]``; addresses wrap at its end."""
+        return memory[self.byte_addresses() % len(memory)].view(self.dtype).reshape(self.shape)
+
+    def write(self, memory, values):
+        """Put the tensor into a memory, ``uint8[bytes]``."""
+        memory[self.byte_addresses() % len(memory)] = np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the report: a fused group of the network's operators.
+
+    Attributes
+    ----------
+    name : str
+        Unique, short.
+    op : str
+        Operators, as in ``CONV_2D+ADD``.
+    shape : tuple of int
+        Output shape.
+    macs : int
+        Multiply-accumulates of the network's own arithmetic (padding included, as the field counts them).
+    """
+
+    name: str
+    op: str
+    shape: tuple
+    macs: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A command and where it comes from.
+
+    Attributes
+    ----------
+    command : Command
+    layer : int
+        Index into `Program.layers`.
+    note : str
+        The tile in words, as in ``rows 0-7, columns 0-15``.
+    tensor : str or None
+        The tensor that it writes, if it writes one.
+    """
+
+    command: Command
+    layer: int
+    note: str = ""
+    tensor: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled network for one configuration.
+
+    Attributes
+    ----------
+    network : str
+    config : NpuConfig
+    commands : tuple of Planned
+        In stream order: a wait names only what stands earlier.
+    layers : tuple of Layer
+    constants : bytes
+        Contents of region MODEL: weight streams. A multiple of 64 bytes.
+    arena_bytes : int
+        Size of region ARENA: inputs, outputs, spilled tensors.
+    inputs, outputs : tuple of Place
+        In region ARENA.
+    tensors : tuple of Place
+        Every tensor that a command writes into the scratchpad, with the command that completes it; its bytes are
+        whole right after that command in stream order, and may be overwritten later.
+    """
+
+    network: str
+    config: NpuConfig
+    commands: tuple
+    layers: tuple
+    constants: bytes
+    arena_bytes: int
+    inputs: tuple
+    outputs: tuple
+    tensors: tuple
+
+    def command_bytes(self) -> bytes:
+        """The packed command stream."""
+        return b"".join(planned.command.pack() for planned in self.commands)
+
+    def disassemble(self) -> str:
+        """One line a command: index, layer, tile, fields."""
+        return "\n".join(
+            f"{index:5d} {self.layers[planned.layer].name}: {planned.note}: {planned.command}"
+            for index, planned in enumerate(self.commands)
+        )
+
+
+__all__ = ["Command", "Layer", "Place", "Planned", "Program"]

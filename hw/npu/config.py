@@ -1,0 +1,218 @@
+"""Configuration of one NPU: the numbers a designer chooses, checked when they are made."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.npu.errors import WeftError
+
+KIB = 1024
+POWERS_4_TO_64 = (4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class NpuConfig:
+    """What a designer chooses; the derived numbers are properties.
+
+    Attributes
+    ----------
+    name : str
+        Shown in reports and in the header of the Verilog.
+    rows : int
+        Rows of the array, R: the reduction. 4 to 64, a power of two.
+    cols : int
+        Columns of the array, C: output channels. 4 to 64, a power of two.
+    act_kib : int
+        Activation scratchpad, KiB. 16 to 8192, a whole number of words in each of its banks.
+    weight_kib : int
+        Weight scratchpad (weights, channel parameters, tables), KiB. 8 to 4096.
+    axi_bits : int
+        Data width of the AXI4 port: 32, 64, 128 or 256.
+    lane_divisor : int
+        Output lanes are ``cols / lane_divisor``: 1, 2 or 4.
+    broadcast : int
+        Columns between two registers of an activation on its way right, P. 1 is the textbook array.
+    accumulator_bits : int
+        Width of an accumulator, 20 to 32.
+    outstanding : int
+        AXI read bursts in flight at a time, 1 to 16.
+    max_burst : int
+        Longest AXI burst, beats: 1 to 256, a power of two.
+    queue_depth : int
+        Commands that each queue holds, 2 to 64, a power of two.
+    address_bits : int
+        Width of an AXI address, 32 to 64.
+
+    Raises
+    ------
+    WeftError
+        If a field is out of range; the message names the field, the value and the range.
+    """
+
+    name: str = "custom"
+    rows: int = 16
+    cols: int = 16
+    act_kib: int = 384
+    weight_kib: int = 64
+    axi_bits: int = 64
+    lane_divisor: int = 1
+    broadcast: int = 16
+    accumulator_bits: int = 32
+    outstanding: int = 8
+    max_burst: int = 64
+    queue_depth: int = 4
+    address_bits: int = 32
+
+    BANKS = 8
+    """Banks of the activation scratchpad, low-order interleaved."""
+    WEIGHT_BANKS = 4
+    """Banks of the weight scratchpad, low-order interleaved."""
+    ACCUMULATOR_DEPTH = 256
+    """Entries in each half of the accumulators: pixels of one block."""
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
+                raise WeftError(f"configuration field {field.name} must be a whole number, not {value!r}")
+        self._one_of("rows", POWERS_4_TO_64)
+        self._one_of("cols", POWERS_4_TO_64)
+        self._one_of("axi_bits", (32, 64, 128, 256))
+        self._one_of("lane_divisor", (1, 2, 4))
+        self._one_of("broadcast", (1, 2, 4, 8, 16, 32, 64))
+        self._one_of("max_burst", (1, 2, 4, 8, 16, 32, 64, 128, 256))
+        self._one_of("queue_depth", (2, 4, 8, 16, 32, 64))
+        self._between("act_kib", 16, 8192)
+        self._between("weight_kib", 8, 4096)
+        self._between("accumulator_bits", 20, 32)
+        self._between("outstanding", 1, 16)
+        self._between("address_bits", 32, 64)
+        for field, banks, word in (("act_kib", self.BANKS, self.word_bytes), ("weight_kib", self.WEIGHT_BANKS, self.weight_word_bytes)):
+            value = getattr(self, field)
+            if value * KIB % (banks * word):
+                raise WeftError(
+                    f"configuration field {field} = {value} KiB is not a whole number of {word}-byte words in {banks} banks",
+                    remedy=f"use a multiple of {max(1, banks * word // KIB)} KiB",
+                )
+
+    def _one_of(self, field, values):
+        value = getattr(self, field)
+        if value not in values:
+            raise WeftError(f"configuration field {field} = {value} must be one of {', '.join(map(str, values))}")
+
+    def _between(self, field, low, high):
+        value = getattr(self, field)
+        if not low <= value <= high:
+            raise WeftError(f"configuration field {field} = {value} must be from {low} to {high}")
+
+    @property
+    def axi_bytes(self) -> int:
+        """Bytes of one AXI beat."""
+        return self.axi_bits // 8
+
+    @property
+    def lanes(self) -> int:
+        """Output lanes, L: channels requantized a cycle."""
+        return self.cols // self.lane_divisor
+
+    @property
+    def feed_bytes(self) -> int:
+        """Widest vector the feeder reads in a cycle, bytes: R for the array, C for the vector path."""
+        return max(self.rows, self.cols)
+
+    @property
+    def word_bytes(self) -> int:
+        """Word of the activation scratchpad, W, bytes."""
+        return max(self.rows, self.cols, self.axi_bytes)
+
+    @property
+    def act_bytes(self) -> int:
+        """Activation scratchpad, bytes."""
+        return self.act_kib * KIB
+
+    @property
+    def weight_word_bytes(self) -> int:
+        """Word of the weight scratchpad, bytes."""
+        return max(self.cols, self.axi_bytes)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Weight scratchpad, bytes."""
+        return self.weight_kib * KIB
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multipliers of the array."""
+        return self.rows * self.cols
+
+    def replace(self, **changes) -> "NpuConfig":
+        """A copy with some fields changed, checked again."""
+        known = {field.name for field in dataclasses.fields(self)}
+        for field in changes:
+            if field not in known:
+                raise WeftError(f"unknown configuration field {field!r}", remedy=f"the fields are {', '.join(sorted(known))}")
+        return dataclasses.replace(self, **changes)
+
+
+PRESETS = {
+    "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32),
+    "small": NpuConfig(name="small"),
+    "base": NpuConfig(name="base", rows=32, cols=32, act_kib=768, weight_kib=128, axi_bits=128),
+    "large": NpuConfig(name="large", rows=64, cols=64, act_kib=2048, weight_kib=512, axi_bits=256),
+}
+"""Named configurations; ``small`` is the reference configuration for figures."""
+
+
+def load_config(source, overrides=()) -> NpuConfig:
+    """Configuration from a preset's name or a TOML file, with ``FIELD=VALUE`` overrides.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``nano``, ``small``, ``base``, ``large``, or the path of a TOML file whose top-level keys are
+        the fields of `NpuConfig`; the key ``preset`` names the preset that the others change.
+    overrides : iterable of str
+        ``FIELD=VALUE`` each.
+
+    Raises
+    ------
+    WeftError
+        If the source, a field or a value is wrong.
+    """
+    config = PRESETS.get(str(source)) or _from_toml(Path(source))
+    changes = {}
+    for text in overrides:
+        field, equals, value = text.partition("=")
+        if not equals:
+            raise WeftError(f"--set {text!r} is not of the form FIELD=VALUE", remedy="for example --set cols=32")
+        changes[field.strip()] = _parse(field.strip(), value.strip())
+    return config.replace(**changes) if changes else config
+
+
+def _parse(field, value):
+    if field == "name":
+        return value
+    try:
+        return int(value, 0)
+    except ValueError:
+        raise WeftError(f"--set {field}={value}: {value!r} is not a whole number") from None
+
+
+def _from_toml(path) -> NpuConfig:
+    if not path.is_file():
+        raise WeftError(
+            f"no configuration named {str(path)!r}", remedy=f"use a preset ({', '.join(PRESETS)}) or the path of a TOML file"
+        )
+    try:
+        fields = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WeftError(f"not a TOML file: {error}", file=path) from None
+    preset = fields.pop("preset", "small")
+    if preset not in PRESETS:
+        raise WeftError(f"unknown preset {preset!r}", file=path, remedy=f"the presets are {', '.join(PRESETS)}")
+    fields.setdefault("name", path.stem)
+    try:
+        return PRESETS[preset].replace(**fields)
+    except WeftError as error:
+        raise WeftError(error.message, file=path, remedy=error.remedy) from None

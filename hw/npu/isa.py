@@ -1,0 +1,317 @@
+"""Command layout: the one source of truth that RTL decodes, the compiler packs and the golden machine unpacks.
+
+A command is `COMMAND_BYTES` long, little-endian, and starts with the `HEADER` group. What follows depends on the
+opcode: `DMA` for LOAD and STORE, or the groups `LOOPS`, `INPUT`, `WEIGHTS`, `OUTPUT`, `SECOND` for the operations of
+the execute queue, one group for each stage that reads it. Offsets and widths come from the tables below and nowhere else.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from hw.npu.errors import WeftError
+
+COMMAND_BYTES = 128
+"""Size of a command in DDR."""
+
+PARAMETER_ROWS = 9
+"""Rows of the weight stream that hold the parameters of one column tile: bias, multiplier (4 each) and exponent, byte-planar."""
+BIAS_ROWS = 4
+"""Rows when only the bias is per channel."""
+
+ADD_LEFT_SHIFT = 20
+"""Left shift of both operands of an int8 ADD (TFLite ``reference_ops::AddElementwise``, ``params.left_shift``)."""
+
+
+class Opcode(enum.IntEnum):
+    """What a command does; the value is the header's first byte. 0 is illegal, so that empty memory stops with an error."""
+
+    LOAD = 1
+    STORE = 2
+    MATMUL = 3
+    SUM = 4
+    MAX = 5
+
+
+EXECUTE = frozenset({Opcode.MATMUL, Opcode.SUM, Opcode.MAX})
+"""Opcodes of the execute queue."""
+
+
+class Region(enum.IntEnum):
+    """Which base register a DDR offset is relative to."""
+
+    MODEL = 0
+    ARENA = 1
+
+
+class Target(enum.IntEnum):
+    """Which scratchpad a transfer reads or writes."""
+
+    ACTIVATIONS = 0
+    WEIGHTS = 1
+
+
+class Params(enum.IntEnum):
+    """What the weight stream holds in front of the weights of each column tile."""
+
+    NONE = 0
+    BIAS = 1
+    FULL = 2
+
+
+class Second(enum.IntEnum):
+    """What the second operand does to the first."""
+
+    NONE = 0
+    ADD = 1
+
+
+class Error(enum.IntEnum):
+    """Why a job stopped; stands in the register ERROR_CODE."""
+
+    NONE = 0
+    BAD_OPCODE = 1
+    BAD_FIELD = 2
+    ADDRESS = 3
+    AXI_READ = 4
+    AXI_WRITE = 5
+    DEADLOCK = 6
+    TIMEOUT = 7
+
+
+ERROR_MEANING = {
+    Error.NONE: "no error",
+    Error.BAD_OPCODE: "the command's opcode is not one of the table",
+    Error.BAD_FIELD: "a field of the command is outside its limits",
+    Error.ADDRESS: "the command touches a scratchpad address outside its memory",
+    Error.AXI_READ: "a read transaction of the command was answered with an AXI error",
+    Error.AXI_WRITE: "a write transaction of the command was answered with an AXI error",
+    Error.DEADLOCK: "every queue waits and nothing is outstanding",
+    Error.TIMEOUT: "the bus was silent for TIMEOUT cycles with a transaction outstanding",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a command: name, width in bits, sign, and what it means."""
+
+    name: str
+    bits: int
+    meaning: str
+    signed: bool = False
+
+    @property
+    def shape(self):
+        return signed(self.bits) if self.signed else unsigned(self.bits)
+
+
+def _s(name, bits, meaning):
+    return Field(name, bits, meaning, signed=True)
+
+
+HEADER = (
+    Field("opcode", 8, "what the command does"),
+    Field("reserved", 8, "zero"),
+    Field("wait_load", 16, "transfers of the load queue that must be complete before the command starts"),
+    Field("wait_exec", 16, "commands of the execute queue that must be complete before the command starts"),
+    Field("wait_store", 16, "transfers of the store queue that must be complete before the command starts"),
+)
+
+DMA = (
+    Field("region", 2, "base register of the DDR offset: 0 MODEL, 1 ARENA"),
+    Field("target", 1, "scratchpad: 0 activations, 1 weights (loads only; addresses and lengths are multiples of the AXI width)"),
+    Field("ddr_offset", 32, "first byte in DDR, relative to the region's base"),
+    Field("sram_address", 24, "first byte in the scratchpad"),
+    Field("row_bytes", 24, "bytes of one row, at least 1"),
+    Field("rows", 16, "number of rows, at least 1"),
+    Field("ddr_stride", 32, "bytes from row to row in DDR"),
+    Field("sram_stride", 24, "bytes from row to row in the scratchpad"),
+)
+
+LOOPS = (
+    Field("block_rows", 9, "rows of output pixels; block_rows * block_cols is 1 to 256"),
+    Field("block_cols", 9, "columns of output pixels"),
+    Field("taps_y", 8, "kernel rows, at least 1"),
+    Field("taps_x", 8, "kernel columns visited one by one, at least 1 (1 where a whole kernel row is contiguous)"),
+    Field("chunks", 12, "reduction tiles in a tap, at least 1"),
+    Field("last_rows", 7, "array rows that the last chunk uses, 1 to R; the others use R"),
+    Field("column_tiles", 12, "column tiles of C output channels, at least 1"),
+    Field("last_cols", 7, "columns that the last column tile uses, 1 to C"),
+    Field("partial_in", 1, "continue the partial sums that the previous command left (column_tiles is 1)"),
+    Field("partial_out", 1, "leave the partial sums for the next command, write nothing (column_tiles is 1)"),
+)
+
+INPUT = (
+    _s("address", 25, "activation address of the first byte of pixel (0, 0), tap (0, 0), chunk 0; may lie outside where masked"),
+    _s("y", 16, "image row of pixel (0, 0), tap (0, 0)"),
+    Field("height", 16, "rows of the image: a row outside 0 .. height-1 is padding"),
+    _s("x_bytes", 24, "position of that byte in its image row"),
+    Field("image_row_bytes", 24, "bytes of an image row: a byte outside 0 .. image_row_bytes-1 is padding"),
+    Field("pixel_step", 20, "bytes from output pixel to output pixel (stride * channels)"),
+    Field("row_step", 24, "bytes from output row to output row (stride * row pitch)"),
+    Field("row_step_y", 8, "image rows from output row to output row (stride)"),
+    Field("tap_y_step", 24, "bytes from kernel row to kernel row (dilation * row pitch)"),
+    Field("tap_y_rows", 8, "image rows from kernel row to kernel row (dilation)"),
+    Field("tap_x_step", 20, "bytes from kernel column to kernel column (dilation * channels)"),
+    _s("pad_value", 8, "value of a byte outside the image"),
+)
+
+WEIGHTS = (
+    Field("address", 24, "weight-scratchpad address of the stream, a multiple of C; addresses wrap at the scratchpad's end"),
+    Field("wait_load", 16, "transfers of the load queue that must be complete before the stream is read"),
+    Field("params", 2, "parameters before each column tile: 0 none, 1 bias (4 rows), 2 bias, multiplier, exponent (9 rows)"),
+    Field("load_table", 1, "the stream starts with a 256-byte table for the output stage"),
+)
+
+OUTPUT = (
+    Field("address", 24, "activation address of output pixel (0, 0), channel 0"),
+    Field("pixel_step", 20, "bytes from output pixel to output pixel"),
+    Field("row_step", 24, "bytes from output row to output row"),
+    _s("multiplier", 32, "Q31 multiplier for all channels, where the parameters hold none"),
+    Field("left_shift", 5, "left shift before the multiplication, where the parameters hold none"),
+    Field("right_shift", 6, "rounding right shift after it, where the parameters hold none; 0 to 31"),
+    Field("single_rounding", 1, "0: double rounding (CONV_2D, ADD), 1: single rounding (FULLY_CONNECTED)"),
+    _s("zero_point", 8, "added after requantization"),
+    _s("clamp_min", 8, "lower bound of the output"),
+    _s("clamp_max", 8, "upper bound of the output"),
+    Field("use_table", 1, "map the clamped value (as an unsigned byte) through the 256-byte table"),
+)
+
+SECOND = (
+    Field("operation", 2, "0 none, 1 ADD"),
+    Field("address", 24, "activation address of the second operand's pixel (0, 0), channel 0"),
+    Field("pixel_step", 20, "bytes from pixel to pixel"),
+    Field("row_step", 24, "bytes from row to row"),
+    _s("first_zero_point", 8, "zero point of the first operand (the value that left the clamp or the table)"),
+    _s("first_multiplier", 32, "its Q31 multiplier"),
+    Field("first_shift", 5, "its rounding right shift"),
+    _s("zero_point", 8, "zero point of the second operand"),
+    _s("multiplier", 32, "its Q31 multiplier"),
+    Field("shift", 5, "its rounding right shift"),
+    _s("out_multiplier", 32, "Q31 multiplier of the sum"),
+    Field("out_shift", 5, "rounding right shift of the sum"),
+    _s("out_zero_point", 8, "added to the requantized sum"),
+    _s("clamp_min", 8, "lower bound of the result"),
+    _s("clamp_max", 8, "upper bound of the result"),
+)
+
+GROUPS = {"header": HEADER, "dma": DMA, "loops": LOOPS, "input": INPUT, "weights": WEIGHTS, "output": OUTPUT, "second": SECOND}
+"""Every group of fields, by the name it has in a command."""
+
+
+def group_layout(name) -> data.StructLayout:
+    """The named group as a structure of signals, fields in the order of the table, no gaps."""
+    return data.StructLayout({field.name: field.shape for field in GROUPS[name]})
+
+
+def _command_layout(*groups):
+    offset, members = 0, {}
+    for name in groups:
+        layout = group_layout(name)
+        members[name] = data.Field(layout, offset)
+        offset += -(-layout.size // 32) * 32  # every group starts on a 32-bit word, so that a dump can be read
+    assert offset <= COMMAND_BYTES * 8
+    return data.FlexibleLayout(COMMAND_BYTES * 8, members)
+
+
+TRANSFER_LAYOUT = _command_layout("header", "dma")
+"""A command of the load or store queue."""
+EXECUTE_LAYOUT = _command_layout("header", "loops", "input", "weights", "output", "second")
+"""A command of the execute queue."""
+
+
+def layout_of(opcode) -> data.FlexibleLayout:
+    """Layout of a command with this opcode."""
+    return EXECUTE_LAYOUT if opcode in EXECUTE else TRANSFER_LAYOUT
+
+
+def groups_of(opcode) -> tuple[str, ...]:
+    """Names of the groups of a command with this opcode, in their order."""
+    return tuple(name for name, _ in layout_of(opcode))
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command as values.
+
+    Attributes
+    ----------
+    opcode : Opcode
+    fields : dict of str to dict of str to int
+        ``fields[group][field]``; what is absent is zero.
+    """
+
+    opcode: Opcode
+    fields: dict
+
+    def __getitem__(self, group) -> dict:
+        """All fields of a group, zero where not given."""
+        given = self.fields.get(group, {})
+        values = {field.name: int(given.get(field.name, 0)) for field in GROUPS[group]}
+        if group == "header":
+            values["opcode"] = int(self.opcode)
+        return values
+
+    def pack(self) -> bytes:
+        """The command as `COMMAND_BYTES` bytes.
+
+        Raises
+        ------
+        WeftError
+            If a group or field is unknown, or a value does not fit its field.
+        """
+        word = 0
+        for group in self.fields:
+            if group not in groups_of(self.opcode):
+                raise WeftError(f"a {self.opcode.name} command has no group {group!r}")
+        for group, where in layout_of(self.opcode):
+            table = {field.name: field for field in GROUPS[group]}
+            for name in self.fields.get(group, {}):
+                if name not in table:
+                    raise WeftError(f"command group {group} has no field {name!r}")
+            inner = group_layout(group)
+            for name, value in self[group].items():
+                field = table[name]
+                low, high = (-(1 << field.bits - 1), (1 << field.bits - 1) - 1) if field.signed else (0, (1 << field.bits) - 1)
+                if not low <= value <= high:
+                    raise WeftError(f"{self.opcode.name} command: {group}.{name} = {value} does not fit, it must be from {low} to {high}")
+                word |= (value & ((1 << field.bits) - 1)) << (where.offset + inner[name].offset)
+        return word.to_bytes(COMMAND_BYTES, "little")
+
+    @classmethod
+    def unpack(cls, packed) -> "Command":
+        """The command that `pack` made.
+
+        Raises
+        ------
+        WeftError
+            If the length or the opcode is wrong.
+        """
+        if len(packed) != COMMAND_BYTES:
+            raise WeftError(f"a command has {COMMAND_BYTES} bytes, not {len(packed)}")
+        try:
+            opcode = Opcode(packed[0])
+        except ValueError:
+            raise WeftError(f"illegal opcode {packed[0]}") from None
+        word = int.from_bytes(packed, "little")
+        fields = {}
+        for group, where in layout_of(opcode):
+            inner, values = group_layout(group), {}
+            for field in GROUPS[group]:
+                value = word >> (where.offset + inner[field.name].offset) & ((1 << field.bits) - 1)
+                values[field.name] = value - (1 << field.bits) if field.signed and value >> (field.bits - 1) else value
+            if group == "header":
+                del values["opcode"]
+            fields[group] = values
+        return cls(opcode, fields)
+
+    def __str__(self):
+        """One line of disassembly: the opcode and every field that is not zero."""
+        parts = []
+        for group in groups_of(self.opcode):
+            shown = {name: value for name, value in self[group].items() if value and name != "opcode"}
+            if shown:
+                parts.append(f"{group}(" + " ".join(f"{name}={value}" for name, value in shown.items()) + ")")
+        return " ".join([f"{self.opcode.name:<6}", *parts])
