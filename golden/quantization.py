@@ -1,0 +1,159 @@
+"""Integers that TFLite derives from a network's scales before it runs: multipliers, exponents, clamps.
+
+Every function repeats TFLite's own float and double arithmetic, in its order: one step in another precision changes
+the last bit of a multiplier, and with it outputs.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+ADD_LEFT_SHIFT = 20
+"""Left shift of both operands of an int8 ADD (``lite/kernels/add.cc``, ``Prepare``)."""
+
+ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+"""Fused activations as real bounds."""
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """A real factor as a Q31 multiplier and an exponent: ``real = multiplier / 2^31 * 2^exponent``.
+
+    Source: ``QuantizeMultiplier`` in ``lite/kernels/internal/quantization_util.cc``: rounds half away from zero;
+    a mantissa that rounds up to 2^31 is halved; what is below 2^-32 becomes zero.
+
+    Parameters
+    ----------
+    real : float
+        A double, not negative.
+
+    Returns
+    -------
+    multiplier : int
+        0, or 2^30 to 2^31 - 1.
+    exponent : int
+        Positive is a left shift; -31 or more.
+    """
+    if real == 0.0:
+        return 0, 0
+    mantissa, exponent = math.frexp(float(real))
+    multiplier = math.floor(mantissa * 2.0**31 + 0.5)
+    if multiplier == 1 << 31:
+        multiplier, exponent = 1 << 30, exponent + 1
+    return (0, 0) if exponent < -31 else (multiplier, exponent)
+
+
+def quantize_multipliers(reals) -> tuple[np.ndarray, np.ndarray]:
+    """`quantize_multiplier` of each element.
+
+    Returns
+    -------
+    multipliers, exponents : int32[n]
+    """
+    pairs = [quantize_multiplier(real) for real in reals]
+    return np.array([m for m, _ in pairs], np.int32), np.array([e for _, e in pairs], np.int32)
+
+
+def convolution_multipliers(input_scale: float, filter_scales, output_scale: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Requantization of a convolution, one multiplier for each output channel.
+
+    Source: ``PopulateConvolutionQuantizationParams`` in ``lite/kernels/kernel_util.cc``; every product is of doubles.
+    CONV_2D and DEPTHWISE_CONV_2D take it for one filter scale too.
+
+    Returns
+    -------
+    multipliers, exponents : int32[channels]
+    """
+    scales = np.asarray(filter_scales, np.float32).astype(np.float64)
+    reals = np.float64(np.float32(input_scale)) * scales / np.float64(np.float32(output_scale))
+    return quantize_multipliers(np.broadcast_to(reals, (channels,)))
+
+
+def fully_connected_multipliers(input_scale: float, filter_scales, output_scale: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Requantization of FULLY_CONNECTED, one multiplier for each output.
+
+    Source: ``FullyConnectedPrepare``. With one filter scale it calls ``GetQuantizedConvolutionMultipler``, which multiplies
+    the two scales as *floats* before it divides doubles; with several it does what a convolution does.
+
+    Returns
+    -------
+    multipliers, exponents : int32[channels]
+    """
+    if len(filter_scales) > 1:
+        return convolution_multipliers(input_scale, filter_scales, output_scale, channels)
+    product = np.float32(input_scale) * np.float32(filter_scales[0])
+    real = np.float64(product) / np.float64(np.float32(output_scale))
+    return quantize_multipliers(np.broadcast_to(real, (channels,)))
+
+
+def activation_range(activation: str, scale: float, zero_point: int, dtype="int8") -> tuple[int, int]:
+    """Smallest and largest value that a fused activation lets through.
+
+    Source: ``CalculateActivationRangeQuantized`` in ``lite/kernels/kernel_util.cc``: the quotient is a float32, rounded
+    half away from zero.
+
+    Parameters
+    ----------
+    activation : str
+        A key of `ACTIVATIONS`.
+    scale, zero_point
+        Of the output.
+    """
+    info = np.iinfo(dtype)
+
+    def quantize(real):
+        quotient = float(np.float32(real) / np.float32(scale))
+        return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+    low, high = ACTIVATIONS[activation]
+    minimum = int(info.min) if low is None else max(int(info.min), quantize(low))
+    maximum = int(info.max) if high is None else min(int(info.max), quantize(high))
+    return minimum, maximum
+
+
+@dataclass(frozen=True)
+class AddParameters:
+    """The integers of an int8 ADD.
+
+    Attributes
+    ----------
+    multiplier1, shift1, multiplier2, shift2 : int
+        Q31 multiplier and rounding right shift (0 or more) of each operand, after `ADD_LEFT_SHIFT`.
+    output_multiplier, output_shift : int
+        The same for the sum.
+    """
+
+    multiplier1: int
+    shift1: int
+    multiplier2: int
+    shift2: int
+    output_multiplier: int
+    output_shift: int
+
+
+def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddParameters:
+    """Multipliers of an int8 ADD.
+
+    Source: ``lite/kernels/add.cc``, ``Prepare``: twice the larger scale is the common scale of the operands.
+
+    Raises
+    ------
+    ValueError
+        If TFLite refuses the scales: the sum's multiplier is 1 or more, or one is zero.
+    """
+    scale1, scale2, output_scale = np.float32(scale1), np.float32(scale2), np.float32(output_scale)
+    twice_max = np.float64(np.float32(2) * max(scale1, scale2))
+    reals = (
+        np.float64(scale1) / twice_max,
+        np.float64(scale2) / twice_max,
+        twice_max / np.float64(np.float32(1 << ADD_LEFT_SHIFT) * output_scale),
+    )
+    numbers = []
+    for real in reals:
+        if not 0.0 < real < 1.0:
+            raise ValueError(f"the multiplier {real:g} of an ADD must be between 0 and 1")
+        multiplier, exponent = quantize_multiplier(real)
+        if exponent > 0:
+            raise ValueError(f"the multiplier {real!r} of an ADD rounds to 1")
+        numbers += [multiplier, -exponent]
+    return AddParameters(*numbers)
