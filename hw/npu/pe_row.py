@@ -1,0 +1,58 @@
+"""One row of processing elements."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+class PeRow(wiring.Component):
+    """Multiplies one activation by the weights of a row and adds the products to the partial sums from above.
+
+    Every processing element holds two weights, one of each plane: the wave says which plane computes, the other may be
+    written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
+    wave keeps still. Nothing here checks that a plane is not written while it computes: the weight loader keeps that.
+
+    Parameters
+    ----------
+    cols : int
+        Processing elements.
+    psum_bits : int
+        Width of a partial sum.
+
+    Members
+    -------
+    valid, plane, activation : In(1), In(1), In(signed(8))
+        The wave: its plane, and the activation that every element of the row gets.
+    psum_in, psum_out : In(signed(psum_bits)).array(cols), Out(signed(psum_bits)).array(cols)
+        Partial sums from above and to below.
+    write, write_plane, weights : In(1), In(1), In(signed(8)).array(cols)
+        In a cycle with ``write``, the weights of a plane are replaced.
+    """
+
+    LATENCY = 1
+
+    def __init__(self, *, cols, psum_bits):
+        self.cols, self.psum_bits = cols, psum_bits
+        super().__init__({
+            "valid": In(1),
+            "plane": In(1),
+            "activation": In(signed(8)),
+            "psum_in": In(signed(psum_bits)).array(cols),
+            "psum_out": Out(signed(psum_bits)).array(cols),
+            "write": In(1),
+            "write_plane": In(1),
+            "weights": In(signed(8)).array(cols),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        for col in range(self.cols):
+            planes = [Signal(signed(8), name=f"weight{plane}_{col}", reset_less=True) for plane in range(2)]
+            psum = Signal(signed(self.psum_bits), name=f"psum_{col}", reset_less=True)
+            for plane, weight in enumerate(planes):
+                with m.If(self.write & (self.write_plane == plane)):
+                    m.d.sync += weight.eq(self.weights[col])
+            with m.If(self.valid):
+                m.d.sync += psum.eq(self.psum_in[col] + self.activation * Mux(self.plane, planes[1], planes[0]))
+            m.d.comb += self.psum_out[col].eq(psum)
+        return m

@@ -1,0 +1,155 @@
+"""The activation scratchpad: byte-addressed, banked, five ports on single-port memories."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from hw.npu.bank import Bank
+from hw.npu.bank_arbiter import BankArbiter
+from hw.npu.delay import delayed
+from hw.npu.ports import ADDRESS_BITS, ReadPort, write_port
+
+READERS = ("feed", "second", "dma_read")
+"""Read ports."""
+WRITERS = ("write", "dma_write")
+"""Write ports."""
+PRIORITY = ("feed", "second", "write", "dma_write", "dma_read")
+"""All ports, the one that goes first in front."""
+
+
+class ActivationScratchpad(wiring.Component):
+    """Reads and writes up to W consecutive bytes at any byte address on each of five ports.
+
+    Words of W bytes are interleaved over the banks by their low-order address, so that an access touches one bank, or
+    two neighbours where it crosses a word. A request is accepted whole or not at all; accesses to different banks go on
+    at the same time: one access a port a cycle without conflicts. A write is seen by every request accepted later.
+
+    ::
+
+        request --> arbiter --> bank input registers --> banks --> select, rotate --> answer
+        cycle 0                 1                        2                            3   (READ_LATENCY)
+
+    Addresses count up across the end of the memory: the byte behind the last is byte 0. The address itself must be
+    inside; whoever asks checks that.
+
+    Parameters
+    ----------
+    banks, word, size : int
+        Number of banks and bytes of a word (powers of two), bytes in all.
+    feed_bytes, lanes, dma_bytes : int
+        Width of the ports of the feeder, of the output stage and of the DMA, bytes, at most ``word``.
+
+    Members
+    -------
+    feed, second, dma_read : In(ReadPort)
+        Read ports of the feeder, of the second operand and of the store DMA.
+    write, dma_write : In(stream of write_layout)
+        Write ports of the output stage and of the load DMA.
+    """
+
+    READ_LATENCY = 1 + Bank.READ_LATENCY + 1
+
+    def __init__(self, *, banks, word, size, feed_bytes, lanes, dma_bytes):
+        if size % (banks * word):
+            raise ValueError(f"ActivationScratchpad size {size} must be a multiple of {banks} banks of {word}-byte words")
+        if max(feed_bytes, lanes, dma_bytes) > word:
+            raise ValueError(f"ActivationScratchpad word {word} must hold the widest port")
+        self.banks, self.word, self.depth = banks, word, size // (banks * word)
+        self.widths = {"feed": feed_bytes, "second": lanes, "dma_read": dma_bytes, "write": lanes, "dma_write": dma_bytes}
+        super().__init__(
+            {name: In(ReadPort(self.widths[name])) for name in READERS} | {name: In(write_port(self.widths[name])) for name in WRITERS}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.arbiter = arbiter = BankArbiter(ports=len(PRIORITY), banks=self.banks)
+        places = {name: self._locate(m, index, name, arbiter) for index, name in enumerate(PRIORITY)}
+        data = {name: self._place_write(m, name, places[name]) for name in WRITERS}
+        answers = []
+        for index in range(self.banks):
+            m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)
+            self._drive_bank(m, index, bank, places, data, arbiter)
+            answers.append(bank.read_data)
+        for name in READERS:
+            self._answer(m, name, places[name], answers)
+        return m
+
+    def _request(self, name):
+        """Stream that carries the requests of a port, and the address in it."""
+        port = getattr(self, name)
+        return (port.request, port.request.payload) if name in READERS else (port, port.payload.address)
+
+    def _locate(self, m, index, name, arbiter):
+        """Splits an address into offset, bank and row, and asks the arbiter for one bank or two."""
+        stream, address = self._request(name)
+        offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
+        offset = Signal(range(self.word), name=f"{name}_offset")
+        bank = Signal(range(self.banks), name=f"{name}_bank")
+        row = Signal(range(self.depth), name=f"{name}_row")
+        next_row = Signal(range(self.depth), name=f"{name}_next_row")
+        crosses = Signal(name=f"{name}_crosses")
+        low, high = Signal(self.banks, name=f"{name}_low"), Signal(self.banks, name=f"{name}_high")
+        m.d.comb += [
+            Cat(offset, bank, row).eq(address[:offset_bits + bank_bits + len(row)]),
+            next_row.eq(Mux(row == self.depth - 1, 0, row + 1)),
+            crosses.eq(offset > self.word - self.widths[name]),
+            low.eq(1 << bank),
+            high.eq(Mux(crosses, Cat(low[-1], low[:-1]), 0)),
+            arbiter.request[index].eq(Mux(stream.valid, low | high, 0)),
+            stream.ready.eq(arbiter.grant[index]),
+        ]
+        return {"offset": offset, "bank": bank, "row": row, "next_row": next_row, "low": low, "high": high}
+
+    def _place_write(self, m, name, place):
+        """Moves the bytes of a write to their offset: a low and a high word of data and of mask."""
+        payload, word = getattr(self, name).payload, self.word
+        data = Signal(2 * 8 * word, name=f"{name}_placed")
+        mask = Signal(2 * word, name=f"{name}_placed_mask")
+        with m.If(getattr(self, name).valid):
+            m.d.comb += [
+                data.eq(payload.data.as_value() << (place["offset"] * 8)),
+                mask.eq(payload.mask << place["offset"]),
+            ]
+        return {"low": (data[:8 * word], mask[:word]), "high": (data[8 * word:], mask[word:])}
+
+    def _drive_bank(self, m, index, bank, places, data, arbiter):
+        """Registers the access that this bank makes in the next cycle."""
+        enable, write = Signal(name=f"enable_{index}"), Signal(name=f"write_{index}")
+        row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
+        write_data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
+        mask = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
+        m.d.sync += [enable.eq(0), write.eq(0)]
+        for port, name in enumerate(PRIORITY):
+            place = places[name]
+            for half in ("low", "high"):
+                wraps = half == "high" and index == 0  # the bank behind the last one is bank 0 of the next row
+                with m.If(arbiter.grant[port] & place[half][index]):
+                    m.d.sync += [enable.eq(1), row.eq(place["next_row"] if wraps else place["row"])]
+                    if name in WRITERS:
+                        m.d.sync += [write.eq(1), write_data.eq(data[name][half][0]), mask.eq(data[name][half][1])]
+        m.d.comb += [
+            bank.enable.eq(enable), bank.write.eq(write), bank.row.eq(row), bank.write_data.eq(write_data), bank.mask.eq(mask),
+        ]
+
+    def _answer(self, m, name, place, answers):
+        """Selects the two words that hold the answer and moves its first byte to the front."""
+        port, width = getattr(self, name), 8 * self.widths[name]
+        taken = Signal(name=f"{name}_taken")
+        m.d.comb += taken.eq(port.request.valid & port.request.ready)
+        wait = self.READ_LATENCY - 1
+        valid = delayed(m, taken, wait, name=f"{name}_valid", reset_less=False)
+        bank = delayed(m, place["bank"], wait, name=f"{name}_bank")
+        offset = delayed(m, place["offset"], wait, name=f"{name}_offset")
+        pair = Signal(unsigned(2 * 8 * self.word), name=f"{name}_pair")
+        with m.Switch(bank):
+            for index in range(self.banks):
+                with m.Case(index):
+                    m.d.comb += pair.eq(Cat(answers[index], answers[(index + 1) % self.banks]))
+        answer, answered = Signal(width, name=f"{name}_answer", reset_less=True), Signal(name=f"{name}_answered")
+        m.d.sync += answered.eq(valid)
+        with m.If(valid):
+            m.d.sync += answer.eq((pair >> (offset * 8))[:width])
+        m.d.comb += [port.valid.eq(answered), port.data.eq(answer)]
+
+
+__all__ = ["ADDRESS_BITS", "ActivationScratchpad", "PRIORITY", "READERS", "WRITERS"]
