@@ -1,6 +1,6 @@
 """The activation scratchpad: byte-addressed, banked, five ports on single-port memories."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -107,7 +107,7 @@ class ActivationScratchpad(wiring.Component):
         mask = Signal(2 * word, name=f"{name}_placed_mask")
         with m.If(getattr(self, name).valid):
             m.d.comb += [
-                data.eq(payload.data.as_value() << (place["offset"] * 8)),
+                data.eq(payload.data.as_value() << Cat(Const(0, 3), place["offset"])),
                 mask.eq(payload.mask << place["offset"]),
             ]
         return {"low": (data[:8 * word], mask[:word]), "high": (data[8 * word:], mask[word:])}
@@ -148,7 +148,7 @@ class ActivationScratchpad(wiring.Component):
         answer, answered = Signal(width, name=f"{name}_answer", reset_less=True), Signal(name=f"{name}_answered")
         m.d.sync += answered.eq(valid)
         with m.If(valid):
-            m.d.sync += answer.eq((pair >> (offset * 8))[:width])
+            m.d.sync += answer.eq((pair >> Cat(Const(0, 3), offset))[:width])
         m.d.comb += [port.valid.eq(answered), port.data.eq(answer)]
 
 

@@ -1,0 +1,115 @@
+"""The accumulators: C partial sums for each pixel of a block, in two halves."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.delay import delayed
+from hw.npu.wave import WAVE_TAG
+
+
+class Accumulators(wiring.Component):
+    """Adds waves into entries of C accumulators, and lets the output stage read what is final.
+
+    ::
+
+        sums, tag --> read entry --> add, or maximum --> write entry
+        cycle 0       1              2
+
+    One wave a cycle, never stalls. Two waves of the same entry must be at least `MIN_PERIOD` cycles apart: the feeder
+    keeps that. Each half has one read port and one write port: waves and the output stage use different halves, since an
+    entry is shown as final only when the last wave of its job has been written.
+
+    Parameters
+    ----------
+    cols, depth : int
+        Accumulators of an entry, and entries of a half (a power of two).
+    sum_bits, accumulator_bits : int
+        Width of what is added, and of an accumulator; sums wrap (the compiler bounds them).
+
+    Members
+    -------
+    valid, tag, sums : In(1), In(WAVE_TAG), In(signed(sum_bits)).array(cols)
+        The wave.
+    entry_final : Out(1)
+        A pulse for each final entry, in their order, at most one a cycle, after the last wave of the job.
+    read_enable, read_half, read_entry : In(1), In(1), In(range(depth))
+        The output stage reads an entry.
+    read_data : Out(array of C signed)
+        The entry, one cycle later.
+    """
+
+    LATENCY = 3
+    """Cycles from a wave to the entry that can be read."""
+    MIN_PERIOD = LATENCY
+    """Least distance of two waves of the same entry."""
+
+    def __init__(self, *, cols, depth, sum_bits, accumulator_bits):
+        self.cols, self.depth, self.accumulator_bits = cols, depth, accumulator_bits
+        super().__init__({
+            "valid": In(1),
+            "tag": In(WAVE_TAG),
+            "sums": In(signed(sum_bits)).array(cols),
+            "entry_final": Out(1),
+            "read_enable": In(1),
+            "read_half": In(1),
+            "read_entry": In(range(depth)),
+            "read_data": Out(data.ArrayLayout(signed(accumulator_bits), cols)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in (0, 1, 2)]
+        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in (0, 1, 2)]
+        read_half = delayed(m, self.read_half, 1, name="read_half_1")
+        for col in range(self.cols):
+            halves = [self._half(m, half, col, valid, tag) for half in range(2)]
+            # stage 1: the entry as it was, and the sum that goes in
+            added = Signal.like(self.sums[col], name=f"added_{col}", reset_less=True)
+            with m.If(valid[0]):
+                m.d.sync += added.eq(self.sums[col])
+            old = Mux(tag[1].half, halves[1][0].data, halves[0][0].data).as_signed()
+            # stage 2: what is written
+            result = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True)
+            with m.If(valid[1]):
+                keeps = tag[1].overwrite | (tag[1].maximum & (added > old))
+                with m.If(keeps):
+                    m.d.sync += result.eq(added)
+                with m.Elif(tag[1].maximum):
+                    m.d.sync += result.eq(old)
+                with m.Else():
+                    m.d.sync += result.eq(old + added)
+            for _, write in halves:
+                m.d.comb += write.data.eq(result)
+            m.d.comb += self.read_data[col].eq(Mux(read_half, halves[1][0].data, halves[0][0].data))
+        self._announce(m, valid[2], tag[2])
+        return m
+
+    def _half(self, m, half, col, valid, tag):
+        """Memory of one column of one half, and its ports."""
+        m.submodules[f"half_{half}_column_{col}"] = memory = Memory(
+            shape=signed(self.accumulator_bits), depth=self.depth, init=[])
+        read, write = memory.read_port(), memory.write_port()
+        accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
+        m.d.comb += [
+            read.en.eq(accumulates | (self.read_enable & (self.read_half == half))),
+            read.addr.eq(Mux(accumulates, tag[0].entry, self.read_entry)),
+            write.en.eq(valid[2] & (tag[2].half == half)),
+            write.addr.eq(tag[2].entry),
+        ]
+        return read, write
+
+    def _announce(self, m, valid, tag):
+        """Counts final entries, and announces those of a job when its last wave is written."""
+        gathered = Signal(range(self.depth + 1))
+        pending = Signal(range(2 * self.depth + 1))
+        total = gathered + 1
+        announced = Signal()
+        m.d.comb += announced.eq(pending != 0)
+        m.d.sync += pending.eq(pending - announced)
+        with m.If(valid & tag.final):
+            m.d.sync += gathered.eq(total)
+            with m.If(tag.job_end):
+                m.d.sync += [gathered.eq(0), pending.eq(pending - announced + total)]
+        m.d.comb += self.entry_final.eq(announced)
