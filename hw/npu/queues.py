@@ -1,0 +1,60 @@
+"""What the dispatcher hands to the queues, and the queues: small memories of commands."""
+
+from amaranth.hdl import Cat, Module, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import EXECUTE_LAYOUT, TRANSFER_LAYOUT
+
+INDEX_BITS = 32
+"""Width of a command's index in its job."""
+
+QUEUED_TRANSFER = data.StructLayout({"index": unsigned(INDEX_BITS), "command": TRANSFER_LAYOUT})
+"""A command of the load or store queue, with its index."""
+QUEUED_EXECUTE = data.StructLayout({"index": unsigned(INDEX_BITS), "command": EXECUTE_LAYOUT})
+"""A command of the execute queue, with its index."""
+
+
+def used_bits(queued):
+    """The bits of a queued command that carry something: its index and its groups, without the gaps of the layout."""
+    return Cat(queued.index, *(queued.command[name] for name, _ in queued.shape()["command"].shape))
+
+
+class CommandQueue(wiring.Component):
+    """A queue of commands in a memory; one command a cycle, one cycle from end to end. Stores the used bits only.
+
+    Parameters
+    ----------
+    layout : data.StructLayout
+        `QUEUED_TRANSFER` or `QUEUED_EXECUTE`.
+    depth : int
+        Commands held, at least 1.
+
+    Members
+    -------
+    i : In(stream of layout)
+        From the dispatcher.
+    o : Out(stream of layout)
+        To the unit; bits that belong to no field are zero.
+    """
+
+    def __init__(self, layout, *, depth):
+        if depth < 1:
+            raise ValueError(f"CommandQueue depth must be at least 1, not {depth}")
+        self.depth = depth
+        super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
+
+    def elaborate(self, platform):
+        m = Module()
+        used = used_bits(self.i.payload)
+        m.submodules.fifo = fifo = StreamFifo(unsigned(len(used)), depth=self.depth)
+        m.d.comb += [
+            fifo.i.payload.eq(used),
+            fifo.i.valid.eq(self.i.valid),
+            self.i.ready.eq(fifo.i.ready),
+            used_bits(self.o.payload).eq(fifo.o.payload),
+            self.o.valid.eq(fifo.o.valid),
+            fifo.o.ready.eq(self.o.ready),
+        ]
+        return m

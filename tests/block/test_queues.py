@@ -1,0 +1,66 @@
+"""Queues, tokens and the stream helpers themselves."""
+
+import random
+
+import pytest
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import EXECUTE_LAYOUT, Command, Opcode
+from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue, used_bits
+from hw.npu.tokens import TokenBoard
+from tests.streams import expect, patterns, plain, put, simulate
+
+from amaranth.hdl import Signal, unsigned
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 8])
+def test_fifo_keeps_order_under_every_short_pattern(depth):
+    rng = random.Random(depth)
+    drawn = patterns(rng, count=2)
+    for give, take in zip(drawn, rng.sample(drawn, len(drawn)), strict=True):
+        dut = StreamFifo(unsigned(8), depth=depth)
+        values = [rng.randrange(256) for _ in range(30)]
+        simulate(dut, lambda ctx: put(ctx, dut.i, values, give), lambda ctx: expect(ctx, dut.o, values, take), watched=[dut.o])
+
+
+def test_execute_queue_keeps_every_field():
+    rng = random.Random(1)
+    values = []
+    for index in range(6):
+        fields = {}
+        for name, where in EXECUTE_LAYOUT:
+            fields[name] = plain(where.shape.from_bits(rng.getrandbits(where.width)))
+        values.append({"index": index, "command": fields})
+    dut = CommandQueue(QUEUED_EXECUTE, depth=4)
+    simulate(dut, lambda ctx: put(ctx, dut.i, values, "1"), lambda ctx: expect(ctx, dut.o, values, "001"), watched=[dut.o])
+
+
+def test_a_packed_command_decodes_to_its_fields():
+    command = Command(Opcode.LOAD, {"dma": {"ddr_offset": 0x12345678, "rows": 3, "sram_stride": 99}})
+    payload = {"index": 7, "command": QUEUED_TRANSFER["command"].shape.from_bits(int.from_bytes(command.pack(), "little"))}
+    dut = CommandQueue(QUEUED_TRANSFER, depth=2)
+
+    async def check(ctx):
+        ctx.set(dut.o.ready, 1)
+        *_, out = await ctx.tick().sample(dut.o.payload).until(dut.o.valid)
+        assert plain(out)["command"]["dma"] == command["dma"]
+
+    simulate(dut, lambda ctx: put(ctx, dut.i, [payload]), check)
+
+
+def test_queues_store_used_bits_only():
+    assert len(used_bits(Signal(QUEUED_TRANSFER))) < 300
+    assert len(used_bits(Signal(QUEUED_EXECUTE))) < 900
+
+
+def test_tokens_count_and_wrap():
+    dut = TokenBoard()
+
+    async def testbench(ctx):
+        ctx.set(dut.load, 1)
+        await ctx.tick().repeat(65537)
+        ctx.set(dut.load, 0)
+        ctx.set(dut.exec, 1)
+        await ctx.tick()
+        assert plain(ctx.get(dut.tokens)) == {"load": 1, "exec": 1, "store": 0}
+
+    simulate(dut, testbench, cycles=70_000)
