@@ -1,0 +1,214 @@
+"""Writes small TFLite files: what the tests feed to the reference interpreter, the frontend and the compiler.
+
+    conv = BuilderOperator("CONV_2D", ("x", "w", "b"), ("y",), {"padding": "SAME", "stride_h": 1, "stride_w": 1})
+    model = build_model([BuilderTensor("x", (1, 8, 8, 3), scale=0.1), ...], [conv], ["x"], ["y"])
+
+Options have the names and values of `weft.compiler.graph.Operator.options`; what is not given gets TFLite's default
+(strides, dilations, depth multiplier and beta: 1).
+"""
+
+from dataclasses import dataclass, field
+
+import flatbuffers
+import numpy as np
+import tflite
+
+TYPES = {
+    "float32": tflite.TensorType.FLOAT32,
+    "float16": tflite.TensorType.FLOAT16,
+    "int32": tflite.TensorType.INT32,
+    "uint8": tflite.TensorType.UINT8,
+    "int64": tflite.TensorType.INT64,
+    "bool": tflite.TensorType.BOOL,
+    "int16": tflite.TensorType.INT16,
+    "int8": tflite.TensorType.INT8,
+}
+ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
+PADDINGS = {"SAME": 0, "VALID": 1}
+
+_WINDOW = {
+    "padding": ("Padding", "SAME"),
+    "stride_w": ("StrideW", 1),
+    "stride_h": ("StrideH", 1),
+    "activation": ("FusedActivationFunction", "NONE"),
+}
+_DILATION = {"dilation_w": ("DilationWFactor", 1), "dilation_h": ("DilationHFactor", 1)}
+_FILTER = {"filter_width": ("FilterWidth", 1), "filter_height": ("FilterHeight", 1)}
+_ACTIVATION = {"activation": ("FusedActivationFunction", "NONE")}
+OPTIONS = {
+    "CONV_2D": ("Conv2DOptions", {**_WINDOW, **_DILATION}),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", {**_WINDOW, **_DILATION, "depth_multiplier": ("DepthMultiplier", 1)}),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", {**_ACTIVATION, "keep_num_dims": ("KeepNumDims", False)}),
+    "ADD": ("AddOptions", _ACTIVATION),
+    "MUL": ("MulOptions", _ACTIVATION),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", {**_WINDOW, **_FILTER}),
+    "MAX_POOL_2D": ("Pool2DOptions", {**_WINDOW, **_FILTER}),
+    "SOFTMAX": ("SoftmaxOptions", {"beta": ("Beta", 1.0)}),
+    "RESHAPE": ("ReshapeOptions", {"new_shape": ("NewShape", ())}),
+    "PAD": ("PadOptions", {}),
+    "QUANTIZE": ("QuantizeOptions", {}),
+    "DEQUANTIZE": ("DequantizeOptions", {}),
+    "MEAN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+}
+"""For each operator its options table in the schema, and for each option its field there and its default."""
+
+VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2,
+            "SOFTMAX": 2, "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2}  # fmt: skip
+"""Operator versions that take int8; the others are version 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class BuilderTensor:
+    """A tensor to be written.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : str
+        A key of `TYPES`.
+    scale : float, sequence of float or None
+        None writes no quantization.
+    zero_point : int or sequence of int
+        One for all scales, or as many.
+    axis : int
+        Dimension of the channels where there are several scales.
+    data : ndarray or None
+        A constant's value.
+    shape_signature : tuple of int or None
+        With -1 for each dynamic dimension.
+    """
+
+    name: str
+    shape: tuple
+    dtype: str = "int8"
+    scale: object = None
+    zero_point: object = 0
+    axis: int = 0
+    data: np.ndarray | None = None
+    shape_signature: tuple | None = None
+
+
+@dataclass(frozen=True)
+class BuilderOperator:
+    """An operator to be written; None among the inputs is an absent optional tensor."""
+
+    op: str
+    inputs: tuple
+    outputs: tuple
+    options: dict = field(default_factory=dict)
+
+
+def build_model(tensors, operators, inputs, outputs, *, name="main") -> bytes:
+    """A TFLite file.
+
+    Parameters
+    ----------
+    tensors : sequence of BuilderTensor
+    operators : sequence of BuilderOperator
+        In the order of execution; tensors are referred to by name.
+    inputs, outputs : sequence of str
+    name : str
+        Of the subgraph.
+    """
+    builder = flatbuffers.Builder(1024)
+    index = {tensor.name: i for i, tensor in enumerate(tensors)}
+    kinds = list(dict.fromkeys(operator.op for operator in operators))
+    buffers = [_buffer(builder, None), *(_buffer(builder, tensor.data, tensor.dtype) for tensor in tensors)]
+    tensor_offsets = [_tensor(builder, tensor, i + 1) for i, tensor in enumerate(tensors)]
+    operator_offsets = [_operator(builder, operator, kinds.index(operator.op), index) for operator in operators]
+    subgraph = _table(
+        builder, "SubGraph",
+        Tensors=_offsets(builder, tensor_offsets), Inputs=_ints(builder, [index[n] for n in inputs]),
+        Outputs=_ints(builder, [index[n] for n in outputs]), Operators=_offsets(builder, operator_offsets),
+        Name=builder.CreateString(name),
+    )  # fmt: skip
+    model = _table(
+        builder, "Model",
+        Version=3, OperatorCodes=_offsets(builder, [_code(builder, kind) for kind in kinds]),
+        Subgraphs=_offsets(builder, [subgraph]), Description=builder.CreateString("tflite_builder"),
+        Buffers=_offsets(builder, buffers),
+    )  # fmt: skip
+    builder.Finish(model, b"TFL3")
+    return bytes(builder.Output())
+
+
+def _table(builder, table, **fields):
+    """Write one table of the schema; None leaves a field out."""
+    getattr(tflite, table + "Start")(builder)
+    for name, value in fields.items():
+        if value is not None:
+            getattr(tflite, table + "Add" + name)(builder, value)
+    return getattr(tflite, table + "End")(builder)
+
+
+def _offsets(builder, offsets):
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _ints(builder, values):
+    return builder.CreateNumpyVector(np.asarray(values, np.int32))
+
+
+def _buffer(builder, data, dtype=None):
+    if data is None:
+        return _table(builder, "Buffer")
+    raw = np.ascontiguousarray(data, dtype).reshape(-1).view(np.uint8)
+    builder.StartVector(1, raw.size, 16)  # TFLite wants the data on 16 bytes
+    builder.head -= raw.size
+    builder.Bytes[builder.head : builder.head + raw.size] = raw.tobytes()
+    return _table(builder, "Buffer", Data=builder.EndVector())
+
+
+def _tensor(builder, tensor, buffer):
+    quantization = None
+    if tensor.scale is not None:
+        scales = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+        zeros = np.broadcast_to(np.asarray(tensor.zero_point, np.int64), scales.shape)
+        quantization = _table(
+            builder, "QuantizationParameters",
+            Scale=builder.CreateNumpyVector(scales), ZeroPoint=builder.CreateNumpyVector(np.ascontiguousarray(zeros)),
+            QuantizedDimension=tensor.axis,
+        )  # fmt: skip
+    signature = None if tensor.shape_signature is None else _ints(builder, tensor.shape_signature)
+    return _table(
+        builder, "Tensor",
+        Shape=_ints(builder, tensor.shape), Type=TYPES[tensor.dtype], Buffer=buffer,
+        Name=builder.CreateString(tensor.name), Quantization=quantization, ShapeSignature=signature,
+    )  # fmt: skip
+
+
+def _operator(builder, operator, code, index):
+    options, options_type = None, None
+    if operator.op in OPTIONS:
+        table, fields = OPTIONS[operator.op]
+        unknown = set(operator.options) - set(fields)
+        assert not unknown, f"{operator.op} has no option {unknown}"
+        values = {target: _value(builder, key, operator.options.get(key, default)) for key, (target, default) in fields.items()}
+        options, options_type = _table(builder, table, **values), getattr(tflite.BuiltinOptions, table)
+    inputs = [-1 if name is None else index[name] for name in operator.inputs]
+    return _table(
+        builder, "Operator",
+        OpcodeIndex=code, Inputs=_ints(builder, inputs), Outputs=_ints(builder, [index[n] for n in operator.outputs]),
+        BuiltinOptionsType=options_type, BuiltinOptions=options,
+    )  # fmt: skip
+
+
+def _value(builder, key, value):
+    if key == "activation":
+        return ACTIVATIONS[value]
+    if key == "padding":
+        return PADDINGS[value]
+    return _ints(builder, value) if key == "new_shape" else value
+
+
+def _code(builder, kind):
+    code = getattr(tflite.BuiltinOperator, kind)
+    custom = builder.CreateString("Custom") if kind == "CUSTOM" else None
+    return _table(
+        builder, "OperatorCode",
+        DeprecatedBuiltinCode=min(code, 127), CustomCode=custom, Version=VERSIONS.get(kind, 1), BuiltinCode=code,
+    )  # fmt: skip
