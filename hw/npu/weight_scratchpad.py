@@ -52,7 +52,7 @@ class WeightScratchpad(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.read.request.valid & self.read.request.ready)
         copies = self.word // self.dma_bytes
-        mask = self.write.payload.mask << (write[:offset_bits] & ~(self.dma_bytes - 1))
+        mask = self.write.payload.mask << write[:offset_bits]
         answers = []
         for index in range(self.banks):
             m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)

@@ -1,0 +1,177 @@
+"""The execute unit: three stages around the array, each with its own command."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.npu.accumulators import Accumulators
+from hw.npu.array import SystolicArray
+from hw.npu.delay import delayed
+from hw.npu.execute_checks import bad_field
+from hw.npu.execute_records import ExecuteRecords
+from hw.npu.feed_monitor import FeedMonitor
+from hw.npu.feeder import FEED_COMMAND, Feeder
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import Error
+from hw.npu.output_stage import OUTPUT_COMMAND, OutputStage
+from hw.npu.ports import ReadPort, write_port
+from hw.npu.queues import QUEUED_EXECUTE
+from hw.npu.records import RECORD_LAYOUT
+from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.status import ERROR_LAYOUT
+from hw.npu.tokens import TOKENS
+from hw.npu.weight_loader import LOAD_COMMAND, WeightLoader
+from hw.npu.weight_scratchpad import WeightScratchpad
+
+
+class ExecuteUnit(wiring.Component):
+    """Runs MATMUL, SUM and MAX commands.
+
+    ::
+
+        queue --+--> weight loader --- weights ---> array <--- waves --- feeder <---+-- queue
+                |         |                           |                     |       |
+                |         +-- parameters --+      accumulators <-- vectors -+       |
+                |                          v          v                             |
+                +----------------------> output stage --> scratchpad                |
+                +-------------------------------------------------------------------+
+
+    A command is handed to the three stages at once; each begins it when it is done with the one before, so that the next
+    command's first weights are loaded while the present one computes. One wave a cycle; at most `IN_FLIGHT` commands between
+    dispatch and record.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    command : In(stream of QUEUED_EXECUTE)
+        Commands, in order.
+    tokens : In(TOKENS)
+        Completed commands of all queues.
+    running, cycle : In(1), In(unsigned(32))
+        The job runs, and for how many cycles it has.
+    feed, second, write : Out(ReadPort), Out(ReadPort), Out(stream of write_layout)
+        The activation scratchpad.
+    weights : Out(ReadPort)
+        The weight scratchpad.
+    done, done_index : Out(1), Out(unsigned(32))
+        A pulse as a command is complete, and its index.
+    record : Out(stream of RECORD_LAYOUT)
+        A record for each command.
+    error : Out(ERROR_LAYOUT)
+        The first error.
+    progress, idle : Out(1), Out(1)
+        Something moved in this cycle; no command is inside.
+    """
+
+    IN_FLIGHT = 8
+    STAGE_QUEUE = 2
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "command": In(stream.Signature(QUEUED_EXECUTE)),
+            "tokens": In(TOKENS),
+            "running": In(1),
+            "cycle": In(unsigned(32)),
+            "feed": Out(ReadPort(config.feed_bytes)),
+            "second": Out(ReadPort(config.lanes)),
+            "write": Out(write_port(config.lanes)),
+            "weights": Out(ReadPort(config.cols)),
+            "done": Out(1),
+            "done_index": Out(unsigned(32)),
+            "record": Out(stream.Signature(RECORD_LAYOUT)),
+            "error": Out(ERROR_LAYOUT),
+            "progress": Out(1),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m, config = Module(), self.config
+        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
+        m.submodules.loader = loader = WeightLoader(
+            rows=config.rows, cols=config.cols, groups=array.groups, size=config.weight_bytes, read_latency=WeightScratchpad.READ_LATENCY)
+        m.submodules.feeder = feeder = Feeder(
+            rows=config.rows, cols=config.cols, size=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY,
+            array_latency=array.latency)
+        m.submodules.accumulators = accumulators = Accumulators(
+            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits)
+        m.submodules.output = output = OutputStage(
+            cols=config.cols, lanes=config.lanes, accumulator_bits=config.accumulator_bits, depth=config.ACCUMULATOR_DEPTH,
+            size=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY)
+        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT)
+        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
+
+        connect(m, feeder.read, flipped(self.feed))
+        connect(m, output.second_read, flipped(self.second))
+        connect(m, output.write, flipped(self.write))
+        connect(m, loader.read, flipped(self.weights))
+        connect(m, loader.parameters, output.parameters)
+        connect(m, monitor.window, records.window)
+        connect(m, records.record, flipped(self.record))
+        m.d.comb += [
+            feeder.tokens.eq(self.tokens), loader.tokens.eq(self.tokens),
+            feeder.tile_loaded.eq(loader.tile_loaded), loader.tile_passed.eq(feeder.tile_passed),
+            feeder.half_free.eq(output.half_free), output.entry_final.eq(accumulators.entry_final),
+            accumulators.read_enable.eq(output.acc_enable), accumulators.read_half.eq(output.acc_half),
+            accumulators.read_entry.eq(output.acc_entry), output.acc_data.eq(accumulators.read_data),
+            monitor.event.eq(feeder.event), monitor.running.eq(self.running), monitor.cycle.eq(self.cycle),
+            records.loader_end.eq(loader.command_end), records.loader_rows.eq(loader.rows_read),
+            records.retire.eq(output.retire), records.read_bytes.eq(output.read_bytes), records.written_bytes.eq(output.written_bytes),
+            self.done.eq(output.retire), self.done_index.eq(output.retire_index),
+        ]
+        self._waves(m, feeder, loader, array, accumulators)
+        refused = self._dispatch(m, feeder, loader, output)
+        self._status(m, feeder, loader, output, refused)
+        return m
+
+    def _waves(self, m, feeder, loader, array, accumulators):
+        """Waves go through the array, vectors around it; the feeder never has both on the way."""
+        m.d.comb += [
+            array.valid.eq(feeder.matmul), array.plane.eq(feeder.plane),
+            array.write.eq(loader.write), array.write_row.eq(loader.write_row), array.write_plane.eq(loader.write_plane),
+        ]
+        m.d.comb += [array.activations[row].eq(feeder.lanes[row]) for row in range(self.config.rows)]
+        m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(self.config.cols)]
+        valid = delayed(m, feeder.matmul, array.latency, name="sums_valid", reset_less=False)
+        tag = delayed(m, feeder.tag, array.latency, name="sums_tag")
+        m.d.comb += [accumulators.valid.eq(valid | feeder.vector), accumulators.tag.eq(Mux(feeder.vector, feeder.tag, tag))]
+        for col in range(self.config.cols):
+            m.d.comb += accumulators.sums[col].eq(Mux(feeder.vector, feeder.lanes[col], array.sums[col]))
+
+    def _dispatch(self, m, feeder, loader, output):
+        """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
+        payload = self.command.payload
+        command, queues = payload.command, []
+        refused, sent = Signal(ERROR_LAYOUT), Signal()
+        bad = bad_field(command, rows=self.config.rows, cols=self.config.cols, depth=self.config.ACCUMULATOR_DEPTH)
+        fields = {"index": payload.index, "opcode": command.header.opcode, "header": command.header, "weights_params": command.weights.params,
+                  "load_table": command.weights.load_table} | {
+                      name: command[name] for name in ("loops", "input", "weights", "output", "second")}
+        for name, layout, stage in (("load", LOAD_COMMAND, loader), ("feed", FEED_COMMAND, feeder), ("output", OUTPUT_COMMAND, output)):
+            m.submodules[f"{name}_queue"] = queue = StreamFifo(layout, depth=self.STAGE_QUEUE)
+            m.d.comb += [queue.i.payload[field].eq(fields[field]) for field, _ in layout]
+            connect(m, queue.o, stage.command)
+            queues.append(queue)
+        inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
+        room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
+        m.d.comb += [sent.eq(self.command.valid & room & ~bad), self.command.ready.eq(room & ~bad)]
+        m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
+        m.d.sync += inside.eq(inside + sent - recorded)
+        m.d.comb += self.idle.eq((inside == 0) & ~self.command.valid)
+        with m.If(self.command.valid & bad & ~refused.valid):
+            m.d.sync += [refused.valid.eq(1), refused.code.eq(Error.BAD_FIELD), refused.index.eq(payload.index)]
+        return refused
+
+    def _status(self, m, feeder, loader, output, refused):
+        for error in (refused, output.error, feeder.error):
+            with m.If(error.valid):
+                m.d.comb += self.error.eq(error)
+        moves = (feeder.event.active, loader.read.request.valid & loader.read.request.ready, loader.write, output.progress,
+                 self.command.valid & self.command.ready, self.record.valid & self.record.ready)
+        m.d.comb += self.progress.eq(sum(moves) != 0)
+
+
+__all__ = ["ExecuteUnit"]

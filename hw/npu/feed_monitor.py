@@ -1,0 +1,89 @@
+"""What the feeder spends each cycle on, gathered for each command."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import Opcode
+
+FEED_EVENT = data.StructLayout({
+    "active": unsigned(1), "reads": unsigned(1), "held": unsigned(1), "bank": unsigned(1), "apart": unsigned(1),
+    "command": unsigned(1), "ddr_read": unsigned(1), "ddr_write": unsigned(1), "activations": unsigned(1), "output": unsigned(1),
+    "weights": unsigned(1), "command_end": unsigned(1), "index": unsigned(32), "opcode": unsigned(8),
+})
+"""One cycle of the feeder. ``active``: a wave was issued, ``reads``: it read the scratchpad; ``held``: a wave was pending; ``bank``
+and ``apart``: it was refused by the scratchpad, or kept apart from the one before; the others: what the next wave waited for."""
+
+COUNTERS = {
+    "active": ("active",),
+    "stall_weights": ("weights",),
+    "stall_activations": ("activations",),
+    "stall_bank": ("bank",),
+    "stall_output": ("output", "apart"),
+    "stall_ddr_read": ("ddr_read",),
+    "stall_ddr_write": ("ddr_write",),
+    "stall_command": ("command",),
+}
+"""Counter of a window, and the events that it counts."""
+
+FEED_WINDOW = data.StructLayout(
+    {"index": unsigned(32), "opcode": unsigned(8), "start": unsigned(32), "end": unsigned(32), "sram_read_bytes": unsigned(32)}
+    | dict.fromkeys(COUNTERS, unsigned(32))
+)
+"""The window of one command: cycles ``start`` to ``end - 1``, every one of them active or one stall."""
+
+
+class FeedMonitor(wiring.Component):
+    """Splits the job's cycles into windows, one for each execute command, and counts the events of each.
+
+    A window ends with the last wave of its command; the next begins in the next cycle.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Bytes that a wave reads in MATMUL, and in SUM and MAX.
+    depth : int
+        Windows held until they are taken: at least the number of commands between feeder and retirement.
+
+    Members
+    -------
+    running : In(1)
+        The job is running; before, nothing is counted.
+    cycle : In(unsigned(32))
+        Cycle of the job.
+    event : In(FEED_EVENT)
+        The feeder's present cycle.
+    window : Out(stream of FEED_WINDOW)
+        Finished windows, in order.
+    """
+
+    def __init__(self, *, rows, cols, depth):
+        self.rows, self.cols, self.depth = rows, cols, depth
+        super().__init__({
+            "running": In(1), "cycle": In(unsigned(32)), "event": In(FEED_EVENT), "window": Out(stream.Signature(FEED_WINDOW)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = StreamFifo(FEED_WINDOW, depth=self.depth)
+        start = Signal(32)
+        finished = fifo.i.payload
+        bytes_read = Mux(self.event.opcode == Opcode.MATMUL, self.rows, self.cols)
+        added = {name: sum(self.event[event] for event in events) for name, events in COUNTERS.items()}
+        for name, amount in (added | {"sram_read_bytes": Mux(self.event.reads, bytes_read, 0)}).items():
+            counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")
+            m.d.comb += [total.eq(counter + amount), finished[name].eq(total)]
+            with m.If(self.event.command_end):
+                m.d.sync += counter.eq(0)
+            with m.Elif(self.running):
+                m.d.sync += counter.eq(total)
+        with m.If(self.event.command_end):
+            m.d.sync += start.eq(self.cycle + 1)
+        m.d.comb += [
+            finished.index.eq(self.event.index), finished.opcode.eq(self.event.opcode),
+            finished.start.eq(start), finished.end.eq(self.cycle + 1),
+            fifo.i.valid.eq(self.event.command_end),
+        ]
+        connect(m, fifo.o, flipped(self.window))
+        return m

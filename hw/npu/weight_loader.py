@@ -1,0 +1,243 @@
+"""The weight loader: streams tables, parameters and weights out of the weight scratchpad."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.delay import delayed
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Opcode, Params, group_layout
+from hw.npu.ports import ADDRESS_BITS, ReadPort
+from hw.npu.tokens import TOKENS, reached
+
+LOAD_COMMAND = data.StructLayout({
+    "opcode": unsigned(8), "loops": group_layout("loops"), "weights": group_layout("weights"),
+})
+"""What the weight loader needs of an execute command."""
+
+
+def row_tag(cols):
+    """What a row of the stream is: for the table, the parameters or the array; its number; whether it is the last of its set."""
+    return data.StructLayout({"table": 1, "params": 1, "row": range(256), "last": 1, "cols": unsigned(8 * cols)})
+
+
+def parameter_layout(cols):
+    """Payload of the rows that go to the output stage."""
+    return data.StructLayout({"table": 1, "row": unsigned(8), "last": 1, "data": data.ArrayLayout(unsigned(8), cols)})
+
+
+class WeightRows(wiring.Component):
+    """Names the rows of a command's weight stream, one a step: table, then for each column tile parameters and weights.
+
+    Members
+    -------
+    start, step : In(1), In(1)
+        Begin a command; go to the next row.
+    command : In(LOAD_COMMAND)
+        Steady from ``start`` on.
+    table, params : Out(1), Out(1)
+        The row belongs to the table, or to the parameters; else to a reduction tile.
+    row : Out(range(256))
+        Its number in the table, the parameters or the tile.
+    last : Out(1)
+        It is the last of the table, the parameters or the tile.
+    end : Out(1)
+        It is the last of the command.
+    empty : Out(1)
+        The command's stream has no rows.
+    """
+
+    def __init__(self, *, rows, cols):
+        self.rows, self.cols = rows, cols
+        super().__init__({
+            "start": In(1), "step": In(1), "command": In(LOAD_COMMAND), "table": Out(1), "params": Out(1), "row": Out(range(256)),
+            "last": Out(1), "end": Out(1), "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        command, loops = self.command, self.command.loops
+        table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
+        has_params, matmul = command.weights.params != Params.NONE, command.opcode == Opcode.MATMUL
+        counts = {name: Signal.like(loops[name], name=f"count_{name}", reset_less=True)
+                  for name in ("chunks", "taps_x", "taps_y", "column_tiles")}
+        ends = {name: count == loops[name] - 1 for name, count in counts.items()}
+        tile_rows = Mux(ends["chunks"], loops.last_rows, self.rows)
+        param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
+        bound = Mux(table, 256 // self.cols, Mux(params, param_rows, tile_rows))
+        tiles_end = ends["chunks"] & ends["taps_x"] & ends["taps_y"]
+        job_end = Mux(params, ~matmul, ~table & tiles_end)
+        nothing_behind_table = ~has_params & ~matmul
+        m.d.comb += [
+            self.table.eq(table), self.params.eq(params), self.row.eq(row), self.last.eq(row == bound - 1),
+            self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & ends["column_tiles"])),
+            self.empty.eq(~command.weights.load_table & nothing_behind_table),
+        ]
+        with m.If(self.step):
+            m.d.sync += row.eq(Mux(self.last, 0, row + 1))
+            with m.If(self.last):
+                m.d.sync += [table.eq(0), params.eq(Mux(table | job_end, has_params, 0))]
+                with m.If(~table & ~params):
+                    inner = 1
+                    for name in ("chunks", "taps_x", "taps_y"):
+                        with m.If(inner):
+                            m.d.sync += counts[name].eq(Mux(ends[name], 0, counts[name] + 1))
+                        inner = inner & ends[name]
+                with m.If(job_end):
+                    m.d.sync += counts["column_tiles"].eq(counts["column_tiles"] + 1)
+        with m.If(self.start):
+            m.d.sync += [row.eq(0), table.eq(command.weights.load_table), params.eq(has_params & ~command.weights.load_table)]
+            m.d.sync += [count.eq(0) for count in counts.values()]
+        return m
+
+
+class WeightLoader(wiring.Component):
+    """Reads a command's weight stream, one row of C bytes a cycle, and hands each row to the output stage or to the array.
+
+    ::
+
+        rows --> weight scratchpad --> queue of rows --> array (shadow plane) or output stage
+                 READ_LATENCY          waits here
+
+    Reads go ahead as far as the queue has room. A row of reduction tile t is written to the array only after the last wave
+    of tile t-2, which used the same plane, has passed that row: `tile_passed` comes as that wave enters row 0, the wave goes
+    down a row a cycle, and rows are written in order, at most one a cycle, from the next cycle on. (Waves reach column group g
+    g cycles later, so the pulse is delayed by the number of groups less one.)
+
+    Parameters
+    ----------
+    rows, cols, groups : int
+        Size of the array, and number of its column groups.
+    size : int
+        Bytes of the weight scratchpad; the stream wraps at its end.
+    read_latency : int
+        Cycles from request to answer.
+
+    Members
+    -------
+    command : In(stream of LOAD_COMMAND)
+        In order.
+    tokens : In(TOKENS)
+        Completed commands; the stream is read when ``weights.wait_load`` is reached.
+    read : Out(ReadPort)
+        The weight scratchpad.
+    parameters : Out(stream of parameter_layout)
+        Rows of tables and parameters, for the output stage.
+    write, write_row, write_plane, weights : Out(1), Out(range(R)), Out(1), Out(signed(8)).array(C)
+        Rows of weights, for the array.
+    tile_passed : In(1)
+        A pulse as the last wave of a reduction tile enters row 0.
+    tile_loaded : Out(1)
+        A pulse as the last row of a reduction tile is written.
+    rows_read : Out(unsigned(32))
+        Rows read since the reset, modulo 2^32.
+    command_end : Out(1)
+        A pulse as the last row of a command is asked for; `rows_read` counts it in the next cycle.
+    """
+
+    QUEUE = 8
+    """Rows between scratchpad and array: enough to read one a cycle."""
+
+    def __init__(self, *, rows, cols, groups, size, read_latency):
+        self.rows, self.cols, self.groups, self.size, self.read_latency = rows, cols, groups, size, read_latency
+        super().__init__({
+            "command": In(stream.Signature(LOAD_COMMAND)),
+            "tokens": In(TOKENS),
+            "read": Out(ReadPort(cols)),
+            "parameters": Out(stream.Signature(parameter_layout(cols))),
+            "write": Out(1),
+            "write_row": Out(range(rows)),
+            "write_plane": Out(1),
+            "weights": Out(unsigned(8)).array(cols),
+            "tile_passed": In(1),
+            "tile_loaded": Out(1),
+            "rows_read": Out(unsigned(32)),
+            "command_end": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols)
+        m.submodules.queue = queue = StreamFifo(row_tag(self.cols), depth=self.QUEUE)
+        taken, room = Signal(), Signal()
+        self._request(m, rows, room, taken)
+        with m.If(taken):
+            m.d.sync += self.rows_read.eq(self.rows_read + 1)
+        self._receive(m, rows, taken, queue)
+        self._deliver(m, queue)
+        # rows asked for and not yet delivered: never more than the queue holds
+        inside = Signal(range(self.QUEUE + 1))
+        m.d.sync += inside.eq(inside + taken - (queue.o.valid & queue.o.ready))
+        m.d.comb += room.eq(inside != self.QUEUE)
+        return m
+
+    def _request(self, m, rows, room, taken):
+        """Takes commands, and asks for their rows one after the other."""
+        command = Signal(LOAD_COMMAND, reset_less=True)
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        m.d.comb += rows.command.eq(command)
+        with m.FSM():
+            with m.State("WAIT_COMMAND"):
+                m.d.comb += self.command.ready.eq(1)
+                with m.If(self.command.valid):
+                    m.d.sync += command.eq(self.command.payload)
+                    m.next = "WAIT_LOAD"
+            with m.State("WAIT_LOAD"):
+                m.d.comb += rows.start.eq(1)
+                m.d.sync += address.eq(command.weights.address)
+                with m.If(rows.empty):
+                    m.d.comb += self.command_end.eq(1)
+                    m.next = "WAIT_COMMAND"
+                with m.Elif(reached(self.tokens.load, command.weights.wait_load)):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += [
+                    self.read.request.valid.eq(room),
+                    self.read.request.payload.eq(address),
+                    taken.eq(room & self.read.request.ready),
+                    rows.step.eq(taken),
+                ]
+                with m.If(taken):
+                    m.d.sync += address.eq(Mux(address == self.size - self.cols, 0, address + self.cols))
+                    with m.If(rows.end):
+                        m.d.comb += self.command_end.eq(1)
+                        m.next = "WAIT_COMMAND"
+
+    def _receive(self, m, rows, taken, queue):
+        """Puts each answer into the queue, with what its row is."""
+        tag = queue.i.payload
+        for name in ("table", "params", "row", "last"):
+            m.d.comb += tag[name].eq(delayed(m, getattr(rows, name), self.read_latency, name=f"tag_{name}"))
+        m.d.comb += [tag.cols.eq(self.read.data), queue.i.valid.eq(self.read.valid)]
+
+    def _deliver(self, m, queue):
+        """Hands the oldest row to the output stage, or writes it into the array."""
+        row, weights = queue.o.payload, ~(queue.o.payload.table | queue.o.payload.params)
+        passed = delayed(m, self.tile_passed, self.groups - 1, name="passed", reset_less=False)
+        ahead, plane = Signal(range(3)), Signal()  # tiles written of which the last wave has not passed row 0
+        write, loaded = Signal(), Signal()
+        m.d.comb += [
+            write.eq(queue.o.valid & weights & (ahead != 2)),
+            loaded.eq(write & row.last),
+            self.parameters.valid.eq(queue.o.valid & ~weights),
+            self.parameters.payload.table.eq(row.table), self.parameters.payload.row.eq(row.row),
+            self.parameters.payload.last.eq(row.last), self.parameters.payload.data.eq(row.cols),
+            queue.o.ready.eq(Mux(weights, ahead != 2, self.parameters.ready)),
+        ]
+        m.d.sync += ahead.eq(ahead + loaded - passed)
+        with m.If(loaded):
+            m.d.sync += plane.eq(~plane)
+        # the row is registered on its way to all columns
+        write_row = Signal(range(self.rows), reset_less=True)
+        write_plane, write_late, loaded_late = Signal(reset_less=True), Signal(), Signal()
+        m.d.sync += [write_late.eq(write), loaded_late.eq(loaded)]
+        with m.If(write):
+            m.d.sync += [write_row.eq(row.row), write_plane.eq(plane)]
+        m.d.comb += [
+            self.write.eq(write_late), self.write_row.eq(write_row), self.write_plane.eq(write_plane), self.tile_loaded.eq(loaded_late),
+        ]
+        for col in range(self.cols):
+            weight = Signal(8, name=f"weight_{col}", reset_less=True)
+            with m.If(write):
+                m.d.sync += weight.eq(row.cols[8 * col:8 * col + 8])
+            m.d.comb += self.weights[col].eq(weight)
