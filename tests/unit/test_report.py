@@ -1,0 +1,114 @@
+"""The report on made-up records, with sums that are done by hand here."""
+
+import json
+
+import pytest
+from rich.console import Console
+
+from golden.program import Layer, Planned, Program
+from hw.npu.config import PRESETS
+from hw.npu.isa import Command, Opcode, Target
+from hw.npu.records import RECORD
+from weft.analysis.energy import HOROWITZ_45NM, command_energy, weight_stream_bytes
+from weft.analysis.report import CAUSES, build_report
+from weft.analysis.tables import print_report
+
+SMALL = PRESETS["small"]
+LOOPS = {"block_rows": 4, "block_cols": 4, "taps_y": 3, "taps_x": 3, "chunks": 1, "last_rows": 16, "column_tiles": 1, "last_cols": 16}
+
+
+def record(**values):
+    """A record with zeros where nothing is given."""
+    return {field.name: 0 for field in RECORD} | values
+
+
+def example():
+    """Two layers: load, matmul, matmul, store. Windows end at 300 and 500, the job at 520."""
+    load = Command(Opcode.LOAD, {"dma": {"target": Target.WEIGHTS}})
+    matmul = Command(Opcode.MATMUL, {"loops": LOOPS, "weights": {"params": 2}})
+    commands = (Planned(load, 0), Planned(matmul, 0), Planned(matmul, 1), Planned(Command(Opcode.STORE, {}), 1))
+    layers = (Layer("first", "CONV_2D", (1, 4, 4, 16), 25_600), Layer("second", "CONV_2D+ADD", (1, 4, 4, 16), 25_600))
+    records = [
+        record(ddr_read_bytes=1000, sram_write_bytes=1000, start=5, end=150),
+        record(start=0, end=300, active=144, stall_ddr_read=150, stall_command=6, sram_read_bytes=5000, sram_write_bytes=256),
+        record(start=300, end=500, active=144, stall_weights=56, sram_read_bytes=5000, sram_write_bytes=256),
+        record(ddr_write_bytes=256, sram_read_bytes=256, start=505, end=518),
+    ]
+    return Program("example", SMALL, commands, layers, b"", 0, (), (), ()), records
+
+
+def test_cycles_of_the_layers_sum_to_the_total():
+    report = build_report(*example(), 520)
+    assert [layer.cycles for layer in report.layers] == [300, 220]
+    assert report.layers[1].stalls["drain"] == 20
+    for layer in report.layers:
+        assert layer.active + sum(layer.stalls.values()) == layer.cycles
+    assert set(report.stalls) == set(CAUSES)
+
+
+def test_figures_by_hand():
+    report = build_report(*example(), 520, clock_mhz=100)
+    first = report.layers[0]
+    assert first.utilization == pytest.approx(25_600 / (300 * 256))
+    assert first.ddr_bytes == {"read": 1000, "write": 0}
+    assert first.sram_bytes == {"read": 5000, "write": 1256}
+    assert report.ddr_bytes == {"read": 1000, "write": 256}
+    assert report.utilization == pytest.approx(51_200 / (520 * 256))
+    assert report.latency_ms == pytest.approx(0.0052)
+    # 144 waves of 256 products and sums: 144 * 256 * 0.3 pJ
+    assert first.energy_parts_uj["array"] == pytest.approx(144 * 256 * 0.3e-6)
+    # 1000 bytes of DRAM at 1300 pJ for 8 bytes
+    assert first.energy_parts_uj["ddr"] == pytest.approx(1000 / 8 * 1300e-6)
+    assert first.energy_uj == pytest.approx(sum(first.energy_parts_uj.values()))
+    # 300 cycles at 100 MHz are 3 us; uJ / us is W
+    assert first.power_mw == pytest.approx(first.energy_uj / 3 * 1000)
+    assert report.energy_uj == pytest.approx(sum(layer.energy_uj for layer in report.layers))
+
+
+def test_json_has_the_stable_keys():
+    report = json.loads(json.dumps(build_report(*example(), 520, host_ops=["SOFTMAX"], bit_exact=True).to_json()))
+    keys = {"network", "config", "bit_exact", "cycles", "macs", "utilization", "host_ops", "layers"}
+    assert keys <= set(report)
+    layer_keys = {"name", "op", "macs", "cycles", "utilization", "stalls", "ddr_bytes", "energy_uj", "power_mw"}
+    assert all(layer_keys <= set(layer) for layer in report["layers"])
+    assert report["host_ops"] == ["SOFTMAX"] and report["config"] == "small" and report["bit_exact"] is True
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_tables_fit_the_terminal(width, capsys):
+    report = build_report(*example(), 520, bit_exact=True, compared_tensors=3)
+    console = Console(width=width, force_terminal=False)
+    print_report(report, console)
+    lines = capsys.readouterr().out.splitlines()
+    tables = [line for line in lines if not line.startswith("source")]
+    assert max(map(len, tables)) <= width
+    assert any("first" in line and "300" in line for line in tables)
+    assert any(line.startswith("bit-exact") and "yes, in 3 tensors" in line for line in lines)
+
+
+def test_sram_energy_meets_the_points_of_the_table_and_grows():
+    for size, energy in HOROWITZ_45NM.sram_64:
+        assert HOROWITZ_45NM.sram_byte(size) * 8 == pytest.approx(energy)
+    sizes = [1024, 8192, 16384, 32768, 100_000, 1 << 20, 1 << 22]
+    energies = [HOROWITZ_45NM.sram_byte(size) for size in sizes]
+    assert energies == sorted(energies)
+
+
+def test_weight_stream_of_a_convolution():
+    command = Command(
+        Opcode.MATMUL, {"loops": LOOPS | {"chunks": 2, "last_rows": 5, "column_tiles": 3}, "weights": {"params": 2, "load_table": 1}}
+    )
+    assert weight_stream_bytes(command, SMALL) == 256 + 3 * 16 * (9 + 9 * (16 + 5))
+
+
+def test_a_transfer_costs_only_memories():
+    load = Command(Opcode.LOAD, {"dma": {"target": Target.ACTIVATIONS}})
+    energy = command_energy(load, record(ddr_read_bytes=64, sram_write_bytes=64), SMALL)
+    assert energy.ddr > 0 and energy.activations > 0
+    assert energy.array == energy.weights == energy.output == energy.accumulators == 0
+
+
+def test_a_missing_record_is_noticed():
+    program, records = example()
+    with pytest.raises(ValueError, match="4 commands left 3 records"):
+        build_report(program, records[:-1], 520)

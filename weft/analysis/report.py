@@ -1,0 +1,243 @@
+"""The report of a run: what each layer cost, from the records that the RTL wrote.
+
+Cycles, stalls and bytes are the RTL's own counters; energy is estimated from a named table (`weft.analysis.energy`).
+`docs/report.md` explains every figure.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.program import Program
+from hw.npu.isa import EXECUTE
+from hw.npu.records import RECORD, STALLS
+from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
+
+DEFAULT_CLOCK_MHZ = 500.0
+CAUSES = (*STALLS, "drain")
+"""Why a cycle issued no wave: the records' causes, and the job's end, when the last results are written out."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One row: a fused group of the network's operators.
+
+    Attributes
+    ----------
+    name, op : str
+    shape : tuple of int
+        Of the output.
+    macs : int
+        Of the network's own arithmetic.
+    cycles, active : int
+        Cycles of its windows, and those that issued a wave; ``cycles == active + sum(stalls)``.
+    utilization : float
+        ``macs / (cycles * multipliers)``, 0 to 1.
+    stalls : dict of str to int
+        Cycles by cause (`CAUSES`).
+    ddr_bytes, sram_bytes : dict of str to int
+        ``read`` and ``write``.
+    energy_uj, power_mw : float
+        Estimated; power is the average over the layer's cycles at the report's clock.
+    energy_parts_uj : dict of str to float
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    macs: int
+    cycles: int
+    active: int
+    utilization: float
+    stalls: dict[str, int]
+    ddr_bytes: dict[str, int]
+    sram_bytes: dict[str, int]
+    energy_uj: float
+    energy_parts_uj: dict[str, float]
+    power_mw: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run of a network. The names are the keys of the JSON file.
+
+    Attributes
+    ----------
+    network, config : str
+        Names; `configuration` holds the fields.
+    bit_exact : bool or None
+        Every compared tensor equals the reference; None where none was compared.
+    compared_tensors : int
+    cycles, macs : int
+        From start to interrupt; of the whole network.
+    utilization : float
+    clock_mhz, latency_ms : float
+    host_ops : tuple of str
+        Operators that ran on the host: not in the cycles.
+    energy_uj, energy_parts_uj, power_mw
+        As in a layer.
+    stalls, ddr_bytes, sram_bytes
+        Sums over the layers.
+    layers : tuple of LayerReport
+    sources : dict of str to str
+        Where each kind of figure comes from.
+    """
+
+    network: str
+    config: str
+    configuration: dict
+    bit_exact: bool | None
+    compared_tensors: int
+    cycles: int
+    macs: int
+    utilization: float
+    clock_mhz: float
+    latency_ms: float
+    host_ops: tuple[str, ...]
+    energy_uj: float
+    energy_parts_uj: dict[str, float]
+    power_mw: float
+    stalls: dict[str, int]
+    ddr_bytes: dict[str, int]
+    sram_bytes: dict[str, int]
+    layers: tuple[LayerReport, ...]
+    sources: dict[str, str]
+
+    def to_json(self) -> dict:
+        """Plain values, for `json.dump`; the keys are the attributes' names."""
+        return dataclasses.asdict(self)
+
+
+def record_values(records, commands) -> list[dict[str, int]]:
+    """Records by field name, one a command.
+
+    Parameters
+    ----------
+    records : bytes or uint32[commands, 16] or sequence of dict
+        As they lie in memory, or already taken apart.
+    commands : int
+        How many there must be.
+    """
+    if len(records) and isinstance(records[0], dict):
+        values = list(records)
+    else:
+        words = np.frombuffer(records, "<u4") if isinstance(records, bytes | bytearray | memoryview) else np.asarray(records)
+        names = [field.name for field in RECORD]
+        values = [dict(zip(names, map(int, row))) for row in words.reshape(-1, len(names))]
+    if len(values) != commands:
+        raise ValueError(f"{commands} commands left {len(values)} records")
+    return values
+
+
+def build_report(
+    program: Program,
+    records,
+    cycles: int,
+    *,
+    host_ops=(),
+    bit_exact: bool | None = None,
+    compared_tensors: int = 0,
+    clock_mhz: float = DEFAULT_CLOCK_MHZ,
+    table: EnergyTable = HOROWITZ_45NM,
+) -> Report:
+    """The report of one run.
+
+    The windows of the execute commands partition the time up to the last wave; what is left, until the last byte is
+    stored and the interrupt is raised, is the last computing layer's ``drain``. Layers' cycles sum to the total.
+
+    Parameters
+    ----------
+    program : Program
+    records : bytes or uint32[commands, 16] or sequence of dict
+        As `record_values` takes them.
+    cycles : int
+        From start to interrupt.
+    host_ops : sequence of str
+        Names of operators that ran on the host.
+    bit_exact, compared_tensors : bool or None, int
+        The comparison with the reference.
+    clock_mhz : float
+        For latency and power.
+    table : EnergyTable
+    """
+    by_layer: list[list] = [[] for _ in program.layers]
+    last = None
+    for planned, record in zip(program.commands, record_values(records, len(program.commands))):
+        by_layer[planned.layer].append((planned.command, record))
+        if planned.command.opcode in EXECUTE:
+            last = planned.layer
+    windows = sum(_window(record) for pairs in by_layer for command, record in pairs if command.opcode in EXECUTE)
+    drain = cycles - windows
+    layers = tuple(
+        _layer(layer, pairs, drain if index == last else 0, program.config, clock_mhz, table)
+        for index, (layer, pairs) in enumerate(zip(program.layers, by_layer))
+    )
+    macs = sum(layer.macs for layer in layers)
+    parts = _summed(layer.energy_parts_uj for layer in layers)
+    energy = sum(parts.values())
+    seconds = cycles / (clock_mhz * 1e6)
+    return Report(
+        network=program.network,
+        config=program.config.name,
+        configuration=dataclasses.asdict(program.config),
+        bit_exact=bit_exact,
+        compared_tensors=compared_tensors,
+        cycles=cycles,
+        macs=macs,
+        utilization=_ratio(macs, cycles * program.config.macs_per_cycle),
+        clock_mhz=clock_mhz,
+        latency_ms=seconds * 1e3,
+        host_ops=tuple(host_ops),
+        energy_uj=energy,
+        energy_parts_uj=parts,
+        power_mw=_ratio(energy * 1e-3, seconds),
+        stalls=_summed(layer.stalls for layer in layers),
+        ddr_bytes=_summed(layer.ddr_bytes for layer in layers),
+        sram_bytes=_summed(layer.sram_bytes for layer in layers),
+        layers=layers,
+        sources={
+            "cycles, stalls, bytes": "measured on RTL (the NPU's own counters)",
+            "MACs": "counted on the network",
+            "energy, power": f"estimated from table {table.name}: {table.source}; no clock tree, registers, leakage",
+            "latency": f"cycles at a stated clock of {clock_mhz:g} MHz",
+        },
+    )
+
+
+def _layer(layer, pairs, drain, config, clock_mhz, table):
+    computing = [record for command, record in pairs if command.opcode in EXECUTE]
+    cycles = sum(map(_window, computing)) + drain
+    stalls = {cause: sum(record[f"stall_{cause}"] for record in computing) for cause in STALLS} | {"drain": drain}
+    energy = sum((command_energy(command, record, config, table) for command, record in pairs), Energy())
+    return LayerReport(
+        name=layer.name,
+        op=layer.op,
+        shape=tuple(map(int, layer.shape)),
+        macs=int(layer.macs),
+        cycles=cycles,
+        active=sum(record["active"] for record in computing),
+        utilization=_ratio(layer.macs, cycles * config.macs_per_cycle),
+        stalls=stalls,
+        ddr_bytes={way: sum(record[f"ddr_{way}_bytes"] for _, record in pairs) for way in ("read", "write")},
+        sram_bytes={way: sum(record[f"sram_{way}_bytes"] for _, record in pairs) for way in ("read", "write")},
+        energy_uj=energy.total * 1e-6,
+        energy_parts_uj=energy.microjoules(),
+        power_mw=_ratio(energy.total * 1e-9, cycles / (clock_mhz * 1e6)),  # pJ to mJ over s
+    )
+
+
+def _window(record):
+    return record["end"] - record["start"]
+
+
+def _summed(dictionaries):
+    total: dict = {}
+    for dictionary in dictionaries:
+        for key, value in dictionary.items():
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def _ratio(part, whole):
+    return part / whole if whole else 0.0
