@@ -1,0 +1,54 @@
+"""The options of each supported operator, from the TFLite schema's tables to plain Python values."""
+
+import tflite
+
+ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5: "SIGN_BIT"}
+PADDINGS = {0: "SAME", 1: "VALID"}
+
+_WINDOW = {"stride_h": "StrideH", "stride_w": "StrideW", "padding": "Padding"}
+_ACTIVATION = {"activation": "FusedActivationFunction"}
+_POOL = {**_WINDOW, "filter_height": "FilterHeight", "filter_width": "FilterWidth", **_ACTIVATION}
+
+OPTIONS = {
+    "ADD": ("AddOptions", _ACTIVATION),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
+    "CONV_2D": ("Conv2DOptions", {**_WINDOW, "dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor", **_ACTIVATION}),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", {"keep_num_dims": "KeepNumDims", "weights_format": "WeightsFormat", **_ACTIVATION}),
+    "MAX_POOL_2D": ("Pool2DOptions", _POOL),
+    "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
+}
+"""For each operator with options: its table in the schema, and the field there of each option. The others have none."""
+
+
+def read_options(op: str, raw) -> dict:
+    """The options of one operator.
+
+    Parameters
+    ----------
+    op : str
+        TFLite's name.
+    raw : tflite.Operator
+
+    Raises
+    ------
+    ValueError
+        If the file holds no options, or another operator's, or an unknown value.
+    """
+    if op not in OPTIONS:
+        return {}
+    table_name, fields = OPTIONS[op]
+    union = raw.BuiltinOptions()
+    if union is None or raw.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, table_name):
+        raise ValueError(f"the operator has no {table_name}")
+    table = getattr(tflite, table_name)()
+    table.Init(union.Bytes, union.Pos)
+    return {name: _value(name, getattr(table, field)()) for name, field in fields.items()}
+
+
+def _value(name, value):
+    names = {"activation": ACTIVATIONS, "padding": PADDINGS}.get(name)
+    if names is None:
+        return value
+    if value not in names:
+        raise ValueError(f"{name} {value} is unknown")
+    return names[value]
