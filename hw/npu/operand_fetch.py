@@ -1,0 +1,91 @@
+"""Reads the vectors of the second operand ahead of their use."""
+
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.pixel_walk import WALK, PixelWalk
+from hw.npu.ports import ADDRESS_BITS, ReadPort
+
+
+class OperandFetch(wiring.Component):
+    """Prefetch of the second operand: sustains one vector a cycle, and holds room for every answer that can come.
+
+    A vector is *promised* when it is issued (``take``) and used ``use_delay`` cycles later (``pop``). It can be issued in the cycle after
+    its request was accepted, since the answer comes ``read_latency`` cycles after that. At most `AHEAD` accepted requests are not
+    promised; of the promised ones, those of the last ``use_delay`` cycles are not used yet and those of the last ``read_latency`` have
+    not arrived: room for ``AHEAD + use_delay - read_latency`` (and one in which an answer lands) is enough, without a check.
+
+    Parameters
+    ----------
+    cols, lanes : int
+        Output channels of a tile, and of a vector.
+    size : int
+        Size of the scratchpad.
+    read_latency, use_delay : int
+        Cycles from an accepted request to its answer, at least 1; from ``take`` to ``pop``, at least ``read_latency``.
+
+    Members
+    -------
+    start, walk : In(1), In(WALK)
+        Begins a command's walk.
+    enable : In(1)
+        Requests may be made: what is read has been written.
+    read : Out(ReadPort(lanes))
+        Of the scratchpad.
+    available, take : Out(1), In(1)
+        A vector can be promised; promises it.
+    pop, vector : In(1), Out(signed(8)).array(lanes)
+        The oldest vector, and its end.
+    outside : Out(1)
+        The next vector lies outside the scratchpad; it is not requested.
+
+    Raises
+    ------
+    ValueError
+        If a latency is out of range.
+    """
+
+    AHEAD = 4
+    """Requests accepted and not promised."""
+
+    def __init__(self, *, cols, lanes, size, read_latency, use_delay):
+        if read_latency < 1:
+            raise ValueError(f"OperandFetch read_latency must be at least 1, not {read_latency}")
+        if use_delay < read_latency:
+            raise ValueError(f"OperandFetch use_delay must be at least read_latency = {read_latency}, not {use_delay}")
+        self.cols, self.lanes, self.size = cols, lanes, size
+        self.depth = self.AHEAD + use_delay - read_latency + 1
+        super().__init__({
+            "start": In(1), "walk": In(WALK), "enable": In(1),
+            "read": Out(ReadPort(lanes)),
+            "available": Out(1), "take": In(1),
+            "pop": In(1), "vector": Out(signed(8)).array(lanes),
+            "outside": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
+        m.submodules.answers = answers = Memory(shape=unsigned(8 * self.lanes), depth=self.depth, init=[])
+        write, read = answers.write_port(), answers.read_port(domain="comb")
+        ahead = Signal(range(self.AHEAD + 1))
+        accepted = self.read.request.valid & self.read.request.ready
+        m.d.comb += [
+            walk.start.eq(self.start), walk.walk.eq(self.walk), walk.step.eq(accepted),
+            self.outside.eq(walk.valid & walk.outside),
+            self.read.request.valid.eq(walk.valid & self.enable & ~walk.outside & (ahead != self.AHEAD)),
+            self.read.request.payload.eq(walk.vector.address[:ADDRESS_BITS]),
+            self.available.eq(ahead != 0),
+            write.en.eq(self.read.valid), write.data.eq(self.read.data),
+            *(self.vector[lane].eq(read.data.word_select(lane, 8)) for lane in range(self.lanes)),
+        ]
+        m.d.sync += ahead.eq(ahead + accepted - self.take)
+
+        for port, moves in ((write, self.read.valid), (read, self.pop)):
+            place = Signal(range(self.depth), name="newest" if port is write else "oldest")
+            m.d.comb += port.addr.eq(place)
+            with m.If(moves):
+                m.d.sync += place.eq(Mux(place == self.depth - 1, 0, place + 1))
+        return m

@@ -1,0 +1,135 @@
+"""The arithmetic of the output stage: from accumulators to the bytes that are written."""
+
+from amaranth.hdl import Cat, Module, Mux, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.requantize import REQUANTIZE, Requantize
+from hw.npu.second_operand import ADD, AddOperand
+from hw.npu.table import ENTRIES, Table
+
+OUTPUT_CONFIG = data.StructLayout({
+    "channel_bias": unsigned(1), "channel_scale": unsigned(1),
+    "multiplier": signed(32), "left": unsigned(5), "right": unsigned(5),
+    "requantize": REQUANTIZE, "use_table": unsigned(1),
+    "add": unsigned(1), "operand": ADD,
+})
+"""Configuration of a command's vectors: whether bias, and multiplier and exponent, are the channel's, and the numbers for all channels."""
+
+
+def output_config(output, second, *, channel_bias, channel_scale, add):
+    """`OUTPUT_CONFIG` of a command, as one value: the fields of the groups ``output`` and ``second`` in the layout's order."""
+    clamp = output.zero_point, output.clamp_min, output.clamp_max
+    operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
+    result = second.out_multiplier, second.out_shift, second.out_zero_point, second.clamp_min, second.clamp_max
+    value = Cat(channel_bias, channel_scale, output.multiplier, output.left_shift, output.right_shift[:5],
+                output.single_rounding, *clamp, output.use_table, add, *operands, *result)
+    assert len(value) == OUTPUT_CONFIG.size
+    return value
+
+
+class OutputPipeline(wiring.Component):
+    """Selects the lanes' channels, requantizes, maps through the table, adds the second operand.
+
+    ::
+
+        accumulators -> select -> Requantize -> Table -+---------------+-> result
+        parameters   -> select --^                     +-> AddOperand -+
+                                   second operand --------^
+
+    One vector a cycle, never stalls. Vectors without ADD leave `LATENCY` cycles after they entered, those with ADD
+    ``AddOperand.LATENCY`` cycles later: whoever issues keeps a vector without ADD at least that far behind one with ADD.
+
+    Parameters
+    ----------
+    cols, lanes : int
+        Output channels, and channels of a vector.
+    accumulator_bits : int
+        20 to 32.
+
+    Members
+    -------
+    valid, bank, group : In(1), In(1), In(range(max(2, cols / lanes)))
+        A vector enters: which configuration it belongs to, and which group of ``lanes`` channels it is.
+    accumulators : In(array of cols signed)
+        The entry.
+    bias, multiplier : In(signed(32)).array(cols)
+        Parameters of the channels.
+    exponent : In(signed(8)).array(cols)
+        The same: left shift, right shift where negative.
+    config : In(OUTPUT_CONFIG).array(2)
+        Configuration of each bank, steady while a vector of the bank is inside.
+    table_write, table_row, table_entries : In(1), In(range(256 / C)), In(array of C bytes)
+        Writes the table; not while a vector that uses it is inside.
+    pop, operand : Out(1), In(signed(8)).array(lanes)
+        Takes the second operand of the vector, `OPERAND_DELAY` cycles after it entered.
+    result_valid : Out(1)
+        A vector leaves.
+    result : Out(signed(8)).array(lanes)
+        The vector.
+    """
+
+    LATENCY = Requantize.LATENCY + Table.LATENCY
+    """Cycles from accumulators to result without ADD."""
+    OPERAND_DELAY = LATENCY
+    """Cycles from accumulators to ``pop``."""
+
+    def __init__(self, *, cols, lanes, accumulator_bits):
+        self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
+        super().__init__({
+            "valid": In(1), "bank": In(1), "group": In(range(max(2, cols // lanes))),
+            "accumulators": In(data.ArrayLayout(signed(accumulator_bits), cols)),
+            "bias": In(signed(32)).array(cols), "multiplier": In(signed(32)).array(cols), "exponent": In(signed(8)).array(cols),
+            "config": In(OUTPUT_CONFIG).array(2),
+            "table_write": In(1), "table_row": In(range(ENTRIES // cols)), "table_entries": In(data.ArrayLayout(unsigned(8), cols)),
+            "pop": Out(1), "operand": In(signed(8)).array(lanes),
+            "result_valid": Out(1), "result": Out(signed(8)).array(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits)
+        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols)
+        m.submodules.add = add = AddOperand(self.lanes)
+        adds = Mux(table.result_bank, self.config[1].add, self.config[0].add)
+        m.d.comb += [
+            requantize.valid.eq(self.valid), requantize.bank.eq(self.bank),
+            table.valid.eq(requantize.result_valid), table.bank.eq(requantize.result_bank),
+            table.write.eq(self.table_write), table.row.eq(self.table_row), table.entries.eq(self.table_entries),
+            add.valid.eq(table.result_valid & adds), add.bank.eq(table.result_bank), self.pop.eq(add.valid),
+            self.result_valid.eq(add.result_valid | (table.result_valid & ~adds)),
+        ]
+        for i in range(2):
+            m.d.comb += [
+                requantize.config[i].eq(self.config[i].requantize), table.use[i].eq(self.config[i].use_table),
+                add.config[i].eq(self.config[i].operand),
+            ]
+        for lane in range(self.lanes):
+            self._channel(m, lane, requantize)
+            m.d.comb += [
+                table.value[lane].eq(requantize.result[lane]),
+                add.first[lane].eq(table.result[lane]), add.second[lane].eq(self.operand[lane]),
+                self.result[lane].eq(Mux(add.result_valid, add.result[lane], table.result[lane])),
+            ]
+        return m
+
+    def _channel(self, m, lane, requantize):
+        """The lane's accumulator, and the parameters of its channel or of all channels."""
+        def of_group(values):
+            *rest, value = [values[col] for col in range(lane, self.cols, self.lanes)]
+            for index, other in reversed(list(enumerate(rest))):
+                value = Mux(self.group == index, other, value)
+            return value
+
+        first, second = self.config
+        names = "channel_bias", "channel_scale", "multiplier", "left", "right"
+        config = {name: Mux(self.bank, second[name], first[name]) for name in names}
+        exponent = of_group(self.exponent)
+        left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)
+        m.d.comb += [
+            requantize.accumulator[lane].eq(of_group(self.accumulators)),
+            requantize.bias[lane].eq(Mux(config["channel_bias"], of_group(self.bias), 0)),
+            requantize.multiplier[lane].eq(Mux(config["channel_scale"], of_group(self.multiplier), config["multiplier"])),
+            requantize.left[lane].eq(Mux(config["channel_scale"], left, config["left"])),
+            requantize.right[lane].eq(Mux(config["channel_scale"], right, config["right"])),
+        ]
