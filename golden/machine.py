@@ -1,0 +1,109 @@
+"""The command-level golden machine: executes a program in stream order on numpy memories.
+
+It says what each command does to memory and nothing about time. Compiler wrong: machine and operators differ.
+RTL wrong: RTL and machine differ, at the first command that shows it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from golden.machine_dma import execute_transfer
+from golden.machine_execute import execute_job
+from golden.machine_state import MachineError, MachineState
+from golden.program import Program
+from hw.npu.errors import WeftError
+from hw.npu.isa import EXECUTE, Command, Error, Opcode
+
+__all__ = ["Machine", "MachineError", "MachineResult"]
+
+QUEUES = {Opcode.LOAD: "load", Opcode.STORE: "store", Opcode.MATMUL: "exec", Opcode.SUM: "exec", Opcode.MAX: "exec"}
+"""The queue of every opcode, by the name that the header's waits use."""
+
+
+@dataclass(frozen=True)
+class MachineResult:
+    """What a run left behind.
+
+    Attributes
+    ----------
+    outputs : dict of str to ndarray
+        The network's outputs, out of DDR.
+    tensors : dict of str to ndarray
+        Each place of `Program.tensors`, right after the command that completes it.
+    writes : dict of int to (int64[n], uint8[n])
+        Only on request: for each load and execute command the activation-scratchpad addresses it wrote and the values,
+        in hardware order (column tile, block row, block column, channel).
+    state : MachineState
+        All memories after the last command.
+    """
+
+    outputs: dict
+    tensors: dict
+    writes: dict = field(repr=False)
+    state: MachineState = field(repr=False)
+
+
+class Machine:
+    """Executes one compiled program.
+
+    Parameters
+    ----------
+    program : Program
+    fill : int
+        Byte that every memory holds before the run; a right program's results do not depend on it.
+    """
+
+    def __init__(self, program: Program, *, fill: int = 0):
+        self.program = program
+        self.fill = fill
+
+    def run(self, inputs: dict, *, writes: bool = False) -> MachineResult:
+        """Execute all commands.
+
+        Parameters
+        ----------
+        inputs : dict of str to ndarray
+            A value for each of `Program.inputs`, by tensor name.
+        writes : bool
+            Keep what each command wrote.
+
+        Raises
+        ------
+        MachineError
+            Where the hardware would stop, with its code and the command's index.
+        """
+        program = self.program
+        state = MachineState.fresh(program, self.fill)
+        for place in program.inputs:
+            if place.tensor not in inputs:
+                raise WeftError(f"no value for input {place.tensor!r}", file=program.network)
+            place.write(state.regions[place.region], inputs[place.tensor])
+        complete = {}
+        for place in program.tensors:
+            complete.setdefault(place.complete_after, []).append(place)
+        tensors, written, counts = {}, {}, {"load": 0, "exec": 0, "store": 0}
+        for index, planned in enumerate(program.commands):
+            addresses, values = self._step(state, index, planned.command, counts)
+            if writes:
+                written[index] = addresses, values
+            for place in complete.get(index, ()):
+                memory = state.activations if place.region is None else state.regions[place.region]
+                tensors[place.tensor] = place.read(memory)
+        outputs = {place.tensor: place.read(state.regions[place.region]) for place in program.outputs}
+        return MachineResult(outputs, tensors, written, state)
+
+    @staticmethod
+    def _step(state, index, command, counts):
+        """Execute one command after its waits are checked; returns what it wrote to the activation scratchpad."""
+        command = Command.unpack(command.pack())
+        header = command["header"]
+        waits = [(queue, header[f"wait_{queue}"], "") for queue in counts]
+        if command.opcode in EXECUTE:
+            waits.append(("load", command["weights"]["wait_load"], "weights."))
+        for queue, wait, group in waits:
+            if (counts[queue] - wait) % (1 << 16) >= 1 << 15:
+                raise MachineError(Error.DEADLOCK, index, f"{group}wait_{queue} = {wait} names commands that stand later in the stream")
+        written = (execute_job if command.opcode in EXECUTE else execute_transfer)(state, index, command)
+        counts[QUEUES[command.opcode]] += 1
+        return written

@@ -1,0 +1,47 @@
+"""What holds between the passes; a failure is a defect of the compiler, not the user's."""
+
+from itertools import combinations
+
+from golden.program import Program
+from hw.npu.config import NpuConfig
+from hw.npu.isa import EXECUTE, Opcode
+from weft.compiler.memory_plan import MemoryPlan
+from weft.compiler.steps import Network
+
+
+def check_network(network: Network):
+    """Every step reads what is an input or was made before, and every tensor is made once."""
+    known = {network.root[name] for name in network.inputs}
+    for step in network.steps:
+        for name in step.reads:
+            assert network.root[name] in known, f"{step.name} reads {name}, which nothing has made"
+        assert step.output not in known, f"{step.name} makes {step.output} again"
+        known.add(step.output)
+    for name in network.outputs:
+        assert network.root[name] in known, f"nothing makes the output {name}"
+
+
+def check_plan(plan: MemoryPlan, config: NpuConfig):
+    """Tensors lie inside the scratchpad, and two that live together do not overlap."""
+    slots = list(plan.slots.values())
+    for slot in slots:
+        assert 0 <= slot.address and slot.address + slot.size <= config.act_bytes, f"{slot} lies outside"
+    for a, b in combinations(slots, 2):
+        together = a.first <= b.last and b.first <= a.last
+        apart = a.address + a.size <= b.address or b.address + b.size <= a.address
+        assert apart or not together, f"{a} and {b} overlap"
+
+
+def check_program(program: Program):
+    """A wait names only what stands earlier, and every field fits."""
+    counts = {"load": 0, "exec": 0, "store": 0}
+    for index, planned in enumerate(program.commands):
+        command = planned.command
+        header = command["header"]
+        waits = [(queue, header[f"wait_{queue}"]) for queue in counts]
+        if command.opcode in EXECUTE:
+            waits.append(("load", command["weights"]["wait_load"]))
+        for queue, wait in waits:
+            assert (counts[queue] - wait) % (1 << 16) < 1 << 15, f"command {index} waits for a later {queue}"
+        command.pack()
+        counts["exec" if command.opcode in EXECUTE else "load" if command.opcode == Opcode.LOAD else "store"] += 1

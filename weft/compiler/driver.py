@@ -1,0 +1,80 @@
+"""The compiler's table of contents: from a graph to a program, one line a pass."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from golden.program import Program
+from hw.npu.config import NpuConfig
+from weft.compiler.accumulator import check_accumulators
+from weft.compiler.checks import check_network, check_plan, check_program
+from weft.compiler.fuse import fuse
+from weft.compiler.graph import Graph
+from weft.compiler.lower import lower
+from weft.compiler.memory_plan import memory_plan
+from weft.compiler.order import order
+from weft.compiler.schedule import schedule
+from weft.compiler.select import select
+from weft.compiler.steps import HostOp
+from weft.compiler.tile import tile
+from weft.compiler.transfers import transfers
+from weft.compiler.weights import weight_image
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler makes.
+
+    Attributes
+    ----------
+    program : Program
+    host_ops : tuple of HostOp
+        Operators that the host computes before and after it.
+    graph : Graph
+    estimated_cycles : int
+        Of the schedule's own simulation.
+    """
+
+    program: Program
+    host_ops: tuple[HostOp, ...]
+    graph: Graph
+    estimated_cycles: int
+
+
+def compile_graph(
+    graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[str], None] = lambda name: None
+) -> Compiled:
+    """Compile a network for a configuration.
+
+    Parameters
+    ----------
+    graph : Graph
+    config : NpuConfig
+    keep_tensors : bool
+        Fuse nothing, so that every tensor of the network is written.
+    announce : callable
+        Called with the name of each pass before it runs.
+
+    Raises
+    ------
+    WeftError
+        Where the network cannot run on this configuration; it names the layer and the remedy.
+    """
+
+    def run(name, step, *arguments):
+        announce(name)
+        return step(*arguments)
+
+    network = run("select steps", select, graph)
+    network = network if keep_tensors else run("fuse", fuse, network)
+    network = run("order steps", order, network)
+    run("check network", check_network, network)
+    run("check accumulators", check_accumulators, network, config)
+    plan = run("plan memory", memory_plan, network, config)
+    run("check memory", check_plan, plan, config)
+    tiling = run("tile", tile, network, config)
+    image = run("lay out weights", weight_image, tiling)
+    moves = run("plan transfers", transfers, tiling, image, plan)
+    merged = run("schedule", schedule, tiling, moves, plan)
+    program = run("lower", lower, tiling, image, plan, moves, merged)
+    run("check program", check_program, program)
+    return Compiled(program, network.host_ops, graph, merged.cycles)

@@ -1,0 +1,161 @@
+"""Pass: steps to works. A work is one execute command: a block of output pixels, some column tiles, a part of the reduction."""
+
+import math
+from dataclasses import dataclass
+
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Opcode, Params
+from weft.compiler.blocks import Block, choose_blocks
+from weft.compiler.estimate import job_cycles
+from weft.compiler.reduction import Part, Reduction, reduction_of, split
+from weft.compiler.steps import Network, Step
+
+STREAMED_BYTES = 8192
+"""Weights of one work where they are used once: the next piece is read while this one computes."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Consecutive bytes of the weight stream that one work, or several in turn, read.
+
+    Attributes
+    ----------
+    step : int
+    first_tile, tiles : int
+        Column tiles.
+    part : Part
+        Of the reduction.
+    params : Params
+        What stands in front of each column tile's weights.
+    """
+
+    step: int
+    first_tile: int
+    tiles: int
+    part: Part
+    params: Params
+
+
+@dataclass(frozen=True)
+class Work:
+    """One execute command.
+
+    Attributes
+    ----------
+    step : int
+        Index into `Network.steps`.
+    block : Block
+    first_tile, tiles : int
+        Column tiles.
+    part : Part
+        Of the reduction.
+    partial_in, partial_out : bool
+    stream : int or None
+        Index into `Tiling.streams`.
+    cycles : int
+        Estimate.
+    """
+
+    step: int
+    block: Block
+    first_tile: int
+    tiles: int
+    part: Part
+    partial_in: bool
+    partial_out: bool
+    stream: int | None
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The network as execute commands in order.
+
+    Attributes
+    ----------
+    network : Network
+    config : NpuConfig
+    reductions : tuple of Reduction
+        Of each step.
+    vectors : tuple of int
+        For each step the vectors of C channels that are visited like pixels; 0 where column tiles are used.
+    streams : tuple of Stream
+    works : tuple of Work
+    """
+
+    network: Network
+    config: NpuConfig
+    reductions: tuple[Reduction, ...]
+    vectors: tuple[int, ...]
+    streams: tuple[Stream, ...]
+    works: tuple[Work, ...]
+
+
+def params_of(step: Step) -> Params:
+    """What the weight stream holds for each column tile of a step."""
+    if step.bias is None:
+        return Params.NONE
+    return Params.BIAS if len(step.multiplier) == 1 else Params.FULL
+
+
+def vectors_of(step: Step, config: NpuConfig) -> int:
+    """Vectors of C channels in a pixel, if they can be visited like pixels: then one job does what column tiles do one by one."""
+    vectors, rest = divmod(step.image.channels, config.cols)
+    contiguous = step.stride[1] == 1 or step.result.width == 1
+    if step.opcode == Opcode.MATMUL or rest or not contiguous or not 1 < vectors <= config.ACCUMULATOR_DEPTH:
+        return 0
+    return vectors
+
+
+def _groups(step, reduction, blocks, config):
+    """Column tiles of each work, and the parts of the reduction."""
+    tiles = math.ceil(step.result.channels / config.cols)
+    rows = reduction.rows + (0 if params_of(step) == Params.NONE else 9)
+    limit = config.weight_bytes // 4
+    if len(blocks) == 1:
+        limit = min(limit, STREAMED_BYTES)
+    tile_bytes = rows * config.cols
+    parts = reduction.whole()
+    if tile_bytes > config.weight_bytes // 4 and (len(blocks) == 1 or tile_bytes > config.weight_bytes // 2):
+        parts = split(reduction, config.rows, config.weight_bytes // 4 // config.cols)
+        return [(tile, 1) for tile in range(tiles)], parts
+    count = math.ceil(tiles / max(1, limit // tile_bytes))
+    edges = [index * tiles // count for index in range(count + 1)]
+    return [(low, high - low) for low, high in zip(edges, edges[1:])], parts
+
+
+def _tile_step(index, step, config, streams):
+    """Works of one step, in order; appends to `streams`."""
+    vectors = vectors_of(step, config)
+    reduction = reduction_of(step, config.rows)
+    blocks = choose_blocks(step, reduction, config, vectors, params_of(step))
+    if step.opcode != Opcode.MATMUL:
+        groups, parts = [(0, 1 if vectors else math.ceil(step.result.channels / config.cols))], reduction.whole()
+    else:
+        groups, parts = _groups(step, reduction, blocks, config)
+    works = []
+    for first, tiles in groups:
+        first_stream = len(streams)
+        for number, part in enumerate(parts):
+            params = params_of(step) if number == len(parts) - 1 else Params.NONE
+            streams.append(Stream(index, first, tiles, part, params))
+        for block in blocks:
+            for number, part in enumerate(parts):
+                stream = first_stream + number
+                pixels = block.rows * block.cols * max(1, vectors)
+                cycles = tiles * job_cycles(config, step.opcode, pixels, *part.loops(config.rows), streams[stream].params)
+                has_stream = step.opcode == Opcode.MATMUL or step.table
+                partial = number > 0, number < len(parts) - 1
+                works.append(Work(index, block, first, tiles, part, *partial, stream if has_stream else None, cycles))
+    return works, reduction, vectors
+
+
+def tile(network: Network, config: NpuConfig) -> Tiling:
+    """Cut every step into works."""
+    streams, works, reductions, vectors = [], [], [], []
+    for index, step in enumerate(network.steps):
+        made, reduction, folded = _tile_step(index, step, config, streams)
+        works += made
+        reductions.append(reduction)
+        vectors.append(folded)
+    return Tiling(network, config, tuple(reductions), tuple(vectors), tuple(streams), tuple(works))
