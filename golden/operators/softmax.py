@@ -34,6 +34,9 @@ FORTY_EIGHT_SEVENTEENTHS, MINUS_32_SEVENTEENTHS = 1515870810, -1010580540  # Q2.
 def softmax(x, *, scale, beta) -> np.ndarray:
     """Softmax over the last axis; the output has scale 1/256 and zero point -128.
 
+    Where a row's exponentials sum to 512 or more the reference aborts (its last shift would be above 31, ``TFLITE_CHECK``);
+    here every output of such a row, none above 1/512, rounds to 0.
+
     Parameters
     ----------
     x : int8[..., C]
