@@ -6,8 +6,6 @@ RTL wrong: RTL and machine differ, at the first command that shows it.
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from golden.machine_dma import execute_transfer
 from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState

@@ -5,6 +5,7 @@ import numpy as np
 from golden.machine_dma import NOTHING
 from golden.machine_output import finish, write_addresses
 from golden.machine_state import MachineError, MachineState
+from hw.npu.config import NpuConfig
 from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Command, Error, Opcode, Params
 
 PARAMETER_ROWS_OF = {Params.NONE: 0, Params.BIAS: BIAS_ROWS, Params.FULL: PARAMETER_ROWS}
@@ -33,8 +34,8 @@ def _check(state, index, command):
             raise MachineError(Error.BAD_FIELD, index, message)
 
 
-def gather(state: MachineState, index: int, command: Command, lanes: int, channel: int) -> np.ndarray:
-    """Bytes that the feeder reads for one column tile.
+def input_addresses(config: NpuConfig, index: int, command: Command, lanes: int, channel: int) -> tuple[np.ndarray, np.ndarray]:
+    """Addresses that the feeder reads for one column tile, wrapped, and which of them lie inside the image.
 
     Parameters
     ----------
@@ -45,10 +46,11 @@ def gather(state: MachineState, index: int, command: Command, lanes: int, channe
 
     Returns
     -------
-    ndarray
-        int8[block_rows * block_cols, taps_y, taps_x, lanes], pad value where outside the image.
+    addresses : int64[block_rows * block_cols, taps_y, taps_x, lanes]
+    inside : bool, the same shape
+        Where not, the address means nothing.
     """
-    loops, source, size = command["loops"], command["input"], state.config.act_bytes
+    loops, source, size = command["loops"], command["input"], config.act_bytes
     by, bx = np.arange(loops["block_rows"])[:, None, None, None], np.arange(loops["block_cols"])[None, :, None, None]
     ky, kx = np.arange(loops["taps_y"])[None, None, :, None], np.arange(loops["taps_x"])[None, None, None, :]
     row = source["y"] + by * source["row_step_y"] + ky * source["tap_y_rows"]
@@ -56,14 +58,29 @@ def gather(state: MachineState, index: int, command: Command, lanes: int, channe
     first = source["address"] + by * source["row_step"] + ky * source["tap_y_step"] + along
     lane = np.arange(lanes)
     position = (source["x_bytes"] + along)[..., None] + lane
-    inside = (0 <= position) & (position < source["image_row_bytes"]) & ((0 <= row) & (row < source["height"]))[..., None]
+    inside = (position >= 0) & (position < source["image_row_bytes"]) & ((row >= 0) & (row < source["height"]))[..., None]
     address = first[..., None] + lane
     address = np.where(address < 0, address + size, np.where(address >= size, address - size, address))
     outside = inside & ((address < 0) | (address >= size))
     if outside.any():
         raise MachineError(Error.ADDRESS, index, f"input address {address[outside][0]} of {size}")
-    values = np.where(inside, state.activations[np.where(inside, address, 0)].view(np.int8), np.int8(source["pad_value"]))
-    return values.reshape(loops["block_rows"] * loops["block_cols"], loops["taps_y"], loops["taps_x"], lanes)
+    shape = loops["block_rows"] * loops["block_cols"], loops["taps_y"], loops["taps_x"], lanes
+    return address.reshape(shape), inside.reshape(shape)
+
+
+def _gather(state, index, command, lanes, channel) -> np.ndarray:
+    """Bytes at `input_addresses`, int8, the pad value where they are outside the image."""
+    address, inside = input_addresses(state.config, index, command, lanes, channel)
+    values = state.activations[np.where(inside, address, 0)].view(np.int8)
+    return np.where(inside, values, np.int8(command["input"]["pad_value"]))
+
+
+def stream_rows(config: NpuConfig, command: Command) -> tuple[int, int]:
+    """Rows of C bytes of each column tile in the weight stream: parameters, weights."""
+    loops = command["loops"]
+    lanes = (loops["chunks"] - 1) * config.rows + loops["last_rows"]
+    weights = loops["taps_y"] * loops["taps_x"] * lanes if command.opcode == Opcode.MATMUL else 0
+    return PARAMETER_ROWS_OF[Params(command["weights"]["params"])], weights
 
 
 class _Stream:
@@ -118,14 +135,14 @@ def execute_job(state: MachineState, index: int, command: Command):
         state.table = stream.take(TABLE_BYTES).copy()
     pixels = loops["block_rows"] * loops["block_cols"]
     lanes = (loops["chunks"] - 1) * config.rows + loops["last_rows"]
-    values = gather(state, index, command, lanes, 0) if matmul else None
+    values = _gather(state, index, command, lanes, 0) if matmul else None
+    rows, _ = stream_rows(config, command)
     written = [NOTHING]
     for tile in range(loops["column_tiles"]):
-        rows = PARAMETER_ROWS_OF[Params(weights["params"])]
         parameters = _parameters(stream.take(rows * config.cols).reshape(rows, config.cols), weights["params"])
         channels = loops["last_cols"] if tile == loops["column_tiles"] - 1 else config.cols
         if not matmul:
-            used = gather(state, index, command, channels, tile * config.cols)
+            used = _gather(state, index, command, channels, tile * config.cols)
             values = np.zeros((*used.shape[:3], config.cols), np.int8)
             values[..., :channels] = used
         half = state.accumulators[state.jobs % 2]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Params
@@ -35,7 +35,7 @@ class Block:
 def even(first: int, size: int, count: int) -> list[tuple[int, int]]:
     """Cut ``first .. first + size - 1`` into `count` ranges whose sizes differ by one at most: (first, size) each, larger ones first."""
     edges = [first + -(-index * size // count) for index in range(count + 1)]
-    return [(low, high - low) for low, high in zip(edges, edges[1:])]
+    return [(low, high - low) for low, high in pairwise(edges)]
 
 
 def _runs(step: Step, axis: int) -> list[tuple[int, int, int]]:
@@ -58,32 +58,37 @@ def _runs(step: Step, axis: int) -> list[tuple[int, int, int]]:
     return runs
 
 
-def _rows_of(step, reduction, config, rows, cols, params, vectors) -> int:
-    """Number of blocks to cut `rows` rows of `cols` pixels into: the cheapest.
+def _count(step, reduction, config, fewest, rows, cols, params, vectors, from_ddr) -> int:
+    """Number of blocks to cut `rows` rows of `cols` waves into, `fewest` or more: the cheapest.
 
     A layer's cost is its jobs', what the next layer waits (its first block needs the first two of this one; the others
-    hide the pipeline), and a little for each command.
+    hide the pipeline), the first block's input where that comes from DDR, and a little for each command.
     """
-    fewest = math.ceil(rows / max(1, config.ACCUMULATOR_DEPTH // (cols * vectors)))
     loops = next(iter(reduction.whole())).loops(config.rows)
     tiles = 1 if vectors > 1 else math.ceil(step.result.channels / config.cols)
     options = []
     for count in range(fewest, min(rows, fewest + MOST_BLOCKS) + 1):
-        jobs = [
-            tiles * job_cycles(config, step.opcode, size * cols * vectors, *loops, params) for _, size in even(0, rows, count)
-        ]
+        jobs = [tiles * job_cycles(config, step.opcode, size * cols, *loops, params) for _, size in even(0, rows, count)]
         waits = max(0, DEPENDENT_CYCLES - sum(jobs[2:]))
-        options.append((sum(jobs) + waits + COMMAND_CYCLES * count, count))
+        low, high = step.rows_read(0, even(0, rows, count)[0][1])
+        fill = (high - low) * step.image.row_bytes // config.axi_bytes if from_ddr else 0
+        options.append((sum(jobs) + waits + fill + COMMAND_CYCLES * count, count))
     return min(options)[1]
 
 
-def choose_blocks(step: Step, reduction: Reduction, config: NpuConfig, vectors: int, params: Params) -> list[Block]:
+def choose_blocks(
+    step: Step, reduction: Reduction, config: NpuConfig, vectors: int, params: Params, *, from_ddr: bool = False, fewest: bool = False
+) -> list[Block]:
     """Blocks of a step, row by row.
 
     Parameters
     ----------
     vectors : int
         Vectors of a pixel that count as pixels, 0 for none.
+    from_ddr : bool
+        The step reads an input of the network.
+    fewest : bool
+        As few blocks as the accumulators allow: weights are so large that each block would read them again.
     """
     vectors = max(1, vectors)
     blocks = []
@@ -91,6 +96,8 @@ def choose_blocks(step: Step, reduction: Reduction, config: NpuConfig, vectors: 
         for x, width, count_x in _runs(step, 1):
             columns = even(x, width, math.ceil(width / (config.ACCUMULATOR_DEPTH // vectors)))
             widest = columns[0][1]
-            bands = even(y, height, _rows_of(step, reduction, config, height, widest, params, vectors))
+            least = math.ceil(height / max(1, config.ACCUMULATOR_DEPTH // (widest * vectors)))
+            count = least if fewest else _count(step, reduction, config, least, height, widest * vectors, params, vectors, from_ddr)
+            bands = even(y, height, count)
             blocks += [Block(top, rows, left, cols, count_y * count_x) for top, rows in bands for left, cols in columns]
     return sorted(blocks, key=lambda block: (block.y, block.x))

@@ -25,7 +25,7 @@ def check_plan(plan: MemoryPlan, config: NpuConfig):
     """Tensors lie inside the scratchpad, and two that live together do not overlap."""
     slots = list(plan.slots.values())
     for slot in slots:
-        assert 0 <= slot.address and slot.address + slot.size <= config.act_bytes, f"{slot} lies outside"
+        assert slot.address >= 0 and slot.address + slot.size <= config.act_bytes, f"{slot} lies outside"
     for a, b in combinations(slots, 2):
         together = a.first <= b.last and b.first <= a.last
         apart = a.address + a.size <= b.address or b.address + b.size <= a.address

@@ -31,7 +31,7 @@ def _readers(network):
 
 def _takes_pad(pad: Step, step: Step) -> bool:
     """The step's own window never leaves its image, or leaves it with the same value, and it reads no alias."""
-    alike = step.pad == (0, 0) and not _overhangs(step) or (step.pad_value == pad.pad_value and not step.average)
+    alike = (step.pad == (0, 0) and not _overhangs(step)) or (step.pad_value == pad.pad_value and not step.average)
     windowed = step.op in {"CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
     return windowed and step.source == pad.output and alike
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.operators.quantize import change_quantization
 from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
@@ -174,8 +175,16 @@ def pad(graph: Graph, operator: Operator) -> Step:
 
 def quantize(graph: Graph, operator: Operator) -> Step:
     """QUANTIZE between 8-bit types: a copy through a table of all 256 values."""
-    step = _base(graph, operator, Opcode.SUM)
-    return replace(step, table=parameters.quantize_table(graph, operator))
+    source, result = graph.input(operator, 0), graph.output(operator)
+    table = change_quantization(
+        np.arange(256).astype(np.uint8).view(source.dtype),
+        input_scale=source.scale,
+        input_zero_point=source.zero_point,
+        output_scale=result.scale,
+        output_zero_point=result.zero_point,
+        dtype=result.dtype,
+    )
+    return _base(graph, operator, Opcode.SUM, table=table.tobytes())
 
 
 BUILDERS = {

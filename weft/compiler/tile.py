@@ -2,9 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
+from golden.machine_execute import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode, Params
+from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import Block, choose_blocks
 from weft.compiler.estimate import job_cycles
 from weft.compiler.reduction import Part, Reduction, reduction_of, split
@@ -107,28 +109,39 @@ def vectors_of(step: Step, config: NpuConfig) -> int:
     return vectors
 
 
+def _tile_bytes(step, reduction, config):
+    """Bytes of one column tile in the weight stream."""
+    return (reduction.rows + PARAMETER_ROWS_OF[params_of(step)]) * config.cols
+
+
 def _groups(step, reduction, blocks, config):
-    """Column tiles of each work, and the parts of the reduction."""
+    """Column tiles of each work, and the parts of the reduction.
+
+    The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
+    small, else at least two. What is larger is cut along the reduction; several blocks then read it several times.
+    """
     tiles = math.ceil(step.result.channels / config.cols)
-    rows = reduction.rows + (0 if params_of(step) == Params.NONE else 9)
     limit = config.weight_bytes // 4
     if len(blocks) == 1:
         limit = min(limit, STREAMED_BYTES)
-    tile_bytes = rows * config.cols
+    tile_bytes = _tile_bytes(step, reduction, config)
     parts = reduction.whole()
-    if tile_bytes > config.weight_bytes // 4 and (len(blocks) == 1 or tile_bytes > config.weight_bytes // 2):
-        parts = split(reduction, config.rows, config.weight_bytes // 4 // config.cols)
+    if tile_bytes > config.weight_bytes // (4 if len(blocks) == 1 else 2):
+        parts = split(reduction, config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
         return [(tile, 1) for tile in range(tiles)], parts
     count = math.ceil(tiles / max(1, limit // tile_bytes))
     edges = [index * tiles // count for index in range(count + 1)]
-    return [(low, high - low) for low, high in zip(edges, edges[1:])], parts
+    return [(low, high - low) for low, high in pairwise(edges)], parts
 
 
-def _tile_step(index, step, config, streams):
+def _tile_step(index, network, config, streams):
     """Works of one step, in order; appends to `streams`."""
+    step = network.steps[index]
     vectors = vectors_of(step, config)
     reduction = reduction_of(step, config.rows)
-    blocks = choose_blocks(step, reduction, config, vectors, params_of(step))
+    from_ddr = network.root[step.source] in network.inputs
+    large = step.opcode == Opcode.MATMUL and _tile_bytes(step, reduction, config) > config.weight_bytes // 4
+    blocks = choose_blocks(step, reduction, config, vectors, params_of(step), from_ddr=from_ddr, fewest=large)
     if step.opcode != Opcode.MATMUL:
         groups, parts = [(0, 1 if vectors else math.ceil(step.result.channels / config.cols))], reduction.whole()
     else:
@@ -153,8 +166,8 @@ def _tile_step(index, step, config, streams):
 def tile(network: Network, config: NpuConfig) -> Tiling:
     """Cut every step into works."""
     streams, works, reductions, vectors = [], [], [], []
-    for index, step in enumerate(network.steps):
-        made, reduction, folded = _tile_step(index, step, config, streams)
+    for index in range(len(network.steps)):
+        made, reduction, folded = _tile_step(index, network, config, streams)
         works += made
         reductions.append(reduction)
         vectors.append(folded)

@@ -1,0 +1,81 @@
+"""A compiled network as files: what firmware puts into memory, and the map that says where."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from golden.program import Place, Program
+from hw.npu.isa import COMMAND_BYTES, Region
+from hw.npu.records import RECORD_BYTES
+
+PAGE = 4096
+"""Alignment of the suggested base addresses."""
+
+
+def _place(place: Place) -> dict:
+    fields = dataclasses.asdict(place)
+    fields["region"] = None if place.region is None else Region(place.region).name
+    return fields
+
+
+def layout(program: Program, base: int = 0) -> dict[str, dict[str, int]]:
+    """Suggested addresses in DDR: commands, constants (region MODEL), arena (region ARENA), records.
+
+    Returns
+    -------
+    dict
+        ``{name: {"address": ..., "bytes": ...}}``, each at a page of its own, the first at `base`.
+    """
+    count = len(program.commands)
+    sizes = {
+        "commands": count * COMMAND_BYTES,
+        "model": len(program.constants),
+        "arena": program.arena_bytes,
+        "records": count * RECORD_BYTES,
+    }
+    areas = {}
+    for name, size in sizes.items():
+        areas[name] = {"address": base, "bytes": size}
+        base += -(-size // PAGE) * PAGE
+    return areas
+
+
+def write_image(program: Program, folder, base: int = 0) -> Path:
+    """Write ``commands.bin``, ``constants.bin`` and ``map.json`` into a folder, which is made if it is not there.
+
+    Parameters
+    ----------
+    program : Program
+    folder : str or Path
+    base : int
+        DDR address of the first area of `layout`; a multiple of 4096.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    areas = layout(program, base)
+    description = {
+        "network": program.network,
+        "config": dataclasses.asdict(program.config),
+        "areas": areas,
+        "registers": {
+            "COMMAND_BASE": areas["commands"]["address"],
+            "COMMAND_COUNT": len(program.commands),
+            "MODEL_BASE": areas["model"]["address"],
+            "ARENA_BASE": areas["arena"]["address"],
+            "RECORD_BASE": areas["records"]["address"],
+        },
+        "inputs": [_place(place) for place in program.inputs],
+        "outputs": [_place(place) for place in program.outputs],
+        "tensors": [_place(place) for place in program.tensors],
+        "layers": [dataclasses.asdict(layer) for layer in program.layers],
+        "commands": [{"layer": planned.layer, "note": planned.note} for planned in program.commands],
+    }
+    (folder / "commands.bin").write_bytes(program.command_bytes())
+    (folder / "constants.bin").write_bytes(program.constants)
+    (folder / "map.json").write_text(json.dumps(description, indent=1) + "\n")
+    return folder
