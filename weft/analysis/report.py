@@ -69,8 +69,8 @@ class Report:
     bit_exact : bool or None
         Every compared tensor equals the reference; None where none was compared.
     compared_tensors : int
-    cycles, macs : int
-        From start to interrupt; of the whole network.
+    cycles, active, macs : int
+        From start to interrupt; those that issued a wave; of the whole network.
     utilization : float
     clock_mhz, latency_ms : float
     host_ops : tuple of str
@@ -90,6 +90,7 @@ class Report:
     bit_exact: bool | None
     compared_tensors: int
     cycles: int
+    active: int
     macs: int
     utilization: float
     clock_mhz: float
@@ -184,6 +185,7 @@ def build_report(
         bit_exact=bit_exact,
         compared_tensors=compared_tensors,
         cycles=cycles,
+        active=sum(layer.active for layer in layers),
         macs=macs,
         utilization=_ratio(macs, cycles * program.config.macs_per_cycle),
         clock_mhz=clock_mhz,

@@ -1,25 +1,36 @@
-"""The report on a terminal: two tables of layers and the totals, from 80 columns up."""
+"""The report on a terminal: groups of columns, as many side by side as its width holds, and the totals below."""
 
 import os
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from weft.analysis.report import CAUSES, LayerReport, Report
 
 PLAIN_WIDTH = 110
 """Columns where the output is not a terminal and nobody said otherwise."""
-WIDE = 100
-"""From so many columns on, the shape is shown."""
+LONGEST_NAME = 20
+"""A longer layer or operator is cut."""
+GAP = "  "
+SHORT = {"accumulators": "accum.", "activations": "act.", "weights": "wgt."}
+"""Headings of parts whose names are too long for a column of figures."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, the cell of a layer or of the whole report, and whether it is text."""
+
+    heading: str
+    cell: Callable[[LayerReport | Report], str]
+    text: bool = False
 
 
 def print_report(report: Report, console: Console | None = None):
     """Print the whole report."""
     console = console or default_console()
-    console.print(cycle_table(report, wide=console.width >= WIDE))
-    console.print(energy_table(report))
-    for line in summary(report):
+    for line in table_lines(report, console.width) + summary(report, console.width):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -31,99 +42,94 @@ def default_console() -> Console:
     return console
 
 
-def cycle_table(report: Report, *, wide: bool = True) -> Table:
-    """Where the cycles of each layer went: a column for each cause of stalls that occurred."""
+def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
+    """Columns that belong together, each group with the words for its title."""
     causes = [cause for cause in CAUSES if report.stalls.get(cause)]
-    table = _table(f"{report.network} on {report.config}: cycles")
-    if wide:
-        table.add_column("shape", no_wrap=True)
-    for name in ("MACs", "cycles", "util", "active"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for cause in causes:
-        table.add_column(cause.replace("_", "\n"), justify="right", no_wrap=True)
-    for layer in report.layers:
-        shape = ["x".join(map(str, layer.shape))] if wide else []
-        table.add_row(
-            layer.name,
-            layer.op,
-            *shape,
-            _count(layer.macs),
-            str(layer.cycles),
-            _percent(layer.utilization),
-            str(layer.active),
-            *(str(layer.stalls[cause] or "") for cause in causes),
-        )
-    table.add_section()
-    table.add_row(
-        "total",
-        "",
-        *([""] if wide else []),
-        _count(report.macs),
-        str(report.cycles),
-        _percent(report.utilization),
-        str(sum(layer.active for layer in report.layers)),
-        *(str(report.stalls[cause]) for cause in causes),
-    )
-    return table
-
-
-def energy_table(report: Report) -> Table:
-    """Bytes, energy by part and power of each layer."""
-    table = _table(f"{report.network} on {report.config}: KiB moved, energy in uJ by part, average power")
-    parts = list(report.energy_parts_uj)
-    short = {"accumulators": "accum.", "activations": "act.", "weights": "wgt.", "output": "out"}
-    for name in ("DDR\nread", "DDR\nwrite", "SRAM\nread", "SRAM\nwrite", *(short.get(part, part) for part in parts), "uJ", "mW"):
-        table.add_column(name, justify="right", no_wrap=True)
-
-    def row(name, op, figures: Report | LayerReport):
-        moved = (figures.ddr_bytes["read"], figures.ddr_bytes["write"], figures.sram_bytes["read"], figures.sram_bytes["write"])
-        table.add_row(
-            name,
-            op,
-            *(_kib(value) for value in moved),
-            *(_energy(figures.energy_parts_uj[part]) for part in parts),
-            _energy(figures.energy_uj),
-            f"{figures.power_mw:.0f}",
-        )
-
-    for layer in report.layers:
-        row(layer.name, layer.op, layer)
-    table.add_section()
-    row("total", "", report)
-    return table
-
-
-def summary(report: Report) -> list[str]:
-    """The lines below the tables."""
-    if report.bit_exact is None:
-        verdict = "not compared"
-    elif report.bit_exact:
-        verdict = f"yes, in {report.compared_tensors} tensors"
-    else:
-        verdict = "NO"
+    work = [
+        Column("operator", lambda f: _cut(getattr(f, "op", "")), text=True),
+        Column("shape", lambda f: "x".join(map(str, getattr(f, "shape", ()))), text=True),
+        Column("MACs", lambda f: _count(f.macs)),
+        Column("cycles", lambda f: str(f.cycles)),
+        Column("util %", lambda f: f"{100 * f.utilization:.1f}"),
+    ]
+    stalls = [Column("active", lambda f: str(f.active))]
+    stalls += [Column(cause, lambda f, cause=cause: str(f.stalls[cause] or "")) for cause in causes]  # type: ignore[misc]
+    moved = [
+        Column(f"{name} {short}", lambda f, name=name, way=way: _kib(getattr(f, f"{name.lower()}_bytes")[way]))  # type: ignore[misc]
+        for name in ("DDR", "SRAM")
+        for way, short in (("read", "rd"), ("write", "wr"))
+    ]
+    energy = [
+        Column(SHORT.get(part, part), lambda f, part=part: _energy(f.energy_parts_uj[part]))  # type: ignore[misc]
+        for part in report.energy_parts_uj
+    ]
+    energy += [Column("total", lambda f: _energy(f.energy_uj)), Column("mW", lambda f: f"{f.power_mw:.0f}")]
     return [
-        f"bit-exact    {verdict}",
-        f"cycles       {report.cycles} of the NPU, utilization {_percent(report.utilization)} %, {report.macs} MACs",
-        f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
-        f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
-        f"on the host  {', '.join(report.host_ops) if report.host_ops else 'nothing'}{' (not in the cycles)' if report.host_ops else ''}",
-        *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
+        ("work", work),
+        ("KiB moved", moved),
+        ("cycles active and stalled, by cause", stalls),
+        ("energy in uJ by part, average power", energy),
     ]
 
 
-def _table(title):
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("layer", no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column("operator", no_wrap=True, overflow="ellipsis", max_width=20)
-    return table
+def table_lines(report: Report, width: int) -> list[str]:
+    """The tables: a group begins a new one where the width does not hold it."""
+    names = ["", *(_cut(layer.name) for layer in report.layers), "total"]
+    first = [name.ljust(max(map(len, names))) for name in names]
+    lines: list[str] = []
+    titles: list[str] = []
+    body = first
+    for title, columns in column_groups(report):
+        block = _beside([_cells(column, report) for column in columns])
+        if titles and len(body[0]) + len(GAP) + len(block[0]) > width:
+            lines += _table(report, titles, body)
+            titles, body = [], first
+        titles, body = [*titles, title], _beside([body, block])
+    return lines + _table(report, titles, body)
+
+
+def _table(report, titles, body):
+    rule = "-" * len(body[0])
+    rows = [body[0], rule, *body[1:-1], rule, body[-1], ""]
+    return [f"{report.network} on {report.config}: {'; '.join(titles)}", *(row.rstrip() for row in rows)]
+
+
+def _cells(column, report):
+    cells = [column.heading.replace("_", " "), *map(column.cell, report.layers), column.cell(report)]
+    width = max(map(len, cells))
+    return [cell.ljust(width) if column.text else cell.rjust(width) for cell in cells]
+
+
+def _beside(blocks):
+    return [GAP.join(parts) for parts in zip(*blocks)]
+
+
+def summary(report: Report, width: int) -> list[str]:
+    """The lines below the tables, wrapped to the width."""
+    if report.bit_exact is None:
+        verdict = "not compared"
+    elif report.bit_exact:
+        verdict = f"yes, {report.compared_tensors} tensors equal to the TFLite reference kernels"
+    else:
+        verdict = "NO"
+    host = f"{', '.join(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
+    lines = [
+        f"bit-exact    {verdict}",
+        f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs",
+        f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
+        f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
+        f"on the host  {host}",
+        *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
+    ]
+    return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]
+
+
+def _cut(name):
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "~"
 
 
 def _count(value):
     return f"{value / 1e6:.2f}M" if value >= 1e6 else f"{value / 1e3:.1f}k" if value >= 1e3 else str(value)
-
-
-def _percent(share):
-    return f"{100 * share:.1f}"
 
 
 def _kib(value):
@@ -131,4 +137,4 @@ def _kib(value):
 
 
 def _energy(value):
-    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
