@@ -1,0 +1,211 @@
+"""Cuts an elaborated design into units: one RTLIL module a kind of component, named for its class.
+
+Amaranth makes one module per instance, and the ports of a module follow from what its neighbours happen to use, so that two
+equal components rarely become equal text. Here every `wiring.Component` below the top is replaced, from the leaves up, by an
+instance whose ports are its signature; each is converted alone, and those with equal text share one module.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Value
+from amaranth.hdl._ast import SignalKey, SignalSet
+from amaranth.hdl._ir import IOBufferInstance, PortDirection
+from amaranth.hdl._mem import MemoryInstance
+from amaranth.lib.wiring import Component, In
+
+OWN = "$unit"
+"""Stands for a module's own name while texts are compared."""
+
+
+def snake(name) -> str:
+    """``PeRow`` -> ``pe_row``, ``AXIReader`` -> ``axi_reader``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+@dataclass
+class Units:
+    """The modules of one design, leaves first.
+
+    Attributes
+    ----------
+    prefix : str
+        Goes in front of every module's name but the top's.
+    modules : dict of str to str
+        RTLIL text by module name.
+    instances : dict of str to int
+        How often each was instantiated, per instance of its parents.
+    """
+
+    prefix: str
+    modules: dict = field(default_factory=dict)
+    instances: dict = field(default_factory=dict)
+    _names: dict = field(default_factory=dict)
+
+    def add(self, text, kind) -> str:
+        """The name of the module with this text; a new one the first time."""
+        if text not in self._names:
+            base = name = f"{self.prefix}_{snake(kind)}"
+            number = 1
+            while name in self.modules:
+                number += 1
+                name = f"{base}_{number}"
+            self._names[text] = name
+            self.modules[name] = text.replace(OWN, name)
+        name = self._names[text]
+        self.instances[name] = self.instances.get(name, 0) + 1
+        return name
+
+
+def split(component, name, prefix) -> Units:
+    """Elaborate a component and cut it into units; the last is the top, called `name`."""
+    units = Units(prefix)
+    fragment = Fragment.get(component, None)
+    _refuse_unreset_values(fragment)
+    ports = signature_ports(component)
+    text, _ = _convert(_cut(fragment, units), ports)
+    units.modules[name] = text.replace(OWN, name)
+    return units
+
+
+def signature_ports(component) -> dict:
+    """Signals of a component's signature by flat name, with their direction: ``{name: (signal, PortDirection)}``."""
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        direction = PortDirection.Input if member.flow == In else PortDirection.Output
+        signal = Value.cast(value)
+        if len(signal):
+            ports["__".join(map(str, path))] = (signal, direction)
+    return ports
+
+
+def _component_of(fragment):
+    """The component that a fragment came from, if it is one of ours: amaranth's own stay inside their user."""
+    for origin in getattr(fragment, "origins", None) or ():
+        if isinstance(origin, Component):
+            return None if type(origin).__module__.startswith("amaranth.") else origin
+    return None
+
+
+def _cut(fragment, units):
+    """The fragment with each component below it replaced by an instance of its unit."""
+    usages = [_Usage.of(sub) for sub, _, _ in fragment.subfragments]
+    around = _Neighbours([_Usage.of(fragment, below=False), *usages])
+    for index, (sub, name, src_loc) in enumerate(fragment.subfragments):
+        origin = _component_of(sub)
+        if origin is None:
+            if type(sub) is Fragment:
+                _cut(sub, units)
+            continue
+        ports = signature_ports(origin)
+        _add_loose_signals(ports, usages[index], around)
+        text, domains = _convert(_cut(sub, units), ports)
+        connections = [("i" if way is PortDirection.Input else "o", port, signal) for port, (signal, way) in ports.items()]
+        for domain, clock, reset in domains:
+            connections.append(("i", clock, ClockSignal(domain)))
+            if reset:
+                connections.append(("i", reset, ResetSignal(domain)))
+        instance = Instance(units.add(text, type(origin).__name__), *connections)
+        fragment.subfragments[index] = (instance, name, src_loc)
+    return fragment
+
+
+def _convert(fragment, ports):
+    """RTLIL of one unit under the name `OWN`, and its clock domains ``(name, clock port, reset port or None)``."""
+    domains = []
+
+    def missing(name):
+        domains.append(ClockDomain(name))
+        return domains[-1]
+
+    text, _ = rtlil.convert_fragment(fragment, ports, name=OWN, emit_src=False, missing_domain=missing)
+    text = text[text.index("module"):]
+    used = []
+    for domain in domains:
+        reset = domain.rst.name
+        if len(re.findall(rf"\\{re.escape(reset)}(?=[\s\]])", text)) == 1:  # declared and never used: no port
+            text = re.sub(rf"wire width 1 input \d+ +(\\{re.escape(reset)})\n", r"wire width 1 \1\n", text)
+            reset = None
+        used.append((domain.name, domain.clk.name, reset))
+    return text, used
+
+
+class _Usage:
+    """Signals that a fragment reads and drives."""
+
+    def __init__(self):
+        self.read, self.driven = SignalSet(), SignalSet()
+
+    @classmethod
+    def of(cls, fragment, below=True):
+        """Usage of a fragment; with the components below it, or (`below` false) only of its own logic."""
+        usage = cls()
+        usage._collect(fragment, below)
+        return usage
+
+    def _collect(self, fragment, below):
+        if isinstance(fragment, Instance):
+            for value, kind in fragment.ports.values():
+                (self.read if kind == "i" else self.driven).update(value._rhs_signals())
+        elif isinstance(fragment, MemoryInstance):
+            for port in fragment._read_ports:
+                self.read.update(port._en._rhs_signals())
+                self.read.update(port._addr._rhs_signals())
+                self.driven.update(port._data._rhs_signals())
+            for port in fragment._write_ports:
+                for value in (port._en, port._addr, port._data):
+                    self.read.update(value._rhs_signals())
+        elif isinstance(fragment, IOBufferInstance):
+            raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
+        else:
+            for statements in fragment.statements.values():
+                self.read.update(statements._rhs_signals())
+                self.driven.update(statements._lhs_signals())
+        for sub, _, _ in fragment.subfragments:
+            if below or _component_of(sub) is None:
+                self._collect(sub, below)
+
+
+class _Neighbours:
+    """How many of a module's parts read and drive each signal."""
+
+    def __init__(self, usages):
+        self.readers, self.drivers = Counter(), Counter()
+        for usage in usages:
+            self.readers.update(map(SignalKey, usage.read))
+            self.drivers.update(map(SignalKey, usage.driven))
+
+
+def _add_loose_signals(ports, inside, around):
+    """Give a port to each signal that crosses a component's border without being in its signature.
+
+    Our style has none, but a `ResetInserter` makes one.
+    """
+    known = SignalSet(signal for signal, _ in ports.values())
+    crossing = [
+        (signal, PortDirection.Input) for signal in inside.read
+        if signal not in known and signal not in inside.driven and around.drivers[SignalKey(signal)]
+    ]
+    crossing += [
+        (signal, PortDirection.Output) for signal in inside.driven
+        if signal not in known and around.readers[SignalKey(signal)] > (signal in inside.read)
+    ]
+    for signal, direction in crossing:
+        name, number = signal.name, 1
+        while name in ports:
+            number += 1
+            name = f"{signal.name}_{number}"
+        ports[name] = (signal, direction)
+
+
+def _refuse_unreset_values(fragment):
+    """No register may count on a power-up value: the Verilog has no `initial`, and reset does not reach a reset_less register."""
+    for domain, statements in fragment.statements.items():
+        if domain != "comb":
+            for signal in statements._lhs_signals():
+                if signal.reset_less and signal.init:
+                    raise ValueError(f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it")
+    for sub, _, _ in fragment.subfragments:
+        _refuse_unreset_values(sub)
