@@ -74,7 +74,7 @@ def generate(
 @app.command(name="compile")
 def compile_(
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write: image.bin, map.json.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write: commands.bin, constants.bin, map.json.")],
     config: Config = "small",
     overrides: Overrides = None,
     disassemble: Annotated[bool, typer.Option("--disassemble", help="List the commands.")] = False,
@@ -82,14 +82,18 @@ def compile_(
     quiet: Quiet = False,
 ):
     """Compile a network to the binary image and the map that a driver would load."""
-    from weft.image import write_image
+    from weft.compiler.image import write_image
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
     compiled = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
-    print(write_image(compiled, output))
+    program = compiled.program
+    folder = write_image(program, output)
+    host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
+    print(f"{folder}: {len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
+    print(f"estimated {compiled.estimated_cycles} cycles; on the host: {host or 'nothing'}")
     if disassemble:
-        print(compiled.program.disassemble())
+        print(program.disassemble())
 
 
 @app.command()

@@ -19,8 +19,9 @@ from sim.run import RunResult, Simulator
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report
 from weft.compiler.driver import Compiled, compile_graph
-from weft.compiler.evaluate import EVALUATORS, evaluate
+from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.progress import Steps
 
@@ -119,26 +120,13 @@ def run_sample(prepared: Prepared, sample: dict[str, np.ndarray], *, trace: Path
         Waveform to write.
     """
     compiled = prepared.compiled
-    program, graph = compiled.program, compiled.graph
-    expected = evaluate(graph, sample)
-    values = dict(sample)
-    run_host_ops(compiled, values, before=True)
-    run = prepared.simulator.run(program, {place.tensor: values[place.tensor] for place in program.inputs}, trace=trace)
+    program = compiled.program
+    expected = evaluate(compiled.graph, sample)
+    run = prepared.simulator.run(program, host_before(compiled, sample), trace=trace)
     found = run.tensors | run.outputs
     wrong = [name for name, value in found.items() if not np.array_equal(value, expected[name])]
     differences = diagnose(program, expected, run) if wrong else ()
-    values |= run.outputs
-    run_host_ops(compiled, values, before=False)
-    outputs = {name: values[name] for name in graph.outputs}
-    return Outcome(run, outputs, len(found), tuple(differences))
-
-
-def run_host_ops(compiled: Compiled, values: dict[str, np.ndarray], *, before: bool):
-    """Compute the operators at the network's edges; adds their outputs to `values`."""
-    for host in compiled.host_ops:
-        if host.before == before:
-            operator = host.operator
-            values[operator.outputs[0]] = EVALUATORS[operator.op](compiled.graph, operator, values)
+    return Outcome(run, host_after(compiled, run.outputs), len(found), tuple(differences))
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
