@@ -48,7 +48,8 @@ def _weights(rng, shape, source_scale, reduction):
     bias_scale = [float(np.float32(source_scale) * np.float32(s)) for s in scales]
     bias = rng.integers(-(1 << 14), 1 << 14, shape[0]).astype(np.int32)
     weights = np.maximum(random_bytes(rng, shape), -127)
-    output_scale = float(np.float32(source_scale * np.mean(scales) * 60 * np.sqrt(reduction) * 2.0 ** rng.uniform(-3, 2)))
+    finer = rng.uniform(8, 14) if rng.random() < 0.1 else rng.uniform(-2, 3)  # factors above 1, whose left shift may wrap
+    output_scale = float(np.float32(source_scale * np.mean(scales) * 60 * np.sqrt(reduction) * 2.0**-finer))
     return (
         BuilderTensor("weights", shape, scale=scales, data=weights),
         BuilderTensor("bias", (shape[0],), "int32", scale=bias_scale, data=bias),

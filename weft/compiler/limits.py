@@ -168,16 +168,6 @@ def has_window_output(graph, operator):
     return None if list(result) == wanted else f"{list(result)} instead of {wanted}"
 
 
-def has_inside_windows(graph, operator):
-    """Every window must touch the image"""
-    window, image = parameters.window(graph, operator), graph.input(operator, 0).shape[1:3]
-    top, _, left, _ = window.pad
-    for axis, before in ((0, top), (1, left)):
-        if before >= window.kernel[axis] or (window.output[axis] - 1) * window.stride[axis] - before >= image[axis]:
-            return f"a window of {window.kernel[0]}x{window.kernel[1]} over an image of {image[0]}x{image[1]}"
-    return None
-
-
 def has_average_count(graph, operator):
     """A window must have at most 2097152 positions"""
     count = operator.options["filter_height"] * operator.options["filter_width"]
@@ -345,7 +335,7 @@ def writes_float_output(graph, operator):
 
 _POOL = (
     takes_one_input, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_known_activation,
-    has_small_stride, has_small_filter, has_window_output, has_inside_windows, has_finite_clamp,
+    has_small_stride, has_small_filter, has_window_output, has_finite_clamp,
 )  # fmt: skip
 
 LIMITS = {

@@ -1,5 +1,6 @@
 """Frontend for TFLite files: `read_tflite` makes a `Graph` or says in one line why it cannot."""
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import numpy as np
 import tflite
 
 from hw.npu.errors import WeftError
-from weft.compiler.frontends.tflite_file import CORRUPTION, ITEM_TYPES, MAX_RANK, TYPE_NAMES, Reader, load_bytes, printable
+from weft.compiler.frontends.tflite_file import CORRUPTION, ITEM_TYPES, MAX_ELEMENTS, MAX_RANK, TYPE_NAMES, Reader, load_bytes, printable
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor
 from weft.compiler.limits import SUPPORTED, check_limits
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D")
 """Operators whose second input is weights: they show whether a network is quantized."""
+
+LONGEST_LABEL = 80
 
 OP_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if not name.startswith("_")}
 
@@ -173,6 +176,8 @@ class _Frontend:
                 f"has the shape {list(signature or shape)}; only fixed shapes are supported",
                 "convert the network with fixed input shapes",
             )
+        if math.prod(shape) > MAX_ELEMENTS:
+            refuse(f"has {math.prod(shape)} elements; at most {MAX_ELEMENTS} are supported")
         return Tensor(name, shape, dtype, self._quantization(raw, refuse), self._data(raw, shape, dtype, refuse))
 
     def _quantization(self, raw, refuse) -> Quantization | None:
@@ -192,9 +197,7 @@ class _Frontend:
         if content is None:
             return None
         item = ITEM_TYPES[dtype].newbyteorder("<")
-        size = item.itemsize
-        for length in shape:
-            size *= length
+        size = item.itemsize * math.prod(shape)
         if size != content.size:
             refuse(
                 f"of shape {list(shape)} and type {dtype} needs {size} bytes, but the file holds {content.size}",
@@ -208,7 +211,8 @@ class _Frontend:
 
 def _label(name: str) -> str:
     """What a user recognizes a layer by: the first of the names that the converter joined in its output."""
-    return name.split(";")[0]
+    label = name.split(";")[0]
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 3] + "..."
 
 
 def _unique(names) -> list:

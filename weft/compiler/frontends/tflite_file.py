@@ -18,6 +18,7 @@ CORRUPTION = (struct.error, ArithmeticError, AttributeError, LookupError, TypeEr
 
 IDENTIFIER = b"TFL3"
 MAX_RANK = 8
+MAX_ELEMENTS = (1 << 31) - 1
 TYPE_NAMES = {value: name.lower() for name, value in vars(tflite.TensorType).items() if not name.startswith("_")}
 """Names of the schema's element types."""
 ITEM_TYPES = {name: np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64", "bool")}
