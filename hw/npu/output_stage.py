@@ -39,16 +39,20 @@ class OutputStage(wiring.Component):
 
     ::
 
-        rows ------> ParameterShadow --+                    +--> (table)
-        entry_final -> issue --> accumulators --> OutputPipeline --> WriteSlots --> write
-        command ----> PixelWalk --+--> reserved slots ------------------^
-                      OperandFetch ----> second operand --^
+        rows ---------> ParameterShadow --+     +------------------------------- table rows
+                                          v     v
+        entry_final --> issue --> OutputPipeline ------> WriteSlots --> write
+                         ^  |             ^  ^                ^
+        command --> PixelWalk +- accumulators |                |
+                         +--------------------|-- addresses ---+
+        second_read <---> OperandFetch -------+
 
     A vector of ``lanes`` channels a cycle: ``ceil(channels / lanes)`` cycles a pixel, without a gap between the column tiles of a
-    command, and `COMMAND_GAP` cycles between commands. A vector is issued only when its entry is final, its parameters are there,
-    its second operand is on its way and it has a place among the writes; what is issued never stalls. Two commands are inside at a
-    time, one that is issued and one that drains: each has a bank of configuration, and vectors carry the number of their bank. A
-    command without ADD waits until those with ADD are `AddOperand.LATENCY` ahead, so that vectors stay in order.
+    command, and `COMMAND_GAP` cycles between commands (`ADD_COMMAND_GAP` before one with ADD). A vector is issued only when its
+    entry is final, its parameters are there, its second operand is on its way and it has a place among the writes; what is issued
+    never stalls. Two commands are inside at a time, one that is issued and one that drains: each has a bank of configuration, and
+    vectors carry the number of their bank. A command without ADD waits until those with ADD are `AddOperand.LATENCY` ahead, so that
+    vectors stay in order.
 
     Job k uses half k mod 2 of the accumulators, counted over all commands since reset; partial sums left behind do not count.
 
@@ -88,7 +92,8 @@ class OutputStage(wiring.Component):
     written_bytes, read_bytes : Out(32), Out(32)
         Bytes that the retiring command wrote, and read of its second operand.
     error : Out(ERROR_LAYOUT)
-        ADDRESS: a byte of the result or the second operand lies outside; the stage stands still then.
+        ADDRESS: a byte of the result or the second operand lies outside; BAD_FIELD: an exponent among the parameters is not
+        -31 to 31. The stage stands still then.
     progress : Out(1)
         Something moved in this cycle.
     busy : Out(1)
@@ -107,7 +112,9 @@ class OutputStage(wiring.Component):
     SLOTS = ADD_LATENCY + 1 + 4
     """Vectors on their way or waiting to be written: one a cycle with ADD, and four that a busy scratchpad holds up."""
     COMMAND_GAP = 2
-    """Cycles without a vector between commands: take the next one, check it."""
+    """Cycles without a vector between commands: take the next one, start its walk."""
+    ADD_COMMAND_GAP = COMMAND_GAP + 1
+    """The same before a command with ADD: ask for its first second operand."""
 
     def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
@@ -184,9 +191,11 @@ class OutputStage(wiring.Component):
         finals = Signal(range(FINAL_HALVES * self.depth))
         fed = Signal()  # the feeder has passed the waits of this command, so that its second operand may be read
         behind_add = Signal(range(AddOperand.LATENCY + 1))  # cycles until a vector without ADD stays behind those with
+        error = Signal(Error, reset_less=True)
         half, release, step, issue, table_ready = Signal(), Signal(), Signal(), Signal(), Signal()
         vector = walk.vector
         ready = (finals != 0) & (~command.has_params | shadow.available)
+        bad_exponent = ready & command.has_params & shadow.bad_exponent
         in_order = Mux(command.adds, operands.available, behind_add == 0)
         m.d.sync += [
             finals.eq(finals + self.entry_final - (step & vector.entry_end)),
@@ -195,7 +204,7 @@ class OutputStage(wiring.Component):
         ]
         m.d.comb += [
             walk.step.eq(step), shadow.release.eq(release),
-            operands.take.eq(issue & command.adds), operands.enable.eq(fed),
+            operands.take.eq(issue & command.adds), operands.enable.eq(fed | (command.adds & (finals != 0))),
             self.acc_enable.eq(issue), self.acc_half.eq(half), self.acc_entry.eq(vector.entry),
             slots.reserve.eq(issue), slots.slot.address.eq(vector.address), slots.slot.bytes.eq(vector.bytes),
             slots.slot.last.eq(vector.command_end),
@@ -232,7 +241,8 @@ class OutputStage(wiring.Component):
             with m.State("ISSUE"):  # until the last vector is issued
                 with m.If(finals != 0):
                     m.d.sync += fed.eq(command.adds)
-                with m.If((finals != 0) & (walk.outside | operands.outside)):
+                with m.If(((finals != 0) & (walk.outside | operands.outside)) | bad_exponent):
+                    m.d.sync += error.eq(Mux(bad_exponent, Error.BAD_FIELD, Error.ADDRESS))
                     m.next = "FAILED"
                 with m.Elif(ready & in_order & slots.free):
                     m.d.comb += [step.eq(1), issue.eq(1)]
@@ -247,7 +257,7 @@ class OutputStage(wiring.Component):
                 with m.If(slots.empty):
                     m.next = "FETCH"
             with m.State("FAILED"):  # until reset
-                m.d.comb += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS)]
+                m.d.comb += [self.error.valid.eq(1), self.error.code.eq(error)]
         m.d.comb += self.error.index.eq(Mux(command.bank, command.index[1], command.index[0]))
         return issue, table_ready
 

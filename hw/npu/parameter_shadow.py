@@ -8,6 +8,11 @@ from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS
 from hw.npu.weight_loader import parameter_layout
 
 
+def _out_of_range(byte):
+    """An exponent outside -31 to 31."""
+    return ~((byte[5:] == 0) | (byte[5:].all() & byte[:5].any()))
+
+
 class ParameterShadow(wiring.Component):
     """Two sets of parameters: vectors use the active one while the shadow fills, a row a cycle.
 
@@ -27,6 +32,8 @@ class ParameterShadow(wiring.Component):
         The active set is used for the last time in this cycle.
     available : Out(1)
         A set that is not yet released will be active in the next cycle.
+    bad_exponent : Out(1)
+        The set that ``available`` tells of holds an exponent outside -31 to 31.
     bias, multiplier : Out(signed(32)).array(cols)
         The active set.
     exponent : Out(signed(8)).array(cols)
@@ -39,6 +46,7 @@ class ParameterShadow(wiring.Component):
             "rows": In(stream.Signature(parameter_layout(cols))),
             "release": In(1),
             "available": Out(1),
+            "bad_exponent": Out(1),
             "bias": Out(signed(32)).array(cols),
             "multiplier": Out(signed(32)).array(cols),
             "exponent": Out(signed(8)).array(cols),
@@ -56,6 +64,12 @@ class ParameterShadow(wiring.Component):
             m.d.sync += active.eq(0)
         with m.If(written & self.rows.payload.last):
             m.d.sync += full.eq(1)
+        bad, bad_active = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.comb += self.bad_exponent.eq(Mux(active & ~self.release, bad_active, bad))
+        with m.If(written):
+            m.d.sync += bad.eq((self.rows.payload.row == PARAMETER_ROWS - 1) & Cat(map(_out_of_range, self.rows.payload.data)).any())
+        with m.If(move):
+            m.d.sync += bad_active.eq(bad)
         for col in range(self.cols):
             self._channel(m, col, move, written)
         return m
