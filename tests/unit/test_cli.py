@@ -1,0 +1,135 @@
+"""The command line: what it prints, writes and refuses. The golden machine stands in for the RTL."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import weft.job
+from golden.machine import Machine
+from hw.npu.records import RECORD
+from weft import __version__
+from weft.cli import main
+
+DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
+TEST_IMAGES = DIGITS.with_name("digits_test.npz")
+
+
+class MachineAsSimulator:
+    """Runs a program on the golden machine; every command takes ten cycles."""
+
+    spoil = False
+
+    def __init__(self, config, **options):
+        pass
+
+    def run(self, program, inputs, **options):
+        """As `sim.run.Simulator.run`."""
+        result = Machine(program).run(inputs)
+        if self.spoil:
+            place = program.outputs[0]
+            result.outputs[place.tensor] = result.outputs[place.tensor] ^ 1
+        count = len(program.commands)
+        records = np.zeros((count, len(RECORD)), np.uint32)
+        names = [field.name for field in RECORD]
+        records[:, names.index("start")] = 10 * np.arange(count)
+        records[:, names.index("end")] = 10 * np.arange(count) + 10
+        return SimpleNamespace(cycles=10 * count, outputs=result.outputs, tensors=result.tensors, records=records)
+
+
+@pytest.fixture
+def no_rtl(monkeypatch):
+    """The golden machine in the simulator's place."""
+    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.job, "diagnose", lambda *arguments: ["layer x: differs"])
+
+
+def refused(capsys, *arguments):
+    """The one line that an error prints."""
+    assert main(list(map(str, arguments))) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if not line.endswith("...")]
+    assert len(lines) == 1
+    assert lines[0].startswith("weft: error: ")
+    return lines[0]
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"weft {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["generate"], ["compile"], ["run"]])
+def test_help_names_the_options(capsys, command):
+    assert main([*command, "--help"]) == 0
+    assert "Usage: weft" in capsys.readouterr().out
+
+
+def test_run_prints_and_writes_the_report(no_rtl, capsys, tmp_path):
+    report = tmp_path / "new" / "out.json"
+    assert main(["run", str(DIGITS), "--input", str(TEST_IMAGES), "--sample", "3", "--report", str(report)]) == 0
+    out = capsys.readouterr().out
+    assert "conv2d_0" in out
+    assert "sample 3 of 359" in out
+    content = json.loads(report.read_text())
+    keys = {"network", "config", "bit_exact", "cycles", "macs", "utilization", "host_ops", "layers"}
+    assert keys <= set(content)
+    assert content["bit_exact"] is True
+    assert content["host_ops"] == ["SOFTMAX"]
+    assert content["cycles"] == sum(layer["cycles"] for layer in content["layers"])
+
+
+def test_random_input_is_repeatable_from_the_printed_seed(no_rtl, capsys):
+    assert main(["run", str(DIGITS)]) == 0
+    seed = capsys.readouterr().out.split("--seed ")[1].split()[0]
+    assert main(["run", str(DIGITS), "--seed", seed]) == 0
+    assert f"random, --seed {seed}" in capsys.readouterr().out
+
+
+def test_a_difference_is_named_and_exit_code_1(no_rtl, capsys, monkeypatch):
+    monkeypatch.setattr(MachineAsSimulator, "spoil", True)
+    assert main(["run", str(DIGITS), "--seed", "0"]) == 1
+    captured = capsys.readouterr()
+    assert "bit-exact    NO" in captured.out
+    assert "weft: layer x: differs" in captured.err
+
+
+def test_compile_writes_the_image_and_lists_the_commands(capsys, tmp_path):
+    assert main(["compile", str(DIGITS), "-o", str(tmp_path / "model"), "--disassemble", "--keep-tensors"]) == 0
+    out = capsys.readouterr().out
+    assert "MATMUL" in out
+    assert "SOFTMAX" in out
+    layout = json.loads((tmp_path / "model" / "map.json").read_text())
+    assert layout["network"] == "digits"
+    assert (tmp_path / "model" / "commands.bin").stat().st_size == 128 * len(layout["commands"])
+
+
+def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(DIGITS.read_bytes()[:5000])
+    bad = tmp_path / "bad.npy"
+    np.save(bad, np.zeros((3, 3), np.int8))
+    file = tmp_path / "file"
+    file.write_text("")
+    for arguments, words in (
+        ([], "no command"),
+        (["nonsense"], "nonsense"),
+        (["run"], "MODEL"),
+        (["run", DIGITS, "--nonsense"], "--nonsense"),
+        (["run", DIGITS, "--config", "huge"], "huge"),
+        (["run", DIGITS, "--set", "rows=5"], "rows = 5"),
+        (["run", DIGITS, "--set", "rows"], "FIELD=VALUE"),
+        (["run", DIGITS, "--set", "rws=8"], "rws"),
+        (["run", tmp_path / "absent.tflite"], "absent.tflite"),
+        (["run", cut], "cut.tflite"),
+        (["run", file], "file"),
+        (["run", DIGITS, "--input", tmp_path / "absent.npy"], "absent.npy"),
+        (["run", DIGITS, "--input", bad], "(3, 3)"),
+        (["run", DIGITS, "--input", TEST_IMAGES, "--sample", "359"], "359"),
+        (["run", DIGITS, "--input", TEST_IMAGES, "--seed", "1"], "--seed"),
+        (["compile", DIGITS, "-o", file / "model"], "file"),
+        (["generate", "-o", tmp_path / "x.v", "--set", "cols=3"], "cols = 3"),
+    ):
+        assert words in refused(capsys, *arguments), arguments
