@@ -12,6 +12,9 @@ import numpy as np
 ADD_LEFT_SHIFT = 20
 """Left shift of both operands of an int8 ADD (``lite/kernels/add.cc``, ``Prepare``)."""
 
+QUIET = {"over": "ignore", "under": "ignore"}
+"""What numpy need not warn of: infinite products are TFLite's too, and a multiplier of one is refused."""
+
 ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 """Fused activations as real bounds."""
 
@@ -69,6 +72,7 @@ def convolution_multipliers(input_scale: float, filter_scales, output_scale: flo
     return quantize_multipliers(np.broadcast_to(reals, (channels,)))
 
 
+@np.errstate(**QUIET)
 def fully_connected_multipliers(input_scale: float, filter_scales, output_scale: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Requantization of FULLY_CONNECTED, one multiplier for each output.
 
@@ -86,6 +90,7 @@ def fully_connected_multipliers(input_scale: float, filter_scales, output_scale:
     return quantize_multipliers(np.broadcast_to(real, (channels,)))
 
 
+@np.errstate(**QUIET)
 def activation_range(activation: str, scale: float, zero_point: int, dtype="int8") -> tuple[int, int]:
     """Smallest and largest value that a fused activation lets through.
 
@@ -131,6 +136,7 @@ class AddParameters:
     output_shift: int
 
 
+@np.errstate(**QUIET)
 def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddParameters:
     """Multipliers of an int8 ADD.
 
