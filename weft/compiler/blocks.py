@@ -91,13 +91,16 @@ def choose_blocks(
         As few blocks as the accumulators allow: weights are so large that each block would read them again.
     """
     vectors = max(1, vectors)
+    columns = []
+    for x, width, count_x in _runs(step, 1):
+        pieces = even(x, width, math.ceil(width / (config.ACCUMULATOR_DEPTH // vectors)))
+        columns += [(left, cols, count_x) for left, cols in pieces]
+    widest = max(cols for _, cols, _ in columns) * vectors
     blocks = []
     for y, height, count_y in _runs(step, 0):
-        for x, width, count_x in _runs(step, 1):
-            columns = even(x, width, math.ceil(width / (config.ACCUMULATOR_DEPTH // vectors)))
-            widest = columns[0][1]
-            least = math.ceil(height / max(1, config.ACCUMULATOR_DEPTH // (widest * vectors)))
-            count = least if fewest else _count(step, reduction, config, least, height, widest * vectors, params, vectors, from_ddr)
-            bands = even(y, height, count)
-            blocks += [Block(top, rows, left, cols, count_y * count_x) for top, rows in bands for left, cols in columns]
-    return sorted(blocks, key=lambda block: (block.y, block.x))
+        least = math.ceil(height / (config.ACCUMULATOR_DEPTH // widest))
+        count = least if fewest else _count(step, reduction, config, least, height, widest, params, vectors, from_ddr)
+        # the same rows in all columns, so that rows become whole one after the other
+        bands = even(y, height, count)
+        blocks += [Block(top, rows, left, cols, count_y * count_x) for top, rows in bands for left, cols, count_x in columns]
+    return blocks

@@ -197,9 +197,7 @@ def lower(tiling: Tiling, image: WeightImage, plan: MemoryPlan, moves: Transfers
     for index, (queue, number) in enumerate(order.stream):
         if queue == "store":
             stored[moves.stores[number].tensor] = index
-    layers = tuple(
-        Layer(step.name, step.op, network.graph.tensors[step.output].shape, step.macs) for step in network.steps
-    )
+    layers = tuple(Layer(step.name, step.op, network.graph.tensors[step.output].shape, step.macs) for step in network.steps)
     return Program(
         network.graph.name,
         tiling.config,

@@ -47,7 +47,6 @@ def _image(graph, operator):
         _refuse(graph, operator, f"the input has shape {shape}, only batch 1 in NHWC is computed")
 
 
-
 def _requantization(graph, operator):
     multiplier, exponent = parameters.requantization(graph, operator)
     if (multiplier == multiplier[0]).all() and (exponent == exponent[0]).all():
@@ -92,9 +91,7 @@ def conv_2d(graph: Graph, operator: Operator) -> Step:
     if weights.shape[2] != step.image.channels:
         _refuse(graph, operator, "grouped convolutions are not computed")
     macs = step.result.height * step.result.width * weights.size
-    return replace(
-        step, weights=weights, bias=_fold(graph, operator, weights), pad_value=graph.input(operator, 0).zero_point, macs=macs
-    )
+    return replace(step, weights=weights, bias=_fold(graph, operator, weights), pad_value=graph.input(operator, 0).zero_point, macs=macs)
 
 
 def fully_connected(graph: Graph, operator: Operator) -> Step:
@@ -201,7 +198,6 @@ BUILDERS = {
 
 HOST = frozenset({"SOFTMAX", "QUANTIZE", "DEQUANTIZE"})
 """Operators that the host computes at the edges of a network."""
-
 
 
 def on_npu(graph: Graph, operator: Operator) -> bool:

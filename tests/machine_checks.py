@@ -1,0 +1,34 @@
+"""Compile a graph, run it on the golden machine, and compare every tensor with the golden operators."""
+
+import numpy as np
+
+from golden.hazards import check_hazards
+from golden.machine import Machine
+from weft.compiler.driver import Compiled, compile_graph
+from weft.compiler.evaluate import evaluate
+from weft.compiler.graph import Graph
+from weft.compiler.host import host_after, host_before
+
+
+def random_inputs(graph: Graph, seed: int) -> dict:
+    rng = np.random.default_rng(seed)
+    return {name: rng.integers(-128, 128, graph.tensors[name].shape).astype(graph.tensors[name].dtype) for name in graph.inputs}
+
+
+def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5) -> Compiled:
+    """Every tensor that the program writes, and every output of the network, equals the golden operators'."""
+    compiled = compile_graph(graph, config, keep_tensors=keep_tensors)
+    check_hazards(compiled.program)
+    inputs = random_inputs(graph, seed)
+    expected = evaluate(graph, inputs)
+    result = Machine(compiled.program, fill=fill).run(host_before(compiled, inputs))
+    for name, value in {**result.tensors, **host_after(compiled, result.outputs)}.items():
+        wrong = np.argwhere(np.asarray(value) != expected[name])
+        assert not len(wrong), (
+            f"seed {seed}, {config.rows}x{config.cols}: tensor {name} {value.shape}: {len(wrong)} wrong, first at {tuple(wrong[0])}: "
+            f"expected {expected[name][tuple(wrong[0])]}, got {value[tuple(wrong[0])]}"
+        )
+    if keep_tensors:
+        missing = {name for operator in graph.operators for name in operator.outputs} - set(result.tensors)
+        assert missing <= {name for host in compiled.host_ops for name in host.operator.outputs}, f"not written: {missing}"
+    return compiled

@@ -1,0 +1,178 @@
+"""The compiler and the command machine together: every tensor equals the golden operators'."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from golden.machine import Machine
+from hw.npu.config import PRESETS, NpuConfig
+from hw.npu.errors import WeftError
+from hw.npu.isa import EXECUTE, Opcode
+from tests.machine_checks import assert_exact, random_inputs
+from tests.random_graphs import GraphMaker, random_network
+from weft.compiler.driver import compile_graph
+from weft.compiler.estimate import ideal_cycles
+from weft.compiler.frontends.tflite import read_tflite
+
+SIZES = (4, 8, 16, 32, 64)
+SMALL = PRESETS["small"]
+
+
+def random_config(rng) -> NpuConfig:
+    def pick(*values):
+        return int(rng.choice(values))
+
+    return NpuConfig(
+        rows=pick(*SIZES),
+        cols=pick(*SIZES),
+        act_kib=1024,
+        weight_kib=pick(8, 16, 64),
+        axi_bits=pick(32, 64, 128, 256),
+        lane_divisor=pick(1, 2, 4),
+    )
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_convolutions_are_exact(seed):
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 24, 2))
+    maker = GraphMaker(rng, (1, height, width, int(rng.integers(1, 200 if seed % 2 else 20))))
+    kernel = (int(rng.integers(1, min(7, height) + 1)), int(rng.integers(1, min(7, width) + 1)))
+    dilation = tuple(int(rng.integers(1, 3)) if (k - 1) * 2 < size else 1 for k, size in zip(kernel, (height, width)))
+    stride = (1, 1) if dilation != (1, 1) else tuple(int(n) for n in rng.integers(1, 4, 2))
+    padding = str(rng.choice(["SAME", "VALID"]))
+    output = maker.conv(
+        "input", int(rng.integers(1, 200)), kernel, stride=stride, dilation=dilation, padding=padding, per_channel=bool(seed % 3)
+    )
+    assert_exact(maker.graph(output), random_config(rng), seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_fully_connected_layers_are_exact(seed):
+    rng = np.random.default_rng(seed)
+    pixels = int(rng.choice([1, 1, 5, 300]))
+    maker = GraphMaker(rng, (pixels, int(rng.integers(1, 700))))
+    output = maker.fully_connected("input", int(rng.integers(1, 200)), pixels=pixels, per_channel=bool(seed % 2))
+    assert_exact(maker.graph(output), random_config(rng), seed=seed)
+
+
+@pytest.mark.parametrize("op", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+@pytest.mark.parametrize("seed", range(6))
+def test_random_pools_are_exact(op, seed):
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(3, 20, 2))
+    maker = GraphMaker(rng, (1, height, width, int(rng.choice([1, 10, 16, 64, 100, 128]))))
+    kernel = (height, width) if seed == 0 else tuple(int(n) for n in rng.integers(1, 4, 2))
+    stride = tuple(int(n) for n in rng.integers(1, 4, 2))
+    output = maker.pool(op, "input", kernel, stride=stride, padding=str(rng.choice(["SAME", "VALID"])))
+    assert_exact(maker.graph(output), random_config(rng), seed=seed)
+
+
+@pytest.mark.parametrize("keep_tensors", [False, True])
+@pytest.mark.parametrize("seed", range(16))
+def test_random_networks_are_exact_and_free_of_hazards(seed, keep_tensors):
+    assert_exact(random_network(seed), random_config(np.random.default_rng(seed)), keep_tensors=keep_tensors, seed=seed)
+
+
+@pytest.mark.parametrize("keep_tensors", [False, True])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 16), (16, 16), (32, 8), (32, 32)])
+def test_resnet8_is_exact(models, shape, keep_tensors):
+    assert_exact(read_tflite(models / "mlperf_ic_resnet8_int8.tflite"), NpuConfig(rows=shape[0], cols=shape[1]), keep_tensors=keep_tensors)
+
+
+@pytest.mark.parametrize("weight_kib", [8, 16, 64])
+def test_autoencoder_is_exact_while_its_weights_stream(models, weight_kib):
+    compiled = assert_exact(read_tflite(models / "mlperf_ad_fcae_int8.tflite"), SMALL.replace(weight_kib=weight_kib))
+    assert len(compiled.program.constants) > 4 * 64 * 1024
+
+
+def test_resnet8_takes_one_cycle_for_each_wave(models):
+    # 48 834 cycles of MACs, one dense tile for each of 27 rows of the first layer rounded up to 3 x 16, pooling
+    assert sum(ideal_cycles(compile_graph(read_tflite(models / "mlperf_ic_resnet8_int8.tflite"), SMALL).program).values()) == 50496
+
+
+def test_macs_are_the_networks_own(models):
+    program = compile_graph(read_tflite(models / "mlperf_ic_resnet8_int8.tflite"), SMALL).program
+    assert sum(layer.macs for layer in program.layers) == 12_501_632
+
+
+@pytest.mark.parametrize("fill", [0, 0x80, 0xFF])
+def test_results_do_not_depend_on_uninitialized_memory(fill):
+    assert_exact(random_network(3), SMALL, fill=fill)
+
+
+def test_depthwise_networks_stop_with_the_operators_name(models):
+    with pytest.raises(WeftError, match=r"DEPTHWISE_CONV_2D"):
+        compile_graph(read_tflite(models / "mlperf_kws_dscnn_int8.tflite"), SMALL)
+
+
+def test_a_host_operator_in_the_middle_names_its_layer():
+    maker = GraphMaker(np.random.default_rng(0), (1, 10))
+    soft = maker.softmax(maker.fully_connected("input", 9))
+    graph = maker.graph(maker.fully_connected(soft, 4))
+    with pytest.raises(WeftError, match=r"layer softmax_1: SOFTMAX.*edges only"):
+        compile_graph(graph, SMALL)
+
+
+def test_a_network_that_does_not_fit_says_what_is_missing():
+    maker = GraphMaker(np.random.default_rng(0), (1, 64, 64, 8))
+    graph = maker.graph(maker.conv("input", 64, (3, 3)))
+    with pytest.raises(WeftError, match=r"layer conv_2d_0.*activation scratchpad of 128 KiB is 160 KiB too small"):
+        compile_graph(graph, SMALL.replace(act_kib=128))
+
+
+def test_narrow_accumulators_are_refused_on_the_far_side_of_the_bound_only():
+    maker = GraphMaker(np.random.default_rng(0), (1, 1, 1, 64))
+    output = maker.conv("input", 1, (1, 1))
+    weights = np.full((1, 1, 1, 64), -128, np.int8)
+    maker.tensors["w0"] = dataclasses.replace(maker.tensors["w0"], data=weights)
+    graph = maker.graph(output)
+    # 64 * 128 * 128 = 2^20 needs 22 bits
+    assert_exact(graph, SMALL.replace(accumulator_bits=22))
+    with pytest.raises(WeftError, match="need 22 bits, accumulator_bits is 21"):
+        compile_graph(graph, SMALL.replace(accumulator_bits=21))
+
+
+def test_an_add_is_fused_and_keeps_its_tensor_apart_on_request():
+    maker = GraphMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    graph = maker.graph(maker.add(maker.conv("input", 16, (3, 3)), "input"))
+    fused, kept = (compile_graph(graph, SMALL, keep_tensors=keep).program for keep in (False, True))
+    assert [layer.op for layer in fused.layers] == ["CONV_2D+ADD"]
+    assert [layer.op for layer in kept.layers] == ["CONV_2D", "ADD"]
+
+
+def test_pad_costs_nothing():
+    maker = GraphMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    graph = maker.graph(maker.conv(maker.pad("input", 1, 1, 1, 1), 16, (3, 3), padding="VALID"))
+    program = assert_exact(graph, SMALL).program
+    assert [layer.op for layer in program.layers] == ["PAD+CONV_2D"]
+
+
+def test_loads_of_weights_never_wrap_and_blocks_fit_the_accumulators():
+    program = compile_graph(random_network(5), SMALL.replace(weight_kib=8)).program
+    for planned in program.commands:
+        command = planned.command
+        if command.opcode == Opcode.LOAD and command["dma"]["target"]:
+            assert command["dma"]["sram_address"] + command["dma"]["row_bytes"] <= 8 * 1024
+        if command.opcode in EXECUTE:
+            assert 1 <= command["loops"]["block_rows"] * command["loops"]["block_cols"] <= 256
+
+
+def test_writes_are_the_tensors_bytes_in_hardware_order():
+    maker = GraphMaker(np.random.default_rng(0), (1, 4, 4, 3))
+    graph = maker.graph(maker.conv("input", 20, (1, 1)))
+    program = compile_graph(graph, SMALL).program
+    inputs = random_inputs(graph, 0)
+    result = Machine(program).run(inputs, writes=True)
+    (place,) = (place for place in program.tensors if place.tensor == program.outputs[0].tensor)
+    memory = np.zeros(SMALL.act_bytes, np.uint8)
+    for index, planned in enumerate(program.commands):
+        if planned.command.opcode in EXECUTE:
+            addresses, values = result.writes[index]
+            memory[addresses] = values
+            pixels = planned.command["loops"]["block_rows"] * 4
+            steps = np.diff(addresses)
+            assert (steps[: 16 - 1] == 1).all()  # 16 channels of the first tile
+            assert len(addresses) == pixels * 20
+    np.testing.assert_array_equal(place.read(memory), result.tensors[place.tensor])

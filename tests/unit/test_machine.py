@@ -1,0 +1,149 @@
+"""The golden machine stops where hardware stops, and the hazard proof finds a wait that is missing."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from golden.hazards import Hazard, check_hazards
+from golden.machine import Machine, MachineError
+from golden.program import Layer, Planned, Program
+from hw.npu.config import PRESETS
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, Second
+from tests.machine_checks import random_inputs
+from tests.random_graphs import GraphMaker
+from weft.compiler.driver import compile_graph
+from weft.compiler.image import write_image
+
+SMALL = PRESETS["small"]
+LOOPS = {
+    "block_rows": 1, "block_cols": 1, "taps_y": 1, "taps_x": 1, "chunks": 1, "last_rows": 16, "column_tiles": 1, "last_cols": 16,
+}  # fmt: skip
+INPUT = {"height": 1, "image_row_bytes": 16}
+IDENTITY = {"multiplier": 1 << 30, "left_shift": 1, "clamp_min": -128, "clamp_max": 127}
+
+
+def program_of(*commands) -> Program:
+    planned = tuple(Planned(command, 0) for command in commands)
+    return Program("hand made", SMALL, planned, (Layer("layer", "TEST", (1,), 0),), bytes(256), 256, (), (), ())
+
+
+def execute(opcode=Opcode.SUM, **groups) -> Command:
+    given = {"loops": LOOPS, "input": INPUT, "output": IDENTITY}
+    return Command(opcode, {name: {**given.get(name, {}), **groups.get(name, {})} for name in given | groups})
+
+
+def transfer(opcode=Opcode.LOAD, **fields) -> Command:
+    return Command(opcode, {"dma": {"region": 1, "row_bytes": 16, "rows": 1, **fields}})
+
+
+@pytest.mark.parametrize(("command", "code"), [
+    (execute(loops={"block_rows": 0}), Error.BAD_FIELD),
+    (execute(loops={"block_rows": 257}), Error.BAD_FIELD),
+    (execute(loops={"chunks": 2}), Error.BAD_FIELD),
+    (execute(Opcode.MATMUL, loops={"last_rows": 17}), Error.BAD_FIELD),
+    (execute(Opcode.MATMUL, loops={"last_rows": 0}), Error.BAD_FIELD),
+    (execute(loops={"last_cols": 17}), Error.BAD_FIELD),
+    (execute(loops={"column_tiles": 2, "partial_out": 1}), Error.BAD_FIELD),
+    (execute(weights={"address": 8}), Error.BAD_FIELD),
+    (execute(output={"right_shift": 32}), Error.BAD_FIELD),
+    (execute(input={"address": -(1 << 20)}), Error.ADDRESS),
+    (execute(output={"address": SMALL.act_bytes - 15}), Error.ADDRESS),
+    (execute(second={"operation": Second.ADD, "address": SMALL.act_bytes}), Error.ADDRESS),
+    (execute(header={"wait_exec": 1}), Error.DEADLOCK),
+    (execute(weights={"wait_load": 2}), Error.DEADLOCK),
+    (transfer(rows=0), Error.BAD_FIELD),
+    (transfer(region=2), Error.BAD_FIELD),
+    (transfer(target=1, ddr_offset=4), Error.BAD_FIELD),
+    (transfer(Opcode.STORE, target=1), Error.BAD_FIELD),
+    (transfer(sram_address=SMALL.act_bytes - 15), Error.ADDRESS),
+    (transfer(ddr_offset=256), Error.AXI_READ),
+    (transfer(Opcode.STORE, ddr_offset=256), Error.AXI_WRITE),
+])  # fmt: skip
+def test_a_bad_command_stops_with_its_code_and_index(command, code):
+    with pytest.raises(MachineError) as caught:
+        Machine(program_of(transfer(), command)).run({})
+    assert (caught.value.code, caught.value.index) == (code, 1)
+
+
+@pytest.mark.parametrize("command", [
+    execute(loops={"block_rows": 256}, input={"height": 256}),
+    execute(input={"address": -16}),
+    execute(input={"address": -(1 << 20), "y": -1}),
+    execute(output={"address": SMALL.act_bytes - 16}),
+    execute(output={"right_shift": 31}),
+    execute(header={"wait_load": 1}),
+    transfer(ddr_offset=240),
+])  # fmt: skip
+def test_the_last_good_value_of_a_limit_passes(command):
+    Machine(program_of(transfer(), command)).run({})
+
+
+def test_input_addresses_wrap_and_masked_lanes_become_the_pad_value():
+    load = transfer(sram_address=SMALL.act_bytes - 16)
+    copy = execute(input={"address": -16, "x_bytes": -4, "image_row_bytes": 8, "pad_value": 7}, output={"address": 0})
+    result = Machine(program_of(load, copy), fill=3).run({})
+    assert result.state.activations[:16].tolist() == [7] * 4 + [3] * 8 + [7] * 4
+
+
+def test_partial_sums_are_carried_over_and_do_not_advance_the_half():
+    first = execute(loops={"partial_out": 1})
+    last = execute(loops={"partial_in": 1}, output={"address": 64})
+    result = Machine(program_of(first, first, last), fill=5).run({})
+    assert result.state.activations[64:80].tolist() == [10] * 16
+    assert result.state.jobs == 1
+
+
+def network():
+    maker = GraphMaker(np.random.default_rng(0), (1, 12, 12, 16))
+    first = maker.conv("input", 32, (3, 3))
+    return maker.graph(maker.add(maker.conv(first, 32, (3, 3)), first))
+
+
+def without(program, index, group, field) -> Program:
+    """The program with one wait set to 0."""
+    commands = list(program.commands)
+    fields = {name: dict(values) for name, values in commands[index].command.fields.items()}
+    fields[group][field] = 0
+    commands[index] = dataclasses.replace(commands[index], command=Command(commands[index].command.opcode, fields))
+    return dataclasses.replace(program, commands=tuple(commands))
+
+
+@pytest.mark.parametrize(("group", "field", "opcodes"), [
+    ("header", "wait_load", EXECUTE),
+    ("header", "wait_exec", EXECUTE),
+    ("header", "wait_exec", {Opcode.STORE}),
+    ("weights", "wait_load", EXECUTE),
+])  # fmt: skip
+def test_a_missing_wait_is_found(group, field, opcodes):
+    program = compile_graph(network(), SMALL).program
+    check_hazards(program)
+    waiting = [i for i, p in enumerate(program.commands) if p.command.opcode in opcodes and p.command[group][field]]
+    with pytest.raises(Hazard):
+        check_hazards(without(program, waiting[0], group, field))
+
+
+def test_a_load_that_overwrites_weights_in_use_is_found():
+    maker = GraphMaker(np.random.default_rng(0), (1, 512))
+    graph = maker.graph(maker.fully_connected(maker.fully_connected("input", 64), 512))
+    program = compile_graph(graph, SMALL.replace(weight_kib=8)).program
+    check_hazards(program)
+    waiting = [i for i, p in enumerate(program.commands) if p.command.opcode == Opcode.LOAD and p.command["header"]["wait_exec"]]
+    with pytest.raises(Hazard, match="overwrites"):
+        check_hazards(without(program, waiting[-1], "header", "wait_exec"))
+
+
+def test_an_image_holds_what_the_program_holds(tmp_path):
+    program = compile_graph(network(), SMALL).program
+    folder = write_image(program, tmp_path / "image", base=1 << 20)
+    described = json.loads((folder / "map.json").read_text())
+    assert (folder / "commands.bin").read_bytes() == program.command_bytes()
+    assert (folder / "constants.bin").read_bytes() == program.constants
+    assert described["areas"]["commands"] == {"address": 1 << 20, "bytes": 128 * len(program.commands)}
+    assert [place["tensor"] for place in described["inputs"]] == ["input"]
+
+
+def test_an_input_of_the_wrong_name_is_refused():
+    with pytest.raises(Exception, match="no value for input 'input'"):
+        Machine(compile_graph(network(), SMALL).program).run({"other": random_inputs(network(), 0)["input"]})
