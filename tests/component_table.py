@@ -6,22 +6,61 @@ A row is the keyword arguments, or a tuple of positional arguments and the keywo
 from amaranth.hdl import unsigned
 
 from hw.npu.config import PRESETS
-from hw.npu.isa import TRANSFER_LAYOUT
+from hw.npu.isa import TRANSFER_LAYOUT, Opcode
 
 CONFIG = PRESETS["nano"]
+ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
+LANES = {"cols": CONFIG.cols, "lanes": CONFIG.lanes}
+BUS = {"address_bits": CONFIG.address_bits, "data_bits": CONFIG.axi_bits}
+BURSTS = {"axi_bytes": CONFIG.axi_bytes, "address_bits": CONFIG.address_bits, "max_burst": CONFIG.max_burst}
+DMA = BURSTS | {"outstanding": CONFIG.outstanding, "act_bytes": CONFIG.act_bytes}
+BITS = {"accumulator_bits": CONFIG.accumulator_bits}
+DEPTH = CONFIG.ACCUMULATOR_DEPTH
 
 EXAMPLES = {
-    "hw.npu.accumulators.Accumulators": {"cols": 4, "depth": 16, "sum_bits": 20, "accumulator_bits": 32},
-    "hw.npu.array.SystolicArray": {"rows": 4, "cols": 4, "broadcast": 4},
+    "hw.npu.accumulators.Accumulators": {"cols": CONFIG.cols, "depth": DEPTH, "sum_bits": 20, **BITS},
+    "hw.npu.array.SystolicArray": {**ARRAY, "broadcast": 4},
     "hw.npu.bank.Bank": {"width": 8, "depth": 16},
     "hw.npu.bank_arbiter.BankArbiter": {"ports": 3, "banks": 8},
+    "hw.npu.bursts.BeatWalker": {"axi_bytes": 8},
+    "hw.npu.bursts.BurstPlanner": BURSTS,
+    "hw.npu.command_fetch.CommandFetch": BURSTS,
+    "hw.npu.dispatch.Dispatcher": {"axi_bytes": 8, "tracked": 4},
+    "hw.npu.execute_records.ExecuteRecords": {"cols": 8, "depth": 4},
+    "hw.npu.execute_unit.ExecuteUnit": ((CONFIG,), {}),
+    "hw.npu.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
+    "hw.npu.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9},
     "hw.npu.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
+    "hw.npu.load_dma.LoadDma": {**DMA, "weight_bytes": CONFIG.weight_bytes},
+    "hw.npu.operand_fetch.OperandFetch": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, "use_delay": 6},
+    "hw.npu.output_pipeline.OutputPipeline": {**LANES, **BITS},
+    "hw.npu.output_stage.OutputStage": {**LANES, **BITS, "depth": DEPTH, "size": CONFIG.act_bytes, "read_latency": 3},
+    "hw.npu.parameter_shadow.ParameterShadow": ((8,), {}),
     "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20},
+    "hw.npu.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.queues.CommandQueue": ((TRANSFER_LAYOUT,), {"depth": 4}),
+    "hw.npu.read_arbiter.ReadArbiter": BUS,
+    "hw.npu.record_writer.RecordWriter": {"sources": 3, **BURSTS},
+    "hw.npu.requantize.Requantize": {"lanes": 8, **BITS},
+    "hw.npu.scale.Scale": {"lanes": 8, "width": 32, "rules": 8},
     "hw.npu.scratchpad.ActivationScratchpad": {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8},
+    "hw.npu.second_operand.AddOperand": ((8,), {}),
+    "hw.npu.store_dma.StoreDma": {**DMA, "read_latency": 3},
+    "hw.npu.table.Table": LANES,
     "hw.npu.tokens.TokenBoard": {},
-    "hw.npu.wave_generator.WaveGenerator": {"rows": 4, "cols": 4},
+    "hw.npu.transfers.TransferPlanner": {
+        **BURSTS,
+        "opcode": Opcode.LOAD,
+        "act_bytes": CONFIG.act_bytes,
+        "weight_bytes": CONFIG.weight_bytes,
+    },
+    "hw.npu.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
+    "hw.npu.wave_generator.WaveGenerator": ARRAY,
+    "hw.npu.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
+    "hw.npu.weight_loader.WeightRows": ARRAY,
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
+    "hw.npu.write_arbiter.WriteArbiter": BUS,
+    "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4},
 }
 
 
