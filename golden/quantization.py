@@ -1,7 +1,8 @@
 """Integers that TFLite derives from a network's scales before it runs: multipliers, exponents, clamps.
 
 Every function repeats TFLite's own float and double arithmetic, in its order: one step in another precision changes
-the last bit of a multiplier, and with it outputs.
+the last bit of a multiplier, and with it outputs. Products of floats may be infinite, as TFLite's are; a multiplier of such
+a one is an `OverflowError`.
 """
 
 import math
@@ -9,11 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ADD_LEFT_SHIFT = 20
-"""Left shift of both operands of an int8 ADD (``lite/kernels/add.cc``, ``Prepare``)."""
-
-QUIET = {"over": "ignore", "under": "ignore"}
-"""What numpy need not warn of: infinite products are TFLite's too, and a multiplier of one is refused."""
+from hw.npu.isa import ADD_LEFT_SHIFT
 
 ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
 """Fused activations as real bounds."""
@@ -72,7 +69,7 @@ def convolution_multipliers(input_scale: float, filter_scales, output_scale: flo
     return quantize_multipliers(np.broadcast_to(reals, (channels,)))
 
 
-@np.errstate(**QUIET)
+@np.errstate(over="ignore")
 def fully_connected_multipliers(input_scale: float, filter_scales, output_scale: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Requantization of FULLY_CONNECTED, one multiplier for each output.
 
@@ -90,7 +87,7 @@ def fully_connected_multipliers(input_scale: float, filter_scales, output_scale:
     return quantize_multipliers(np.broadcast_to(real, (channels,)))
 
 
-@np.errstate(**QUIET)
+@np.errstate(over="ignore")
 def activation_range(activation: str, scale: float, zero_point: int, dtype="int8") -> tuple[int, int]:
     """Smallest and largest value that a fused activation lets through.
 
@@ -136,7 +133,7 @@ class AddParameters:
     output_shift: int
 
 
-@np.errstate(**QUIET)
+@np.errstate(over="ignore")
 def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddParameters:
     """Multipliers of an int8 ADD.
 

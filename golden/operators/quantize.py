@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from golden.quantization import QUIET, quantize_multiplier
+from golden.quantization import quantize_multiplier
 from golden.requantize import requantize
 
 
-@np.errstate(**QUIET)
+@np.errstate(over="ignore")
 def quantize(x, *, scale, zero_point, dtype) -> np.ndarray:
     """Real values to integers: float32 quotient, rounded half away from zero, plus the zero point, clamped to the type.
 
@@ -39,7 +39,7 @@ def change_quantization(x, *, input_scale, input_zero_point, output_scale, outpu
     return requantize(centred, *quantize_multiplier(real), output_zero_point, (info.min, info.max), dtype=dtype)
 
 
-@np.errstate(**QUIET)
+@np.errstate(over="ignore")
 def dequantize(x, *, scale, zero_point) -> np.ndarray:
     """Integers to real values, float32[...]: ``scale * (x - zero_point)``."""
     return np.float32(scale) * (x.astype(np.int32) - zero_point).astype(np.float32)

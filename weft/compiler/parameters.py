@@ -47,9 +47,9 @@ def window(graph: Graph, operator: Operator) -> Window:
         kernel = (options["filter_height"], options["filter_width"])
     stride = (options["stride_h"], options["stride_w"])
     dilation = (options.get("dilation_h", 1), options.get("dilation_w", 1))
-    axes = [(options["padding"], image[i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
-    (top, bottom), (left, right) = (padding_before_after(*axis) for axis in axes)
-    return Window(tuple(kernel), stride, dilation, (top, bottom, left, right), tuple(output_size(*axis) for axis in axes))
+    rows, cols = ((options["padding"], image[i], kernel[i], stride[i], dilation[i]) for i in (0, 1))
+    pad = (*padding_before_after(*rows), *padding_before_after(*cols))
+    return Window(tuple(kernel), stride, dilation, pad, (output_size(*rows), output_size(*cols)))
 
 
 def requantization(graph: Graph, operator: Operator) -> tuple[np.ndarray, np.ndarray]:
