@@ -1,0 +1,164 @@
+"""Writes `docs/commands.md` from the tables in hw/npu: ``python -m weft.docs``. A test compares the file with them."""
+
+from pathlib import Path
+
+from hw.npu import isa, records, registers
+from hw.npu.isa import Field, Opcode
+
+TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
+
+INTRODUCTION = f"""\
+# Commands, registers, records
+
+Generated from `hw/npu/isa.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
+
+The NPU fetches commands of {isa.COMMAND_BYTES} bytes from DDR, in order, and hands each to one of three queues: load, execute, store.
+Numbers are little-endian. A field's place is its bit in the command (byte `bit // 8`). R and C are the rows and columns of the array.
+How queues wait for each other, and what the loops below mean, is in [architecture.md](architecture.md).
+"""
+
+TRANSFER_NEST = """\
+for r in 0 .. rows - 1:
+    {line}
+"""
+MATMUL_NEST = """\
+if load_table: table = next 256 bytes of the weight stream
+for tile in column_tiles:
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
+    for ky in taps_y: for kx in taps_x: for chunk in chunks:          # a reduction tile
+        n = last_rows if chunk is the last else R
+        W[n, C] = next n rows of C bytes of the weight stream
+        for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
+            v[n] = scratchpad at input(by, bx, ky, kx, chunk), pad_value outside the image
+            accumulators[by, bx][c] (+)= sum over j of v[j] * W[j, c]
+    unless partial_out:
+        for by in block_rows: for bx in block_cols:
+            scratchpad at output(by, bx, tile) = second(table(clamp(requantize(accumulators[by, bx] + bias))))
+"""
+VECTOR_NEST = """\
+for tile in column_tiles:
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
+    for ky in taps_y: for kx in taps_x:                               # a reduction tile
+        for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
+            v[C] = scratchpad at input(by, bx, ky, kx, tile), pad_value outside the image
+            accumulators[by, bx][c] {operation}
+    unless partial_out:
+        for by in block_rows: for bx in block_cols:
+            scratchpad at output(by, bx, tile) = second(table(clamp(requantize(accumulators[by, bx] + bias))))
+"""
+PAGES = {
+    Opcode.LOAD: (
+        "Copies from DDR to a scratchpad (load queue).",
+        TRANSFER_NEST.format(
+            line="scratchpad[sram_address + r * sram_stride ...] = row_bytes bytes of DDR[base + ddr_offset + r * ddr_stride ...]"
+        ),
+    ),
+    Opcode.STORE: (
+        "Copies from the activation scratchpad to DDR (store queue).",
+        TRANSFER_NEST.format(
+            line="DDR[base + ddr_offset + r * ddr_stride ...] = row_bytes bytes of scratchpad[sram_address + r * sram_stride ...]"
+        ),
+    ),
+    Opcode.MATMUL: ("Convolution or matrix product on the array (execute queue).", MATMUL_NEST),
+    Opcode.SUM: (
+        "Adds vectors past the array: average pooling, elementwise work (execute queue).",
+        VECTOR_NEST.format(operation="(+)= v[c]"),
+    ),
+    Opcode.MAX: ("Maximum of vectors: max pooling (execute queue).", VECTOR_NEST.format(operation="= max(itself, v[c])")),
+}
+"""What each command does, in a sentence and as a loop nest."""
+
+
+def commands_page() -> str:
+    """The text of `docs/commands.md`."""
+    parts = [
+        INTRODUCTION,
+        "## Commands\n",
+        _table(("opcode", "command", "does"), [(op.value, _link(op.name), PAGES[op][0]) for op in Opcode]),
+    ]
+    for opcode in Opcode:
+        parts += _command(opcode)
+    parts += ["## Values of fields\n", *(_enumeration(values) for values in (isa.Region, isa.Target, isa.Params, isa.Second))]
+    parts += ["## Errors\n", "In register ERROR_CODE, with the index of the command in ERROR_INDEX.\n"]
+    parts.append(_table(("code", "name", "meaning"), [(e.value, e.name, isa.ERROR_MEANING[e]) for e in isa.Error]))
+    parts += ["## Registers\n", *_registers()]
+    parts += ["## Records\n", f"{records.RECORD_BYTES} bytes a command, at record base + {records.RECORD_BYTES} * index.\n"]
+    parts.append(_table(("byte", "word", "meaning"), [(4 * i, f.name, f.meaning) for i, f in enumerate(records.RECORD)]))
+    return "\n".join(parts)
+
+
+def _command(opcode):
+    sentence, nest = PAGES[opcode]
+    yield f"### {opcode.name}\n"
+    yield f"{sentence}\n"
+    yield f"```\n{nest}```\n"
+    rows = []
+    for group, where in isa.layout_of(opcode):
+        inner = isa.group_layout(group)
+        for field in isa.GROUPS[group]:
+            low = where.offset + inner[field.name].offset
+            rows.append((f"{group}.{field.name}", _bits(low, field), _type(field), field.meaning))
+    yield _table(("field", "bits", "type", "meaning"), rows)
+
+
+def _registers():
+    yield f"AXI4-Lite, {8 * registers.REGISTER_BYTES} bits wide. Every other offset answers SLVERR.\n"
+    yield _table(
+        ("offset", "register", "bits", "field", "access", "reset", "meaning"),
+        [
+            (
+                f"0x{register.offset:02X}",
+                register.name,
+                _span(bits.bit, bits.width),
+                bits.name,
+                bits.access.value,
+                _reset(bits),
+                bits.meaning,
+            )
+            for register in registers.REGISTERS
+            for bits in register.fields
+        ],
+    )
+
+
+def _reset(bits):
+    return "" if bits.access is registers.Access.CONSTANT else bits.reset
+
+
+def _bits(low, field: Field):
+    return _span(low, field.bits)
+
+
+def _span(low, width):
+    return f"{low + width - 1}:{low}" if width > 1 else str(low)
+
+
+def _type(field: Field):
+    return f"{'s' if field.signed else 'u'}{field.bits}"
+
+
+def _enumeration(values):
+    return f"{values.__name__}: " + ", ".join(f"{value.value} {value.name}" for value in values) + ".\n"
+
+
+def _link(name):
+    return f"[{name}](#{name.lower()})"
+
+
+def _table(head, rows):
+    lines = [
+        " | ".join(head),
+        " | ".join("---" for _ in head),
+        *(" | ".join(str(cell).replace("|", "\\|") for cell in row) for row in rows),
+    ]
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def main():
+    """Write the file."""
+    TARGET.write_text(commands_page())
+    print(f"wrote {TARGET.relative_to(Path.cwd()) if TARGET.is_relative_to(Path.cwd()) else TARGET}")
+
+
+if __name__ == "__main__":
+    main()
