@@ -6,8 +6,9 @@ from weft.compiler.memory_plan import MemoryPlan, Slot
 from weft.compiler.tile import Tiling, Work
 from weft.compiler.weights import WeightImage
 
-PIECE_BYTES = 4096
-"""Largest load of weights: small enough that space is used as it becomes free, large enough to hide its own start."""
+PIECE_BYTES = 12288
+"""Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough that
+the commands themselves, 128 bytes each, are little traffic."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class _Ring:
         offset = 0
         while offset < length:
             address = (first + offset) % self.size
-            size = min(PIECE_BYTES, length - offset, self.size - address)
+            size = min(PIECE_BYTES, self.size // 4, length - offset, self.size - address)
             overwritten = first + offset + size - self.size
             wait = max((works for start, works in self.residents if start < overwritten), default=0)
             yield offset, address, size, wait
