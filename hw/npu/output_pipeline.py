@@ -1,6 +1,6 @@
 """The arithmetic of the output stage: from accumulators to the bytes that are written."""
 
-from amaranth.hdl import Cat, Module, Mux, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -104,8 +104,9 @@ class OutputPipeline(wiring.Component):
                 requantize.config[i].eq(self.config[i].requantize), table.use[i].eq(self.config[i].use_table),
                 add.config[i].eq(self.config[i].operand),
             ]
+        common = self._common(m)
         for lane in range(self.lanes):
-            self._channel(m, lane, requantize)
+            self._channel(m, lane, requantize, common)
             m.d.comb += [
                 table.value[lane].eq(requantize.result[lane]),
                 add.first[lane].eq(table.result[lane]), add.second[lane].eq(self.operand[lane]),
@@ -113,7 +114,15 @@ class OutputPipeline(wiring.Component):
             ]
         return m
 
-    def _channel(self, m, lane, requantize):
+    def _common(self, m):
+        """The numbers for all channels, of the entering vector's bank."""
+        common, (first, second) = {}, self.config
+        for name in ("channel_bias", "channel_scale", "multiplier", "left", "right"):
+            common[name] = Signal.like(first[name], name=name)
+            m.d.comb += common[name].eq(Mux(self.bank, second[name], first[name]))
+        return common
+
+    def _channel(self, m, lane, requantize, common):
         """The lane's accumulator, and the parameters of its channel or of all channels."""
         def of_group(values):
             *rest, value = [values[col] for col in range(lane, self.cols, self.lanes)]
@@ -121,15 +130,12 @@ class OutputPipeline(wiring.Component):
                 value = Mux(self.group == index, other, value)
             return value
 
-        first, second = self.config
-        names = "channel_bias", "channel_scale", "multiplier", "left", "right"
-        config = {name: Mux(self.bank, second[name], first[name]) for name in names}
         exponent = of_group(self.exponent)
         left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)
         m.d.comb += [
             requantize.accumulator[lane].eq(of_group(self.accumulators)),
-            requantize.bias[lane].eq(Mux(config["channel_bias"], of_group(self.bias), 0)),
-            requantize.multiplier[lane].eq(Mux(config["channel_scale"], of_group(self.multiplier), config["multiplier"])),
-            requantize.left[lane].eq(Mux(config["channel_scale"], left, config["left"])),
-            requantize.right[lane].eq(Mux(config["channel_scale"], right, config["right"])),
+            requantize.bias[lane].eq(Mux(common["channel_bias"], of_group(self.bias), 0)),
+            requantize.multiplier[lane].eq(Mux(common["channel_scale"], of_group(self.multiplier), common["multiplier"])),
+            requantize.left[lane].eq(Mux(common["channel_scale"], left, common["left"])),
+            requantize.right[lane].eq(Mux(common["channel_scale"], right, common["right"])),
         ]

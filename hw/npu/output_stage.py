@@ -203,7 +203,7 @@ class OutputStage(wiring.Component):
             self.half_free.eq(issue & vector.job_end), pipeline.valid.eq(issue),
         ]
         m.d.comb += [
-            walk.step.eq(step), shadow.release.eq(release),
+            walk.step.eq(step), shadow.released.eq(release),
             operands.take.eq(issue & command.adds), operands.enable.eq(fed | (command.adds & (finals != 0))),
             self.acc_enable.eq(issue), self.acc_half.eq(half), self.acc_entry.eq(vector.entry),
             slots.reserve.eq(issue), slots.slot.address.eq(vector.address), slots.slot.bytes.eq(vector.bytes),

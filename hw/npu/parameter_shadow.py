@@ -28,7 +28,7 @@ class ParameterShadow(wiring.Component):
     -------
     rows : In(stream of parameter_layout(cols))
         Parameter rows only; row i holds byte i of each channel: 0..3 bias, 4..7 multiplier, 8 exponent.
-    release : In(1)
+    released : In(1)
         The active set is used for the last time in this cycle.
     available : Out(1)
         A set that is not yet released will be active in the next cycle.
@@ -44,7 +44,7 @@ class ParameterShadow(wiring.Component):
         self.cols = cols
         super().__init__({
             "rows": In(stream.Signature(parameter_layout(cols))),
-            "release": In(1),
+            "released": In(1),
             "available": Out(1),
             "bad_exponent": Out(1),
             "bias": Out(signed(32)).array(cols),
@@ -55,17 +55,17 @@ class ParameterShadow(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         full, active = Signal(), Signal()
-        move = full & (~active | self.release)
+        move = full & (~active | self.released)
         written = self.rows.valid & self.rows.ready
-        m.d.comb += [self.rows.ready.eq(~full), self.available.eq(Mux(self.release, full, full | active))]
+        m.d.comb += [self.rows.ready.eq(~full), self.available.eq(Mux(self.released, full, full | active))]
         with m.If(move):
             m.d.sync += [active.eq(1), full.eq(0)]
-        with m.Elif(self.release):
+        with m.Elif(self.released):
             m.d.sync += active.eq(0)
         with m.If(written & self.rows.payload.last):
             m.d.sync += full.eq(1)
         bad, bad_active = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.comb += self.bad_exponent.eq(Mux(active & ~self.release, bad_active, bad))
+        m.d.comb += self.bad_exponent.eq(Mux(active & ~self.released, bad_active, bad))
         with m.If(written):
             m.d.sync += bad.eq((self.rows.payload.row == PARAMETER_ROWS - 1) & Cat(map(_out_of_range, self.rows.payload.data)).any())
         with m.If(move):

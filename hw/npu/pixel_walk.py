@@ -1,6 +1,6 @@
 """The order in which the output stage visits vectors, with their addresses."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -85,11 +85,12 @@ class PixelWalk(wiring.Component):
         def channels_of(tiles):
             return Mux(tiles == 1, walk.last_cols, self.cols)
 
-        # one adder: from the start of what goes on, to its next member
-        base, stride = Signal(WALK_BITS), Signal(ADDRESS_BITS)
-        following = Signal(WALK_BITS)
+        # one adder: from the start of what goes on to its next member; at the very start, the first address and nothing to add
+        base, stride, following = Signal(WALK_BITS), Signal(ADDRESS_BITS), Signal(WALK_BITS)
         m.d.comb += following.eq(base + stride)
-        with m.If(~entry_end):
+        with m.If(self.start):
+            m.d.comb += [base.eq(walk.address), stride.eq(0)]
+        with m.Elif(~entry_end):
             m.d.comb += [base.eq(address), stride.eq(lanes)]
         with m.Elif(~row_end):
             m.d.comb += [base.eq(pixel), stride.eq(walk.pixel_step)]
@@ -97,27 +98,28 @@ class PixelWalk(wiring.Component):
             m.d.comb += [base.eq(row), stride.eq(walk.row_step)]
         with m.Else():
             m.d.comb += [base.eq(tile), stride.eq(self.cols)]
+        starts = (address, Const(1)), (pixel, entry_end), (row, entry_end & row_end), (tile, job_end)
+        for place, ends in starts:
+            with m.If(self.start | (self.step & ends)):
+                m.d.sync += place.eq(following)
 
         with m.If(self.start):
             m.d.sync += [
-                self.valid.eq(1), *(place.eq(walk.address) for place in (address, pixel, row, tile)), entry.eq(0), group.eq(0),
+                self.valid.eq(1), entry.eq(0), group.eq(0), channels.eq(channels_of(walk.column_tiles)),
                 cols_left.eq(walk.block_cols), rows_left.eq(walk.block_rows), tiles_left.eq(walk.column_tiles),
-                channels.eq(channels_of(walk.column_tiles)),
             ]
+        with m.Elif(self.step & ~entry_end):
+            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes)]
         with m.Elif(self.step):
-            m.d.sync += address.eq(following)
-            with m.If(~entry_end):
-                m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes)]
-            with m.Else():
-                m.d.sync += [
-                    pixel.eq(following), group.eq(0), entry.eq(Mux(job_end, 0, entry + 1)),
-                    channels.eq(channels_of(Mux(job_end, tiles_left - 1, tiles_left))),
-                    cols_left.eq(Mux(row_end, walk.block_cols, cols_left - 1)),
-                ]
-                with m.If(row_end):
-                    m.d.sync += [row.eq(following), rows_left.eq(Mux(job_end, walk.block_rows, rows_left - 1))]
-                with m.If(job_end):
-                    m.d.sync += [tile.eq(following), tiles_left.eq(tiles_left - 1)]
-                with m.If(self.vector.command_end):
-                    m.d.sync += self.valid.eq(0)
+            m.d.sync += [
+                group.eq(0), entry.eq(Mux(job_end, 0, entry + 1)),
+                channels.eq(channels_of(Mux(job_end, tiles_left - 1, tiles_left))),
+                cols_left.eq(Mux(row_end, walk.block_cols, cols_left - 1)),
+            ]
+            with m.If(row_end):
+                m.d.sync += rows_left.eq(Mux(job_end, walk.block_rows, rows_left - 1))
+            with m.If(job_end):
+                m.d.sync += tiles_left.eq(tiles_left - 1)
+            with m.If(self.vector.command_end):
+                m.d.sync += self.valid.eq(0)
         return m

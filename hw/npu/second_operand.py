@@ -73,10 +73,11 @@ class AddOperand(wiring.Component):
         m = Module()
         m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1)
         valid, bank = travel(m, self.valid, self.bank, 4)
-        config = [Signal(ADD, name=f"config_at_{stage}") for stage in range(5)]
-        m.d.comb += [at.eq(Mux(which, self.config[1], self.config[0])) for at, which in zip(config, bank)]
+        first, second = (self._numbers(m, name, bank) for name in ("first", "second"))
+        out_shift = Mux(bank[4], self.config[1].out_shift, self.config[0].out_shift)
         for lane in range(self.lanes):
-            scaled = [self._operand(m, name, lane, valid, config) for name in ("first", "second")]
+            scaled = [self._operand(m, f"first_{lane}", self.first[lane], valid, first),
+                      self._operand(m, f"second_{lane}", self.second[lane], valid, second)]
             # 4: the sum of the scaled operands
             total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
             with m.If(valid[3]):
@@ -84,32 +85,39 @@ class AddOperand(wiring.Component):
             m.d.comb += scale.value[lane].eq(total)
         m.d.comb += [
             scale.valid.eq(valid[4]), scale.bank.eq(bank[4]),
-            scale.multiplier[0].eq(config[4].out_multiplier),
-            scale.rule[0].amount.eq(config[4].out_shift + (Q31_BITS - 1)), scale.rule[0].nudge.eq(config[4].out_shift != 0),
+            scale.multiplier[0].eq(Mux(bank[4], self.config[1].out_multiplier, self.config[0].out_multiplier)),
+            scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)), scale.rule[0].nudge.eq(out_shift != 0),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
             self.result_valid.eq(scale.result_valid), self.result_bank.eq(scale.result_bank),
             *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
         ]
         return m
 
-    def _operand(self, m, name, lane, valid, config):
-        """One operand, scaled: three stages."""
-        def register(width, what):
-            return Signal(signed(width), name=f"{what}_{name}_{lane}", reset_less=True)
+    def _numbers(self, m, name, bank):
+        """An operand's numbers, each of the bank of the vector at the stage that needs it."""
+        numbers = []
+        for stage, field in enumerate(("zero_point", "multiplier", "shift")):
+            second, first = self.config[1][name][field], self.config[0][name][field]
+            number = Signal.like(first, name=f"{name}_{field}")
+            m.d.comb += number.eq(Mux(bank[stage], second, first))
+            numbers.append(number)
+        return numbers
 
-        operand, at = getattr(self, name)[lane], [getattr(stage, name) for stage in config]
+    def _operand(self, m, name, operand, valid, numbers):
+        """One operand, scaled: three stages."""
+        zero_point, multiplier, shift = numbers
         # 1: the operand less its zero point
-        centred = register(9, "centred")
+        centred = Signal(signed(9), name=f"centred_{name}", reset_less=True)
         with m.If(valid[0]):
-            m.d.sync += centred.eq(operand - at[0].zero_point)
+            m.d.sync += centred.eq(operand - zero_point)
         # 2: the product, and the sign of the nudge
-        product, down = register(41, "product"), Signal(name=f"down_{name}_{lane}", reset_less=True)
+        product, down = Signal(signed(41), name=f"product_{name}", reset_less=True), Signal(name=f"down_{name}", reset_less=True)
         with m.If(valid[1]):
-            m.d.sync += [product.eq(centred * at[1].multiplier), down.eq(centred[-1] ^ at[1].multiplier[-1])]
+            m.d.sync += [product.eq(centred * multiplier), down.eq(centred[-1] ^ multiplier[-1])]
         # 3: shifted, but for the bit that rounds
         half = 1 << (OPERAND_FRACTION - 1)
-        nudge = Mux(at[2].shift != 0, Mux(down, Const(-half, 12), Const(half, 12)).as_signed(), 0)
-        shifted = register(31, "shifted")
+        nudge = Mux(shift != 0, Mux(down, Const(-half, 12), Const(half, 12)).as_signed(), 0)
+        shifted = Signal(signed(31), name=f"shifted_{name}", reset_less=True)
         with m.If(valid[2]):
-            m.d.sync += shifted.eq((product + nudge) >> (at[2].shift + (OPERAND_FRACTION - 1)))
-        return rounded(m, shifted, name=f"rounded_{name}_{lane}")
+            m.d.sync += shifted.eq((product + nudge) >> (shift + (OPERAND_FRACTION - 1)))
+        return rounded(m, shifted, name=f"rounded_{name}")
