@@ -12,7 +12,12 @@ from weft.compiler.host import host_after, host_before
 
 def random_inputs(graph: Graph, seed: int) -> dict:
     rng = np.random.default_rng(seed)
-    return {name: rng.integers(-128, 128, graph.tensors[name].shape).astype(graph.tensors[name].dtype) for name in graph.inputs}
+    values = {}
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        signed = rng.integers(-128, 128, tensor.shape).astype(np.int8)
+        values[name] = signed.astype(np.float32) / 16 if tensor.dtype == "float32" else signed.view(tensor.dtype)
+    return values
 
 
 def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5) -> Compiled:

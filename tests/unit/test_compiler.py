@@ -14,6 +14,7 @@ from tests.random_graphs import GraphMaker, random_network
 from weft.compiler.driver import compile_graph
 from weft.compiler.estimate import ideal_cycles
 from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.graph import Operator, Quantization, Tensor
 
 SIZES = (4, 8, 16, 32, 64)
 SMALL = PRESETS["small"]
@@ -113,6 +114,27 @@ def test_a_host_operator_in_the_middle_names_its_layer():
     graph = maker.graph(maker.fully_connected(soft, 4))
     with pytest.raises(WeftError, match=r"layer softmax_1: SOFTMAX.*edges only"):
         compile_graph(graph, SMALL)
+
+
+def test_float_edges_run_on_the_host():
+    maker = GraphMaker(np.random.default_rng(0), (1, 6, 6, 3))
+    maker.tensors["input"] = Tensor("input", (1, 6, 6, 3), "float32")
+    quantized = maker.quantize("input")
+    last = maker.conv(quantized, 5, (3, 3))
+    maker.operators.append(Operator("dequantize", "DEQUANTIZE", (last,), ("real",)))
+    maker.tensors["real"] = Tensor("real", (1, 6, 6, 5), "float32")
+    compiled = assert_exact(maker.graph("real"), SMALL)
+    assert [host.operator.op for host in compiled.host_ops] == ["QUANTIZE", "DEQUANTIZE"]
+    assert [place.tensor for place in compiled.program.inputs] == [quantized]
+
+
+def test_unsigned_edges_run_on_the_npu():
+    maker = GraphMaker(np.random.default_rng(0), (1, 6, 6, 20))
+    maker.tensors["input"] = dataclasses.replace(maker.tensors["input"], dtype="uint8", quantization=Quantization((0.1,), (100,)))
+    last = maker.quantize(maker.conv(maker.quantize("input"), 5, (3, 3)))
+    maker.tensors[last] = dataclasses.replace(maker.tensors[last], dtype="uint8", quantization=Quantization((0.1,), (100,)))
+    compiled = assert_exact(maker.graph(last), SMALL)
+    assert compiled.host_ops == ()
 
 
 def test_a_network_that_does_not_fit_says_what_is_missing():

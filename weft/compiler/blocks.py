@@ -68,7 +68,7 @@ def _count(step, reduction, config, fewest, rows, cols, params, vectors, from_dd
     tiles = 1 if vectors > 1 else math.ceil(step.result.channels / config.cols)
     options = []
     for count in range(fewest, min(rows, fewest + MOST_BLOCKS) + 1):
-        jobs = [tiles * job_cycles(config, step.opcode, size * cols, *loops, params) for _, size in even(0, rows, count)]
+        jobs = [tiles * job_cycles(config, step.opcode, params, size * cols, *loops) for _, size in even(0, rows, count)]
         waits = max(0, DEPENDENT_CYCLES - sum(jobs[2:]))
         low, high = step.rows_read(0, even(0, rows, count)[0][1])
         fill = (high - low) * step.image.row_bytes // config.axi_bytes if from_ddr else 0

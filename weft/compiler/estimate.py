@@ -22,7 +22,7 @@ def tile_cycles(config: NpuConfig, opcode: Opcode, pixels: int, taps: int, chunk
     return taps * ((chunks - 1) * max(pixels, config.rows, MIN_TILE_CYCLES) + max(pixels, last_rows, MIN_TILE_CYCLES))
 
 
-def job_cycles(config: NpuConfig, opcode: Opcode, pixels: int, taps: int, chunks: int, last_rows: int, params: Params) -> int:
+def job_cycles(config: NpuConfig, opcode: Opcode, params: Params, pixels: int, taps: int, chunks: int, last_rows: int) -> int:
     """Cycles of one job: feeder, weight loader or output stage, whichever is slowest."""
     loads = PARAMETER_ROWS_OF[params]
     if opcode == Opcode.MATMUL:

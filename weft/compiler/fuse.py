@@ -47,7 +47,7 @@ def _fuse_pads(network: Network) -> Network:
     pads = {}
     for step in network.steps:
         into = readers.get(step.output, ())
-        if step.op in {"PAD", "PADV2"} and step.output not in network.outputs and into and all(_takes_pad(step, each) for each in into):
+        if step.op == "PAD" and step.output not in network.outputs and into and all(_takes_pad(step, each) for each in into):
             pads[step.output] = step
     steps = []
     for step in network.steps:

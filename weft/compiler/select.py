@@ -1,6 +1,6 @@
 """Pass: one step for each operator that the NPU runs; what it does not run is a host operator or an error.
 
-Each operator is one function from the graph to a `Step`, in the table `BUILDERS`.
+Each operator is one function from the graph to a `Step`, in the table `BUILDERS`; they rely on what `weft.compiler.limits` has checked.
 """
 
 from dataclasses import replace
@@ -15,7 +15,7 @@ from weft.compiler.graph import Graph, Operator
 from weft.compiler.steps import IDENTITY, Extent, HostOp, Network, Step, extent_of
 
 INT8_LIKE = ("int8", "uint8")
-ALIASES = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+ALIASES = frozenset({"RESHAPE"})
 """Operators that only rename bytes."""
 
 
@@ -39,12 +39,6 @@ def _base(graph, operator, opcode, **fields) -> Step:
         "exponent": np.array([exponent], np.int32),
     }
     return Step(**{**values, **fields})
-
-
-def _image(graph, operator):
-    shape = graph.input(operator, 0).shape
-    if len(shape) != 4 or shape[0] != 1:
-        _refuse(graph, operator, f"the input has shape {shape}, only batch 1 in NHWC is computed")
 
 
 def _requantization(graph, operator):
@@ -74,29 +68,17 @@ def _window(graph, operator):
     return {"kernel": window.kernel, "stride": window.stride, "dilation": window.dilation, "pad": pad}
 
 
-def _constant_weights(graph, operator):
-    weights = graph.input(operator, 1)
-    if weights.data is None or weights.dtype != "int8":
-        _refuse(graph, operator, f"weights must be constant int8, not {weights.dtype}")
-    if set(weights.quantization.zero_point) != {0}:
-        _refuse(graph, operator, "weights with a zero point other than 0 are not computed")
-    return weights.data
-
-
 def conv_2d(graph: Graph, operator: Operator) -> Step:
     """CONV_2D: a MATMUL over the window."""
-    _image(graph, operator)
-    weights = _constant_weights(graph, operator).transpose(1, 2, 3, 0)
+    weights = graph.input(operator, 1).data.transpose(1, 2, 3, 0)
     step = _base(graph, operator, Opcode.MATMUL, **_window(graph, operator), **_requantization(graph, operator))
-    if weights.shape[2] != step.image.channels:
-        _refuse(graph, operator, "grouped convolutions are not computed")
     macs = step.result.height * step.result.width * weights.size
     return replace(step, weights=weights, bias=_fold(graph, operator, weights), pad_value=graph.input(operator, 0).zero_point, macs=macs)
 
 
 def fully_connected(graph: Graph, operator: Operator) -> Step:
     """FULLY_CONNECTED: a MATMUL over one row of pixels, rounded once."""
-    weights = _constant_weights(graph, operator).T
+    weights = graph.input(operator, 1).data.T
     pixels = graph.input(operator, 0).size // weights.shape[0]
     step = _base(graph, operator, Opcode.MATMUL, single_rounding=True, **_requantization(graph, operator))
     return replace(
@@ -112,12 +94,7 @@ def fully_connected(graph: Graph, operator: Operator) -> Step:
 def add(graph: Graph, operator: Operator) -> Step:
     """ADD: the first operand copied through the accumulators, the second added in the output stage."""
     first, second, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
-    if not first.shape == second.shape == result.shape or first.constant or second.constant:
-        _refuse(graph, operator, f"operands of shapes {first.shape} and {second.shape}: only equal shapes, not constant, are computed")
-    try:
-        numbers = parameters.add_multipliers(graph, operator)
-    except ValueError as error:
-        _refuse(graph, operator, str(error))
+    numbers = parameters.add_multipliers(graph, operator)
     low, high = parameters.clamp(graph, operator)
     fields = {
         "operation": 1,
@@ -136,38 +113,25 @@ def add(graph: Graph, operator: Operator) -> Step:
     return _base(graph, operator, Opcode.SUM, second=second.name, add=fields)
 
 
-def _same_scale(graph, operator):
-    source, result = graph.input(operator, 0), graph.output(operator)
-    if source.quantization != result.quantization:
-        _refuse(graph, operator, "input and output must have the same scale and zero point")
-
-
 def average_pool_2d(graph: Graph, operator: Operator) -> Step:
     """AVERAGE_POOL_2D: a SUM over the window, divided by the number of positions inside the image."""
-    _image(graph, operator)
-    _same_scale(graph, operator)
     low, high = parameters.clamp(graph, operator)
     return _base(graph, operator, Opcode.SUM, average=True, clamp_min=low, clamp_max=high, **_window(graph, operator))
 
 
 def max_pool_2d(graph: Graph, operator: Operator) -> Step:
     """MAX_POOL_2D: a MAX over the window; padding is the type's minimum."""
-    _image(graph, operator)
-    _same_scale(graph, operator)
     low, high = parameters.clamp(graph, operator)
     return _base(graph, operator, Opcode.MAX, pad_value=-128, clamp_min=low, clamp_max=high, **_window(graph, operator))
 
 
 def pad(graph: Graph, operator: Operator) -> Step:
-    """PAD, PADV2: a copy that reads outside the image."""
-    _image(graph, operator)
-    before_after = parameters.paddings(graph, operator)
-    if any(before_after[0]) or any(before_after[3]):
-        _refuse(graph, operator, "only height and width are padded")
-    value = graph.output(operator).zero_point
-    if operator.op == "PADV2":
-        value = int(graph.input(operator, 2).data.reshape(-1)[0])
-    return _base(graph, operator, Opcode.SUM, pad=(before_after[1][0], before_after[2][0]), pad_value=value)
+    """PAD: a copy that reads outside the image."""
+    shape, before_after = graph.input(operator, 0).shape, parameters.paddings(graph, operator)
+    if len(shape) != 4 or shape[0] != 1 or any(before_after[0]) or any(before_after[3]):
+        _refuse(graph, operator, f"only height and width of one image are padded; here {shape} by {before_after}")
+    pad = (before_after[1][0], before_after[2][0])
+    return _base(graph, operator, Opcode.SUM, pad=pad, pad_value=graph.output(operator).zero_point)
 
 
 def quantize(graph: Graph, operator: Operator) -> Step:
@@ -191,7 +155,6 @@ BUILDERS = {
     "AVERAGE_POOL_2D": average_pool_2d,
     "MAX_POOL_2D": max_pool_2d,
     "PAD": pad,
-    "PADV2": pad,
     "QUANTIZE": quantize,
 }
 """Operators of the NPU."""

@@ -167,7 +167,7 @@ def _tile_step(index, network, config, streams):
             for number, part in enumerate(parts):
                 stream = first_stream + number
                 pixels = block.rows * block.cols * max(1, vectors)
-                cycles = tiles * job_cycles(config, step.opcode, pixels, *part.loops(config.rows), streams[stream].params)
+                cycles = tiles * job_cycles(config, step.opcode, streams[stream].params, pixels, *part.loops(config.rows))
                 has_stream = step.opcode == Opcode.MATMUL or step.table
                 partial = number > 0, number < len(parts) - 1
                 works.append(Work(index, block, first, tiles, part, *partial, stream if has_stream else None, cycles))
