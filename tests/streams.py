@@ -123,12 +123,12 @@ def simulate(dut, *testbenches, watched=(), background=(), cycles=20_000, vcd=No
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
-    for function in testbenches:
-        sim.add_testbench(testbench(function))
     for number, stream in enumerate(watched):
         sim.add_testbench(watch(stream, f"watched stream {number}"), background=True)
-    for function in (*background, deadline):
+    for function in (*background, deadline):  # first, so that what they have seen is known to the others in the same cycle
         sim.add_testbench(testbench(function), background=True)
+    for function in testbenches:
+        sim.add_testbench(testbench(function))
     if vcd is None:
         sim.run()
     else:

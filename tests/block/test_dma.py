@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from hw.npu.isa import Command, Error, Opcode, Region, Target
 from hw.npu.load_dma import LoadDma
 from hw.npu.queues import QUEUED_TRANSFER
@@ -82,7 +83,7 @@ class Bench:
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize(("axi_bytes", "max_burst", "outstanding"), [(8, 16, 4), (4, 1, 1), (16, 4, 2), (32, 256, 16)])
-def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, outstanding, seed=7):
+def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, outstanding, seed):
     bench = Bench(opcode, seed, axi_bytes=axi_bytes, max_burst=max_burst, outstanding=outstanding)
     commands = [random_transfer(bench.rng, opcode, axi_bytes) for _ in range(25 if outstanding > 1 else 8)]
     want_ddr, want_local = bytearray(bench.ddr.bytes), [bytearray(memory) for memory in bench.scratchpads]

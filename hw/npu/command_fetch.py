@@ -1,0 +1,101 @@
+"""Command fetch: reads the commands of a job from DDR, ahead of the dispatcher."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.axi import BURST_INCR, RESP_OKAY, ReadChannels
+from hw.npu.bursts import lane_bits
+from hw.npu.fifo import StreamFifo
+from hw.npu.isa import COMMAND_BYTES
+from hw.npu.queues import INDEX_BITS
+
+
+def word_layout(axi_bytes) -> data.StructLayout:
+    """A beat of a command: its bytes, and whether the bus answered with an error."""
+    return data.StructLayout({"data": unsigned(8 * axi_bytes), "bad": unsigned(1)})
+
+
+class CommandFetch(wiring.Component):
+    """Reads ``command_count`` commands from ``commands_base`` on, as beats in order; one beat a cycle.
+
+    A burst is asked for only while the buffer has room for all of it, so R never waits here: loads on the same channel pass.
+
+    Parameters
+    ----------
+    axi_bytes, address_bits, max_burst : int
+        Bytes of a beat, width of an address, beats of the longest burst.
+    ahead : int
+        Commands that the buffer holds, a power of two; with a latency of 64 cycles and 64 bits, 8 hide it.
+
+    Members
+    -------
+    start : In(1)
+        Begin; base and count are taken in this cycle.
+    commands_base : In(address_bits)
+        Address of the first command, a multiple of 128.
+    command_count : In(32)
+        Commands of the job.
+    axi : Out(ReadChannels)
+        AR and R.
+    words : Out(stream of word_layout)
+        The commands, ``128 / axi_bytes`` beats each.
+    halt : In(1)
+        No new burst; beats that still come are dropped. Stays up until reset.
+    outstanding : Out(range)
+        Bursts whose address is offered or accepted, and whose last beat has not come.
+    progress : Out(1)
+        Something moved in this cycle.
+    """
+
+    def __init__(self, *, axi_bytes, address_bits, max_burst, ahead=8):
+        if ahead < 1 or ahead & ahead - 1:
+            raise ValueError(f"CommandFetch ahead must be a power of two, not {ahead}")
+        self.axi_bytes, self.ahead = axi_bytes, ahead
+        self.burst_bytes = min(COMMAND_BYTES, max_burst * axi_bytes)
+        self.bursts = ahead * COMMAND_BYTES // self.burst_bytes  # that the buffer holds
+        super().__init__({
+            "start": In(1),
+            "commands_base": In(address_bits), "command_count": In(INDEX_BITS),
+            "axi": Out(ReadChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
+            "words": Out(stream.Signature(word_layout(axi_bytes))),
+            "halt": In(1),
+            "outstanding": Out(range(self.bursts + 1)), "progress": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        beats = self.burst_bytes // self.axi_bytes
+        m.submodules.buffer = buffer = StreamFifo(word_layout(self.axi_bytes), depth=self.bursts * beats)
+        ar, r = self.axi.ar, self.axi.r
+        per_command = COMMAND_BYTES // self.burst_bytes
+        missing = Signal(INDEX_BITS + (per_command - 1).bit_length())  # bursts not asked for
+        address = Signal(len(self.commands_base), reset_less=True)
+        room = Signal(range(self.bursts * beats + 1), init=self.bursts * beats)  # of the buffer, beats on their way taken off
+        left = self.words.valid & self.words.ready
+
+        issue, arrived, finished = Signal(), Signal(), Signal()
+        m.d.comb += [
+            issue.eq((missing != 0) & (room >= beats) & (~ar.valid | ar.ready) & ~self.halt),
+            ar.payload.size.eq(lane_bits(self.axi_bytes)), ar.payload.burst.eq(BURST_INCR), ar.payload.len.eq(beats - 1),
+            r.ready.eq(1),
+            arrived.eq(r.valid & r.ready),
+            finished.eq(arrived & r.payload.last),
+            buffer.i.valid.eq(arrived & ~self.halt),
+            buffer.i.payload.data.eq(r.payload.data), buffer.i.payload.bad.eq(r.payload.resp != RESP_OKAY),
+            self.progress.eq((ar.valid & ar.ready) | arrived | left),
+        ]
+        wiring.connect(m, buffer.o, wiring.flipped(self.words))
+        with m.If(self.start):
+            m.d.sync += [missing.eq(self.command_count * per_command), address.eq(self.commands_base)]
+        with m.Elif(issue):
+            m.d.sync += [missing.eq(missing - 1), address.eq(address + self.burst_bytes)]
+        with m.If(issue):
+            m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(address)]
+        with m.Elif(ar.ready):
+            m.d.sync += ar.valid.eq(0)
+        m.d.sync += [
+            room.eq(room - (beats * issue) + left),
+            self.outstanding.eq(self.outstanding + issue - finished),
+        ]
+        return m

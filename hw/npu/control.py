@@ -1,0 +1,176 @@
+"""Job control: starts a job, ends it well or with its first error, and never leaves a transaction behind."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.isa import Error
+from hw.npu.registers import EVENTS, PULSES, STATUS
+from hw.npu.status import ERROR_LAYOUT
+
+CYCLE_BITS = 64
+"""Width of the count of a job's cycles."""
+
+
+class JobControl(wiring.Component):
+    """Runs one job at a time.
+
+    ::
+
+                 start              complete
+        IDLE ------------> RUN -------------------> RESET ----> IDLE (done)
+                            | error, watchdog, soft reset ^
+                            +----> DRAIN -----------------+     IDLE (error; idle after a soft reset)
+                                     nothing outstanding for `SETTLE` cycles
+
+    CYCLES counts from the cycle behind ``pulses.start`` to the one with the event, inclusive: an event n cycles after the start makes n.
+    The event comes as the job ends well, or when draining is over; if the bus stays silent for TIMEOUT cycles it comes at once, and
+    draining goes on. The first error is kept; of several in one cycle that of the first unit.
+
+    Parameters
+    ----------
+    units : int
+        Units that can show an error.
+    watchdog : int
+        Cycles without progress, with nothing outstanding, that are a deadlock.
+
+    Members
+    -------
+    pulses : In(PULSES)
+        Start and soft reset, from the register file.
+    timeout : In(32)
+        Cycles of silence on the bus that stop the job; 0 never.
+    begin : Out(1)
+        A job starts in this cycle: to command fetch and dispatcher.
+    complete : In(1)
+        All commands are complete and all records written. Looked at from the second cycle after ``begin``.
+    errors : In(ERROR_LAYOUT), one for each unit
+        Kept up by the units until they are reset.
+    progress : In(1)
+        Something moved in some unit.
+    outstanding : In(1)
+        A transaction is on the bus.
+    handshake : In(1)
+        Something moved on the bus.
+    oldest : In(32)
+        Index of the oldest incomplete command.
+    halt : Out(1)
+        To all units: begin nothing on the bus, drop what comes.
+    core_reset : Out(1)
+        One cycle: all units, queues and tokens are reset.
+    cycle : Out(32)
+        Cycle of the job, 0 in the cycle after ``begin``.
+    status : Out(STATUS)
+        To the register file.
+    events : Out(EVENTS)
+        To the register file, one cycle each.
+    """
+
+    SETTLE = 4
+    """Cycles without a transaction that end draining: an address that was on its way when ``halt`` rose has shown by then."""
+
+    def __init__(self, *, units, watchdog=1024):
+        if units < 1 or watchdog < 2:
+            raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
+        self.units, self.watchdog = units, watchdog
+        super().__init__({
+            "pulses": In(PULSES), "timeout": In(32),
+            "begin": Out(1), "complete": In(1),
+            "errors": In(ERROR_LAYOUT).array(units),
+            "progress": In(1), "outstanding": In(1), "handshake": In(1), "oldest": In(32),
+            "halt": Out(1), "core_reset": Out(1), "cycle": Out(32),
+            "status": Out(STATUS), "events": Out(EVENTS),
+        })
+        self.draining = Signal()
+        """In state DRAIN: for proofs."""
+
+    def elaborate(self, platform):
+        m = Module()
+        cycles, aborted, announced = Signal(CYCLE_BITS), Signal(), Signal()
+        done, failed = Signal(), Signal()
+        code, index = Signal.like(self.status.error_code), Signal(32)
+        deadlock, silent, drained = self._watchdogs(m)
+        status = self.status
+        m.d.comb += [
+            status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index),
+            status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]),
+            status.draining.eq(self.draining), self.cycle.eq(cycles),
+        ]
+
+        def announce_error():
+            """The event of an error, once; a job that is given up has none."""
+            m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
+            m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
+
+        counting = Signal()
+        with m.If(counting):
+            m.d.sync += cycles.eq(cycles + 1)
+        with m.FSM() as fsm:
+            # Ends with a start.
+            with m.State("IDLE"):
+                m.d.comb += self.core_reset.eq(self.pulses.soft_reset)
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+                with m.Elif(self.pulses.start):
+                    m.d.comb += self.begin.eq(1)
+                    m.d.sync += [
+                        done.eq(0), failed.eq(0), code.eq(0), index.eq(0), cycles.eq(0), aborted.eq(0), announced.eq(0),
+                    ]
+                    m.next = "RUN"
+            # Ends with the first error, a watchdog, a soft reset, or well.
+            with m.State("RUN"):
+                m.d.comb += counting.eq(1)
+                found = Cat(error.valid for error in self.errors).any()
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += aborted.eq(1)
+                    m.next = "DRAIN"
+                with m.Elif(found):
+                    for error in reversed(list(self.errors)):
+                        with m.If(error.valid):
+                            m.d.sync += [code.eq(error.code), index.eq(error.index)]
+                    m.next = "DRAIN"
+                with m.Elif(deadlock | silent):
+                    m.d.sync += [code.eq(Mux(silent, Error.TIMEOUT, Error.DEADLOCK)), index.eq(self.oldest)]
+                    with m.If(silent):
+                        announce_error()
+                    m.next = "DRAIN"
+                with m.Elif(self.complete):
+                    m.d.comb += self.events.irq_done.eq(1)
+                    m.d.sync += done.eq(1)
+                    m.next = "RESET"
+            # Ends when nothing is outstanding.
+            with m.State("DRAIN"):
+                m.d.comb += [self.halt.eq(1), self.draining.eq(1), counting.eq(~announced & ~aborted)]
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += [aborted.eq(1), failed.eq(0)]
+                with m.If(drained | silent):
+                    announce_error()
+                with m.If(drained):
+                    m.next = "RESET"
+            # Lasts one cycle.
+            with m.State("RESET"):
+                m.d.comb += self.core_reset.eq(1)
+                with m.If(aborted | self.pulses.soft_reset):
+                    m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+                m.next = "IDLE"
+        m.d.comb += status.busy.eq(~fsm.ongoing("IDLE"))
+        return m
+
+    def _watchdogs(self, m):
+        """Expressions: a deadlock; a silent bus; drained."""
+        still = Signal(range(self.watchdog + 1))
+        quiet = Signal(32)
+        calm = Signal(range(self.SETTLE + 1))
+        with m.If(self.begin | self.progress | self.outstanding):
+            m.d.sync += still.eq(0)
+        with m.Elif(still != self.watchdog):
+            m.d.sync += still.eq(still + 1)
+        with m.If(self.begin | self.handshake | ~self.outstanding):
+            m.d.sync += quiet.eq(0)
+        with m.Elif(quiet != self.timeout):
+            m.d.sync += quiet.eq(quiet + 1)
+        with m.If(~self.draining | self.outstanding):
+            m.d.sync += calm.eq(0)
+        with m.Elif(calm != self.SETTLE):
+            m.d.sync += calm.eq(calm + 1)
+        return still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout), (calm == self.SETTLE) & ~self.outstanding
