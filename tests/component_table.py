@@ -7,6 +7,7 @@ from amaranth.hdl import unsigned
 
 from hw.npu.config import PRESETS
 from hw.npu.isa import TRANSFER_LAYOUT, Opcode
+from hw.npu.registers import constants
 
 CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
@@ -25,7 +26,8 @@ EXAMPLES = {
     "hw.npu.bursts.BeatWalker": {"axi_bytes": 8},
     "hw.npu.bursts.BurstPlanner": BURSTS,
     "hw.npu.command_fetch.CommandFetch": BURSTS,
-    "hw.npu.dispatch.Dispatcher": {"axi_bytes": 8, "tracked": 4},
+    "hw.npu.control.JobControl": {"units": 4},
+    "hw.npu.dispatcher.Dispatcher": {"axi_bytes": 8, "tracked": 4},
     "hw.npu.execute_records.ExecuteRecords": {"cols": 8, "depth": 4},
     "hw.npu.execute_unit.ExecuteUnit": ((CONFIG,), {}),
     "hw.npu.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
@@ -38,9 +40,11 @@ EXAMPLES = {
     "hw.npu.parameter_shadow.ParameterShadow": ((8,), {}),
     "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20},
     "hw.npu.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
+    "hw.npu.plane_handoff.PlaneHandoff": {"groups": 1},
     "hw.npu.queues.CommandQueue": ((TRANSFER_LAYOUT,), {"depth": 4}),
     "hw.npu.read_arbiter.ReadArbiter": BUS,
     "hw.npu.record_writer.RecordWriter": {"sources": 3, **BURSTS},
+    "hw.npu.register_file.RegisterFile": {"values": constants(CONFIG)},
     "hw.npu.requantize.Requantize": {"lanes": 8, **BITS},
     "hw.npu.scale.Scale": {"lanes": 8, "width": 32, "rules": 8},
     "hw.npu.scratchpad.ActivationScratchpad": {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8},

@@ -25,7 +25,7 @@ from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.progress import Steps
 
-TOP = "weft_npu"
+TOP = "npu"
 """Name of the Verilog's top module."""
 SEEDS = 1 << 32
 """A seed that nobody gave is below it."""
