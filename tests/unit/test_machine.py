@@ -141,6 +141,8 @@ def test_an_image_holds_what_the_program_holds(tmp_path):
     assert (folder / "commands.bin").read_bytes() == program.command_bytes()
     assert (folder / "constants.bin").read_bytes() == program.constants
     assert described["areas"]["commands"] == {"address": 1 << 20, "bytes": 128 * len(program.commands)}
+    written = {register["name"]: register["value"] for register in described["registers"]}
+    assert (written["COMMAND_COUNT"], written["COMMANDS_BASE_LO"]) == (len(program.commands), 1 << 20)
     assert [place["tensor"] for place in described["inputs"]] == ["input"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from golden.program import Place, Program
 from hw.npu.isa import COMMAND_BYTES, Region
 from hw.npu.records import RECORD_BYTES
+from hw.npu.registers import ADDRESS_OF
 
 PAGE = 4096
 """Alignment of the suggested base addresses."""
@@ -40,6 +41,15 @@ def layout(program: Program, base: int = 0) -> dict[str, dict[str, int]]:
     return areas
 
 
+def _registers(program, areas) -> list[dict]:
+    """Registers to write before CONTROL.start, in this order: name, offset, value."""
+    values = {"COMMAND_COUNT": len(program.commands)}
+    for register, area in (("COMMANDS", "commands"), ("MODEL", "model"), ("ARENA", "arena"), ("RECORD", "records")):
+        address = areas[area]["address"]
+        values |= {f"{register}_BASE_LO": address & 0xFFFFFFFF, f"{register}_BASE_HI": address >> 32}
+    return [{"name": name, "offset": ADDRESS_OF[name], "value": value} for name, value in values.items()]
+
+
 def write_image(program: Program, folder, base: int = 0) -> Path:
     """Write ``commands.bin``, ``constants.bin`` and ``map.json`` into a folder, which is made if it is not there.
 
@@ -62,13 +72,7 @@ def write_image(program: Program, folder, base: int = 0) -> Path:
         "network": program.network,
         "config": dataclasses.asdict(program.config),
         "areas": areas,
-        "registers": {
-            "COMMAND_BASE": areas["commands"]["address"],
-            "COMMAND_COUNT": len(program.commands),
-            "MODEL_BASE": areas["model"]["address"],
-            "ARENA_BASE": areas["arena"]["address"],
-            "RECORD_BASE": areas["records"]["address"],
-        },
+        "registers": _registers(program, areas),
         "inputs": [_place(place) for place in program.inputs],
         "outputs": [_place(place) for place in program.outputs],
         "tensors": [_place(place) for place in program.tensors],
