@@ -1,6 +1,6 @@
 """Register file: the table of `hw.npu.registers` behind AXI4-Lite."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -90,7 +90,7 @@ class RegisterFile(wiring.Component):
             for register in REGISTERS:
                 with m.Case(register.offset >> 2):
                     settable = any(field.access is Access.SETTING for field in register.fields)
-                    locked = self.status.busy if settable and register.name not in ALWAYS_WRITABLE else 0
+                    locked = self.status.busy if settable and register.name not in ALWAYS_WRITABLE else Const(0)
                     m.d.comb += answer.eq(Mux(locked, RESP_SLVERR, RESP_OKAY))
                     with m.If(go & ~locked):
                         for field in register.fields:

@@ -88,7 +88,7 @@ REGISTERS = (
     _whole("CONFIG_WEIGHT_KIB", 0x1C, Access.CONSTANT, "weight scratchpad, KiB"),
     Register("CONTROL", 0x20, (
         Bits("start", 0, 1, Access.PULSE, "start a job; ignored while busy"),
-        Bits("soft_reset", 1, 1, Access.PULSE, "end the job without an interrupt: outstanding transactions are completed, then all is idle"),
+        Bits("soft_reset", 1, 1, Access.PULSE, "end the job without an interrupt: transactions are completed, then all is idle"),
     ), "what to do"),
     Register("STATUS", 0x24, (
         Bits("busy", 0, 1, Access.STATUS, "a job runs, or draining"),
@@ -109,7 +109,7 @@ REGISTERS = (
         Bits("irq_error", 1, 1, Access.EVENT, "a job stopped with an error"),
     ), "events since they were cleared; the interrupt is up while one of them is enabled"),
     _whole("COMMAND_COUNT", 0x38, Access.SETTING, "commands of the job"),
-    _whole("TIMEOUT", 0x3C, Access.SETTING, "cycles without a handshake on the bus, with a transaction outstanding, that stop the job; 0 never",
+    _whole("TIMEOUT", 0x3C, Access.SETTING, "cycles of a silent bus, with a transaction outstanding, that stop the job; 0 never",
            reset=65536),
     Register("RECORD_ENABLE", 0x40, (
         Bits("record_enable", 0, 1, Access.SETTING, "write the record of each command to RECORD_BASE + 64 * index"),

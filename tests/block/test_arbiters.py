@@ -1,6 +1,7 @@
 """Arbiters: two masters share a port, and each sees only its own transactions, in order."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_bursts_alternate_where_both_ask():
         ]
     simulate(dut, *checks, background=[ddr.writes(dut.port)])
     owners = [burst["id"] for burst in ddr.write_bursts]
-    assert all(a != b for a, b in zip(owners, owners[1:])) and set(owners) == {STORE_ID, RECORD_ID}
+    assert all(a != b for a, b in pairwise(owners)) and set(owners) == {STORE_ID, RECORD_ID}
 
 
 def test_depth_zero_is_refused():

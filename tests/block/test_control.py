@@ -184,12 +184,11 @@ def test_random_inputs_end_every_job_once(seed):
     dut = bench.dut
 
     async def check(ctx):
-        jobs = ended = 0
-        for _ in range(60):
+        ended = 0
+        for jobs in range(1, 61):
             ctx.set(dut.complete, 0)
             ctx.set(dut.errors[0].valid, 0)
             await bench.pulse(ctx, "start")
-            jobs += 1
             gave_up = False
             for _ in range(rng.randint(0, 30)):
                 ctx.set(dut.outstanding, rng.random() < 0.5)
