@@ -1,6 +1,6 @@
 """Scaling of integers by a Q31 multiplier, with TFLite's two ways to round: the tail of requantization and of ADD."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -119,11 +119,12 @@ class Scale(wiring.Component):
         down = Signal(name=f"down_{lane}", reset_less=True)
         with m.If(valid[0]):
             m.d.sync += [product.eq(value * multiplier), down.eq(value[-1] ^ multiplier[-1])]
-        # 2: the product, nudged
+        # 2: the product, nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
         nudged = Signal(signed(product_bits), name=f"nudged_{lane}", reset_less=True)
-        half = 1 << (Q31_BITS - 1)
+        low, halves = product[:Q31_BITS - 1], product[Q31_BITS - 1:].as_signed()
+        nudge = Mux(rule[1][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
         with m.If(valid[1]):
-            m.d.sync += nudged.eq(product + Mux(rule[1][which].nudge, Mux(down, Const(-half, 32), Const(half, 32)).as_signed(), 0))
+            m.d.sync += nudged.eq(Cat(low, (halves + nudge)[:len(halves)]))
         # 3: shifted, saturated to the 10 bits that can matter behind + zero point and the clamp; one fraction bit
         moved = Signal(signed(product_bits), name=f"moved_{lane}")
         shifted = Signal(signed(10), name=f"shifted_{lane}", reset_less=True)
@@ -132,7 +133,7 @@ class Scale(wiring.Component):
         m.d.comb += moved.eq(nudged >> rule[2][which].amount)
         with m.If(valid[2]):
             m.d.sync += [
-                shifted.eq(Mux(fits, moved[:10].as_signed(), Mux(moved[-1], Const(-512, 10), Const(511, 10)).as_signed())),
+                shifted.eq(Mux(fits, moved[:10].as_signed(), Mux(moved[-1], Const(-512, signed(10)), Const(511, signed(10))))),
                 whole.eq(rule[2][which].whole),
             ]
         # 4: rounded, + zero point, clamped

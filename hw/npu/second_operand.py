@@ -116,7 +116,7 @@ class AddOperand(wiring.Component):
             m.d.sync += [product.eq(centred * multiplier), down.eq(centred[-1] ^ multiplier[-1])]
         # 3: shifted, but for the bit that rounds
         half = 1 << (OPERAND_FRACTION - 1)
-        nudge = Mux(shift != 0, Mux(down, Const(-half, 12), Const(half, 12)).as_signed(), 0)
+        nudge = Mux(shift != 0, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
         shifted = Signal(signed(31), name=f"shifted_{name}", reset_less=True)
         with m.If(valid[2]):
             m.d.sync += shifted.eq((product + nudge) >> (shift + (OPERAND_FRACTION - 1)))
