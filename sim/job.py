@@ -1,0 +1,146 @@
+"""The harness' job file, written, run and read back: operations in a row, see `sim/harness/job.h`."""
+
+import enum
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hw.npu.registers import ADDRESS_OF
+
+
+class Op(enum.IntEnum):
+    """Operations of the job file; `harness/job.h` says what each takes and answers."""
+
+    END, RESET, LOAD, POKE, PEEK, WAIT, DUMP, STEP, FILL = range(9)
+
+
+class BenchError(RuntimeError):
+    """The NPU broke a rule of AXI, its register port does not answer, or the harness failed: never the user's fault."""
+
+
+@dataclass(frozen=True)
+class Waited:
+    """What a wait for the interrupt answered.
+
+    Attributes
+    ----------
+    interrupt : bool
+        False if the limit of cycles came first.
+    cycles : int
+        From the last register write to the interrupt.
+    writes : structured array of `write_dtype`
+    retires : structured array of `RETIRE`
+    """
+
+    interrupt: bool
+    cycles: int
+    writes: np.ndarray
+    retires: np.ndarray
+
+
+RETIRE = np.dtype([("cycle", "<u4"), ("index", "<u4")])
+"""A command of the output stage is complete: the cycle, and its index in the stream."""
+
+
+def write_dtype(lanes) -> np.dtype:
+    """A write of the output stage: the cycle, the retire pulses before it, address, mask (a bit a byte), bytes."""
+    return np.dtype([("cycle", "<u4"), ("ordinal", "<u4"), ("address", "<u4"), ("mask", "<u8"), ("data", "u1", (max(lanes, 1),))])
+
+
+class Job:
+    """Operations for one process of the harness, and their answers.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        Size of DDR.
+    lanes : int
+        Output lanes of the NPU; 0 if it was built without observation.
+    seed : int
+        Of registers that no reset reaches, in builds that randomize them.
+    """
+
+    def __init__(self, memory_bytes, *, lanes, seed=0):
+        self._parts = [struct.pack("<QI", memory_bytes, seed & 0x7FFFFFFF)]
+        self._lanes = lanes
+        self._answers = []
+
+    def _add(self, operation, *parts):
+        self._parts += [struct.pack("<I", operation), *parts]
+
+    def reset(self, ddr):
+        """Reset the NPU and set how DDR behaves."""
+        self._add(Op.RESET, ddr.pack())
+
+    def load(self, address, contents):
+        """Write memory: bytes or an array."""
+        contents = bytes(contents) if not isinstance(contents, np.ndarray) else contents.tobytes()
+        self._add(Op.LOAD, struct.pack("<QQ", address, len(contents)), contents)
+
+    def fill(self, address, length, byte):
+        """Write one byte everywhere in a range of memory."""
+        self._add(Op.FILL, struct.pack("<QQI", address, length, byte))
+
+    def poke(self, register, value):
+        """Write a register, by name or offset."""
+        self._add(Op.POKE, struct.pack("<II", ADDRESS_OF.get(register, register), value))
+
+    def poke_wide(self, register, value):
+        """Write a pair of registers ``_LO``, ``_HI``."""
+        self.poke(f"{register}_LO", value & 0xFFFFFFFF)
+        self.poke(f"{register}_HI", value >> 32)
+
+    def peek(self, register) -> int:
+        """Read a register; answers int."""
+        self._add(Op.PEEK, struct.pack("<I", ADDRESS_OF.get(register, register)))
+        return self._answer(lambda file: struct.unpack("<I", file.read(4))[0])
+
+    def wait(self, cycles, *, log) -> int:
+        """Run until the interrupt; answers `Waited`."""
+        self._add(Op.WAIT, struct.pack("<QI", cycles, log))
+        return self._answer(self._read_wait)
+
+    def dump(self, address, length) -> int:
+        """Read memory; answers ``uint8[length]``."""
+        self._add(Op.DUMP, struct.pack("<QQ", address, length))
+        return self._answer(lambda file: np.frombuffer(bytearray(file.read(length)), np.uint8))
+
+    def step(self, cycles):
+        """Run for a number of cycles."""
+        self._add(Op.STEP, struct.pack("<Q", cycles))
+
+    def _answer(self, reader):
+        self._answers.append(reader)
+        return len(self._answers) - 1
+
+    def _read_wait(self, file):
+        interrupt, cycles = struct.unpack("<IQ", file.read(12))
+        events = []
+        for dtype in (write_dtype(self._lanes), RETIRE):
+            count, = struct.unpack("<Q", file.read(8))
+            events.append(np.frombuffer(file.read(count * dtype.itemsize), dtype))
+        return Waited(bool(interrupt), cycles, *events)
+
+    def run(self, executable, *, trace=None) -> list:
+        """Run everything; the answers, at the places that `peek`, `wait` and `dump` returned.
+
+        Raises
+        ------
+        BenchError
+            If the harness ends with an error.
+        """
+        with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+            job, result = Path(folder) / "job", Path(folder) / "result"
+            with job.open("wb") as file:
+                file.writelines([*self._parts, struct.pack("<I", Op.END)])
+            command = [str(executable), str(job), str(result)] + ([str(trace)] if trace else [])
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                what = {3: "the NPU broke a rule of AXI", 4: "the register port does not answer"}.get(done.returncode, "the harness failed")
+                raise BenchError(f"{what}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+            with result.open("rb") as file:
+                return [reader(file) for reader in self._answers]
