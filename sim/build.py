@@ -78,9 +78,9 @@ def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
     WeftError
         If a tool is missing or fails.
     """
+    tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
     defines = _port_defines(verilog, top)
     sources = sorted(HARNESS.iterdir())
-    tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
     recipe = repr((verilog, options, top, VERILATE, COMPILE, tools)).encode() + b"".join(path.read_bytes() for path in sources)
     folder = cache_folder() / "sim" / hashlib.sha256(recipe).hexdigest()[:20]
     executable = folder / "harness"

@@ -10,6 +10,9 @@ import numpy as np
 
 from hw.npu.isa import EXECUTE, Error
 
+NOTHING = np.empty(0, np.int64), np.empty(0, np.uint8)
+"""The writes of a command that made none."""
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -126,7 +129,7 @@ def _rtl_mismatch(program, run_result, machine_result):
             continue
         if run_result.error != Error.NONE and index not in written:
             break
-        mismatch = _command_mismatch(program, index, written.get(index, (np.empty(0, int), np.empty(0, np.uint8))), machine_result.writes[index])
+        mismatch = _command_mismatch(program, index, written.get(index, NOTHING), machine_result.writes[index])
         if mismatch:
             return mismatch
     if run_result.error != Error.NONE:

@@ -100,7 +100,9 @@ class Simulator:
         """Run one inference; the options are those of `run_all`."""
         return self.run_all(program, [inputs], **options)[0]
 
-    def run_all(self, program: Program, inputs: list, *, ddr=None, records=True, log=True, limit=LIMIT, timeout=None, seed=1, trace=None) -> list:
+    def run_all(
+        self, program: Program, inputs: list, *, ddr=None, records=True, log=True, limit=LIMIT, timeout=None, seed=1, trace=None,
+    ) -> list:
         """Run one job for each set of inputs, in a row on one NPU that is reset once.
 
         Parameters

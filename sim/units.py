@@ -65,7 +65,7 @@ def split(component, name, prefix) -> Units:
     fragment = Fragment.get(component, None)
     _refuse_unreset_values(fragment)
     ports = signature_ports(component)
-    text, _ = _convert(_cut(fragment, units), ports)
+    text, _ = _convert(_cut(fragment, units, ports), ports)
     units.modules[name] = text.replace(OWN, name)
     return units
 
@@ -89,19 +89,19 @@ def _component_of(fragment):
     return None
 
 
-def _cut(fragment, units):
-    """The fragment with each component below it replaced by an instance of its unit."""
+def _cut(fragment, units, enclosing):
+    """The fragment with each component below it replaced by an instance of its unit; `enclosing` are the ports of its own unit."""
     usages = [_Usage.of(sub) for sub, _, _ in fragment.subfragments]
-    around = _Neighbours([_Usage.of(fragment, below=False), *usages])
+    around = _Neighbours([_Usage.of(fragment, below=False), *usages], enclosing)
     for index, (sub, name, src_loc) in enumerate(fragment.subfragments):
         origin = _component_of(sub)
         if origin is None:
             if type(sub) is Fragment:
-                _cut(sub, units)
+                _cut(sub, units, enclosing)
             continue
         ports = signature_ports(origin)
         _add_loose_signals(ports, usages[index], around)
-        text, domains = _convert(_cut(sub, units), ports)
+        text, domains = _convert(_cut(sub, units, ports), ports)
         connections = [("i" if way is PortDirection.Input else "o", port, signal) for port, (signal, way) in ports.items()]
         for domain, clock, reset in domains:
             connections.append(("i", clock, ClockSignal(domain)))
@@ -169,13 +169,15 @@ class _Usage:
 
 
 class _Neighbours:
-    """How many of a module's parts read and drive each signal."""
+    """How many of a module's parts read and drive each signal; its own ports count as parts."""
 
-    def __init__(self, usages):
+    def __init__(self, usages, ports):
         self.readers, self.drivers = Counter(), Counter()
         for usage in usages:
             self.readers.update(map(SignalKey, usage.read))
             self.drivers.update(map(SignalKey, usage.driven))
+        for signal, direction in ports.values():
+            (self.drivers if direction is PortDirection.Input else self.readers)[SignalKey(signal)] += 1
 
 
 def _add_loose_signals(ports, inside, around):

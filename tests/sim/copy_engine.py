@@ -7,29 +7,26 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.registers import ADDRESS_OF
 
 DATA_BITS = 64
-WRITE_CHANNEL = {"id": 2, "addr": 32, "len": 8, "size": 3, "burst": 2}
+FAULTS = (None, "wlast", "valid", "payload", "dead")
+"""WLAST one beat early, WVALID falls before WREADY, WDATA changes before WREADY, the register port stops answering."""
+ADDRESS_CHANNEL = {"id": 2, "addr": 32, "len": 8, "size": 3, "burst": 2}
 
 
 class CopyEngine(wiring.Component):
-    """Copies COMMAND_COUNT beats, then interrupts; ERROR_CODE shows the worst response, CYCLES the beats' time.
+    """Copies COMMAND_COUNT beats, then interrupts; ERROR_CODE shows the worst response.
 
-    Parameters
-    ----------
-    broken : str or None
-        Breaks a rule of AXI: ``wlast``, ``valid`` (drops WVALID), ``payload`` (changes WDATA), ``boundary`` or ``dead``
-        (the register port never answers).
+    The register TIMEOUT, which it does not need, chooses how it misbehaves: an index into `FAULTS`.
 
     Members
     -------
     all : as of the NPU
     """
 
-    def __init__(self, broken=None):
-        self.broken = broken
+    def __init__(self):
         ports = {"irq": Out(1), "obs_write_valid": Out(1), "obs_write_address": Out(24), "obs_write_mask": Out(8),
                  "obs_write_data": Out(64), "obs_retire": Out(1), "obs_retire_index": Out(32)}
         for channel in ("aw", "ar"):
-            ports |= {f"m_axi_{channel}{name}": Out(width) for name, width in WRITE_CHANNEL.items()}
+            ports |= {f"m_axi_{channel}{name}": Out(width) for name, width in ADDRESS_CHANNEL.items()}
             ports |= {f"m_axi_{channel}valid": Out(1), f"m_axi_{channel}ready": In(1)}
         ports |= {"m_axi_wdata": Out(64), "m_axi_wstrb": Out(8), "m_axi_wlast": Out(1), "m_axi_wvalid": Out(1), "m_axi_wready": In(1)}
         ports |= {"m_axi_bid": In(2), "m_axi_bresp": In(2), "m_axi_bvalid": In(1), "m_axi_bready": Out(1)}
@@ -47,9 +44,10 @@ class CopyEngine(wiring.Component):
         m = Module()
         count, source, target = Signal(8), Signal(32), Signal(32)
         start, clear = Signal(), Signal()
-        error, cycles = Signal(8), Signal(32)
-        self._registers(m, {"COMMAND_COUNT": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target},
-                        {"CONTROL": start, "IRQ_STATUS": clear}, {"ERROR_CODE": error, "CYCLES_LO": cycles})
+        error, fault = Signal(8), Signal(3)
+        dead = fault == FAULTS.index("dead")
+        self._registers(m, {"COMMAND_COUNT": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target, "TIMEOUT": fault},
+                        {"CONTROL": start, "IRQ_STATUS": clear}, {"ERROR_CODE": error}, dead)
 
         m.submodules.buffer = buffer = memory.Memory(shape=unsigned(DATA_BITS), depth=256, init=[])
         write, read = buffer.write_port(), buffer.read_port(domain="comb")
@@ -65,14 +63,14 @@ class CopyEngine(wiring.Component):
             self.obs_write_address.eq(beat << 3), self.obs_write_data.eq(read.data), self.obs_write_mask.eq(0xFF),
         ]
         stutter = Signal(4)
-        m.d.sync += [stutter.eq(stutter + 1), cycles.eq(cycles + 1)]
-        if self.broken == "wlast":
+        m.d.sync += stutter.eq(stutter + 1)
+        with m.If(fault == FAULTS.index("wlast")):
             m.d.comb += self.m_axi_wlast.eq(beat == count - 2)
-        if self.broken == "payload":
+        with m.If(fault == FAULTS.index("payload")):
             m.d.comb += self.m_axi_wdata.eq(read.data + stutter)
         with m.FSM():
             with m.State("IDLE"), m.If(start):
-                m.d.sync += [beat.eq(0), cycles.eq(0), failed.eq(0)]
+                m.d.sync += [beat.eq(0), failed.eq(0)]
                 m.next = "AR"
             with m.State("AR"):
                 m.d.comb += self.m_axi_arvalid.eq(1)
@@ -91,7 +89,7 @@ class CopyEngine(wiring.Component):
                 with m.If(self.m_axi_awready):
                     m.next = "W"
             with m.State("W"):
-                m.d.comb += self.m_axi_wvalid.eq(stutter[0] if self.broken == "valid" else 1)
+                m.d.comb += self.m_axi_wvalid.eq(stutter[0] | (fault != FAULTS.index("valid")))
                 with m.If(self.m_axi_wvalid & self.m_axi_wready):
                     m.d.comb += self.obs_write_valid.eq(1)
                     m.d.sync += beat.eq(beat + 1)
@@ -105,9 +103,9 @@ class CopyEngine(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _registers(self, m, settings, pulses, values):
+    def _registers(self, m, settings, pulses, values, dead):
         """AXI4-Lite: one access at a time, address and data of a write together."""
-        both = self.s_axil_awvalid & self.s_axil_wvalid & ~self.s_axil_bvalid & (self.broken != "dead")
+        both = self.s_axil_awvalid & self.s_axil_wvalid & ~self.s_axil_bvalid & ~dead
         m.d.comb += [self.s_axil_awready.eq(both), self.s_axil_wready.eq(both), self.s_axil_arready.eq(~self.s_axil_rvalid)]
         for name, pulse in pulses.items():
             m.d.comb += pulse.eq(both & (self.s_axil_awaddr == ADDRESS_OF[name]))

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from hw.npu.errors import WeftError
-from sim.build import BuildOptions, build
+from sim.build import BuildOptions, build, cache_folder
 from sim.ddr import DdrConfig
 from sim.emit import emit_verilog
 from sim.job import BenchError, Job
-from tests.sim.copy_engine import CopyEngine
+from tests.sim.copy_engine import FAULTS, CopyEngine
 
 SOURCE, TARGET = 0x1080, 0x8200
 
 
 @functools.cache
-def engine(broken=None):
-    return build(emit_verilog(CopyEngine(broken), "npu", prefix="copy"), BuildOptions("quick"))
+def engine(trace=None):
+    return build(emit_verilog(CopyEngine(), "npu", prefix="copy"), BuildOptions("quick", trace=trace))
 
 
-def copy(beats, ddr=None, *, broken=None, source=SOURCE, limit=10_000, runs=1):
+def copy(beats, ddr=None, *, fault=None, source=SOURCE, limit=10_000, runs=1):
     """Copy random bytes; per run: what the wait answered, the error, what was to be copied, what arrived."""
     rng = np.random.default_rng(beats)
     job = Job(64 * 1024, lanes=8)
@@ -31,11 +31,13 @@ def copy(beats, ddr=None, *, broken=None, source=SOURCE, limit=10_000, runs=1):
     for _ in range(runs):
         data.append(rng.integers(0, 256, beats * 8, dtype=np.uint8))
         job.load(source, data[-1])
-        for register, value in (("COMMAND_COUNT", beats), ("MODEL_BASE_LO", source), ("ARENA_BASE_LO", TARGET), ("CONTROL", 1)):
+        for register, value in (("COMMAND_COUNT", beats), ("MODEL_BASE_LO", source), ("ARENA_BASE_LO", TARGET)):
             job.poke(register, value)
+        job.poke("TIMEOUT", FAULTS.index(fault))
+        job.poke("CONTROL", 1)
         marks.append((job.wait(limit, log=True), job.peek("ERROR_CODE"), job.dump(TARGET, beats * 8)))
         job.poke("IRQ_STATUS", 1)
-    answers = job.run(engine(broken))
+    answers = job.run(engine())
     return [(answers[wait], answers[error], sent, answers[got]) for sent, (wait, error, got) in zip(data, marks)]
 
 
@@ -92,13 +94,13 @@ def test_the_log_holds_every_write_of_the_output_stage():
     assert len(waited.retires) == 1
 
 
-@pytest.mark.parametrize(("broken", "message"), [
+@pytest.mark.parametrize(("fault", "message"), [
     ("wlast", "WLAST=1 at beat 6"), ("valid", "WVALID fell before WREADY"), ("payload", "W payload changed before WREADY"),
     ("dead", "no answer to a register write"),
 ])
-def test_a_broken_rule_ends_the_run(broken, message):
+def test_a_broken_rule_ends_the_run(fault, message):
     with pytest.raises(BenchError, match=message):
-        copy(8, DdrConfig.stalling(0.5, seed=1), broken=broken)
+        copy(8, DdrConfig.stalling(0.5, seed=1), fault=fault)
 
 
 def test_a_burst_across_4_kib_ends_the_run():
@@ -116,14 +118,17 @@ def test_a_burst_beyond_memory_answers_decerr():
     assert job.run(engine())[error] == 3
 
 
-def test_a_second_build_is_taken_from_the_cache(monkeypatch):
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setenv("WEFT_CACHE", folder)
-        verilog = emit_verilog(CopyEngine(), "npu", prefix="copy")
-        first = build(verilog, BuildOptions("quick"))
-        made = first.stat().st_mtime_ns
-        assert build(verilog, BuildOptions("quick")) == first and first.stat().st_mtime_ns == made
-        assert not list(first.parent.glob("model")), "sources of the model are left behind"
+def test_a_second_build_is_taken_from_the_cache():
+    first = engine()
+    made = first.stat().st_mtime_ns
+    engine.cache_clear()
+    assert engine() == first and first.stat().st_mtime_ns == made
+    assert not (first.parent / "model").exists(), "sources of the model are left behind"
+
+
+def test_the_cache_can_be_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("WEFT_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
 
 
 def test_a_missing_compiler_is_named(monkeypatch):
@@ -133,13 +138,12 @@ def test_a_missing_compiler_is_named(monkeypatch):
 
 
 def test_a_waveform_can_be_written():
-    executable = build(emit_verilog(CopyEngine(), "npu", prefix="copy"), BuildOptions("quick", trace="vcd"))
     with tempfile.TemporaryDirectory() as folder:
         job = Job(4096, lanes=8)
         job.reset(DdrConfig())
         job.step(10)
         path = Path(folder) / "trace.vcd"
-        job.run(executable, trace=path)
+        job.run(engine("vcd"), trace=path)
         assert "m_axi_arvalid" in path.read_text()
 
 

