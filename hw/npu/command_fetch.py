@@ -62,6 +62,10 @@ class CommandFetch(wiring.Component):
             "halt": In(1),
             "outstanding": Out(range(self.bursts + 1)), "progress": Out(1),
         })
+        self.room = Signal(range(ahead * COMMAND_BYTES // axi_bytes + 1), init=ahead * COMMAND_BYTES // axi_bytes)
+        """Beats that the buffer has room for, those on their way taken off."""
+        self.level = Signal.like(self.room, init=0)
+        """Beats in the buffer: for proofs."""
 
     def elaborate(self, platform):
         m = Module()
@@ -71,12 +75,11 @@ class CommandFetch(wiring.Component):
         per_command = COMMAND_BYTES // self.burst_bytes
         missing = Signal(INDEX_BITS + (per_command - 1).bit_length())  # bursts not asked for
         address = Signal(len(self.commands_base), reset_less=True)
-        room = Signal(range(self.bursts * beats + 1), init=self.bursts * beats)  # of the buffer, beats on their way taken off
         left = self.words.valid & self.words.ready
 
         issue, arrived, finished = Signal(), Signal(), Signal()
         m.d.comb += [
-            issue.eq((missing != 0) & (room >= beats) & (~ar.valid | ar.ready) & ~self.halt),
+            issue.eq((missing != 0) & (self.room >= beats) & (~ar.valid | ar.ready) & ~self.halt),
             ar.payload.size.eq(lane_bits(self.axi_bytes)), ar.payload.burst.eq(BURST_INCR), ar.payload.len.eq(beats - 1),
             r.ready.eq(1),
             arrived.eq(r.valid & r.ready),
@@ -85,6 +88,7 @@ class CommandFetch(wiring.Component):
             buffer.i.payload.data.eq(r.payload.data), buffer.i.payload.bad.eq(r.payload.resp != RESP_OKAY),
             self.progress.eq((ar.valid & ar.ready) | arrived | left),
         ]
+        m.d.comb += self.level.eq(buffer.level)
         wiring.connect(m, buffer.o, wiring.flipped(self.words))
         with m.If(self.start):
             m.d.sync += [missing.eq(self.command_count * per_command), address.eq(self.commands_base)]
@@ -95,7 +99,7 @@ class CommandFetch(wiring.Component):
         with m.Elif(ar.ready):
             m.d.sync += ar.valid.eq(0)
         m.d.sync += [
-            room.eq(room - (beats * issue) + left),
+            self.room.eq(self.room - (beats * issue) + left),
             self.outstanding.eq(self.outstanding + issue - finished),
         ]
         return m

@@ -81,12 +81,12 @@ class JobControl(wiring.Component):
             "halt": Out(1), "core_reset": Out(1), "cycle": Out(32),
             "status": Out(STATUS), "events": Out(EVENTS),
         })
-        self.draining = Signal()
-        """In state DRAIN: for proofs."""
+        self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
+        """In state DRAIN; the job is given up; its error has been shown: for proofs."""
 
     def elaborate(self, platform):
         m = Module()
-        cycles, aborted, announced = Signal(CYCLE_BITS), Signal(), Signal()
+        cycles, aborted, announced = Signal(CYCLE_BITS), self.aborted, self.announced
         done, failed = Signal(), Signal()
         code, index = Signal.like(self.status.error_code), Signal(32)
         deadlock, silent, drained = self._watchdogs(m)
@@ -149,7 +149,7 @@ class JobControl(wiring.Component):
                     m.next = "RESET"
             # Lasts one cycle.
             with m.State("RESET"):
-                m.d.comb += self.core_reset.eq(1)
+                m.d.comb += [self.core_reset.eq(1), self.halt.eq(1)]
                 with m.If(aborted | self.pulses.soft_reset):
                     m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
                 m.next = "IDLE"

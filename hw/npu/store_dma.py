@@ -1,11 +1,12 @@
 """Store DMA: executes STORE commands, from the activation scratchpad to DDR."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import BURST_INCR, RESP_OKAY, WriteChannels
-from hw.npu.bursts import BeatWalker, lane_bits, run_layout
+from hw.npu.beat_reader import BeatReader
+from hw.npu.bursts import lane_bits, run_layout
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error, Opcode
 from hw.npu.ports import ReadPort
@@ -22,11 +23,8 @@ class StoreDma(wiring.Component):
     ::
 
         commands -> TransferPlanner -+-> AW
-                                     +-> runs -> BeatWalker -+-> read request ~~> data -+
-                                     |                       +-> strobes ---------------+-> beat register -> W
+                                     +-> runs -> BeatReader -> W
                                      +-> in flight <- B -> done
-
-    An answer of the scratchpad cannot be refused: a read is requested only while the data buffer has room for its answer.
 
     Parameters
     ----------
@@ -37,7 +35,7 @@ class StoreDma(wiring.Component):
     act_bytes : int
         Size of the activation scratchpad.
     read_latency : int
-        Cycles from a request of the scratchpad to its answer; the buffer of data holds ``2 * read_latency + 4`` beats.
+        Cycles from a request of the scratchpad to its answer, at least 1.
 
     Members
     -------
@@ -72,9 +70,7 @@ class StoreDma(wiring.Component):
     def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, read_latency):
         if outstanding < 1:
             raise ValueError(f"StoreDma outstanding must be at least 1, not {outstanding}")
-        if read_latency < 1:
-            raise ValueError(f"StoreDma read_latency must be at least 1, not {read_latency}")
-        self.axi_bytes, self.depth, self.buffer = axi_bytes, outstanding, 2 * read_latency + 4
+        self.axi_bytes, self.depth, self.read_latency = axi_bytes, outstanding, read_latency
         self._planner = {"axi_bytes": axi_bytes, "max_burst": max_burst, "address_bits": address_bits, "act_bytes": act_bytes}
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
@@ -93,6 +89,7 @@ class StoreDma(wiring.Component):
         m = Module()
         m.submodules.planner = planner = TransferPlanner(opcode=Opcode.STORE, **self._planner)
         m.submodules.runs = runs = StreamFifo(run_layout(self.axi_bytes), depth=self.RUNS)
+        m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency)
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth)
         m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=self.depth + 1)
@@ -120,7 +117,11 @@ class StoreDma(wiring.Component):
         with m.Elif(aw.ready):
             m.d.sync += aw.valid.eq(0)
 
-        read = self._beats(m, runs)
+        # Its beats are read and sent.
+        wiring.connect(m, runs.o, reader.runs)
+        wiring.connect(m, reader.port, wiring.flipped(self.activations))
+        wiring.connect(m, reader.w, wiring.flipped(self.axi.w))
+        m.d.comb += reader.blank.eq(self.halt)
 
         # A response ends its burst; that of the last burst completes the command, if there is room for the record.
         flying, answered = in_flight.o.payload, b.valid & b.ready
@@ -130,39 +131,8 @@ class StoreDma(wiring.Component):
             self.done.eq(answered & flying.last & ~self.halt),
             records.complete.eq(self.done),
             records.refused.eq(self.activations.request.valid & ~self.activations.request.ready),
-            self.progress.eq(planner.taken | (aw.valid & aw.ready) | read | (self.axi.w.valid & self.axi.w.ready) | answered),
+            self.progress.eq(planner.taken | (aw.valid & aw.ready) | reader.read | (self.axi.w.valid & self.axi.w.ready) | answered),
         ]
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, answered & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, flying.index)
         return m
-
-    def _beats(self, m, runs):
-        """Reads the beats of each run and offers them on W; returns the expression "a beat was read"."""
-        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
-        m.submodules.lanes = lanes = StreamFifo(data.StructLayout({
-            "skip": unsigned(lane_bits(self.axi_bytes)), "strb": unsigned(self.axi_bytes), "last": unsigned(1)}), depth=self.buffer)
-        m.submodules.data = answers = StreamFifo(unsigned(8 * self.axi_bytes), depth=self.buffer)
-        wiring.connect(m, runs.o, walker.runs)
-        room = Signal(range(self.buffer + 1), init=self.buffer)  # for answers: those in the buffer and on their way leave this much
-        request, beat, w = self.activations.request, walker.beats.payload, self.axi.w
-        read, sent = request.valid & request.ready, Signal()
-        m.d.comb += [
-            request.payload.eq(beat.address),
-            request.valid.eq(walker.beats.valid & (room != 0)),
-            walker.beats.ready.eq(request.ready & (room != 0)),
-            lanes.i.valid.eq(read),
-            lanes.i.payload.skip.eq(beat.skip), lanes.i.payload.strb.eq(beat.lanes), lanes.i.payload.last.eq(beat.last),
-            answers.i.valid.eq(self.activations.valid),
-            answers.i.payload.eq(self.activations.data),
-            sent.eq(answers.o.valid & (~w.valid | w.ready)),
-            answers.o.ready.eq(sent), lanes.o.ready.eq(sent),
-        ]
-        m.d.sync += room.eq(room - read + sent)
-        with m.If(sent):
-            m.d.sync += [
-                w.valid.eq(1), w.payload.data.eq(answers.o.payload << (lanes.o.payload.skip << 3)),
-                w.payload.strb.eq(Mux(self.halt, 0, lanes.o.payload.strb)), w.payload.last.eq(lanes.o.payload.last),
-            ]
-        with m.Elif(w.ready):
-            m.d.sync += w.valid.eq(0)
-        return read
