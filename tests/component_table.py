@@ -23,6 +23,7 @@ EXAMPLES = {
     "hw.npu.array.SystolicArray": {**ARRAY, "broadcast": 4},
     "hw.npu.bank.Bank": {"width": 8, "depth": 16},
     "hw.npu.bank_arbiter.BankArbiter": {"ports": 3, "banks": 8},
+    "hw.npu.beat_reader.BeatReader": {"axi_bytes": 8, "read_latency": 3},
     "hw.npu.bursts.BeatWalker": {"axi_bytes": 8},
     "hw.npu.bursts.BurstPlanner": BURSTS,
     "hw.npu.command_fetch.CommandFetch": BURSTS,
