@@ -61,11 +61,11 @@ def generate(
     quiet: Quiet = False,
 ):
     """Write the Verilog of an NPU."""
-    from weft.job import generate_verilog
+    from sim.run import npu_verilog
 
     chosen = load_config(config, overrides or ())
     with Steps(quiet).stage(f"generating Verilog of {chosen.name}"):
-        verilog = generate_verilog(chosen)
+        verilog = npu_verilog(chosen)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(verilog)
     print(f"{output}: {chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
@@ -106,7 +106,7 @@ def run(
     ] = None,
     sample: Annotated[int, typer.Option("--sample", min=0, help="Which sample of a file that holds several.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")] = None,
-    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst).")] = None,
+    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd).")] = None,
     keep_tensors: KeepTensors = False,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the random input.")] = None,
     clock: Annotated[
@@ -133,8 +133,8 @@ def run(
     for note in job.notes:
         print(f"input        {note}")
     print_report(job.report)
-    for line in job.outcome.differences:
-        print(f"weft: {line}", file=sys.stderr)
+    if job.outcome.mismatch:
+        print(f"weft: {job.outcome.mismatch}", file=sys.stderr)
     if report:
         write_json(job, report)
     if not job.report.bit_exact:

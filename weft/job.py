@@ -1,8 +1,9 @@
 """The main job: read a network, compile it, run it on the RTL, compare every tensor with the reference, report.
 
-`prepare` does what is done once for a network and a configuration, `run_sample` what is done for each input.
+`prepare` does what is done once for a network and a configuration, `run_samples` what is done for each input.
 """
 
+import dataclasses
 import json
 import secrets
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.machine import Machine
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.npu import Npu
-from sim.compare import diagnose
-from sim.emit import emit_verilog
+from sim.build import BuildOptions
+from sim.compare import Mismatch, diagnose
 from sim.run import RunResult, Simulator
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report
@@ -25,8 +26,8 @@ from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.progress import Steps
 
-TOP = "npu"
-"""Name of the Verilog's top module."""
+TRACES = (".fst", ".vcd")
+"""Suffixes of waveforms."""
 SEEDS = 1 << 32
 """A seed that nobody gave is below it."""
 
@@ -57,14 +58,14 @@ class Outcome:
         The network's outputs, after the host's operators.
     compared : int
         Tensors that were compared with the reference.
-    differences : tuple of str
-        What differs, a line each; empty if all are bit-exact.
+    mismatch : Mismatch or None
+        The first difference; None if everything is bit-exact.
     """
 
     run: RunResult
     outputs: dict
     compared: int
-    differences: tuple[str, ...]
+    mismatch: Mismatch | None
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,6 @@ class Job:
     notes: tuple[str, ...]
 
 
-def generate_verilog(config: NpuConfig) -> str:
-    """The Verilog that ships."""
-    return emit_verilog(Npu(config), TOP, config=config)
-
-
 def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Compiled:
     """Read and compile a `.tflite` file."""
     graph = read_tflite(model)
@@ -99,34 +95,49 @@ def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps
         return compile_graph(graph, config, keep_tensors=keep_tensors)
 
 
-def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: bool = False, steps: Steps | None = None) -> Prepared:
-    """Compile the network and build the simulator."""
+def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
+    """Compile the network and build the simulator, able to write the waveform `trace` if that is given."""
+    options = BuildOptions(trace=_trace_format(trace))
     steps = steps or Steps(quiet=True)
     compiled = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
     with steps.stage(f"building the simulator of {config.name} (kept for the next time)"):
-        simulator = Simulator(config, trace=trace)
+        simulator = Simulator(config, options)
     return Prepared(compiled, simulator)
 
 
-def run_sample(prepared: Prepared, sample: dict[str, np.ndarray], *, trace: Path | None = None) -> Outcome:
-    """Run one input on the RTL and compare every tensor with the reference.
+def _trace_format(trace):
+    if trace is None:
+        return None
+    if trace.suffix not in TRACES:
+        raise WeftError(f"a waveform is a {' or '.join(TRACES)} file", file=trace)
+    return trace.suffix[1:]
+
+
+def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, trace: Path | None = None) -> list[Outcome]:
+    """Run inputs on the RTL, one after another, and compare every tensor of each with the reference.
+
+    What the output stage writes is compared with the golden machine command by command, and the machine's tensors with the golden
+    operators.
 
     Parameters
     ----------
     prepared : Prepared
-    sample : dict of str to ndarray
-        A value for each input of the network.
+    samples : list of dict of str to ndarray
+        For each run a value for each input of the network.
     trace : Path, optional
         Waveform to write.
     """
     compiled = prepared.compiled
-    program = compiled.program
+    inputs = [host_before(compiled, sample) for sample in samples]
+    runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
+    return [_compared(compiled, *one) for one in zip(samples, inputs, runs)]
+
+
+def _compared(compiled, sample, inputs, run) -> Outcome:
     expected = evaluate(compiled.graph, sample)
-    run = prepared.simulator.run(program, host_before(compiled, sample), trace=trace)
-    found = run.tensors | run.outputs
-    wrong = [name for name, value in found.items() if not np.array_equal(value, expected[name])]
-    differences = diagnose(program, expected, run) if wrong else ()
-    return Outcome(run, host_after(compiled, run.outputs), len(found), tuple(differences))
+    machine = Machine(compiled.program).run(inputs, writes=True)
+    mismatch = diagnose(compiled.program, run, machine, expected)
+    return Outcome(run, host_after(compiled, run.outputs), len(expected.keys() & machine.tensors.keys()), mismatch)
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
@@ -136,7 +147,7 @@ def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAUL
         outcome.run.records,
         outcome.run.cycles,
         host_ops=[host.operator.op for host in prepared.compiled.host_ops],
-        bit_exact=not outcome.differences,
+        bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
         clock_mhz=clock_mhz,
     )
@@ -164,9 +175,9 @@ def run_model(
     steps = steps or Steps(quiet=True)
     graph = read_tflite(model)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
-    prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace is not None, steps=steps)
+    prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps)
     with steps.stage(f"running {graph.name} on the RTL"):
-        outcome = run_sample(prepared, values, trace=trace)
+        (outcome,) = run_samples(prepared, [values], trace=trace)
     return Job(report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
 
 
@@ -188,6 +199,6 @@ def choose_input(graph, path, sample, seed):
 def write_json(job: Job, path: Path):
     """Write the report, with where the input came from."""
     content = job.report.to_json() | {"weft": __version__, "seed": job.seed, "input": list(job.notes)}
-    content["differences"] = list(job.outcome.differences)
+    content["mismatch"] = job.outcome.mismatch and dataclasses.asdict(job.outcome.mismatch)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")

@@ -7,8 +7,6 @@ Cycles, stalls and bytes are the RTL's own counters; energy is estimated from a 
 import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
-
 from golden.program import Program
 from hw.npu.isa import EXECUTE
 from hw.npu.records import RECORD, STALLS
@@ -115,17 +113,12 @@ def record_values(records, commands) -> list[dict[str, int]]:
 
     Parameters
     ----------
-    records : bytes or uint32[commands, 16] or sequence of dict
-        As they lie in memory, or already taken apart.
+    records : structured array or sequence of dict
+        With the names of `hw.npu.records.RECORD`, as `sim.run.RunResult.records` has them.
     commands : int
         How many there must be.
     """
-    if len(records) and isinstance(records[0], dict):
-        values = list(records)
-    else:
-        words = np.frombuffer(records, "<u4") if isinstance(records, bytes | bytearray | memoryview) else np.asarray(records)
-        names = [field.name for field in RECORD]
-        values = [dict(zip(names, map(int, row))) for row in words.reshape(-1, len(names))]
+    values = [{field.name: int(record[field.name]) for field in RECORD} for record in records]
     if len(values) != commands:
         raise ValueError(f"{commands} commands left {len(values)} records")
     return values
@@ -150,7 +143,7 @@ def build_report(
     Parameters
     ----------
     program : Program
-    records : bytes or uint32[commands, 16] or sequence of dict
+    records : structured array or sequence of dict
         As `record_values` takes them.
     cycles : int
         From start to interrupt.
