@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Opcode, Params, group_layout
+from hw.npu.plane_handoff import PlaneHandoff
 from hw.npu.ports import ADDRESS_BITS, ReadPort
 from hw.npu.tokens import TOKENS, reached
 
@@ -99,10 +100,7 @@ class WeightLoader(wiring.Component):
         rows --> weight scratchpad --> queue of rows --> array (shadow plane) or output stage
                  READ_LATENCY          waits here
 
-    Reads go ahead as far as the queue has room. A row of reduction tile t is written to the array only after the last wave
-    of tile t-2, which used the same plane, has passed that row: `tile_passed` comes as that wave enters row 0, the wave goes
-    down a row a cycle, and rows are written in order, at most one a cycle, from the next cycle on. (Waves reach column group g
-    g cycles later, so the pulse is delayed by the number of groups less one.)
+    Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the array.
 
     Parameters
     ----------
@@ -213,31 +211,25 @@ class WeightLoader(wiring.Component):
     def _deliver(self, m, queue):
         """Hands the oldest row to the output stage, or writes it into the array."""
         row, weights = queue.o.payload, ~(queue.o.payload.table | queue.o.payload.params)
-        passed = delayed(m, self.tile_passed, self.groups - 1, name="passed", reset_less=False)
-        ahead, plane = Signal(range(3)), Signal()  # tiles written of which the last wave has not passed row 0
-        write, loaded = Signal(), Signal()
+        m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
-            write.eq(queue.o.valid & weights & (ahead != 2)),
-            loaded.eq(write & row.last),
+            handoff.tile_passed.eq(self.tile_passed), handoff.offer.eq(queue.o.valid & weights), handoff.last.eq(row.last),
             self.parameters.valid.eq(queue.o.valid & ~weights),
             self.parameters.payload.table.eq(row.table), self.parameters.payload.row.eq(row.row),
             self.parameters.payload.last.eq(row.last), self.parameters.payload.data.eq(row.cols),
-            queue.o.ready.eq(Mux(weights, ahead != 2, self.parameters.ready)),
+            queue.o.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
         ]
-        m.d.sync += ahead.eq(ahead + loaded - passed)
-        with m.If(loaded):
-            m.d.sync += plane.eq(~plane)
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)
         write_plane, write_late, loaded_late = Signal(reset_less=True), Signal(), Signal()
-        m.d.sync += [write_late.eq(write), loaded_late.eq(loaded)]
-        with m.If(write):
-            m.d.sync += [write_row.eq(row.row), write_plane.eq(plane)]
+        m.d.sync += [write_late.eq(handoff.write), loaded_late.eq(handoff.write & row.last)]
+        with m.If(handoff.write):
+            m.d.sync += [write_row.eq(row.row), write_plane.eq(handoff.plane)]
         m.d.comb += [
             self.write.eq(write_late), self.write_row.eq(write_row), self.write_plane.eq(write_plane), self.tile_loaded.eq(loaded_late),
         ]
         for col in range(self.cols):
             weight = Signal(8, name=f"weight_{col}", reset_less=True)
-            with m.If(write):
+            with m.If(handoff.write):
                 m.d.sync += weight.eq(row.cols[8 * col:8 * col + 8])
             m.d.comb += self.weights[col].eq(weight)

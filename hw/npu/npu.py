@@ -1,0 +1,126 @@
+"""The top: registers, job control and core behind the ports of AXI4 and AXI4-Lite."""
+
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.axi import ID_BITS
+from hw.npu.axi_lite import LITE_BITS
+from hw.npu.control import JobControl
+from hw.npu.core import NpuCore
+from hw.npu.delay import delayed
+from hw.npu.register_file import RegisterFile
+from hw.npu.registers import MAP_BITS, constants
+
+
+class Npu(wiring.Component):
+    """The NPU with the port names of the AXI specification, in one clock domain with a synchronous reset.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    observe : bool
+        Add the ports ``obs_*``, on which a test bench sees what the output stage writes; they drive nothing inside.
+
+    Members
+    -------
+    irq : Out(1)
+        Interrupt, level.
+    m_axi_awid, m_axi_awaddr, m_axi_awlen, m_axi_awsize, m_axi_awburst, m_axi_awvalid, m_axi_awready : AW
+        AXI4 master: write address.
+    m_axi_wdata, m_axi_wstrb, m_axi_wlast, m_axi_wvalid, m_axi_wready : W
+        Write data.
+    m_axi_bid, m_axi_bresp, m_axi_bvalid, m_axi_bready : B
+        Write response.
+    m_axi_arid, m_axi_araddr, m_axi_arlen, m_axi_arsize, m_axi_arburst, m_axi_arvalid, m_axi_arready : AR
+        Read address.
+    m_axi_rid, m_axi_rdata, m_axi_rresp, m_axi_rlast, m_axi_rvalid, m_axi_rready : R
+        Read data.
+    s_axil_awaddr, s_axil_awprot, s_axil_awvalid, s_axil_awready : AW
+        AXI4-Lite slave: write address.
+    s_axil_wdata, s_axil_wstrb, s_axil_wvalid, s_axil_wready : W
+        Write data.
+    s_axil_bresp, s_axil_bvalid, s_axil_bready : B
+        Write response.
+    s_axil_araddr, s_axil_arprot, s_axil_arvalid, s_axil_arready : AR
+        Read address.
+    s_axil_rdata, s_axil_rresp, s_axil_rvalid, s_axil_rready : R
+        Read data.
+    obs_write_valid, obs_write_address, obs_write_mask, obs_write_data : Out
+        Where ``observe``: a write of the output stage, one cycle after the scratchpad accepted it.
+    obs_retire, obs_retire_index : Out
+        Where ``observe``: an execute command is complete; after or with its last write on ``obs_write``.
+    """
+
+    def __init__(self, config, *, observe=False):
+        self.config, self.observe = config, observe
+        address, beat = config.address_bits, config.axi_bits
+        master = {
+            "aw": (Out, {"id": ID_BITS, "addr": address, "len": 8, "size": 3, "burst": 2}),
+            "w": (Out, {"data": beat, "strb": beat // 8, "last": 1}),
+            "b": (In, {"id": ID_BITS, "resp": 2}),
+            "ar": (Out, {"id": ID_BITS, "addr": address, "len": 8, "size": 3, "burst": 2}),
+            "r": (In, {"id": ID_BITS, "data": beat, "resp": 2, "last": 1}),
+        }
+        slave = {
+            "aw": (In, {"addr": MAP_BITS, "prot": 3}),
+            "w": (In, {"data": LITE_BITS, "strb": LITE_BITS // 8}),
+            "b": (Out, {"resp": 2}),
+            "ar": (In, {"addr": MAP_BITS, "prot": 3}),
+            "r": (Out, {"data": LITE_BITS, "resp": 2}),
+        }
+        members = {"irq": Out(1)}
+        for port, channels in (("m_axi", master), ("s_axil", slave)):
+            for channel, (flow, fields) in channels.items():
+                back = In if flow is Out else Out
+                members |= {f"{port}_{channel}{name}": flow(width) for name, width in fields.items()}
+                members |= {f"{port}_{channel}valid": flow(1), f"{port}_{channel}ready": back(1)}
+        if observe:
+            members |= {
+                "obs_write_valid": Out(1), "obs_write_address": Out(24), "obs_write_mask": Out(config.lanes),
+                "obs_write_data": Out(8 * config.lanes), "obs_retire": Out(1), "obs_retire_index": Out(32),
+            }
+        self._channels = {"m_axi": master, "s_axil": slave}
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(values=constants(self.config))
+        m.submodules.control = control = JobControl(units=NpuCore.UNITS)
+        core = NpuCore(self.config)
+        m.submodules.core = ResetInserter(control.core_reset)(core)
+        m.d.comb += [
+            control.pulses.eq(registers.pulses), control.timeout.eq(registers.settings.timeout),
+            registers.status.eq(control.status), registers.events.eq(control.events), self.irq.eq(registers.irq),
+            core.settings.eq(registers.settings), core.begin.eq(control.begin), core.cycle.eq(control.cycle), core.halt.eq(control.halt),
+            control.complete.eq(core.complete), control.progress.eq(core.progress), control.outstanding.eq(core.outstanding),
+            control.handshake.eq(core.handshake), control.oldest.eq(core.oldest),
+        ]
+        for mine, theirs in zip(control.errors, core.errors, strict=True):
+            m.d.comb += mine.eq(theirs)
+        buses = {"aw": core.write.aw, "w": core.write.w, "b": core.write.b, "ar": core.read.ar, "r": core.read.r}
+        self._connect(m, "m_axi", buses)
+        self._connect(m, "s_axil", {name: getattr(registers.bus, name) for name in ("aw", "w", "b", "ar", "r")})
+        if self.observe:
+            self._show(m, core)
+        return m
+
+    def _connect(self, m, port, streams):
+        """Joins flat ports and streams, field by field."""
+        for channel, (flow, fields) in self._channels[port].items():
+            stream = streams[channel]
+            pairs = [(getattr(self, f"{port}_{channel}{name}"), stream.payload[name]) for name in fields]
+            pairs.append((getattr(self, f"{port}_{channel}valid"), stream.valid))
+            m.d.comb += [outer.eq(inner) if flow is Out else inner.eq(outer) for outer, inner in pairs]
+            ready = getattr(self, f"{port}_{channel}ready")
+            m.d.comb += stream.ready.eq(ready) if flow is Out else ready.eq(stream.ready)
+
+    def _show(self, m, core):
+        """Writes a cycle late: then the last one of a command stands beside its retirement, and the next one's come after it."""
+        m.d.comb += [
+            self.obs_write_valid.eq(delayed(m, core.wrote, 1, name="wrote", reset_less=False)),
+            self.obs_write_address.eq(delayed(m, core.written.address, 1, name="written_address")),
+            self.obs_write_mask.eq(delayed(m, core.written.mask, 1, name="written_mask")),
+            self.obs_write_data.eq(delayed(m, core.written.data.as_value(), 1, name="written_data")),
+            self.obs_retire.eq(core.retired), self.obs_retire_index.eq(core.retired_index),
+        ]

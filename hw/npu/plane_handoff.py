@@ -1,0 +1,47 @@
+"""Keeps the weight loader from writing a plane that still computes."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.delay import delayed
+
+
+class PlaneHandoff(wiring.Component):
+    """Says when a row of weights may be written, and into which plane.
+
+    Reduction tile t uses plane t mod 2. Its rows are written in order, at most one a cycle; the first of them only after the
+    last wave of tile t-2 has entered row 0 of the array. That wave goes down a row a cycle, so that it has passed each row
+    before the row is written. In column group g it is g cycles later: the pulse is held back by the number of groups less one.
+
+    Parameters
+    ----------
+    groups : int
+        Column groups of the array.
+
+    Members
+    -------
+    tile_passed : In(1)
+        A pulse as the last wave of a reduction tile enters row 0.
+    offer, last : In(1), In(1)
+        A row is there; it is the last of its tile.
+    write : Out(1)
+        The row is written in this cycle.
+    plane : Out(1)
+        The plane that it belongs to.
+    """
+
+    def __init__(self, *, groups):
+        if groups < 1:
+            raise ValueError(f"PlaneHandoff needs at least one column group, not {groups}")
+        self.groups = groups
+        super().__init__({"tile_passed": In(1), "offer": In(1), "last": In(1), "write": Out(1), "plane": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        passed = delayed(m, self.tile_passed, self.groups - 1, name="passed", reset_less=False)
+        ahead, plane = Signal(range(3)), Signal()  # tiles written of which the last wave has not passed
+        m.d.comb += [self.write.eq(self.offer & (ahead != 2)), self.plane.eq(plane)]
+        written = self.write & self.last
+        m.d.sync += [ahead.eq(ahead + written - passed), plane.eq(plane ^ written)]
+        return m
