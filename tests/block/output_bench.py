@@ -189,7 +189,6 @@ class Bench:
             want = address, (1 << len(values)) - 1, values
             assert got == want, f"vector {number} of {len(self.vectors)}: got {got}, expected {want}"
             self.memory[address:address + len(values)] = values
-            self.writes.append(self.cycle)
         ctx.set(port.ready, 1)
         while len(self.retires) < len(self.commands):
             await ctx.tick()
@@ -197,14 +196,17 @@ class Bench:
         assert not ctx.get(port.valid) and not ctx.get(self.dut.busy)
 
     async def observer(self, ctx):
-        """Counts cycles, and compares what retires."""
+        """Counts cycles, notes when a vector is issued, written, retired, and compares what retires."""
         dut = self.dut
         while True:
-            *_, retire, index, written, read, error, issued = await ctx.tick().sample(
-                dut.retire, dut.retire_index, dut.written_bytes, dut.read_bytes, dut.error.valid, dut.acc_enable)
+            *_, retire, index, written, read, error, issued, accepted = await ctx.tick().sample(
+                dut.retire, dut.retire_index, dut.written_bytes, dut.read_bytes, dut.error.valid, dut.acc_enable,
+                dut.write.valid & dut.write.ready)
             assert not error
             if issued:
                 self.issues.append(self.cycle)
+            if accepted:
+                self.writes.append(self.cycle)
             if retire:
                 expected = self.retired[len(self.retires)]
                 assert (index, written, read) == expected, f"retired {index, written, read}, expected {expected}"
