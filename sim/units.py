@@ -47,7 +47,8 @@ class Units:
     def add(self, text, kind) -> str:
         """The name of the module with this text; a new one the first time."""
         if text not in self._names:
-            base = name = f"{self.prefix}_{snake(kind)}"
+            kind = snake(kind)
+            base = name = kind if kind.startswith(f"{self.prefix}_") else f"{self.prefix}_{kind}"
             number = 1
             while name in self.modules:
                 number += 1
