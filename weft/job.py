@@ -97,7 +97,7 @@ def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps
 
 def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given."""
-    options = BuildOptions(trace=_trace_format(trace))
+    options = BuildOptions("quick" if trace else "fast", trace=_trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
     compiled = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
     with steps.stage(f"building the simulator of {config.name} (kept for the next time)"):

@@ -37,7 +37,7 @@ def main():
     """Run the test images on RTL and on the reference; 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="small", help="preset or TOML file")
-    parser.add_argument("--images", type=int, default=100, help="how many test images")
+    parser.add_argument("--images", type=int, help="how many test images; all if not given")
     arguments = parser.parse_args()
 
     steps = Steps()

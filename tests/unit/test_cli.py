@@ -132,6 +132,7 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
         (["run", DIGITS, "--input", bad], "(3, 3)"),
         (["run", DIGITS, "--input", TEST_IMAGES, "--sample", "359"], "359"),
         (["run", DIGITS, "--input", TEST_IMAGES, "--seed", "1"], "--seed"),
+        (["run", DIGITS, "--trace", tmp_path / "x.txt"], ".fst or .vcd"),
         (["compile", DIGITS, "-o", file / "model"], "file"),
         (["generate", "-o", tmp_path / "x.v", "--set", "cols=3"], "cols = 3"),
     ):
