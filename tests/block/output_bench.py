@@ -97,7 +97,8 @@ class Bench:
         self.memory = np.array([self.rng.randrange(256) for _ in range(SIZE)], np.uint8)
         self.jobs, self.rows, self.vectors, self.retired = [], [], [], []
         self.cycle, self.writes, self.retires, self.issues = 0, [], [], []
-        self.events = {"freed": 0, "final": 0}
+        self.events = {"freed": 0, "started": -1}
+        self.operand_owners = []  # the command of each second operand, in the order in which they are read
         self._golden()
         self.accumulators = [[[0] * self.cols for _ in range(DEPTH)] for _ in range(2)]
 
@@ -110,7 +111,7 @@ class Bench:
                 state.table = np.array([self.rng.randrange(256) for _ in range(256)], np.uint8)
                 rows = state.table.reshape(-1, self.cols).tolist()
                 self.rows += [{"table": 1, "row": i, "last": i == len(rows) - 1, "data": row} for i, row in enumerate(rows)]
-            written = 0
+            written, first_vector = 0, len(self.vectors)
             for tile in range(loops["column_tiles"]):
                 job = Job(self.rng, command, self.cols, self.dut.accumulator_bits)
                 job.index, channels = index, loops["last_cols"] if tile == loops["column_tiles"] - 1 else self.cols
@@ -128,6 +129,7 @@ class Bench:
                         self.vectors.append((int(addresses[first]), values[first:end].tolist()))
             adds = command["second"]["operation"] == Second.ADD
             self.retired.append((index, written, written * adds))
+            self.operand_owners += [index] * (len(self.vectors) - first_vector) * adds
 
     def payloads(self):
         return [{"index": index, "loops": command["loops"], "weights_params": command["weights"]["params"],
@@ -147,6 +149,7 @@ class Bench:
                     await ctx.tick()
                 turn += 1
                 entries[entry] = sums
+                self.events["started"] = job.index
                 ctx.set(self.dut.entry_final, 1)
                 await ctx.tick()
                 ctx.set(self.dut.entry_final, 0)
@@ -160,12 +163,15 @@ class Bench:
             ctx.set(dut.acc_data, self.accumulators[half][entry] if enable else [self.rng.randrange(-99, 99) for _ in range(self.cols)])
 
     async def second_memory(self, ctx, pattern="1"):
-        port, answers, turn = self.dut.second_read, [None] * (READ_LATENCY - 1), 0
+        port, answers, turn, reads = self.dut.second_read, [None] * (READ_LATENCY - 1), 0, 0
         while True:
             ready = pattern[turn % len(pattern)] == "1"
             turn += 1
             ctx.set(port.request.ready, ready)
             *_, valid, address = await ctx.tick().sample(port.request.valid, port.request.payload)
+            if valid and ready:
+                assert self.operand_owners[reads] <= self.events["started"], "second operand read before the feeder began its command"
+                reads += 1
             answers.append(address if valid and ready else None)
             address = answers.pop(0)
             ctx.set(port.valid, address is not None)

@@ -149,8 +149,10 @@ def test_last_byte_of_the_scratchpad_is_written_and_the_next_is_an_address_error
     async def writes(ctx):
         ctx.set(dut.write.ready, 1)
         while True:
-            *_, valid, payload = await ctx.tick().sample(dut.write.valid, dut.write.payload)
+            read = dut.second_read.request
+            *_, valid, payload, asked, address = await ctx.tick().sample(dut.write.valid, dut.write.payload, read.valid, read.payload)
             assert not valid or payload.address + int(payload.mask).bit_length() <= SIZE
+            assert not asked or address <= SIZE - 3, "the last vector of a pixel has three bytes"
 
     simulate(dut, error, background=[
         lambda ctx: put(ctx, dut.command, bench.payloads()), lambda ctx: put(ctx, dut.parameters, bench.rows), bench.feeder, writes,
