@@ -95,7 +95,7 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(data.StructLayout({
             "run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth)
         m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
-        m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 1)
+        m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
         wiring.connect(m, records.records, wiring.flipped(self.records))
@@ -146,17 +146,16 @@ class LoadDma(wiring.Component):
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
 
-        # It goes to its scratchpad; the last one completes the command, if there is room for the record.
-        offered = occupied & (~beat.last | records.ready)
+        # It goes to its scratchpad; the last one completes the command.
         for port, target in ((self.activations, Target.ACTIVATIONS), (self.weights, Target.WEIGHTS)):
             m.d.comb += [
-                port.valid.eq(offered & (beat.target == target)),
+                port.valid.eq(occupied & (beat.target == target)),
                 port.payload.address.eq(beat.address), port.payload.data.eq(beat.data), port.payload.mask.eq(beat.mask),
             ]
         taken = Mux(beat.target == Target.WEIGHTS, self.weights.ready, self.activations.ready)
         m.d.comb += [
-            written.eq(offered & taken),
-            records.refused.eq(offered & ~taken),
+            written.eq(occupied & taken),
+            records.refused.eq(occupied & ~taken),
             self.done.eq(written & beat.last),
             records.complete.eq(self.done),
             self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written),

@@ -92,7 +92,7 @@ class StoreDma(wiring.Component):
         m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency)
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth)
-        m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=self.depth + 1)
+        m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
         wiring.connect(m, records.records, wiring.flipped(self.records))
@@ -123,10 +123,10 @@ class StoreDma(wiring.Component):
         wiring.connect(m, reader.w, wiring.flipped(self.axi.w))
         m.d.comb += reader.blank.eq(self.halt)
 
-        # A response ends its burst; that of the last burst completes the command, if there is room for the record.
+        # A response is taken at once and ends its burst; that of the last burst completes the command.
         flying, answered = in_flight.o.payload, b.valid & b.ready
         m.d.comb += [
-            b.ready.eq(in_flight.o.valid & (~flying.last | records.ready | self.halt)),
+            b.ready.eq(in_flight.o.valid),
             in_flight.o.ready.eq(answered),
             self.done.eq(answered & flying.last & ~self.halt),
             records.complete.eq(self.done),

@@ -24,7 +24,7 @@ ACCOUNT_LAYOUT = data.StructLayout({
     "beats": unsigned(COUNT_BITS), "bytes": unsigned(COUNT_BITS),
 })
 """What is known of a transfer when its last burst is planned."""
-DONE_LAYOUT = data.StructLayout({"account": ACCOUNT_LAYOUT, "end": unsigned(COUNT_BITS), "stall_bank": unsigned(COUNT_BITS)})
+END_LAYOUT = data.StructLayout({"end": unsigned(COUNT_BITS), "stall_bank": unsigned(COUNT_BITS)})
 """What is known when it is complete."""
 
 
@@ -158,7 +158,10 @@ class TransferPlanner(wiring.Component):
 
 
 class TransferRecords(wiring.Component):
-    """Makes the record of each transfer when it is complete. Two wait for the record writer; a third holds up its completion.
+    """Makes the record of each transfer when it is complete.
+
+    A transfer has room for its record before its last burst goes out, so completion never waits for the record writer. It must not:
+    the writer needs AW and W, and a memory may hold those up until its responses on B are taken.
 
     Parameters
     ----------
@@ -167,16 +170,14 @@ class TransferRecords(wiring.Component):
     axi_bytes : int
         Bytes of a beat.
     depth : int
-        Transfers whose bursts are planned and that are not complete, at least 1.
+        Transfers whose bursts are planned and whose record is not taken, at least 1.
 
     Members
     -------
     account : In(stream of ACCOUNT_LAYOUT)
         From the planner, in order.
     complete : In(1)
-        The oldest transfer is complete; only while ``ready``.
-    ready : Out(1)
-        There is room for its record.
+        The oldest transfer that is not complete is so now; its account has been given.
     refused : In(1)
         The scratchpad refused an access of the oldest transfer in this cycle.
     cycle : In(32)
@@ -185,40 +186,35 @@ class TransferRecords(wiring.Component):
         In the order of the commands.
     """
 
-    WAITING = 2
-
     def __init__(self, *, opcode, axi_bytes, depth):
         self.opcode, self.axi_bytes, self.depth = opcode, axi_bytes, depth
         super().__init__({
             "account": In(stream.Signature(ACCOUNT_LAYOUT)),
-            "complete": In(1), "ready": Out(1), "refused": In(1), "cycle": In(COUNT_BITS),
+            "complete": In(1), "refused": In(1), "cycle": In(COUNT_BITS),
             "records": Out(stream.Signature(RECORD_LAYOUT)),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.accounts = accounts = StreamFifo(ACCOUNT_LAYOUT, depth=self.depth)
-        m.submodules.done = done = StreamFifo(DONE_LAYOUT, depth=self.WAITING)
+        m.submodules.ends = ends = StreamFifo(END_LAYOUT, depth=self.depth)  # never more than accounts
         wiring.connect(m, wiring.flipped(self.account), accounts.i)
         stall_bank = Signal(COUNT_BITS)
         m.d.sync += stall_bank.eq(Mux(self.complete, 0, stall_bank + self.refused))
-        entry = done.i.payload
         m.d.comb += [
-            self.ready.eq(done.i.ready),
-            accounts.o.ready.eq(self.complete),
-            entry.account.eq(accounts.o.payload), entry.end.eq(self.cycle + 1), entry.stall_bank.eq(stall_bank),
-            done.i.valid.eq(self.complete),
+            ends.i.payload.end.eq(self.cycle + 1), ends.i.payload.stall_bank.eq(stall_bank), ends.i.valid.eq(self.complete),
+            accounts.o.ready.eq(ends.o.valid & self.records.ready), ends.o.ready.eq(self.records.ready),
         ]
-        record, known = self.records.payload, done.o.payload
+        record, account, end = self.records.payload, accounts.o.payload, ends.o.payload
         side = "ddr_read_bytes", "sram_write_bytes"
         if self.opcode != Opcode.LOAD:
             side = "ddr_write_bytes", "sram_read_bytes"
         m.d.comb += [
-            self.records.valid.eq(done.o.valid), done.o.ready.eq(self.records.ready),
-            record.index.eq(known.account.index), record.opcode.eq(self.opcode),
-            record.start.eq(known.account.start), record.end.eq(known.end), record.active.eq(known.account.beats),
-            *(record[stall].eq(known.account[stall]) for stall in WAITS),
-            record.stall_bank.eq(known.stall_bank),
-            record[side[0]].eq(known.account.beats << lane_bits(self.axi_bytes)), record[side[1]].eq(known.account.bytes),
+            self.records.valid.eq(ends.o.valid),
+            record.index.eq(account.index), record.opcode.eq(self.opcode),
+            record.start.eq(account.start), record.end.eq(end.end), record.active.eq(account.beats),
+            *(record[stall].eq(account[stall]) for stall in WAITS),
+            record.stall_bank.eq(end.stall_bank),
+            record[side[0]].eq(account.beats << lane_bits(self.axi_bytes)), record[side[1]].eq(account.bytes),
         ]
         return m

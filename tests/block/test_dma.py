@@ -129,6 +129,26 @@ def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode):
 
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
+def test_the_bus_never_waits_for_a_record(opcode):
+    """A memory may hold up writes, and so the record writer, until its responses are taken: they may not wait for the writer."""
+    bench = Bench(opcode, 4)
+    commands = [
+        Command(opcode, {"dma": {"ddr_offset": 64 * i, "sram_address": 64 * i, "row_bytes": 64, "rows": 1}}) for i in range(20)
+    ]
+
+    async def check(ctx):
+        quiet = 0
+        while quiet < 300:
+            await ctx.tick()
+            quiet = 0 if ctx.get(bench.dut.progress) else quiet + 1
+        assert not ctx.get(bench.dut.outstanding), "a burst is on the bus that nobody ends"
+        assert 0 < len(bench.done) < 20
+        await get(ctx, bench.dut.records, 20)
+
+    bench.run(check, lambda ctx: put(ctx, bench.dut.commands, [queued(i, c) for i, c in enumerate(commands)]))
+
+
+@pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 def test_a_command_waits_for_its_tokens_and_counts_the_cycles(opcode):
     bench = Bench(opcode, 2, busy=0)
     dma = {"row_bytes": 8, "rows": 1}
