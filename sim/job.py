@@ -15,7 +15,7 @@ from hw.npu.registers import ADDRESS_OF
 class Op(enum.IntEnum):
     """Operations of the job file; `harness/job.h` says what each takes and answers."""
 
-    END, RESET, LOAD, POKE, PEEK, WAIT, DUMP, STEP, FILL = range(9)
+    END, RESET, LOAD, POKE, PEEK, WAIT, DUMP, STEP, FILL, TUNE = range(10)
 
 
 class BenchError(RuntimeError):
@@ -75,6 +75,10 @@ class Job:
     def reset(self, ddr):
         """Reset the NPU and set how DDR behaves."""
         self._add(Op.RESET, ddr.pack())
+
+    def tune(self, ddr):
+        """Set how DDR behaves from here on; the NPU is not reset, and a bus that was silent answers what it owes."""
+        self._add(Op.TUNE, ddr.pack())
 
     def load(self, address, contents):
         """Write memory: bytes or an array."""

@@ -53,6 +53,15 @@ public:
         transactions_ = 0, credit_ = 0, now_ = 0, read_free_ = write_free_ = 0;
     }
 
+    // Another behaviour from now on; transactions stay, and those that were never to be answered will be.
+    void tune(const DdrConfig& config) {
+        config_ = config;
+        random_ = Random(config.seed);
+        transactions_ = 0;
+        for (auto* bursts : {&reads_, &writes_})
+            for (Burst& burst : *bursts) burst.silent = false;
+    }
+
     // Before the edge.
     void offer() {
         credit_ = std::min<int64_t>(credit_ + config_.bytes_per_cycle, std::max(config_.bytes_per_cycle, bytes_));

@@ -18,6 +18,7 @@ enum class Op : uint32_t {
     DUMP = 6,    // u64 address, u64 length -> bytes: read memory
     STEP = 7,    // u64 cycles: run
     FILL = 8,    // u64 address, u64 length, u32 byte: write memory
+    TUNE = 9,    // DdrConfig: set DDR while the NPU runs on; a silent bus answers what it owes
 };
 
 class File {

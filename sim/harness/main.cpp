@@ -26,6 +26,7 @@ private:
         switch (op) {
         case Op::END: break;
         case Op::RESET: bench_->reset(ddr_config()); break;
+        case Op::TUNE: bench_->ddr.tune(ddr_config()); break;
         case Op::LOAD: {
             const auto [address, length] = range();
             job_.read(memory_.data() + address, length);
