@@ -9,7 +9,10 @@ from hw.npu.fifo import StreamFifo
 from hw.npu.isa import COMMAND_BYTES, EXECUTE, Error, Opcode
 from hw.npu.queues import INDEX_BITS, QUEUED_EXECUTE, QUEUED_TRANSFER
 from hw.npu.status import ERROR_LAYOUT, latch
+from hw.npu.tokens import TOKEN_BITS, reached
 
+WAITS = {"load": "wait_load", "execute": "wait_exec", "store": "wait_store"}
+"""Field of the header that waits for each queue."""
 QUEUES = {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE)), "store": (Opcode.STORE,)}
 """Queues, and the opcodes of each."""
 
@@ -47,7 +50,7 @@ class Dispatcher(wiring.Component):
     progress : Out(1)
         A command was handed on.
     error : Out(ERROR_LAYOUT)
-        BAD_OPCODE, AXI_READ.
+        BAD_OPCODE, AXI_READ; DEADLOCK where a command waits for what stands later in the stream.
     """
 
     def __init__(self, *, axi_bytes, tracked):
@@ -111,6 +114,7 @@ class Dispatcher(wiring.Component):
             m.d.sync += index.eq(index + 1)
         latch(m, self.error, full & bad, Error.AXI_READ, index)
         latch(m, self.error, full & ~bad & ~known, Error.BAD_OPCODE, index)
+        latch(m, self.error, handed & self._waits_for_later(m), Error.DEADLOCK, index)
 
         # The oldest incomplete command: the first of a queue, or the next to be handed on.
         oldest = index
@@ -119,3 +123,19 @@ class Dispatcher(wiring.Component):
         m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
         m.d.comb += self.complete.eq((index == count) & ~Cat(head.valid for head in oldest_of.values()).any())
         return m
+
+    def _waits_for_later(self, m):
+        """Expression: the command waits for more commands of some queue than stand before it."""
+        header, weights = self.load.payload.command.header, self.execute.payload.command.weights
+        later = 0
+        for queue, wait in WAITS.items():
+            out = getattr(self, queue)
+            handed_on = Signal(TOKEN_BITS, name=f"{queue}_handed_on")
+            with m.If(self.start):
+                m.d.sync += handed_on.eq(0)
+            with m.Elif(out.valid & out.ready):
+                m.d.sync += handed_on.eq(handed_on + 1)
+            later |= ~reached(handed_on, header[wait])
+            if queue == "load":
+                later |= self.execute.valid & ~reached(handed_on, weights.wait_load)
+        return later

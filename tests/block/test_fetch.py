@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hw.npu.command_fetch import CommandFetch
-from hw.npu.dispatcher import QUEUES, Dispatcher
+from hw.npu.dispatcher import QUEUES, WAITS, Dispatcher
 from hw.npu.isa import COMMAND_BYTES, GROUPS, Command, Error, Opcode, group_layout, groups_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
@@ -15,14 +15,30 @@ from tests.streams import plain, simulate
 BASE = 0x1000
 
 
-def random_command(rng, opcode):
-    """A command with random values in all fields."""
+QUEUE_OF = {opcode: queue for queue, opcodes in QUEUES.items() for opcode in opcodes}
+
+
+def random_command(rng, opcode, counts=None):
+    """A command with random values in all fields; its waits name what stands before it, ``counts`` commands of each queue."""
+    counts = counts or dict.fromkeys(QUEUES, 0)
     fields = {}
     for group in groups_of(opcode):
         layout = group_layout(group)
         fields[group] = plain(layout.from_bits(rng.getrandbits(layout.size)))
     fields["header"].pop("opcode")
+    waits = [("header", WAITS[queue], queue) for queue in QUEUES] + [("weights", "wait_load", "load")] * ("weights" in fields)
+    for group, field, queue in waits:
+        fields[group][field] = (counts[queue] - rng.randrange((1 << 15) - 64)) % (1 << 16)
     return Command(opcode, fields)
+
+
+def random_commands(rng, number):
+    """Commands of all queues, each with waits that are legal where it stands."""
+    commands, counts = [], dict.fromkeys(QUEUES, 0)
+    for _ in range(number):
+        commands.append(random_command(rng, rng.choice(list(Opcode)), counts))
+        counts[QUEUE_OF[commands[-1].opcode]] += 1
+    return commands
 
 
 class FrontEnd(wiring.Component):
@@ -93,7 +109,7 @@ class Bench:
 @pytest.mark.parametrize(("axi_bytes", "max_burst", "ahead", "tracked"), [(8, 64, 4, 4), (4, 2, 1, 1), (16, 1, 2, 8), (32, 256, 8, 3)])
 def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, seed):
     rng = random.Random(seed)
-    commands = [random_command(rng, rng.choice(list(Opcode))) for _ in range(40)]
+    commands = random_commands(rng, 40)
     bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked)
 
     async def check(ctx):
@@ -143,6 +159,27 @@ def test_an_unknown_opcode_stops_at_its_index(opcode):
         ctx.set(bench.dut.fetch.halt, 1)
         await ctx.tick().repeat(400)
         assert not ctx.get(bench.dut.fetch.outstanding) and len(bench.got) == 3
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize(("group", "field", "queue"), [
+    ("header", "wait_load", "load"), ("header", "wait_exec", "execute"), ("header", "wait_store", "store"),
+    ("weights", "wait_load", "load"),
+])
+def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
+    rng = random.Random(4)
+    commands = random_commands(rng, 12)
+    before = sum(QUEUE_OF[command.opcode] == queue for command in commands)
+    last = Command(Opcode.SUM, {"header": {}, "weights": {}})
+    last.fields[group][field] = before
+    bench = Bench(4, [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})], axi_bytes=8, max_burst=16)
+
+    async def check(ctx):
+        await bench.start(ctx)
+        while not ctx.get(bench.dut.dispatch.error.valid):
+            await ctx.tick()
+        assert plain(ctx.get(bench.dut.dispatch.error)) == {"valid": 1, "code": Error.DEADLOCK, "index": 13}
 
     bench.run(check)
 
