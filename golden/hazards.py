@@ -64,7 +64,9 @@ def _transfer(command):
     return (dma["sram_address"] + np.arange(dma["rows"])[:, None] * dma["sram_stride"] + np.arange(dma["row_bytes"])).reshape(-1)
 
 
-class _Checker:
+class HazardChecker:
+    """Walks a stream command by command; `step` raises `Hazard`."""
+
     def __init__(self, program):
         self.config = program.config
         self.activations, self.weights = _Memory.of(program.config.act_bytes), _Memory.of(program.config.weight_bytes)
@@ -132,6 +134,6 @@ def check_hazards(program: Program):
     Hazard
         At the first command that may read too early or overwrite too early.
     """
-    checker = _Checker(program)
+    checker = HazardChecker(program)
     for index, planned in enumerate(program.commands):
         checker.step(index, planned.command)

@@ -6,10 +6,12 @@ from golden.machine_dma import NOTHING
 from golden.machine_output import finish, write_addresses
 from golden.machine_state import MachineError, MachineState
 from hw.npu.config import NpuConfig
-from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Command, Error, Opcode, Params
+from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Command, Error, Opcode, Params, Second
 
 PARAMETER_ROWS_OF = {Params.NONE: 0, Params.BIAS: BIAS_ROWS, Params.FULL: PARAMETER_ROWS}
 TABLE_BYTES = 256
+ADDRESS_BITS, COLUMN_BITS, ROW_BITS = 26, 25, 17
+"""Widths in which the feeder computes an address, a position in an image row, and an image row."""
 
 
 def _check(state, index, command):
@@ -26,6 +28,8 @@ def _check(state, index, command):
         (not partial or loops["column_tiles"] == 1, "partial sums need column_tiles = 1"),
         (command.opcode == Opcode.MATMUL or loops["chunks"] == 1, f"{command.opcode.name} needs chunks = 1"),
         (command["weights"]["address"] % config.cols == 0, f"weights.address = {command['weights']['address']}"),
+        (command["weights"]["address"] < config.weight_bytes, f"weights.address = {command['weights']['address']}"),
+        (command["second"]["operation"] in set(Second), f"second.operation = {command['second']['operation']}"),
         (command["weights"]["params"] in set(Params), f"weights.params = {command['weights']['params']}"),
         (command["output"]["right_shift"] <= 31, f"output.right_shift = {command['output']['right_shift']}"),
     )
@@ -36,6 +40,8 @@ def _check(state, index, command):
 
 def input_addresses(config: NpuConfig, index: int, command: Command, lanes: int, channel: int) -> tuple[np.ndarray, np.ndarray]:
     """Addresses that the feeder reads for one column tile, wrapped, and which of them lie inside the image.
+
+    The address of a wave is wrapped as a whole; its bytes count up from there, and byte 0 follows the last.
 
     Parameters
     ----------
@@ -53,17 +59,22 @@ def input_addresses(config: NpuConfig, index: int, command: Command, lanes: int,
     loops, source, size = command["loops"], command["input"], config.act_bytes
     by, bx = np.arange(loops["block_rows"])[:, None, None, None], np.arange(loops["block_cols"])[None, :, None, None]
     ky, kx = np.arange(loops["taps_y"])[None, None, :, None], np.arange(loops["taps_x"])[None, None, None, :]
-    row = source["y"] + by * source["row_step_y"] + ky * source["tap_y_rows"]
-    along = bx * source["pixel_step"] + kx * source["tap_x_step"] + channel
-    first = source["address"] + by * source["row_step"] + ky * source["tap_y_step"] + along
-    lane = np.arange(lanes)
-    position = (source["x_bytes"] + along)[..., None] + lane
-    inside = (position >= 0) & (position < source["image_row_bytes"]) & ((row >= 0) & (row < source["height"]))[..., None]
-    address = first[..., None] + lane
-    address = np.where(address < 0, address + size, np.where(address >= size, address - size, address))
-    outside = inside & ((address < 0) | (address >= size))
+    row = _wrap(source["y"] + by * source["row_step_y"] + ky * source["tap_y_rows"], ROW_BITS)
+    matmul = command.opcode == Opcode.MATMUL
+    width = config.rows if matmul else config.cols
+    wave = np.arange(-(-lanes // width)) * width  # first byte of each wave of a tap
+    along = (bx * source["pixel_step"] + kx * source["tap_x_step"] + channel)[..., None] + wave
+    first = _wrap(source["address"] + (by * source["row_step"] + ky * source["tap_y_step"])[..., None] + along, ADDRESS_BITS)
+    first = np.where(first < 0, first + size, np.where(first >= size, first - size, first))
+    position = _wrap(source["x_bytes"] + along, COLUMN_BITS)[..., None] + np.arange(width)
+    inside = (position >= 0) & (position < source["image_row_bytes"]) & ((row >= 0) & (row < source["height"]))[..., None, None]
+    if matmul:
+        inside[..., -1, loops["last_rows"]:] = False
+    outside = inside.any(axis=-1) & ((first < 0) | (first >= size))
     if outside.any():
-        raise MachineError(Error.ADDRESS, index, f"input address {address[outside][0]} of {size}")
+        raise MachineError(Error.ADDRESS, index, f"input address {first[outside][0]} of {size}")
+    address = (first[..., None] + np.arange(width)) % size
+    address, inside = (each.reshape(*each.shape[:4], -1)[..., :lanes] for each in np.broadcast_arrays(address, inside))
     shape = loops["block_rows"] * loops["block_cols"], loops["taps_y"], loops["taps_x"], lanes
     return address.reshape(shape), inside.reshape(shape)
 

@@ -51,7 +51,7 @@ def finish(state: MachineState, index: int, command: Command, sums, parameters, 
         raise MachineError(Error.BAD_FIELD, index, f"exponent {exponent}")
     multiply = multiply_single_rounding if output["single_rounding"] else multiply_double_rounding
     y = multiply(wrap_int32(sums + bias), multiplier, left, right)[:, :channels]
-    y = np.clip(y + output["zero_point"], output["clamp_min"], output["clamp_max"])
+    y = _clamp(y + output["zero_point"], output)
     if output["use_table"]:
         y = state.table[y & 0xFF].view(np.int8).astype(np.int64)
     if second["operation"] == Second.ADD:
@@ -60,10 +60,16 @@ def finish(state: MachineState, index: int, command: Command, sums, parameters, 
     return y.astype(np.int8).reshape(-1).view(np.uint8)
 
 
+def _clamp(y, bounds):
+    """Bounds that cross: what is below the lower becomes the lower, also where that is above the upper."""
+    low, high = bounds["clamp_min"], bounds["clamp_max"]
+    return np.where(y < low, low, np.where(y > high, high, y))
+
+
 def _add(second, a, b):
     """TFLite's int8 ADD of two operands."""
     srdhm, rshift = saturating_rounding_doubling_high_mul, rounding_divide_by_pot
     s1 = rshift(srdhm((a - second["first_zero_point"]) << ADD_LEFT_SHIFT, second["first_multiplier"]), second["first_shift"])
     s2 = rshift(srdhm((b - second["zero_point"]) << ADD_LEFT_SHIFT, second["multiplier"]), second["shift"])
     y = rshift(srdhm(wrap_int32(s1 + s2), second["out_multiplier"]), second["out_shift"])
-    return np.clip(y + second["out_zero_point"], second["clamp_min"], second["clamp_max"])
+    return _clamp(y + second["out_zero_point"], second)

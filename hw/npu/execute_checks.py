@@ -5,7 +5,7 @@ from amaranth.hdl import Const
 from hw.npu.isa import Opcode, Params, Second
 
 
-def bad_field(command, *, rows, cols, depth):
+def bad_field(command, *, rows, cols, depth, weight_bytes):
     """Expression: a field of the execute command is outside its limits (error BAD_FIELD).
 
     Parameters
@@ -15,6 +15,8 @@ def bad_field(command, *, rows, cols, depth):
         Size of the array.
     depth : int
         Entries of a half of the accumulators.
+    weight_bytes : int
+        Size of the weight scratchpad.
     """
     loops, weights = command.loops, command.weights
     matmul, bad = command.header.opcode == Opcode.MATMUL, Const(0)
@@ -25,7 +27,7 @@ def bad_field(command, *, rows, cols, depth):
     bad |= (loops.last_cols == 0) | (loops.last_cols > cols)
     bad |= (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1)
     bad |= ~matmul & (loops.chunks != 1)
-    bad |= weights.address[:(cols - 1).bit_length()] != 0
+    bad |= (weights.address[:(cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
     bad |= weights.params > Params.FULL
     bad |= command.output.right_shift > 31
     bad |= command.second.operation > Second.ADD

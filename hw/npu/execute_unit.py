@@ -146,7 +146,8 @@ class ExecuteUnit(wiring.Component):
         payload = self.command.payload
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()
-        bad = bad_field(command, rows=self.config.rows, cols=self.config.cols, depth=self.config.ACCUMULATOR_DEPTH)
+        config = self.config
+        bad = bad_field(command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes)
         fields = {"index": payload.index, "opcode": command.header.opcode, "header": command.header, "weights_params": command.weights.params,
                   "load_table": command.weights.load_table} | {
                       name: command[name] for name in ("loops", "input", "weights", "output", "second")}

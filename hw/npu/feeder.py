@@ -134,8 +134,11 @@ class Feeder(wiring.Component):
         wait, first_of_job = command.header, generator.first_pixel & generator.first_tile
         tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
         halves = Signal(range(3), init=2)
-        starts_tile, starts_job = step & generator.first_pixel & matmul, step & first_of_job & ~command.loops.partial_in
+        carried = Signal()  # a half holds partial sums: the next job has it already
+        starts_tile, starts_job = step & generator.first_pixel & matmul, step & first_of_job & ~carried
         m.d.sync += [tiles.eq(tiles + self.tile_loaded - starts_tile), halves.eq(halves + self.half_free - starts_job)]
+        with m.If(step & generator.last_pixel & generator.last_tile):
+            m.d.sync += carried.eq(command.loops.partial_out)
         drain = Signal(range(self.array_latency + 1))
         with m.If(array_next):
             m.d.sync += drain.eq(self.array_latency)
@@ -146,7 +149,7 @@ class Feeder(wiring.Component):
             "ddr_read": ~reached(self.tokens.load, wait.wait_load),
             "ddr_write": ~reached(self.tokens.store, wait.wait_store),
             "activations": ~reached(self.tokens.exec, wait.wait_exec),
-            "output": (first_of_job & ~command.loops.partial_in & (halves == 0)) | (~matmul & (array_next | (drain != 0))),
+            "output": (first_of_job & ~carried & (halves == 0)) | (~matmul & (array_next | (drain != 0))),
             "weights": matmul & generator.first_pixel & (tiles == 0),
         }
         stuck, cause = Const(0), dict.fromkeys(waits)
@@ -171,7 +174,7 @@ class Feeder(wiring.Component):
         m.d.comb += [
             low.eq(Mux(place.x >= 0, 0, Mux(place.x <= -width, width, -place.x))),
             high.eq(Mux((behind <= 0) | ~row_inside, 0, Mux(behind >= width, width, behind))),
-            used.eq(Mux(matmul, ones(Mux(generator.last_chunk, loops.last_rows, self.rows), width), (1 << width) - 1)),
+            used.eq(ones(Mux(matmul, Mux(generator.last_chunk, loops.last_rows, self.rows), self.cols), width)),
         ]
         shortest = Accumulators.MIN_PERIOD
         short = ((loops.block_rows == 1) & (loops.block_cols < shortest)) | ((loops.block_cols == 1) & (loops.block_rows < shortest))
