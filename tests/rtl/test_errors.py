@@ -1,0 +1,195 @@
+"""Every documented error of a command: its code, its index, the interrupt; and the next job on the same NPU runs right."""
+
+import pytest
+
+from hw.npu.isa import COMMAND_BYTES, Error, Opcode, Region, Target
+from tests.rtl.jobs import TINY, Session, assert_machine_stops, assert_right, assert_stopped
+from tests.rtl.networks import small_network
+from tests.rtl.simple import changed, execute, in_order, stream_with, transfer
+
+SIZE, WEIGHT_BYTES, ROWS, COLS, BEAT = TINY.act_bytes, TINY.weight_bytes, TINY.rows, TINY.cols, TINY.axi_bytes
+LOAD, STORE, MATMUL, SUM, MAX = Opcode.LOAD, Opcode.STORE, Opcode.MATMUL, Opcode.SUM, Opcode.MAX
+
+MASKED = {"height": 0}
+"""Nothing of the input is read, so that its addresses do not matter."""
+AT = 3
+"""Where the changed command stands."""
+
+
+def weights(**fields):
+    return transfer(LOAD, target=Target.WEIGHTS, region=Region.MODEL, **fields)
+
+
+def loops(opcode=MATMUL, **fields):
+    return execute(opcode, loops=fields, input=MASKED, output={"pixel_step": 0, "row_step": 0})
+
+
+LIMITS = {  # name: (legal, illegal)
+    "row_bytes": (transfer(LOAD, row_bytes=1), transfer(LOAD, row_bytes=0)),
+    "rows": (transfer(LOAD, rows=1), transfer(LOAD, rows=0)),
+    "region": (transfer(LOAD, region=1), transfer(LOAD, region=2)),
+    "region 3": (transfer(LOAD, region=0), transfer(LOAD, region=3)),
+    "store row_bytes": (transfer(STORE, row_bytes=1), transfer(STORE, row_bytes=0)),
+    "store rows": (transfer(STORE, rows=1), transfer(STORE, rows=0)),
+    "store region": (transfer(STORE, region=1), transfer(STORE, region=2)),
+    "store target": (transfer(STORE, target=0), transfer(STORE, target=1)),
+    **{
+        f"weights {name}": (weights(**{name: BEAT}), weights(**{name: BEAT + offset}))
+        for offset in (1, BEAT // 2) for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")
+    },
+    "pixels": (loops(block_rows=16, block_cols=16), loops(block_rows=1, block_cols=257)),
+    "pixels in a row": (loops(block_rows=1, block_cols=256), loops(block_rows=511, block_cols=511)),
+    "pixels in a column": (loops(block_rows=256, block_cols=1), loops(block_rows=257, block_cols=1)),
+    **{
+        name: (loops(**{name: 1}), loops(**{name: 0}))
+        for name in ("block_rows", "block_cols", "taps_y", "taps_x", "chunks", "column_tiles")
+    },
+    "last_rows low": (loops(last_rows=1), loops(last_rows=0)),
+    "last_rows high": (loops(last_rows=ROWS), loops(last_rows=ROWS + 1)),
+    "last_cols low": (loops(last_cols=1), loops(last_cols=0)),
+    "last_cols high": (loops(last_cols=COLS), loops(last_cols=COLS + 1)),
+    "last_cols of a maximum": (loops(MAX, last_cols=COLS), loops(MAX, last_cols=COLS + 1)),
+    "partial_in": (loops(column_tiles=2), loops(partial_in=1, column_tiles=2)),
+    "partial_out": (loops(partial_out=1), loops(partial_out=1, column_tiles=2)),
+    "chunks of a sum": (loops(SUM, chunks=1), loops(SUM, chunks=2)),
+    "chunks of a maximum": (loops(MAX, chunks=1, last_rows=0), loops(MAX, chunks=2)),
+    "weights.address": (execute(weights={"address": COLS}), execute(weights={"address": COLS + 1})),
+    "weights.address high": (execute(weights={"address": WEIGHT_BYTES - COLS}), execute(weights={"address": WEIGHT_BYTES})),
+    "weights.params": (execute(weights={"params": 1}), execute(weights={"params": 3})),
+    "right_shift": (execute(output={"right_shift": 31}), execute(output={"right_shift": 32})),
+    "second.operation": (execute(second={"operation": 1}), execute(second={"operation": 2})),
+    "second.operation 3": (execute(second={"operation": 0}), execute(second={"operation": 3})),
+}
+"""Every limit of docs/architecture.md, on both sides."""
+
+ADDRESSES = {  # name: (legal, illegal)
+    "load": (transfer(LOAD, sram_address=SIZE - 64), transfer(LOAD, sram_address=SIZE - 63)),
+    "load, second row": (
+        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 8), transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 7)),
+    "load, far": (transfer(LOAD, row_bytes=1, sram_address=SIZE - 1), transfer(LOAD, row_bytes=1, sram_address=(1 << 24) - 1)),
+    "weights": (weights(sram_address=WEIGHT_BYTES - 64), weights(sram_address=WEIGHT_BYTES - 56)),
+    "store": (transfer(STORE, sram_address=SIZE - 64), transfer(STORE, sram_address=SIZE - 63)),
+    "store, second row": (
+        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 8), transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 7)),
+    "input above": (execute(input={"address": SIZE - 1}), execute(input={"address": 2 * SIZE})),
+    "input below": (execute(input={"address": -SIZE}), execute(input={"address": -SIZE - 1})),
+    "input, a later row": (execute(input={"row_step": 2 * SIZE - 64}), execute(input={"row_step": 2 * SIZE})),
+    "input of a sum": (execute(SUM, input={"address": SIZE}), execute(SUM, input={"address": 2 * SIZE})),
+    "input, masked": (execute(input={"address": 3 * SIZE, "height": 0}), execute(input={"address": 3 * SIZE, "height": 1})),
+    "input, masked in part": (
+        execute(input={"address": 3 * SIZE, "x_bytes": -29}), execute(input={"address": 3 * SIZE, "x_bytes": -28})),
+    "output": (execute(output={"address": SIZE - 23}), execute(output={"address": SIZE - 22})),
+    "output, far": (execute(output={"row_step": 8192}), execute(output={"row_step": (1 << 24) - 1})),
+    "second operand": (
+        execute(second={"operation": 1, "address": SIZE - 23, "pixel_step": 4, "row_step": 12}),
+        execute(second={"operation": 1, "address": SIZE - 22, "pixel_step": 4, "row_step": 12})),
+}
+"""Scratchpad addresses on both sides of their limits."""
+
+
+@pytest.fixture(scope="module")
+def tiny(simulator):
+    return simulator(TINY)
+
+
+def run_with_a_network_behind(tiny, streams):
+    """Each stream as a job, and behind each the network; asserts the networks, gives the streams' outcomes."""
+    session, network = Session(tiny), small_network()
+    places = [(session.add(stream), session.add(network)) for stream in streams]
+    outcomes = session.run()
+    for number, (_, behind) in enumerate(places):
+        assert_right(network, outcomes[behind], f"the network behind stream {number} ({outcomes[places[number][0]]})")
+    return [outcomes[place] for place, _ in places]
+
+
+def assert_both_sides(tiny, table, code):
+    """The legal command leaves what the machine leaves; the illegal one stops RTL and machine with the code at its index."""
+    names = [(name, side) for name in table for side in (0, 1)]
+    streams = [stream_with(table[name][side]) for name, side in names]
+    for (name, side), stream, outcome in zip(names, streams, run_with_a_network_behind(tiny, streams), strict=True):
+        if side == 0:
+            assert_right(stream, outcome, f"{name}, legal")
+            continue
+        assert_stopped(outcome, code, AT, name)
+        assert_machine_stops(stream, code, AT, name)
+
+
+def test_every_limit_of_a_field_is_kept_on_both_sides(tiny):
+    assert_both_sides(tiny, LIMITS, Error.BAD_FIELD)
+
+
+def test_addresses_outside_the_scratchpad_stop_the_job(tiny):
+    assert_both_sides(tiny, ADDRESSES, Error.ADDRESS)
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_an_unknown_opcode_stops_the_job(tiny, place):
+    network, opcodes = small_network(), (0, 6, 255)
+    last = len(network.commands) - 1
+    index = {"first": 0, "middle": last // 2, "last": last}[place]
+    bad = [network.replaced(index, bytes([opcode]) + bytes(COMMAND_BYTES - 1)) for opcode in opcodes]
+    for opcode, outcome in zip(opcodes, run_with_a_network_behind(tiny, bad), strict=True):
+        assert_stopped(outcome, Error.BAD_OPCODE, index, f"opcode {opcode}")
+
+
+@pytest.mark.parametrize("exponent", [-128, -32, 32, 127])
+def test_an_exponent_among_the_parameters_is_a_field_too(tiny, exponent):
+    legal = -31 if exponent < 0 else 31
+    streams = []
+    for value in (legal, exponent):
+        stream = stream_with(execute(weights={"params": 2}))
+        model = bytearray(stream.model)
+        model[8 * COLS + 3] = value & 0xFF  # of the last column, which is not even used
+        streams.append(type(stream)(stream.commands, bytes(model), stream.arena))
+    good, bad = run_with_a_network_behind(tiny, streams)
+    assert_right(streams[0], good, f"exponent {legal}")
+    assert_stopped(bad, Error.BAD_FIELD, AT)
+    assert_machine_stops(streams[1], Error.BAD_FIELD, AT)
+
+
+WAITS = [(opcode, "header", f"wait_{queue}") for opcode in (LOAD, STORE, MATMUL, SUM, MAX) for queue in ("load", "exec", "store")]
+WAITS += [(opcode, "weights", "wait_load") for opcode in (MATMUL, SUM, MAX)]
+
+
+def test_a_wait_for_what_stands_later_or_never_comes_is_a_deadlock(tiny):
+    cases = []
+    for opcode, group, field in WAITS:
+        command = transfer(opcode) if opcode in (LOAD, STORE) else execute(opcode)
+        present = {"wait_load": AT}.get(field, 0)
+        for count in (present, present + 1, present + 2, 30_000):
+            stream = stream_with(changed(command, group, **{field: count}))
+            cases.append((f"{opcode.name} {group}.{field} = {count}", count > present, stream))
+    outcomes = run_with_a_network_behind(tiny, [stream for _, _, stream in cases])
+    for (name, illegal, stream), outcome in zip(cases, outcomes, strict=True):
+        if illegal:
+            assert_stopped(outcome, Error.DEADLOCK, AT, name)
+            assert_machine_stops(stream, Error.DEADLOCK, AT, name)
+        else:
+            assert_right(stream, outcome, name)
+
+
+def test_a_job_without_commands_ends_well(tiny):
+    stream = stream_with(transfer(LOAD))
+    outcome, = run_with_a_network_behind(tiny, [type(stream)((), stream.model, stream.arena)])
+    assert outcome.error == Error.NONE and outcome.status["done"] and (outcome.arena == stream.arena).all()
+
+
+def test_partial_sums_may_be_dropped_and_resumed(tiny):
+    """Halves of the accumulators are neither lost nor doubled where partial sums are not continued, or continued where there are none."""
+    block = {"block_rows": 4, "block_cols": 5}
+
+    def sums(row, **fields):
+        return execute(loops=block | fields, output={"address": 4096 + 512 * row, "row_step": 20})
+
+    def with_all(commands):
+        stream = stream_with(transfer(LOAD), after=0)
+        stores = [transfer(STORE, sram_address=4096 + 512 * row, row_bytes=256, ddr_offset=1024 + 256 * row) for row in range(4)]
+        return type(stream)(in_order([*stream.commands, *commands, *stores]), stream.model, stream.arena)
+
+    streams = [
+        with_all([sums(0), sums(1), *[sums(0, partial_out=1)] * 5, sums(2), sums(3)]),
+        with_all([sums(0), sums(1), *[sums(2, partial_in=1)] * 5, sums(3)]),
+        with_all([sums(0), sums(1), sums(0, partial_out=1), sums(0, partial_out=1, partial_in=1), sums(2, partial_in=1), sums(3)]),
+    ]
+    for stream, outcome in zip(streams, run_with_a_network_behind(tiny, streams), strict=True):
+        assert_right(stream, outcome, "partial sums")
