@@ -98,7 +98,7 @@ class RecordWriter(wiring.Component):
                         address = self.record_base + (index[turn] << lane_bits(RECORD_BYTES)) + place
                         m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(address)]
                         m.next = "WRITE"
-                with m.Else():
+                with m.Elif(waiting):  # stands still between records, so that a job's cycles do not depend on when it starts
                     m.d.sync += turn.eq(following)
             # Ends with the last beat of the burst; with the last of the record, the record leaves its source.
             with m.State("WRITE"):
