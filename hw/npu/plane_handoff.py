@@ -36,12 +36,14 @@ class PlaneHandoff(wiring.Component):
             raise ValueError(f"PlaneHandoff needs at least one column group, not {groups}")
         self.groups = groups
         super().__init__({"tile_passed": In(1), "offer": In(1), "last": In(1), "write": Out(1), "plane": Out(1)})
+        self.ahead = Signal(range(3))
+        """Tiles written of which the last wave has not passed."""
 
     def elaborate(self, platform):
         m = Module()
         passed = delayed(m, self.tile_passed, self.groups - 1, name="passed", reset_less=False)
-        ahead, plane = Signal(range(3)), Signal()  # tiles written of which the last wave has not passed
-        m.d.comb += [self.write.eq(self.offer & (ahead != 2)), self.plane.eq(plane)]
+        plane = Signal()
+        m.d.comb += [self.write.eq(self.offer & (self.ahead != 2)), self.plane.eq(plane)]
         written = self.write & self.last
-        m.d.sync += [ahead.eq(ahead + written - passed), plane.eq(plane ^ written)]
+        m.d.sync += [self.ahead.eq(self.ahead + written - passed), plane.eq(plane ^ written)]
         return m

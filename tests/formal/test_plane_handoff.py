@@ -1,0 +1,158 @@
+"""Proof of the two weight planes: every wave meets the weights of its own tile in every row and column group."""
+
+from itertools import pairwise
+
+import pytest
+from amaranth.hdl import Array, Assert, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
+
+from hw.npu.plane_handoff import PlaneHandoff
+from hw.npu.scratchpad import ActivationScratchpad
+from tests.formal.prove import prove, refute
+
+ROWS = 3
+WAY = ActivationScratchpad.READ_LATENCY + 1
+"""Cycles from the wave that waits in the feeder to row 0."""
+NUMBER = 2
+"""Bits of a tile's number, which wraps: at most two whole tiles are under way, and a third in part."""
+
+WAVE = data.StructLayout({"valid": 1, "end": 1, "number": NUMBER, "rows": range(ROWS + 1)})
+"""A wave: whether it is the last of its tile, the tile's number, and how many rows the tile has."""
+
+
+class PlaneHandoffProof(wiring.Component):
+    """A loader, a feeder, and an array that remembers for each row and plane of which tile it holds the weights.
+
+    ::
+
+        offer --> PlaneHandoff --> register --> held[row][plane]
+                       ^                               : compared
+                       +--------- its end ----+        :
+        send --> waits --> WAY cycles --------+--> row 0, group 0 --> ... one cycle a row and a group
+
+    The loader offers rows of tiles of 1 to `ROWS` rows when it likes. The feeder sends tiles of any number of waves: the first of
+    a tile leaves once the tile is loaded, and each waits as long as it likes. Rows that a tile does not use keep what they hold.
+
+    Parameters
+    ----------
+    groups : int
+        Column groups of the array; looked at are the first, which a wave reaches first, and the last.
+    dut : PlaneHandoff
+        The design, or a broken one.
+    tied : bool
+        Also asserts what ties the observer to the design, without which there is no induction; else only what is to be proven.
+    """
+
+    offer: In(1)
+    short: In(1)
+    send: In(1)
+    last: In(1)
+    go: In(1)
+
+    def __init__(self, *, groups, dut, tied):
+        self.groups, self.dut, self.tied = groups, dut, tied
+        super().__init__()
+        # Loader: tiles handed on whole, rows of the next one, rows of the newest whole tile of each plane.
+        self.tile, self.row = Signal(NUMBER), Signal(range(ROWS))
+        self.rows = Array(Signal(range(ROWS + 1), name=f"rows_{plane}") for plane in range(2))
+        # A row on its way to the array; its tile is whole with it.
+        self.write, self.at, self.plane, self.number = Signal(), Signal(range(ROWS)), Signal(), Signal(NUMBER)
+        self.loaded = Signal()
+        self.held = [Array(Signal(NUMBER, name=f"held_{row}_{plane}") for plane in range(2)) for row in range(ROWS)]
+        # Feeder: tiles loaded and not begun, tiles sent whole, whether the next wave is the first of its tile.
+        self.tiles, self.sent, self.first = Signal(2), Signal(NUMBER), Signal(init=1)
+        # Wave 0 waits in the feeder; wave WAY + r + g is at row r of group g.
+        self.waves = [Signal(WAVE, name=f"wave_{stage}") for stage in range(WAY + ROWS + groups - 1)]
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = self.dut
+        self._load(m)
+        self._send(m)
+        for row in range(ROWS):
+            for group in {0, self.groups - 1}:
+                wave = self.waves[WAY + row + group]
+                m.d.comb += Assert(~wave.valid | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
+                                   "a wave meets the weights of its tile")
+        if self.tied:
+            self._tie_counts(m)
+            self._tie_weights(m)
+        return m
+
+    def _load(self, m):
+        """Offers rows as `WeightLoader` does, where a row is registered on its way to the array."""
+        dut, tile, row = self.dut, self.tile, self.row
+        m.d.comb += [dut.offer.eq(self.offer), dut.last.eq(self.short | (row == ROWS - 1))]
+        whole = dut.write & dut.last
+        m.d.sync += [
+            self.write.eq(dut.write), self.at.eq(row), self.plane.eq(dut.plane), self.number.eq(tile), self.loaded.eq(whole),
+        ]
+        with m.If(dut.write):
+            m.d.sync += row.eq(row + 1)
+        with m.If(whole):
+            m.d.sync += [row.eq(0), tile.eq(tile + 1), self.rows[tile[0]].eq(row + 1)]
+        for r in range(ROWS):
+            with m.If(self.write & (self.at == r)):
+                m.d.sync += self.held[r][self.plane].eq(self.number)
+
+    def _send(self, m):
+        """Sends waves as `Feeder` does: one waits, behind it nothing stalls."""
+        waits, end = self.waves[0], self.waves[WAY]
+        accept = waits.valid & self.go
+        step = self.send & (~self.first | (self.tiles != 0)) & (accept | ~waits.valid)
+        m.d.sync += [self.tiles.eq(self.tiles + self.loaded - (step & self.first)), waits.valid.eq(step | (waits.valid & ~accept))]
+        with m.If(step):
+            m.d.sync += [self.first.eq(self.last), self.sent.eq(self.sent + self.last)]
+            m.d.sync += [waits.end.eq(self.last), waits.number.eq(self.sent), waits.rows.eq(self.rows[self.sent[0]])]
+        m.d.sync += [after.eq(before) for before, after in pairwise(self.waves)]
+        m.d.sync += self.waves[1].valid.eq(accept)
+        m.d.comb += self.dut.tile_passed.eq(end.valid & end.end)
+
+    def _tie_counts(self, m):
+        """Where the tiles are that the design counts, and of which tile the wave that waits is."""
+        ahead, tile, waits = self.dut.ahead, self.tile, self.waves[0]
+        ends = sum(wave.valid & wave.end for wave in self.waves[:WAY + self.dut.groups])
+        unsent = self.loaded + self.tiles + ~self.first
+        number = (self.sent - waits.end)[:NUMBER]
+        m.d.comb += [
+            Assert((ahead <= 2) & (ahead == unsent + ends), "a tile ahead is just loaded, loaded, begun, or its end is on the way"),
+            Assert(self.sent == (tile - unsent)[:NUMBER], "tiles are sent in the order in which they are loaded"),
+            Assert(self.dut.plane == tile[0], "tiles alternate between the planes"),
+            Assert((self.row == 0) | ((self.row < ROWS) & (ahead != 2)), "no row is handed on while two tiles are ahead"),
+            Assert(~waits.valid | ((waits.end == self.first) & (waits.number == number) & (waits.rows == self.rows[number[0]])),
+                   "the wave that waits is of the tile that was begun last"),
+        ]
+
+    def _tie_weights(self, m):
+        """What the array holds, but for the row that is being written."""
+        for row in range(ROWS):
+            for plane in range(2):
+                next_plane = self.tile[0] == plane
+                begun = next_plane & (self.row > row)  # the row of the tile that is not whole yet
+                number = (self.tile - (~next_plane + 2 * (next_plane & ~begun)))[:NUMBER]
+                known = (begun | (row < self.rows[plane])) & ~(self.write & (self.at == row) & (self.plane == plane))
+                m.d.comb += Assert(~known | (self.held[row][plane] == number), "a row holds the newest tile of its plane")
+
+
+class Unheld(PlaneHandoff):
+    """Broken: writes each row as it comes."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.comb += self.write.eq(self.offer)
+        return m
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_every_wave_meets_its_weights(groups, tmp_path):
+    prove(PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True), tmp_path, depth=WAY + groups + 2)
+
+
+def test_a_pulse_that_is_not_held_back_is_noticed(tmp_path):
+    """It takes four groups: from pulse to weights a row needs three cycles, in which the wave reaches the fourth group."""
+    refute(PlaneHandoffProof(groups=4, dut=PlaneHandoff(groups=1), tied=False), tmp_path, depth=14)
+
+
+def test_rows_that_do_not_wait_are_noticed(tmp_path):
+    refute(PlaneHandoffProof(groups=1, dut=Unheld(groups=1), tied=False), tmp_path, depth=14)
