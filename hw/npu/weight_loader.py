@@ -121,7 +121,7 @@ class WeightLoader(wiring.Component):
         The weight scratchpad.
     parameters : Out(stream of parameter_layout)
         Rows of tables and parameters, for the output stage.
-    write, write_row, write_plane, weights : Out(1), Out(range(R)), Out(1), Out(signed(8)).array(C)
+    write, write_row, write_plane, weights : Out(1), Out(range(R)), Out(1), Out(unsigned(8)).array(C)
         Rows of weights, for the array.
     tile_passed : In(1)
         A pulse as the last wave of a reduction tile enters row 0.

@@ -1,0 +1,15 @@
+"""Configurations that whole networks and random operators run on: few, since each is built once, and far apart."""
+
+from hw.npu.config import PRESETS
+
+SMALL = PRESETS["small"]
+
+SIZES = {(rows, cols): SMALL.replace(rows=rows, cols=cols) for rows, cols in ((16, 16), (8, 8), (8, 16), (32, 8), (32, 32))}
+"""The reference configuration with other arrays, by rows and columns."""
+
+CORNERS = (
+    SMALL.replace(name="narrow", rows=4, cols=8, act_kib=128, weight_kib=8, axi_bits=32, lane_divisor=4, broadcast=2, queue_depth=2),
+    SMALL.replace(name="tall", rows=16, cols=4, act_kib=128, weight_kib=16, axi_bits=128, lane_divisor=2, broadcast=1, max_burst=4),
+    SMALL.replace(name="wide", rows=8, cols=32, act_kib=256, weight_kib=32, axi_bits=256, lane_divisor=2, outstanding=2, max_burst=16),
+)
+"""Every other parameter away from its default, in one of them at least."""
