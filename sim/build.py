@@ -33,7 +33,7 @@ class BuildOptions:
     Attributes
     ----------
     profile : str
-        ``fast`` simulates fast; ``quick`` builds in half the time and simulates at about half the speed, for tests.
+        ``fast`` for whole networks; ``quick`` builds in half the time and simulates a little slower, for tests.
     trace : str or None
         ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default; ``fst`` needs zlib and lz4.
     random_start : bool

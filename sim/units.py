@@ -122,7 +122,7 @@ def _convert(fragment, ports):
         return domains[-1]
 
     text, _ = rtlil.convert_fragment(fragment, ports, name=OWN, emit_src=False, missing_domain=missing)
-    text = text[text.index("module"):]
+    text = _readable_names(text[text.index("module"):])
     used = []
     for domain in domains:
         reset = domain.rst.name
@@ -131,6 +131,23 @@ def _convert(fragment, ports):
             reset = None
         used.append((domain.name, domain.clk.name, reset))
     return text, used
+
+
+def _readable_names(text):
+    """Names that Amaranth made unique with a running number, as in ``load$284``, become ``load_2``: plain Verilog, and stable."""
+    taken = set(re.findall(r"\\([A-Za-z_]\w*)(?=[\s.\[])", text))
+    chosen = {}
+
+    def choose(match):
+        if match[0] not in chosen:
+            number = 2
+            while f"{match[1]}_{number}" in taken:
+                number += 1
+            taken.add(f"{match[1]}_{number}")
+            chosen[match[0]] = f"\\{match[1]}_{number}"
+        return chosen[match[0]]
+
+    return re.sub(r"\\([A-Za-z_]\w*)\$\d+(?=[\s.\[])", choose, text)
 
 
 class _Usage:
