@@ -1,0 +1,93 @@
+"""Corner cases that random streams should reach, seen in commands and records."""
+
+import numpy as np
+
+from golden.machine_execute import stream_rows
+from hw.npu.isa import EXECUTE, Command, Opcode
+from hw.npu.records import STALLS
+from tests.rtl.jobs import TINY, Outcome, Stream
+
+PAGE = 4096
+
+
+def _stalls(outcome):
+    execute = np.isin(outcome.records["opcode"], [int(opcode) for opcode in EXECUTE])
+    names = {f"feeder stalled: {stall}" for stall in STALLS if outcome.records[f"stall_{stall}"][execute].any()}
+    for name, opcode in (("load", Opcode.LOAD), ("store", Opcode.STORE)):
+        if outcome.records["stall_bank"][outcome.records["opcode"] == opcode].any():
+            names.add(f"{name} refused by a bank")
+    return names
+
+
+def _transfer(command):
+    dma = command["dma"]
+    name = command.opcode.name.lower()
+    yield f"{name} across 4 KiB", dma["ddr_offset"] % PAGE + dma["row_bytes"] > PAGE
+    yield f"{name} of rows without alignment", dma["rows"] > 1 and dma["ddr_offset"] % 8 and dma["sram_address"] % 8
+    yield f"{name} of a byte", dma["row_bytes"] == 1
+    stride = dma["sram_stride"] if command.opcode == Opcode.LOAD else dma["ddr_stride"]
+    yield f"{name} of rows in the same place", dma["rows"] > 1 and stride == 0
+
+
+def _feeder(command):
+    """Whether a wave begins beyond either end, and whether one crosses it; for one tap of the first chunk."""
+    loops, source, size = command["loops"], command["input"], TINY.act_bytes
+    by, bx = np.arange(loops["block_rows"])[:, None], np.arange(loops["block_cols"])
+    row, along = source["y"] + by * source["row_step_y"], source["x_bytes"] + bx * source["pixel_step"]
+    inside = (row >= 0) & (row < source["height"]) & (along >= 0) & (along < source["image_row_bytes"])
+    address = (source["address"] + by * source["row_step"] + bx * source["pixel_step"])[inside]
+    yield "feeder wrapped above", (address >= size).any()
+    yield "feeder wrapped below", (address < 0).any()
+    yield "a wave across the end", ((address < size) & (address + TINY.cols > size)).any()
+
+
+def _execute(command, carried):
+    loops, weights, second, output = (command[group] for group in ("loops", "weights", "second", "output"))
+    pixels = loops["block_rows"] * loops["block_cols"]
+    rows = loops["column_tiles"] * sum(stream_rows(TINY, command)) * TINY.cols + 256 * weights["load_table"]
+    matmul = command.opcode == Opcode.MATMUL
+    yield command.opcode.name, True
+    yield "last tile partial in both axes", (
+        matmul and loops["chunks"] > 1 and loops["column_tiles"] > 1 and loops["last_rows"] < TINY.rows and loops["last_cols"] < TINY.cols)
+    yield "weight ring wrapped", weights["address"] + rows > TINY.weight_bytes
+    yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
+    yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]
+    yield "partial sums dropped", carried and not loops["partial_in"]
+    yield "256 pixels", pixels == TINY.ACCUMULATOR_DEPTH
+    yield "one pixel, many reduction tiles", pixels == 1 and loops["taps_y"] * loops["taps_x"] * loops["chunks"] > 3
+    yield "command without weights", not rows
+    yield "parameters of each channel behind a table", weights["params"] == 2 and weights["load_table"]
+    yield "table used", output["use_table"] and not loops["partial_out"]
+    yield "single rounding", output["single_rounding"]
+    yield "second operand in place", second["operation"] and second["address"] == output["address"]
+    yield "second operand elsewhere", second["operation"] and second["address"] != output["address"]
+    yield "padding", command["input"]["y"] < 0 and command["input"]["x_bytes"] < 0
+    yield from _feeder(command)
+
+
+def corners(stream: Stream, outcome: Outcome) -> set:
+    """Names of the corner cases of a job that ended well."""
+    reached, carried, run, before = _stalls(outcome), False, 0, None
+    for packed in stream.packed():
+        command = Command.unpack(packed)
+        queue = "execute" if command.opcode in EXECUTE else command.opcode.name.lower()
+        run, before = run + 1 if queue == before else 1, queue
+        if run > TINY.queue_depth + TINY.outstanding + 2:
+            reached.add(f"{queue} queue full")
+        cases = _execute(command, carried) if command.opcode in EXECUTE else _transfer(command)
+        reached |= {name for name, holds in cases if holds}
+        if command.opcode in EXECUTE:
+            carried = bool(command["loops"]["partial_out"])
+    return reached
+
+
+EXPECTED = frozenset({
+    *(f"feeder stalled: {stall}" for stall in STALLS), "load refused by a bank", "store refused by a bank",
+    *(f"{name} {case}" for name in ("load", "store") for case in (
+        "across 4 KiB", "of rows without alignment", "of a byte", "of rows in the same place", "queue full")),
+    "feeder wrapped above", "feeder wrapped below", "a wave across the end", "MATMUL", "SUM", "MAX", "last tile partial in both axes",
+    "weight ring wrapped", "partial sums carried in and out", "partial sums finished", "partial sums dropped", "256 pixels",
+    "one pixel, many reduction tiles", "command without weights", "parameters of each channel behind a table", "table used",
+    "single rounding", "second operand in place", "second operand elsewhere", "padding", "execute queue full",
+})
+"""All of them: the legal campaign of `make test` reaches each."""

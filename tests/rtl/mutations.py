@@ -1,0 +1,172 @@
+"""Streams that are wrong somewhere, and what may become of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.hazards import Hazard, HazardChecker
+from golden.machine_state import MachineError
+from hw.npu.errors import WeftError
+from hw.npu.isa import COMMAND_BYTES, EXECUTE, Command, Error, Opcode, Region
+from sim.ddr import DdrConfig
+from tests.rtl.jobs import Outcome, Stream, assert_right
+from tests.rtl.networks import random_stream, small_network
+from tests.rtl.random_commands import StreamMaker, legal_stream
+from tests.rtl.simple import changed
+
+MOST_WAVES = 20_000
+MOST_BYTES = 200_000
+"""What one command may take of time: more would be legal, but long."""
+
+
+def short(packed) -> bool:
+    """A packed command takes thousands of cycles at most."""
+    try:
+        command = Command.unpack(packed)
+    except WeftError:
+        return True
+    if command.opcode not in EXECUTE:
+        return command["dma"]["rows"] * command["dma"]["row_bytes"] <= MOST_BYTES
+    loops = command["loops"]
+    work = int(np.prod([loops[name] for name in ("taps_y", "taps_x", "chunks", "column_tiles")], dtype=object))
+    return work * max(16, loops["block_rows"] * loops["block_cols"]) <= MOST_WAVES
+
+
+def with_a_late_wait(seed) -> Stream:
+    """A legal stream in which one command waits for what stands later, or for what never comes."""
+    rng, stream = np.random.default_rng(seed), legal_stream(seed)
+    index = int(rng.integers(len(stream.commands)))
+    command = stream.commands[index]
+    counts = {"load": 0, "exec": 0, "store": 0}
+    for before in stream.commands[:index]:
+        counts[{Opcode.LOAD: "load", Opcode.STORE: "store"}.get(before.opcode, "exec")] += 1
+    fields = [("header", f"wait_{queue}", queue) for queue in counts] + [("weights", "wait_load", "load")] * (command.opcode in EXECUTE)
+    group, name, queue = fields[rng.integers(len(fields))]
+    return stream.replaced(index, changed(command, group, **{name: counts[queue] + int(rng.choice([1, 2, 5, 300, 1 << 15]))}))
+
+
+def with_random_bytes(seed) -> Stream:
+    """A legal stream in which some commands are random bytes, mostly with a legal opcode and often with small numbers."""
+    rng = np.random.default_rng(seed)
+    maker = StreamMaker(rng)
+    maker.grow(int(rng.integers(4, 10)))
+    stream = maker.stream()
+    for _ in range(int(rng.integers(1, 4))):
+        index = int(rng.integers(len(stream.commands)))
+        packed = bytes(0xFF for _ in range(COMMAND_BYTES))
+        while not short(packed) or packed[0] == 0xFF:
+            packed = _noise(rng, np.frombuffer(stream.packed()[index], np.uint8))
+        stream = stream.replaced(index, packed)
+    return stream
+
+
+def _noise(rng, packed) -> bytes:
+    """Random bytes everywhere, in places, or in a part of the command that was there."""
+    noise = rng.integers(0, 256, COMMAND_BYTES).astype(np.uint8)
+    if rng.random() < 0.6:
+        start = int(rng.integers(8, 90))
+        end = start + int(rng.choice([1, 2, 8]))
+        return bytes([*packed[:start], *noise[start:end], *packed[end:]])
+    noise[rng.random(COMMAND_BYTES) < rng.choice([0.0, 0.5, 0.9])] = 0
+    noise[0] = rng.choice([*Opcode, *Opcode, rng.integers(0, 255)])
+    noise[2:8] = 0 if rng.random() < 0.7 else noise[2:8]  # waits, which would stop it before all else
+    return noise.tobytes()
+
+
+def with_flipped_bits(seed) -> Stream:
+    """A compiled network with one to three bits of its commands flipped."""
+    rng = np.random.default_rng(seed)
+    stream = [small_network(), random_stream(0), random_stream(8)][seed % 3]
+    for _ in range(int(rng.integers(1, 4))):
+        index = int(rng.integers(len(stream.commands)))
+        packed = stream.packed()[index]
+        flipped = b""
+        while not flipped or not short(flipped):
+            bit = int(rng.integers(8 * COMMAND_BYTES))
+            flipped = (int.from_bytes(packed, "little") ^ 1 << bit).to_bytes(COMMAND_BYTES, "little")
+        stream = stream.replaced(index, flipped)
+    return stream
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the golden machine says of a stream.
+
+    Attributes
+    ----------
+    error : MachineError or None
+        Where it stops; the code BAD_OPCODE is added here, since the machine takes commands that are decoded.
+    sure : bool
+        Hazards and bus leave only one course of events up to there.
+    """
+
+    error: MachineError | None
+    sure: bool
+
+
+def verdict(stream: Stream) -> Verdict:
+    """Runs the machine, and the check for hazards, as far as the opcodes are legal."""
+    packed = stream.packed()
+    known = next((index for index, each in enumerate(packed) if each[0] not in set(Opcode)), len(packed))
+    legal = Stream(tuple(packed[:known]), stream.model, stream.arena)
+    error = None if known == len(packed) else MachineError(Error.BAD_OPCODE, known, "unknown")
+    try:
+        _ = legal.golden
+    except MachineError as stopped:
+        error = stopped
+    return Verdict(error, _in_one_order(legal, known if error is None else min(known, error.index)))
+
+
+def _in_one_order(stream, count) -> bool:
+    """No hazard among the first commands, and no byte of the arena that is both loaded and stored."""
+    program = stream.program()
+    checker = HazardChecker(program)
+    used = {opcode: np.zeros(len(stream.arena) + 1, bool) for opcode in (Opcode.LOAD, Opcode.STORE)}
+    try:
+        for index, planned in enumerate(program.commands[:count]):
+            checker.step(index, planned.command)
+            dma = planned.command["dma"] if planned.command.opcode not in EXECUTE else None
+            if dma and dma["region"] == Region.ARENA:
+                touched = dma["ddr_offset"] + np.arange(dma["rows"])[:, None] * dma["ddr_stride"] + np.arange(dma["row_bytes"])
+                used[planned.command.opcode][np.minimum(touched, len(stream.arena))] = True
+    except (Hazard, IndexError):
+        return False
+    return not (used[Opcode.LOAD] & used[Opcode.STORE]).any()
+
+
+BUS = (Error.AXI_READ, Error.AXI_WRITE)
+
+
+def judge(stream: Stream, outcome: Outcome, what):
+    """The job ended, and as the machine says, where that is sure.
+
+    An error of the machine may be found later than another one behind it, and a transfer behind a region meets whatever lies there.
+    """
+    assert outcome.interrupt, f"{what}: no interrupt, STATUS {outcome.status}"
+    assert outcome.status["done"] != outcome.status["error"] and outcome.error in set(Error), f"{what}: {outcome}, {outcome.status}"
+    assert outcome.status["error"] == (outcome.error != Error.NONE), f"{what}: {outcome}, {outcome.status}"
+    assert outcome.error == Error.NONE or outcome.index < len(stream.commands), f"{what}: {outcome}"
+    assert outcome.error != Error.TIMEOUT, f"{what}: {outcome}"
+    said = verdict(stream)
+    if said.error is None and said.sure:
+        assert_right(stream, outcome, what)
+    if said.error is None or said.error.code in BUS or not said.sure:
+        return said
+    assert outcome.error != Error.NONE, f"{what}: the machine stops ({said.error}), the RTL does not"
+    if outcome.error in BUS:
+        return said
+    assert outcome.index >= said.error.index, f"{what}: the machine stops at {said.error}, the RTL earlier: {outcome}"
+    if outcome.index == said.error.index and {outcome.error, said.error.code} != {Error.ADDRESS, Error.BAD_FIELD}:
+        assert outcome.error == said.error.code, f"{what}: the machine says {said.error}, the RTL {outcome}"
+    return said
+
+
+def random_ddr(seed) -> DdrConfig:
+    """The reference DDR, or a slow, fast, narrow or stalling one."""
+    rng = np.random.default_rng(seed)
+    if seed % 3 == 0:
+        return DdrConfig()
+    return DdrConfig.stalling(
+        float(rng.choice([0, 0.1, 0.5, 0.8])), seed=seed, read_latency=int(rng.choice([1, 2, 7, 64, 300])),
+        write_latency=int(rng.choice([1, 8, 300])), latency_jitter=int(rng.choice([0, 30])), bytes_per_cycle=int(rng.choice([1, 3, 8, 64])),
+        outstanding=int(rng.choice([1, 2, 8])))

@@ -1,0 +1,63 @@
+"""Back-pressure and latency change when things happen, and nothing else."""
+
+import numpy as np
+import pytest
+
+from sim.ddr import PROBABILITIES, DdrConfig
+from tests.rtl.jobs import TINY, Session, assert_right
+from tests.rtl.networks import random_stream, small_network
+
+NETWORKS = (0, 1, 2, 5, 8, 9)
+"""Seeds of random networks that fit."""
+
+
+def assert_nothing_changes(simulator, stream, ddrs, what):
+    """The stream's results are right with every DDR; gives the cycles of each."""
+    session = Session(simulator(TINY), limit=3_000_000)
+    for number, ddr in enumerate(ddrs):
+        session.job.tune(ddr)
+        session.add(stream, records=number % 3 != 2)
+    outcomes = session.run()
+    for ddr, outcome in zip(ddrs, outcomes, strict=True):
+        assert_right(stream, outcome, f"{what} on {ddr}")
+    return [outcome.cycles for outcome in outcomes]
+
+
+def random_ddrs(rng, count):
+    return [
+        DdrConfig.stalling(
+            float(rng.choice([0, 0.1, 0.4, 0.8])), seed=int(rng.integers(1 << 30)), bytes_per_cycle=int(rng.choice([1, 2, 3, 8, 16, 64])),
+            read_latency=int(rng.integers(1, 301)), write_latency=int(rng.integers(1, 301)), outstanding=int(rng.integers(1, 9)),
+            latency_jitter=int(rng.choice([0, 5, 100])))
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_stalls_and_latency_change_no_result(simulator, seed, network):
+    ddrs = [DdrConfig(), *random_ddrs(np.random.default_rng([seed, network]), 12)]
+    cycles = assert_nothing_changes(simulator, random_stream(network), ddrs, f"seed {seed}, network {network}")
+    assert len(set(cycles)) > 6, "the memories differ"
+
+
+@pytest.mark.parametrize("channel", PROBABILITIES)
+def test_one_slow_channel_changes_no_result(simulator, channel):
+    ddrs = [DdrConfig(**{channel: probability}, seed=seed) for seed in range(3) for probability in (0.0, 0.5, 0.95)]
+    cycles = assert_nothing_changes(simulator, small_network(), ddrs, channel)
+    assert max(cycles) > cycles[0], f"{channel} makes a difference"
+
+
+@pytest.mark.parametrize("latency", [1, 2, 3, 10, 64, 300])
+def test_every_width_of_memory_and_latency_gives_the_same_result(simulator, latency):
+    ddrs = [
+        DdrConfig(read_latency=latency, write_latency=latency, bytes_per_cycle=width, outstanding=outstanding)
+        for width in (1, 4, 8, 64) for outstanding in (1, 3, 16)
+    ]
+    cycles = assert_nothing_changes(simulator, small_network(), ddrs, f"latency {latency}")
+    assert cycles[0] == max(cycles), "the slowest memory takes longest"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS)
+def test_stalls_and_latency_change_no_result_often(simulator, seed, network):
+    assert_nothing_changes(simulator, random_stream(network), random_ddrs(np.random.default_rng([seed, network, 1]), 100), f"seed {seed}")
