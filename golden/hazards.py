@@ -48,7 +48,7 @@ def _inputs(config, index, command):
     if command.opcode == Opcode.MATMUL:
         lanes = (loops["chunks"] - 1) * config.rows + loops["last_rows"]
     else:
-        lanes = (loops["column_tiles"] - 1) * config.cols + loops["last_cols"]
+        lanes = (loops["column_tiles"] - 1) * config.cols + (config.cols if loops["partial_out"] else loops["last_cols"])
     addresses, inside = input_addresses(config, index, command, lanes, 0)
     return np.unique(addresses[inside])
 
@@ -120,10 +120,11 @@ class HazardChecker:
         self.loader = self.clock(self.loader, [self._count(LOAD, command["weights"]["wait_load"])])
         self.reads(index, self.weights, _weights(config, command), self.loader, EXEC, number)
         self.reads(index, self.activations, _inputs(config, index, command), clock, EXEC, number)
+        if command["loops"]["partial_out"]:
+            return
         if command["second"]["operation"]:
             self.reads(index, self.activations, _rectangle(config, command, "second"), clock, EXEC, number)
-        if not command["loops"]["partial_out"]:
-            self.writes(index, self.activations, _rectangle(config, command, "output"), clock, EXEC, number)
+        self.writes(index, self.activations, _rectangle(config, command, "output"), clock, EXEC, number)
 
 
 def check_hazards(program: Program):

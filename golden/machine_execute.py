@@ -153,9 +153,7 @@ def execute_job(state: MachineState, index: int, command: Command):
         parameters = _parameters(stream.take(rows * config.cols).reshape(rows, config.cols), weights["params"])
         channels = loops["last_cols"] if tile == loops["column_tiles"] - 1 else config.cols
         if not matmul:
-            used = _gather(state, index, command, channels, tile * config.cols)
-            values = np.zeros((*used.shape[:3], config.cols), np.int8)
-            values[..., :channels] = used
+            values = _gather(state, index, command, config.cols, tile * config.cols)  # unused columns too: partial sums keep them
         half = state.accumulators[state.jobs % 2]
         previous = half[:pixels].copy() if loops["partial_in"] else None
         half[:pixels] = _wrap(_reduce(command, values, stream, config.cols, previous), config.accumulator_bits)
