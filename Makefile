@@ -24,7 +24,7 @@ verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v
 
 bench: $(STAMP)  ## speed of the simulated RTL: MACs and cycles a second
-	@$(BIN)/python -m sim.bench
+	@$(BIN)/python -m weft.bench
 
 lint: $(STAMP)  ## linter, formatter and type checker
 	@$(BIN)/ruff check $(CODE)

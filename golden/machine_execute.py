@@ -69,7 +69,7 @@ def input_addresses(config: NpuConfig, index: int, command: Command, lanes: int,
     position = _wrap(source["x_bytes"] + along, COLUMN_BITS)[..., None] + np.arange(width)
     inside = (position >= 0) & (position < source["image_row_bytes"]) & ((row >= 0) & (row < source["height"]))[..., None, None]
     if matmul:
-        inside[..., -1, loops["last_rows"]:] = False
+        inside[..., -1, loops["last_rows"] :] = False
     outside = inside.any(axis=-1) & ((first < 0) | (first >= size))
     if outside.any():
         raise MachineError(Error.ADDRESS, index, f"input address {first[outside][0]} of {size}")

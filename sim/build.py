@@ -21,7 +21,18 @@ JOBS = 2
 """Compilers at a time."""
 
 VERILATE = [
-    "--cc", "-O3", "--x-assign", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "--prefix", "Vnpu", "--output-split", "20000", "--quiet",
+    "--cc",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--noassert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "--prefix",
+    "Vnpu",
+    "--output-split",
+    "20000",
+    "--quiet",
 ]
 COMPILE = ["-std=c++20", "-fno-strict-aliasing", "-fcf-protection=none", "-DVL_TIME_CONTEXT"]
 
@@ -129,6 +140,7 @@ def _compilations(folder, options, defines):
 
 def _compile(todo):
     """Compile what is not there yet, `JOBS` at a time; the objects."""
+
     def one(source, target, flags):
         new = target.with_suffix(f".{os.getpid()}")
         _run([_compiler(), *flags, "-c", str(source), "-o", str(new)])
@@ -142,7 +154,7 @@ def _compile(todo):
 
 def _port_defines(verilog, top):
     """Sizes that the harness is compiled for, out of the top's ports."""
-    text = verilog[re.search(rf"^module {top}\b", verilog, re.MULTILINE).start():]
+    text = verilog[re.search(rf"^module {top}\b", verilog, re.MULTILINE).start() :]
 
     def width(port):
         found = re.search(rf"^ *(?:input|output) +(?:wire +|signed +)*(?:\[(\d+):0\] +)?{port} *;", text, re.MULTILINE)

@@ -84,7 +84,16 @@ def diagnose(program, run_result, machine_result, golden_tensors) -> Mismatch | 
 def _at(program, blame, index, what, expected, got, wrong=1, total=1):
     planned = program.commands[index]
     return Mismatch(
-        blame, program.layers[planned.layer].name, planned.note, index, str(planned.command), what, expected, got, int(wrong), int(total),
+        blame,
+        program.layers[planned.layer].name,
+        planned.note,
+        index,
+        str(planned.command),
+        what,
+        expected,
+        got,
+        int(wrong),
+        int(total),
     )
 
 
@@ -160,8 +169,8 @@ def _command_mismatch(program, index, got, expected):
     name = _element_at(program, index, int(addresses[first])) + f", byte {first} of the command"
     if got_addresses[first] != addresses[first]:
         return _at(program, "RTL", index, f"{name}, address", int(addresses[first]), int(got_addresses[first]), count, total)
-    pair = (int(np.asarray(value).view(np.int8)) for value in (np.uint8(values[first]), np.uint8(got_values[first])))
-    return _at(program, "RTL", index, name, *pair, count, total)
+    want, have = (int(np.asarray(value).view(np.int8)) for value in (np.uint8(values[first]), np.uint8(got_values[first])))
+    return _at(program, "RTL", index, name, want, have, count, total)
 
 
 def _element_at(program, index, address):

@@ -80,6 +80,15 @@ class DdrConfig:
     def pack(self) -> bytes:
         """The bytes that the harness reads: 13 words, 3 double words."""
         stalls = [round(getattr(self, name) * 65536) for name in PROBABILITIES]
-        words = [self.read_latency, self.write_latency, self.latency_jitter, self.bytes_per_cycle, self.outstanding, *stalls,
-                 self.seed & 0xFFFFFFFF, self.error_reads, self.error_writes]
+        words = [
+            self.read_latency,
+            self.write_latency,
+            self.latency_jitter,
+            self.bytes_per_cycle,
+            self.outstanding,
+            *stalls,
+            self.seed & 0xFFFFFFFF,
+            self.error_reads,
+            self.error_writes,
+        ]
         return struct.pack("<13I3Q", *words, self.error_start, self.error_end, NEVER if self.silent_after is None else self.silent_after)

@@ -125,7 +125,7 @@ class Job:
         interrupt, cycles = struct.unpack("<IQ", file.read(12))
         events = []
         for dtype in (write_dtype(self._lanes), RETIRE):
-            count, = struct.unpack("<Q", file.read(8))
+            (count,) = struct.unpack("<Q", file.read(8))
             events.append(np.frombuffer(file.read(count * dtype.itemsize), dtype))
         return Waited(bool(interrupt), cycles, *events)
 

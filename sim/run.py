@@ -66,7 +66,7 @@ class RunResult:
         bounds = np.searchsorted(log["ordinal"], np.arange(len(order) + 1))
         result = {}
         for ordinal, index in enumerate(order):
-            part = log[bounds[ordinal]:bounds[ordinal + 1]]
+            part = log[bounds[ordinal] : bounds[ordinal + 1]]
             lanes = np.arange(part["data"].shape[1])
             written = (part["mask"][:, None] >> lanes.astype(np.uint64) & np.uint64(1)).astype(bool)
             result[index] = (part["address"].astype(np.int64)[:, None] + lanes)[written], part["data"][written]
@@ -101,7 +101,17 @@ class Simulator:
         return self.run_all(program, [inputs], **options)[0]
 
     def run_all(
-        self, program: Program, inputs: list, *, ddr=None, records=True, log=True, limit=LIMIT, timeout=None, seed=1, trace=None,
+        self,
+        program: Program,
+        inputs: list,
+        *,
+        ddr=None,
+        records=True,
+        log=True,
+        limit=LIMIT,
+        timeout=None,
+        seed=1,
+        trace=None,
     ) -> list:
         """Run one job for each set of inputs, in a row on one NPU that is reset once.
 
@@ -187,7 +197,9 @@ class _Regions:
     @classmethod
     def of(cls, program, records):
         sizes = (
-            len(program.commands) * COMMAND_BYTES, len(program.constants), program.arena_bytes,
+            len(program.commands) * COMMAND_BYTES,
+            len(program.constants),
+            program.arena_bytes,
             len(program.commands) * RECORD_BYTES if records else 0,
         )
         bases, guards, address = [], [], FIRST
@@ -196,7 +208,8 @@ class _Regions:
             end = address + size
             address = -(-(end + GUARD) // BASE_ALIGNMENT) * BASE_ALIGNMENT + number * BASE_ALIGNMENT
             guards.append((end, address - end))
-        return cls(*bases, -(-address // GUARD) * GUARD, ((FIRST - GUARD, GUARD), *guards))
+        commands, model, arena, record = bases
+        return cls(commands, model, arena, record, -(-address // GUARD) * GUARD, ((FIRST - GUARD, GUARD), *guards))
 
     def fill(self, job, program):
         """The whole memory, then commands and constants."""
@@ -247,6 +260,8 @@ def _result(program, regions, answers, limit):
         error=Error(answers["ERROR_CODE"]),
         error_index=answers["ERROR_INDEX"],
         outputs={place.tensor: place.read(arena) for place in program.outputs if place.region == Region.ARENA},
-        arena=arena, records=records, waited=waited,
+        arena=arena,
+        records=records,
+        waited=waited,
         _execute=tuple(index for index, planned in enumerate(program.commands) if planned.command.opcode in EXECUTE),
     )

@@ -122,7 +122,7 @@ def _convert(fragment, ports):
         return domains[-1]
 
     text, _ = rtlil.convert_fragment(fragment, ports, name=OWN, emit_src=False, missing_domain=missing)
-    text = _readable_names(text[text.index("module"):])
+    text = _readable_names(text[text.index("module") :])
     used = []
     for domain in domains:
         reset = domain.rst.name
@@ -205,11 +205,13 @@ def _add_loose_signals(ports, inside, around):
     """
     known = SignalSet(signal for signal, _ in ports.values())
     crossing = [
-        (signal, PortDirection.Input) for signal in inside.read
+        (signal, PortDirection.Input)
+        for signal in inside.read
         if signal not in known and signal not in inside.driven and around.drivers[SignalKey(signal)]
     ]
     crossing += [
-        (signal, PortDirection.Output) for signal in inside.driven
+        (signal, PortDirection.Output)
+        for signal in inside.driven
         if signal not in known and around.readers[SignalKey(signal)] > (signal in inside.read)
     ]
     for signal, direction in crossing:

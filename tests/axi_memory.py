@@ -52,8 +52,10 @@ class AxiMemory:
                     burst = bursts[0]
                     where = burst["addr"] + burst["beat"] * width
                     offered = {
-                        "id": burst["id"], "data": int.from_bytes(self.bytes[where:where + width], "little"),
-                        "resp": 2 if where in self.bad else 0, "last": burst["beat"] == burst["len"],
+                        "id": burst["id"],
+                        "data": int.from_bytes(self.bytes[where : where + width], "little"),
+                        "resp": 2 if where in self.bad else 0,
+                        "last": burst["beat"] == burst["len"],
                     }
                     ctx.set(axi.r.payload, offered)
                 ctx.set(axi.r.valid, offered is not None)
@@ -87,7 +89,8 @@ class AxiMemory:
                     ctx.set(axi.b.payload, offered)
                 ctx.set(axi.b.valid, offered is not None)
                 *_, aw_valid, aw_ready, address, w_valid, w_ready, beat, b_ready = await ctx.tick().sample(
-                    axi.aw.valid, axi.aw.ready, axi.aw.payload, axi.w.valid, axi.w.ready, axi.w.payload, axi.b.ready)
+                    axi.aw.valid, axi.aw.ready, axi.aw.payload, axi.w.valid, axi.w.ready, axi.w.payload, axi.b.ready
+                )
                 if aw_valid and aw_ready:
                     self._check(plain(address), width)
                     self.write_bursts.append(plain(address))

@@ -73,7 +73,7 @@ async def get(ctx, stream, count, pattern="1") -> list:
 async def expect(ctx, stream, expected, pattern="1"):
     """Takes as many payloads as expected, and fails at the first that differs."""
     for number, want in enumerate(expected):
-        pass_on = pattern[number % len(pattern):] + pattern[:number % len(pattern)]
+        pass_on = pattern[number % len(pattern) :] + pattern[: number % len(pattern)]
         (got,) = await get(ctx, stream, 1, pass_on)
         assert got == want, f"payload {number} of {len(expected)}: expected {want}, got {got} (pattern {pattern})"
 

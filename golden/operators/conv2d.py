@@ -9,9 +9,7 @@ CHUNK_BYTES = 64 << 20
 """Memory of one im2col matrix; bounds what a large layer needs."""
 
 
-def conv2d(
-    x, weights, bias, *, stride, dilation, pad, input_zero_point, output_zero_point, multipliers, exponents, clamp
-) -> np.ndarray:
+def conv2d(x, weights, bias, *, stride, dilation, pad, input_zero_point, output_zero_point, multipliers, exponents, clamp) -> np.ndarray:
     """Convolve and requantize.
 
     Parameters

@@ -88,8 +88,7 @@ class Accumulators(wiring.Component):
 
     def _half(self, m, half, col, valid, tag):
         """Memory of one column of one half, and its ports."""
-        m.submodules[f"half_{half}_column_{col}"] = memory = Memory(
-            shape=signed(self.accumulator_bits), depth=self.depth, init=[])
+        m.submodules[f"half_{half}_column_{col}"] = memory = Memory(shape=signed(self.accumulator_bits), depth=self.depth, init=[])
         read, write = memory.read_port(), memory.write_port()
         accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
         m.d.comb += [

@@ -69,8 +69,11 @@ class SystolicArray(wiring.Component):
                 pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits)
                 m.submodules[f"row_{row}_{group}"] = pes
                 m.d.comb += [
-                    pes.valid.eq(valid), pes.plane.eq(plane), pes.activation.eq(activation),
-                    pes.write.eq(write_rows[row]), pes.write_plane.eq(self.write_plane),
+                    pes.valid.eq(valid),
+                    pes.plane.eq(plane),
+                    pes.activation.eq(activation),
+                    pes.write.eq(write_rows[row]),
+                    pes.write_plane.eq(self.write_plane),
                 ]
                 for col in range(self.group_cols):
                     m.d.comb += [pes.psum_in[col].eq(sums[col]), pes.weights[col].eq(self.weights[first + col])]

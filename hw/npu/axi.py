@@ -17,7 +17,11 @@ BOUNDARY = 4096
 def address_layout(address_bits) -> data.StructLayout:
     """AW and AR: the address of a burst of ``len + 1`` beats of ``1 << size`` bytes."""
     return data.StructLayout({
-        "id": unsigned(ID_BITS), "addr": unsigned(address_bits), "len": unsigned(8), "size": unsigned(3), "burst": unsigned(2),
+        "id": unsigned(ID_BITS),
+        "addr": unsigned(address_bits),
+        "len": unsigned(8),
+        "size": unsigned(3),
+        "burst": unsigned(2),
     })
 
 

@@ -52,10 +52,10 @@ class Bank(wiring.Component):
         for index in range(self.width // lane):
             m.submodules[f"lane_{index}"] = memory = Memory(shape=unsigned(8 * lane), depth=self.depth, init=[])
             write, read = memory.write_port(granularity=8), memory.read_port()
-            mask = self.mask[index * lane:(index + 1) * lane]
+            mask = self.mask[index * lane : (index + 1) * lane]
             m.d.comb += [
                 write.addr.eq(self.row),
-                write.data.eq(self.write_data[index * lane * 8:(index + 1) * lane * 8]),
+                write.data.eq(self.write_data[index * lane * 8 : (index + 1) * lane * 8]),
                 read.addr.eq(self.row),
                 read.en.eq(self.enable & ~self.write),
             ]

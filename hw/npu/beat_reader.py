@@ -49,7 +49,8 @@ class BeatReader(wiring.Component):
             "runs": In(stream.Signature(run_layout(axi_bytes))),
             "port": Out(ReadPort(axi_bytes)),
             "w": Out(stream.Signature(axi.write_layout(8 * axi_bytes))),
-            "blank": In(1), "read": Out(1),
+            "blank": In(1),
+            "read": Out(1),
         })
         self.room = Signal(range(self.buffer + 1), init=self.buffer)
         """Answers that have room: the buffer, less what is in it or on its way."""
@@ -59,31 +60,40 @@ class BeatReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
-        m.submodules.lanes = lanes = StreamFifo(data.StructLayout({
-            "skip": unsigned(lane_bits(self.axi_bytes)), "strb": unsigned(self.axi_bytes), "last": unsigned(1)}), depth=self.buffer)
+        m.submodules.lanes = lanes = StreamFifo(
+            data.StructLayout({"skip": unsigned(lane_bits(self.axi_bytes)), "strb": unsigned(self.axi_bytes), "last": unsigned(1)}),
+            depth=self.buffer,
+        )
         m.submodules.answers = answers = StreamFifo(unsigned(8 * self.axi_bytes), depth=self.buffer)
         wiring.connect(m, wiring.flipped(self.runs), walker.runs)
         request, beat, room = self.port.request, walker.beats.payload, self.room != 0
         m.d.comb += [
-            self.levels[0].eq(lanes.level), self.levels[1].eq(answers.level),
+            self.levels[0].eq(lanes.level),
+            self.levels[1].eq(answers.level),
             request.payload.eq(beat.address),
             request.valid.eq(walker.beats.valid & room),
             walker.beats.ready.eq(request.ready & room),
             self.read.eq(request.valid & request.ready),
             lanes.i.valid.eq(self.read),
-            lanes.i.payload.skip.eq(beat.skip), lanes.i.payload.strb.eq(beat.lanes), lanes.i.payload.last.eq(beat.last),
-            answers.i.valid.eq(self.port.valid), answers.i.payload.eq(self.port.data),
+            lanes.i.payload.skip.eq(beat.skip),
+            lanes.i.payload.strb.eq(beat.lanes),
+            lanes.i.payload.last.eq(beat.last),
+            answers.i.valid.eq(self.port.valid),
+            answers.i.payload.eq(self.port.data),
         ]
         sent, place, w = Signal(), lanes.o.payload, self.w
         m.d.comb += [
             sent.eq(answers.o.valid & (~w.valid | w.ready)),
-            answers.o.ready.eq(sent), lanes.o.ready.eq(sent),
+            answers.o.ready.eq(sent),
+            lanes.o.ready.eq(sent),
         ]
         m.d.sync += self.room.eq(self.room - self.read + sent)
         with m.If(sent):
             m.d.sync += [
-                w.valid.eq(1), w.payload.data.eq(answers.o.payload << (place.skip << 3)),
-                w.payload.strb.eq(Mux(self.blank, 0, place.strb)), w.payload.last.eq(place.last),
+                w.valid.eq(1),
+                w.payload.data.eq(answers.o.payload << (place.skip << 3)),
+                w.payload.strb.eq(Mux(self.blank, 0, place.strb)),
+                w.payload.last.eq(place.last),
             ]
         with m.Elif(w.ready):
             m.d.sync += w.valid.eq(0)

@@ -54,7 +54,10 @@ def burst_layout(address_bits, axi_bytes) -> data.StructLayout:
 def beat_layout(axi_bytes) -> data.StructLayout:
     """A beat: lanes that count, lanes to skip, the scratchpad address of the first that counts; ``last`` of its burst."""
     return data.StructLayout({
-        "address": unsigned(ADDRESS_BITS), "skip": unsigned(lane_bits(axi_bytes)), "lanes": unsigned(axi_bytes), "last": unsigned(1),
+        "address": unsigned(ADDRESS_BITS),
+        "skip": unsigned(lane_bits(axi_bytes)),
+        "lanes": unsigned(axi_bytes),
+        "last": unsigned(1),
     })
 
 
@@ -128,15 +131,23 @@ class BurstPlanner(wiring.Component):
         start = self.transfers.payload
         with m.If(self.transfers.valid & self.transfers.ready):
             m.d.sync += [
-                active.eq(1), shape.eq(start), row_local.eq(start.local),
-                address.eq(start.address), local.eq(start.local), remaining.eq(start.row_bytes),
+                active.eq(1),
+                shape.eq(start),
+                row_local.eq(start.local),
+                address.eq(start.address),
+                local.eq(start.local),
+                remaining.eq(start.row_bytes),
             ]
         with m.If(self.bursts.valid & self.bursts.ready):
             with m.If(row_done):
                 next_address, next_local = shape.address + shape.stride, row_local + shape.local_stride
                 m.d.sync += [
-                    shape.address.eq(next_address), row_local.eq(next_local), shape.rows.eq(shape.rows - 1),
-                    address.eq(next_address), local.eq(next_local), remaining.eq(shape.row_bytes),
+                    shape.address.eq(next_address),
+                    row_local.eq(next_local),
+                    shape.rows.eq(shape.rows - 1),
+                    address.eq(next_address),
+                    local.eq(next_local),
+                    remaining.eq(shape.row_bytes),
                     active.eq(shape.rows != 1),
                 ]
             with m.Else():

@@ -56,11 +56,13 @@ class CommandFetch(wiring.Component):
         self.bursts = ahead * COMMAND_BYTES // self.burst_bytes  # that the buffer holds
         super().__init__({
             "start": In(1),
-            "commands_base": In(address_bits), "command_count": In(INDEX_BITS),
+            "commands_base": In(address_bits),
+            "command_count": In(INDEX_BITS),
             "axi": Out(ReadChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
             "words": Out(stream.Signature(word_layout(axi_bytes))),
             "halt": In(1),
-            "outstanding": Out(range(self.bursts + 1)), "progress": Out(1),
+            "outstanding": Out(range(self.bursts + 1)),
+            "progress": Out(1),
         })
         self.room = Signal(range(ahead * COMMAND_BYTES // axi_bytes + 1), init=ahead * COMMAND_BYTES // axi_bytes)
         """Beats that the buffer has room for, those on their way taken off."""
@@ -80,12 +82,15 @@ class CommandFetch(wiring.Component):
         issue, arrived, finished = Signal(), Signal(), Signal()
         m.d.comb += [
             issue.eq((missing != 0) & (self.room >= beats) & (~ar.valid | ar.ready) & ~self.halt),
-            ar.payload.size.eq(lane_bits(self.axi_bytes)), ar.payload.burst.eq(BURST_INCR), ar.payload.len.eq(beats - 1),
+            ar.payload.size.eq(lane_bits(self.axi_bytes)),
+            ar.payload.burst.eq(BURST_INCR),
+            ar.payload.len.eq(beats - 1),
             r.ready.eq(1),
             arrived.eq(r.valid & r.ready),
             finished.eq(arrived & r.payload.last),
             buffer.i.valid.eq(arrived & ~self.halt),
-            buffer.i.payload.data.eq(r.payload.data), buffer.i.payload.bad.eq(r.payload.resp != RESP_OKAY),
+            buffer.i.payload.data.eq(r.payload.data),
+            buffer.i.payload.bad.eq(r.payload.resp != RESP_OKAY),
             self.progress.eq((ar.valid & ar.ready) | arrived | left),
         ]
         m.d.comb += self.level.eq(buffer.level)

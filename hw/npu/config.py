@@ -201,9 +201,7 @@ def _parse(field, value):
 
 def _from_toml(path) -> NpuConfig:
     if not path.is_file():
-        raise WeftError(
-            f"no configuration named {str(path)!r}", remedy=f"use a preset ({', '.join(PRESETS)}) or the path of a TOML file"
-        )
+        raise WeftError(f"no configuration named {str(path)!r}", remedy=f"use a preset ({', '.join(PRESETS)}) or the path of a TOML file")
     try:
         fields = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -74,12 +74,20 @@ class JobControl(wiring.Component):
             raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
         self.units, self.watchdog = units, watchdog
         super().__init__({
-            "pulses": In(PULSES), "timeout": In(32),
-            "begin": Out(1), "complete": In(1),
+            "pulses": In(PULSES),
+            "timeout": In(32),
+            "begin": Out(1),
+            "complete": In(1),
             "errors": In(ERROR_LAYOUT).array(units),
-            "progress": In(1), "outstanding": In(1), "handshake": In(1), "oldest": In(32),
-            "halt": Out(1), "core_reset": Out(1), "cycle": Out(32),
-            "status": Out(STATUS), "events": Out(EVENTS),
+            "progress": In(1),
+            "outstanding": In(1),
+            "handshake": In(1),
+            "oldest": In(32),
+            "halt": Out(1),
+            "core_reset": Out(1),
+            "cycle": Out(32),
+            "status": Out(STATUS),
+            "events": Out(EVENTS),
         })
         self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
         """In state DRAIN; the job is given up; its error has been shown: for proofs."""
@@ -92,9 +100,14 @@ class JobControl(wiring.Component):
         deadlock, silent, drained = self._watchdogs(m)
         status = self.status
         m.d.comb += [
-            status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index),
-            status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]),
-            status.draining.eq(self.draining), self.cycle.eq(cycles),
+            status.done.eq(done),
+            status.error.eq(failed),
+            status.error_code.eq(code),
+            status.error_index.eq(index),
+            status.cycles_lo.eq(cycles[:32]),
+            status.cycles_hi.eq(cycles[32:]),
+            status.draining.eq(self.draining),
+            self.cycle.eq(cycles),
         ]
 
         def announce_error():
@@ -114,7 +127,13 @@ class JobControl(wiring.Component):
                 with m.Elif(self.pulses.start):
                     m.d.comb += self.begin.eq(1)
                     m.d.sync += [
-                        done.eq(0), failed.eq(0), code.eq(0), index.eq(0), cycles.eq(0), aborted.eq(0), announced.eq(0),
+                        done.eq(0),
+                        failed.eq(0),
+                        code.eq(0),
+                        index.eq(0),
+                        cycles.eq(0),
+                        aborted.eq(0),
+                        announced.eq(0),
                     ]
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.

@@ -23,13 +23,13 @@ from hw.npu.write_arbiter import WriteArbiter
 
 
 class NpuCore(wiring.Component):
-    """Fetches the commands of a job and executes them in three queues.
+    r"""Fetches the commands of a job and executes them in three queues.
 
     ::
 
         AR,R <--> fetch --> dispatch --> queue --> load DMA ----> activations, weights
-                                    \\--> queue --> execute unit <--> activations, weights
-                                    \\--> queue --> store DMA <---- activations
+                                    \--> queue --> execute unit <--> activations, weights
+                                    \--> queue --> store DMA <---- activations
         AW,W,B <-- arbiter <-- store DMA, record writer <-- records of all three
 
     It is reset after each job, so that every job begins with empty queues and counts of zero.
@@ -96,32 +96,53 @@ class NpuCore(wiring.Component):
         m.submodules.fetch = fetch = CommandFetch(**bus)
         m.submodules.dispatcher = dispatcher = Dispatcher(axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH)
         m.submodules.load = load = LoadDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes)
+            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes
+        )
         m.submodules.execute = execute = ExecuteUnit(config)
         m.submodules.store = store = StoreDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY)
+            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY
+        )
         m.submodules.records = records = RecordWriter(sources=3, **bus)
         m.submodules.board = board = TokenBoard()
         m.submodules.activations = activations = ActivationScratchpad(
-            banks=config.BANKS, word=config.word_bytes, size=config.act_bytes, feed_bytes=config.feed_bytes, lanes=config.lanes,
-            dma_bytes=config.axi_bytes)
+            banks=config.BANKS,
+            word=config.word_bytes,
+            size=config.act_bytes,
+            feed_bytes=config.feed_bytes,
+            lanes=config.lanes,
+            dma_bytes=config.axi_bytes,
+        )
         m.submodules.weights = weights = WeightScratchpad(
-            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes)
+            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes
+        )
         m.submodules.read_arbiter = read_arbiter = ReadArbiter(**channels)
         m.submodules.write_arbiter = write_arbiter = WriteArbiter(**channels)
 
         for source, sink in (
-            (fetch.words, dispatcher.words), (fetch.axi, read_arbiter.fetch), (load.axi, read_arbiter.load),
-            (store.axi, write_arbiter.store), (records.axi, write_arbiter.record),
-            (read_arbiter.port, flipped(self.read)), (write_arbiter.port, flipped(self.write)),
-            (load.activations, activations.dma_write), (load.weights, weights.write), (store.activations, activations.dma_read),
-            (execute.feed, activations.feed), (execute.second, activations.second), (execute.write, activations.write),
+            (fetch.words, dispatcher.words),
+            (fetch.axi, read_arbiter.fetch),
+            (load.axi, read_arbiter.load),
+            (store.axi, write_arbiter.store),
+            (records.axi, write_arbiter.record),
+            (read_arbiter.port, flipped(self.read)),
+            (write_arbiter.port, flipped(self.write)),
+            (load.activations, activations.dma_write),
+            (load.weights, weights.write),
+            (store.activations, activations.dma_read),
+            (execute.feed, activations.feed),
+            (execute.second, activations.second),
+            (execute.write, activations.write),
             (execute.weights, weights.read),
-            (load.records, records.records[0]), (execute.record, records.records[1]), (store.records, records.records[2]),
+            (load.records, records.records[0]),
+            (execute.record, records.records[1]),
+            (store.records, records.records[2]),
         ):
             connect(m, source, sink)
-        for name, layout, sink in (("load", QUEUED_TRANSFER, load.commands), ("execute", QUEUED_EXECUTE, execute.command),
-                                   ("store", QUEUED_TRANSFER, store.commands)):
+        for name, layout, sink in (
+            ("load", QUEUED_TRANSFER, load.commands),
+            ("execute", QUEUED_EXECUTE, execute.command),
+            ("store", QUEUED_TRANSFER, store.commands),
+        ):
             m.submodules[f"{name}_queue"] = queue = CommandQueue(layout, depth=config.queue_depth)
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
@@ -133,18 +154,30 @@ class NpuCore(wiring.Component):
         """Settings, tokens, and the end of a job."""
         settings, bits = self.settings, self.config.address_bits
         m.d.comb += [
-            fetch.start.eq(self.begin), fetch.commands_base.eq(base(settings, "commands_base", bits)),
+            fetch.start.eq(self.begin),
+            fetch.commands_base.eq(base(settings, "commands_base", bits)),
             fetch.command_count.eq(settings.command_count),
-            dispatcher.start.eq(self.begin), dispatcher.command_count.eq(settings.command_count),
-            records.enable.eq(settings.record_enable), records.record_base.eq(base(settings, "record_base", bits)),
-            execute.running.eq(~dispatcher.complete), execute.cycle.eq(self.cycle), execute.tokens.eq(board.tokens),
-            board.load.eq(load.done), board.exec.eq(execute.done), board.store.eq(store.done),
-            dispatcher.load_done.eq(load.done), dispatcher.execute_done.eq(execute.done), dispatcher.store_done.eq(store.done),
-            self.complete.eq(dispatcher.complete & execute.idle & records.idle), self.oldest.eq(dispatcher.oldest),
+            dispatcher.start.eq(self.begin),
+            dispatcher.command_count.eq(settings.command_count),
+            records.enable.eq(settings.record_enable),
+            records.record_base.eq(base(settings, "record_base", bits)),
+            execute.running.eq(~dispatcher.complete),
+            execute.cycle.eq(self.cycle),
+            execute.tokens.eq(board.tokens),
+            board.load.eq(load.done),
+            board.exec.eq(execute.done),
+            board.store.eq(store.done),
+            dispatcher.load_done.eq(load.done),
+            dispatcher.execute_done.eq(execute.done),
+            dispatcher.store_done.eq(store.done),
+            self.complete.eq(dispatcher.complete & execute.idle & records.idle),
+            self.oldest.eq(dispatcher.oldest),
         ]
         for dma in (load, store):
             m.d.comb += [
-                dma.tokens.eq(board.tokens), dma.cycle.eq(self.cycle), dma.model_base.eq(base(settings, "model_base", bits)),
+                dma.tokens.eq(board.tokens),
+                dma.cycle.eq(self.cycle),
+                dma.model_base.eq(base(settings, "model_base", bits)),
                 dma.arena_base.eq(base(settings, "arena_base", bits)),
             ]
         for unit in (fetch, dispatcher, load, store, records):
@@ -159,6 +192,8 @@ class NpuCore(wiring.Component):
             self.progress.eq(Cat(unit.progress for unit in (fetch, dispatcher, load, execute, store, records)).any()),
             self.outstanding.eq(Cat(unit.outstanding for unit in (fetch, load, store, records)).any()),
             self.handshake.eq(Cat(stream.valid & stream.ready for stream in streams).any()),
-            self.written.eq(execute.write.payload), self.wrote.eq(execute.write.valid & execute.write.ready),
-            self.retired.eq(execute.done), self.retired_index.eq(execute.done_index),
+            self.written.eq(execute.write.payload),
+            self.wrote.eq(execute.write.valid & execute.write.ready),
+            self.retired.eq(execute.done),
+            self.retired_index.eq(execute.done_index),
         ]

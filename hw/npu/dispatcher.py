@@ -60,11 +60,15 @@ class Dispatcher(wiring.Component):
         layouts = {"load": QUEUED_TRANSFER, "execute": QUEUED_EXECUTE, "store": QUEUED_TRANSFER}
         super().__init__({
             "words": In(stream.Signature(word_layout(axi_bytes))),
-            "start": In(1), "command_count": In(INDEX_BITS),
+            "start": In(1),
+            "command_count": In(INDEX_BITS),
             **{queue: Out(stream.Signature(layout)) for queue, layout in layouts.items()},
             **{f"{queue}_done": In(1) for queue in layouts},
             "halt": In(1),
-            "complete": Out(1), "oldest": Out(INDEX_BITS), "progress": Out(1), "error": Out(ERROR_LAYOUT),
+            "complete": Out(1),
+            "oldest": Out(INDEX_BITS),
+            "progress": Out(1),
+            "error": Out(ERROR_LAYOUT),
         })
 
     def elaborate(self, platform):
@@ -96,9 +100,11 @@ class Dispatcher(wiring.Component):
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
             mine = Cat(opcode == value for value in opcodes).any()
             m.d.comb += [
-                out.payload.index.eq(index), out.payload.command.eq(Cat(words)),
+                out.payload.index.eq(index),
+                out.payload.command.eq(Cat(words)),
                 out.valid.eq(allowed & mine & indices.i.ready),
-                indices.i.payload.eq(index), indices.i.valid.eq(out.valid & out.ready),
+                indices.i.payload.eq(index),
+                indices.i.valid.eq(out.valid & out.ready),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
             ]
             oldest_of[queue] = indices.o

@@ -27,7 +27,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes):
     bad |= (loops.last_cols == 0) | (loops.last_cols > cols)
     bad |= (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1)
     bad |= ~matmul & (loops.chunks != 1)
-    bad |= (weights.address[:(cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
+    bad |= (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
     bad |= weights.params > Params.FULL
     bad |= command.output.right_shift > 31
     bad |= command.second.operation > Second.ADD

@@ -55,15 +55,20 @@ class ExecuteRecords(wiring.Component):
         with m.If(ended):
             m.d.sync += counted.eq(self.loader_rows)
         m.d.comb += [
-            weights.i.valid.eq(ended), weights.i.payload.eq(self.loader_rows - counted),
+            weights.i.valid.eq(ended),
+            weights.i.payload.eq(self.loader_rows - counted),
             retired.i.valid.eq(self.retire),
-            retired.i.payload.read.eq(self.read_bytes), retired.i.payload.written.eq(self.written_bytes),
+            retired.i.payload.read.eq(self.read_bytes),
+            retired.i.payload.written.eq(self.written_bytes),
         ]
         window, record = self.window.payload, self.record.payload
         present = self.window.valid & weights.o.valid & retired.o.valid
         taken = present & self.record.ready
         m.d.comb += [
-            self.record.valid.eq(present), self.window.ready.eq(taken), weights.o.ready.eq(taken), retired.o.ready.eq(taken),
+            self.record.valid.eq(present),
+            self.window.ready.eq(taken),
+            weights.o.ready.eq(taken),
+            retired.o.ready.eq(taken),
             record.sram_read_bytes.eq(window.sram_read_bytes + weights.o.payload * self.cols + retired.o.payload.read),
             record.sram_write_bytes.eq(retired.o.payload.written),
         ]

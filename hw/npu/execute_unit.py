@@ -92,15 +92,26 @@ class ExecuteUnit(wiring.Component):
         m, config = Module(), self.config
         m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
         m.submodules.loader = loader = WeightLoader(
-            rows=config.rows, cols=config.cols, groups=array.groups, size=config.weight_bytes, read_latency=WeightScratchpad.READ_LATENCY)
+            rows=config.rows, cols=config.cols, groups=array.groups, size=config.weight_bytes, read_latency=WeightScratchpad.READ_LATENCY
+        )
         m.submodules.feeder = feeder = Feeder(
-            rows=config.rows, cols=config.cols, size=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY,
-            array_latency=array.latency)
+            rows=config.rows,
+            cols=config.cols,
+            size=config.act_bytes,
+            read_latency=ActivationScratchpad.READ_LATENCY,
+            array_latency=array.latency,
+        )
         m.submodules.accumulators = accumulators = Accumulators(
-            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits)
+            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
+        )
         m.submodules.output = output = OutputStage(
-            cols=config.cols, lanes=config.lanes, accumulator_bits=config.accumulator_bits, depth=config.ACCUMULATOR_DEPTH,
-            size=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY)
+            cols=config.cols,
+            lanes=config.lanes,
+            accumulator_bits=config.accumulator_bits,
+            depth=config.ACCUMULATOR_DEPTH,
+            size=config.act_bytes,
+            read_latency=ActivationScratchpad.READ_LATENCY,
+        )
         m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT)
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
 
@@ -112,15 +123,26 @@ class ExecuteUnit(wiring.Component):
         connect(m, monitor.window, records.window)
         connect(m, records.record, flipped(self.record))
         m.d.comb += [
-            feeder.tokens.eq(self.tokens), loader.tokens.eq(self.tokens),
-            feeder.tile_loaded.eq(loader.tile_loaded), loader.tile_passed.eq(feeder.tile_passed),
-            feeder.half_free.eq(output.half_free), output.entry_final.eq(accumulators.entry_final),
-            accumulators.read_enable.eq(output.acc_enable), accumulators.read_half.eq(output.acc_half),
-            accumulators.read_entry.eq(output.acc_entry), output.acc_data.eq(accumulators.read_data),
-            monitor.event.eq(feeder.event), monitor.running.eq(self.running), monitor.cycle.eq(self.cycle),
-            records.loader_end.eq(loader.command_end), records.loader_rows.eq(loader.rows_read),
-            records.retire.eq(output.retire), records.read_bytes.eq(output.read_bytes), records.written_bytes.eq(output.written_bytes),
-            self.done.eq(output.retire), self.done_index.eq(output.retire_index),
+            feeder.tokens.eq(self.tokens),
+            loader.tokens.eq(self.tokens),
+            feeder.tile_loaded.eq(loader.tile_loaded),
+            loader.tile_passed.eq(feeder.tile_passed),
+            feeder.half_free.eq(output.half_free),
+            output.entry_final.eq(accumulators.entry_final),
+            accumulators.read_enable.eq(output.acc_enable),
+            accumulators.read_half.eq(output.acc_half),
+            accumulators.read_entry.eq(output.acc_entry),
+            output.acc_data.eq(accumulators.read_data),
+            monitor.event.eq(feeder.event),
+            monitor.running.eq(self.running),
+            monitor.cycle.eq(self.cycle),
+            records.loader_end.eq(loader.command_end),
+            records.loader_rows.eq(loader.rows_read),
+            records.retire.eq(output.retire),
+            records.read_bytes.eq(output.read_bytes),
+            records.written_bytes.eq(output.written_bytes),
+            self.done.eq(output.retire),
+            self.done_index.eq(output.retire_index),
         ]
         self._waves(m, feeder, loader, array, accumulators)
         refused = self._dispatch(m, feeder, loader, output)
@@ -130,8 +152,11 @@ class ExecuteUnit(wiring.Component):
     def _waves(self, m, feeder, loader, array, accumulators):
         """Waves go through the array, vectors around it; the feeder never has both on the way."""
         m.d.comb += [
-            array.valid.eq(feeder.matmul), array.plane.eq(feeder.plane),
-            array.write.eq(loader.write), array.write_row.eq(loader.write_row), array.write_plane.eq(loader.write_plane),
+            array.valid.eq(feeder.matmul),
+            array.plane.eq(feeder.plane),
+            array.write.eq(loader.write),
+            array.write_row.eq(loader.write_row),
+            array.write_plane.eq(loader.write_plane),
         ]
         m.d.comb += [array.activations[row].eq(feeder.lanes[row]) for row in range(self.config.rows)]
         m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(self.config.cols)]
@@ -148,9 +173,13 @@ class ExecuteUnit(wiring.Component):
         refused, sent = Signal(ERROR_LAYOUT), Signal()
         config = self.config
         bad = bad_field(command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes)
-        fields = {"index": payload.index, "opcode": command.header.opcode, "header": command.header, "weights_params": command.weights.params,
-                  "load_table": command.weights.load_table} | {
-                      name: command[name] for name in ("loops", "input", "weights", "output", "second")}
+        groups = ("header", "loops", "input", "weights", "output", "second")
+        fields = {group: command[group] for group in groups} | {
+            "index": payload.index,
+            "opcode": command.header.opcode,
+            "weights_params": command.weights.params,
+            "load_table": command.weights.load_table,
+        }
         for name, layout, stage in (("load", LOAD_COMMAND, loader), ("feed", FEED_COMMAND, feeder), ("output", OUTPUT_COMMAND, output)):
             m.submodules[f"{name}_queue"] = queue = StreamFifo(layout, depth=self.STAGE_QUEUE)
             m.d.comb += [queue.i.payload[field].eq(fields[field]) for field, _ in layout]
@@ -170,9 +199,12 @@ class ExecuteUnit(wiring.Component):
         for error in (refused, output.error, feeder.error):
             with m.If(error.valid):
                 m.d.comb += self.error.eq(error)
-        moves = (feeder.event.active, loader.read.request.valid & loader.read.request.ready, loader.write, output.progress,
-                 self.command.valid & self.command.ready, self.record.valid & self.record.ready)
+        moves = (
+            feeder.event.active,
+            loader.read.request.valid & loader.read.request.ready,
+            loader.write,
+            output.progress,
+            self.command.valid & self.command.ready,
+            self.record.valid & self.record.ready,
+        )
         m.d.comb += self.progress.eq(sum(moves) != 0)
-
-
-__all__ = ["ExecuteUnit"]

@@ -8,9 +8,20 @@ from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Opcode
 
 FEED_EVENT = data.StructLayout({
-    "active": unsigned(1), "reads": unsigned(1), "held": unsigned(1), "bank": unsigned(1), "apart": unsigned(1),
-    "command": unsigned(1), "ddr_read": unsigned(1), "ddr_write": unsigned(1), "activations": unsigned(1), "output": unsigned(1),
-    "weights": unsigned(1), "command_end": unsigned(1), "index": unsigned(32), "opcode": unsigned(8),
+    "active": unsigned(1),
+    "reads": unsigned(1),
+    "held": unsigned(1),
+    "bank": unsigned(1),
+    "apart": unsigned(1),
+    "command": unsigned(1),
+    "ddr_read": unsigned(1),
+    "ddr_write": unsigned(1),
+    "activations": unsigned(1),
+    "output": unsigned(1),
+    "weights": unsigned(1),
+    "command_end": unsigned(1),
+    "index": unsigned(32),
+    "opcode": unsigned(8),
 })
 """One cycle of the feeder. ``active``: a wave was issued, ``reads``: it read the scratchpad; ``held``: a wave was pending; ``bank``
 and ``apart``: it was refused by the scratchpad, or kept apart from the one before; the others: what the next wave waited for."""
@@ -61,7 +72,10 @@ class FeedMonitor(wiring.Component):
     def __init__(self, *, rows, cols, depth):
         self.rows, self.cols, self.depth = rows, cols, depth
         super().__init__({
-            "running": In(1), "cycle": In(unsigned(32)), "event": In(FEED_EVENT), "window": Out(stream.Signature(FEED_WINDOW)),
+            "running": In(1),
+            "cycle": In(unsigned(32)),
+            "event": In(FEED_EVENT),
+            "window": Out(stream.Signature(FEED_WINDOW)),
         })
 
     def elaborate(self, platform):
@@ -81,8 +95,10 @@ class FeedMonitor(wiring.Component):
         with m.If(self.event.command_end):
             m.d.sync += start.eq(self.cycle + 1)
         m.d.comb += [
-            finished.index.eq(self.event.index), finished.opcode.eq(self.event.opcode),
-            finished.start.eq(start), finished.end.eq(self.cycle + 1),
+            finished.index.eq(self.event.index),
+            finished.opcode.eq(self.event.opcode),
+            finished.start.eq(start),
+            finished.end.eq(self.cycle + 1),
             fifo.i.valid.eq(self.event.command_end),
         ]
         connect(m, fifo.o, flipped(self.window))

@@ -15,7 +15,10 @@ from hw.npu.wave import WAVE_TAG
 from hw.npu.wave_generator import WaveGenerator
 
 FEED_COMMAND = data.StructLayout({
-    "index": unsigned(32), "header": group_layout("header"), "loops": group_layout("loops"), "input": group_layout("input"),
+    "index": unsigned(32),
+    "header": group_layout("header"),
+    "loops": group_layout("loops"),
+    "input": group_layout("input"),
 })
 """What the feeder needs of an execute command."""
 
@@ -23,9 +26,19 @@ FEED_COMMAND = data.StructLayout({
 def _pending_layout(width):
     """A wave between generator and scratchpad: its address, which lanes are read, which lanes are used, and its tag."""
     return data.StructLayout({
-        "address": unsigned(24), "outside": unsigned(1), "real": unsigned(width), "used": unsigned(width), "pad": signed(8),
-        "matmul": unsigned(1), "plane": unsigned(1), "tile_end": unsigned(1), "command_end": unsigned(1), "apart": unsigned(1),
-        "tag": WAVE_TAG, "index": unsigned(32), "opcode": unsigned(8),
+        "address": unsigned(24),
+        "outside": unsigned(1),
+        "real": unsigned(width),
+        "used": unsigned(width),
+        "pad": signed(8),
+        "matmul": unsigned(1),
+        "plane": unsigned(1),
+        "tile_end": unsigned(1),
+        "command_end": unsigned(1),
+        "apart": unsigned(1),
+        "tag": WAVE_TAG,
+        "index": unsigned(32),
+        "opcode": unsigned(8),
     })
 
 
@@ -107,8 +120,11 @@ class Feeder(wiring.Component):
         matmul = command.header.opcode == Opcode.MATMUL
         m.d.comb += [
             self.command.ready.eq(~active & ~starting),
-            generator.start.eq(starting), generator.step.eq(step), generator.vector.eq(~matmul),
-            generator.loops.eq(command.loops), generator.input.eq(command.input),
+            generator.start.eq(starting),
+            generator.step.eq(step),
+            generator.vector.eq(~matmul),
+            generator.loops.eq(command.loops),
+            generator.input.eq(command.input),
         ]
         m.d.sync += starting.eq(self.command.valid & self.command.ready)
         with m.If(self.command.valid & self.command.ready):
@@ -166,8 +182,7 @@ class Feeder(wiring.Component):
         """Registers the generator's wave: wrapped address, lanes inside the image, tag."""
         width, place, inp, loops = self.width, generator.position, command.input, command.loops
         wrapped = Signal(signed(27))
-        m.d.comb += wrapped.eq(
-            place.address + Mux(place.address < 0, self.size, Mux(place.address >= self.size, -self.size, 0)))
+        m.d.comb += wrapped.eq(place.address + Mux(place.address < 0, self.size, Mux(place.address >= self.size, -self.size, 0)))
         row_inside = (place.y >= 0) & (place.y < inp.height)
         behind = inp.image_row_bytes - place.x
         low, high, used = Signal(range(width + 1)), Signal(range(width + 1)), Signal(width)
@@ -184,14 +199,23 @@ class Feeder(wiring.Component):
         with m.If(generator.last_pixel & generator.last_tile & ~loops.partial_out):
             m.d.sync += half.eq(~half)
         m.d.sync += [
-            pending.address.eq(wrapped), pending.outside.eq((wrapped < 0) | (wrapped >= self.size)),
-            pending.real.eq(ones(high, width) & ~ones(low, width) & used), pending.used.eq(used), pending.pad.eq(inp.pad_value),
-            pending.matmul.eq(matmul), pending.plane.eq(plane), pending.tile_end.eq(generator.last_pixel & matmul),
-            pending.command_end.eq(command_end), pending.index.eq(command.index), pending.opcode.eq(command.header.opcode),
+            pending.address.eq(wrapped),
+            pending.outside.eq((wrapped < 0) | (wrapped >= self.size)),
+            pending.real.eq(ones(high, width) & ~ones(low, width) & used),
+            pending.used.eq(used),
+            pending.pad.eq(inp.pad_value),
+            pending.matmul.eq(matmul),
+            pending.plane.eq(plane),
+            pending.tile_end.eq(generator.last_pixel & matmul),
+            pending.command_end.eq(command_end),
+            pending.index.eq(command.index),
+            pending.opcode.eq(command.header.opcode),
             pending.apart.eq(generator.first_pixel & short),
-            pending.tag.entry.eq(generator.entry), pending.tag.half.eq(half),
+            pending.tag.entry.eq(generator.entry),
+            pending.tag.half.eq(half),
             pending.tag.overwrite.eq(generator.first_tile & ~loops.partial_in),
-            pending.tag.maximum.eq(command.header.opcode == Opcode.MAX), pending.tag.final.eq(generator.last_tile),
+            pending.tag.maximum.eq(command.header.opcode == Opcode.MAX),
+            pending.tag.final.eq(generator.last_tile),
             pending.tag.job_end.eq(generator.last_pixel & generator.last_tile),
         ]
 
@@ -208,10 +232,13 @@ class Feeder(wiring.Component):
             self.read.request.payload.eq(pending.address),
             self.read.request.valid.eq(held & ~early & reads),
             accept.eq(held & ~early & (self.read.request.ready | ~reads)),
-            self.event.active.eq(accept), self.event.reads.eq(accept & reads),
-            self.event.bank.eq(held & ~early & ~accept), self.event.apart.eq(held & early),
+            self.event.active.eq(accept),
+            self.event.reads.eq(accept & reads),
+            self.event.bank.eq(held & ~early & ~accept),
+            self.event.apart.eq(held & early),
             self.event.command_end.eq(accept & pending.command_end),
-            self.event.index.eq(pending.index), self.event.opcode.eq(pending.opcode),
+            self.event.index.eq(pending.index),
+            self.event.opcode.eq(pending.opcode),
         ]
         with m.If(accept & reads & pending.outside & ~self.error.valid):
             m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(pending.index)]
@@ -224,13 +251,19 @@ class Feeder(wiring.Component):
         late = {name: delayed(m, pending[name], latency, name=f"wave_{name}") for name in travels}
         out_matmul, out_vector, passed = Signal(), Signal(), Signal()
         m.d.sync += [
-            out_matmul.eq(valid & late["matmul"]), out_vector.eq(valid & ~late["matmul"]), passed.eq(valid & late["tile_end"]),
+            out_matmul.eq(valid & late["matmul"]),
+            out_vector.eq(valid & ~late["matmul"]),
+            passed.eq(valid & late["tile_end"]),
         ]
         plane, tag = Signal(reset_less=True), Signal(WAVE_TAG, reset_less=True)
         with m.If(valid):
             m.d.sync += [plane.eq(late["plane"]), tag.eq(late["tag"])]
         m.d.comb += [
-            self.matmul.eq(out_matmul), self.vector.eq(out_vector), self.tile_passed.eq(passed), self.plane.eq(plane), self.tag.eq(tag),
+            self.matmul.eq(out_matmul),
+            self.vector.eq(out_vector),
+            self.tile_passed.eq(passed),
+            self.plane.eq(plane),
+            self.tag.eq(tag),
         ]
         for lane in range(self.width):
             value = Signal(signed(8), name=f"lane_{lane}", reset_less=True)

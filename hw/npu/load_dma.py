@@ -72,28 +72,35 @@ class LoadDma(wiring.Component):
             raise ValueError(f"LoadDma outstanding must be at least 1, not {outstanding}")
         self.axi_bytes, self.depth = axi_bytes, outstanding
         self._planner = {
-            "axi_bytes": axi_bytes, "max_burst": max_burst, "address_bits": address_bits,
-            "act_bytes": act_bytes, "weight_bytes": weight_bytes,
+            "axi_bytes": axi_bytes,
+            "max_burst": max_burst,
+            "address_bits": address_bits,
+            "act_bytes": act_bytes,
+            "weight_bytes": weight_bytes,
         }
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
             "tokens": In(TOKENS),
-            "model_base": In(address_bits), "arena_base": In(address_bits),
+            "model_base": In(address_bits),
+            "arena_base": In(address_bits),
             "axi": Out(ReadChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
             "activations": Out(write_port(axi_bytes)),
             "weights": Out(write_port(axi_bytes)),
             "done": Out(1),
             "records": Out(stream.Signature(RECORD_LAYOUT)),
-            "cycle": In(COUNT_BITS), "halt": In(1),
+            "cycle": In(COUNT_BITS),
+            "halt": In(1),
             "outstanding": Out(range(outstanding + 1)),
-            "progress": Out(1), "error": Out(ERROR_LAYOUT),
+            "progress": Out(1),
+            "error": Out(ERROR_LAYOUT),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.planner = planner = TransferPlanner(opcode=Opcode.LOAD, **self._planner)
-        m.submodules.in_flight = in_flight = StreamFifo(data.StructLayout({
-            "run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth)
+        m.submodules.in_flight = in_flight = StreamFifo(
+            data.StructLayout({"run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
+        )
         m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
         m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
@@ -101,8 +108,12 @@ class LoadDma(wiring.Component):
         wiring.connect(m, records.records, wiring.flipped(self.records))
         ar, r = self.axi.ar, self.axi.r
         m.d.comb += [
-            planner.tokens.eq(self.tokens), planner.model_base.eq(self.model_base), planner.arena_base.eq(self.arena_base),
-            planner.cycle.eq(self.cycle), planner.halt.eq(self.halt), records.cycle.eq(self.cycle),
+            planner.tokens.eq(self.tokens),
+            planner.model_base.eq(self.model_base),
+            planner.arena_base.eq(self.arena_base),
+            planner.cycle.eq(self.cycle),
+            planner.halt.eq(self.halt),
+            records.cycle.eq(self.cycle),
             self.outstanding.eq(in_flight.level),
         ]
 
@@ -115,7 +126,8 @@ class LoadDma(wiring.Component):
             in_flight.i.payload.run.eq(burst.run),
             in_flight.i.payload.target.eq(burst.target),
             in_flight.i.payload.index.eq(burst.index),
-            ar.payload.size.eq(lane_bits(self.axi_bytes)), ar.payload.burst.eq(BURST_INCR),
+            ar.payload.size.eq(lane_bits(self.axi_bytes)),
+            ar.payload.burst.eq(BURST_INCR),
         ]
         with m.If(issue):
             m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(burst.address), ar.payload.len.eq(burst.run.len)]
@@ -125,21 +137,33 @@ class LoadDma(wiring.Component):
         # A beat of R meets its place.
         flying, place = in_flight.o.payload, walker.beats.payload
         written, loaded = Signal(), Signal()
-        beat = Signal(data.StructLayout({
-            "address": unsigned(ADDRESS_BITS), "data": unsigned(8 * self.axi_bytes), "mask": unsigned(self.axi_bytes),
-            "target": unsigned(1), "last": unsigned(1),
-        }), reset_less=True)
+        beat = Signal(
+            data.StructLayout({
+                "address": unsigned(ADDRESS_BITS),
+                "data": unsigned(8 * self.axi_bytes),
+                "mask": unsigned(self.axi_bytes),
+                "target": unsigned(1),
+                "last": unsigned(1),
+            }),
+            reset_less=True,
+        )
         occupied = Signal()
         m.d.comb += [
-            walker.runs.payload.eq(flying.run), walker.runs.valid.eq(in_flight.o.valid), in_flight.o.ready.eq(walker.runs.ready),
+            walker.runs.payload.eq(flying.run),
+            walker.runs.valid.eq(in_flight.o.valid),
+            in_flight.o.ready.eq(walker.runs.ready),
             r.ready.eq(walker.beats.valid & (~occupied | written | self.halt)),
             walker.beats.ready.eq(r.valid & r.ready),
             loaded.eq(r.valid & r.ready & ~self.halt),
         ]
         with m.If(loaded):
             m.d.sync += [
-                beat.address.eq(place.address), beat.data.eq(r.payload.data >> (place.skip << 3)), beat.mask.eq(place.lanes >> place.skip),
-                beat.target.eq(flying.target), beat.last.eq(place.last & flying.run.last), occupied.eq(1),
+                beat.address.eq(place.address),
+                beat.data.eq(r.payload.data >> (place.skip << 3)),
+                beat.mask.eq(place.lanes >> place.skip),
+                beat.target.eq(flying.target),
+                beat.last.eq(place.last & flying.run.last),
+                occupied.eq(1),
             ]
         with m.Elif(written):
             m.d.sync += occupied.eq(0)
@@ -150,7 +174,9 @@ class LoadDma(wiring.Component):
         for port, target in ((self.activations, Target.ACTIVATIONS), (self.weights, Target.WEIGHTS)):
             m.d.comb += [
                 port.valid.eq(occupied & (beat.target == target)),
-                port.payload.address.eq(beat.address), port.payload.data.eq(beat.data), port.payload.mask.eq(beat.mask),
+                port.payload.address.eq(beat.address),
+                port.payload.data.eq(beat.data),
+                port.payload.mask.eq(beat.mask),
             ]
         taken = Mux(beat.target == Target.WEIGHTS, self.weights.ready, self.activations.ready)
         m.d.comb += [

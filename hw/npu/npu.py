@@ -77,8 +77,12 @@ class Npu(wiring.Component):
                 members |= {f"{port}_{channel}valid": flow(1), f"{port}_{channel}ready": back(1)}
         if observe:
             members |= {
-                "obs_write_valid": Out(1), "obs_write_address": Out(24), "obs_write_mask": Out(config.lanes),
-                "obs_write_data": Out(8 * config.lanes), "obs_retire": Out(1), "obs_retire_index": Out(32),
+                "obs_write_valid": Out(1),
+                "obs_write_address": Out(24),
+                "obs_write_mask": Out(config.lanes),
+                "obs_write_data": Out(8 * config.lanes),
+                "obs_retire": Out(1),
+                "obs_retire_index": Out(32),
             }
         self._channels = {"m_axi": master, "s_axil": slave}
         super().__init__(members)
@@ -90,11 +94,20 @@ class Npu(wiring.Component):
         core = NpuCore(self.config)
         m.submodules.core = ResetInserter(control.core_reset)(core)
         m.d.comb += [
-            control.pulses.eq(registers.pulses), control.timeout.eq(registers.settings.timeout),
-            registers.status.eq(control.status), registers.events.eq(control.events), self.irq.eq(registers.irq),
-            core.settings.eq(registers.settings), core.begin.eq(control.begin), core.cycle.eq(control.cycle), core.halt.eq(control.halt),
-            control.complete.eq(core.complete), control.progress.eq(core.progress), control.outstanding.eq(core.outstanding),
-            control.handshake.eq(core.handshake), control.oldest.eq(core.oldest),
+            control.pulses.eq(registers.pulses),
+            control.timeout.eq(registers.settings.timeout),
+            registers.status.eq(control.status),
+            registers.events.eq(control.events),
+            self.irq.eq(registers.irq),
+            core.settings.eq(registers.settings),
+            core.begin.eq(control.begin),
+            core.cycle.eq(control.cycle),
+            core.halt.eq(control.halt),
+            control.complete.eq(core.complete),
+            control.progress.eq(core.progress),
+            control.outstanding.eq(core.outstanding),
+            control.handshake.eq(core.handshake),
+            control.oldest.eq(core.oldest),
         ]
         for mine, theirs in zip(control.errors, core.errors, strict=True):
             m.d.comb += mine.eq(theirs)
@@ -122,5 +135,6 @@ class Npu(wiring.Component):
             self.obs_write_address.eq(delayed(m, core.written.address, 1, name="written_address")),
             self.obs_write_mask.eq(delayed(m, core.written.mask, 1, name="written_mask")),
             self.obs_write_data.eq(delayed(m, core.written.data.as_value(), 1, name="written_data")),
-            self.obs_retire.eq(core.retired), self.obs_retire_index.eq(core.retired_index),
+            self.obs_retire.eq(core.retired),
+            self.obs_retire_index.eq(core.retired_index),
         ]

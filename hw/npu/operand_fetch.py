@@ -58,10 +58,14 @@ class OperandFetch(wiring.Component):
         self.cols, self.lanes, self.size = cols, lanes, size
         self.depth = self.AHEAD + use_delay - read_latency + 1
         super().__init__({
-            "start": In(1), "walk": In(WALK), "enable": In(1),
+            "start": In(1),
+            "walk": In(WALK),
+            "enable": In(1),
             "read": Out(ReadPort(lanes)),
-            "available": Out(1), "take": In(1),
-            "pop": In(1), "vector": Out(signed(8)).array(lanes),
+            "available": Out(1),
+            "take": In(1),
+            "pop": In(1),
+            "vector": Out(signed(8)).array(lanes),
             "outside": Out(1),
         })
 
@@ -73,12 +77,15 @@ class OperandFetch(wiring.Component):
         ahead = Signal(range(self.AHEAD + 1))
         accepted = self.read.request.valid & self.read.request.ready
         m.d.comb += [
-            walk.start.eq(self.start), walk.walk.eq(self.walk), walk.step.eq(accepted),
+            walk.start.eq(self.start),
+            walk.walk.eq(self.walk),
+            walk.step.eq(accepted),
             self.outside.eq(walk.valid & walk.outside),
             self.read.request.valid.eq(walk.valid & self.enable & ~walk.outside & (ahead != self.AHEAD)),
             self.read.request.payload.eq(walk.vector.address[:ADDRESS_BITS]),
             self.available.eq(ahead != 0),
-            write.en.eq(self.read.valid), write.data.eq(self.read.data),
+            write.en.eq(self.read.valid),
+            write.data.eq(self.read.data),
             *(self.vector[lane].eq(read.data.word_select(lane, 8)) for lane in range(self.lanes)),
         ]
         m.d.sync += ahead.eq(ahead + accepted - self.take)

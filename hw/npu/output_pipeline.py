@@ -9,10 +9,15 @@ from hw.npu.second_operand import ADD, AddOperand
 from hw.npu.table import ENTRIES, Table
 
 OUTPUT_CONFIG = data.StructLayout({
-    "channel_bias": unsigned(1), "channel_scale": unsigned(1),
-    "multiplier": signed(32), "left": unsigned(5), "right": unsigned(5),
-    "requantize": REQUANTIZE, "use_table": unsigned(1),
-    "add": unsigned(1), "operand": ADD,
+    "channel_bias": unsigned(1),
+    "channel_scale": unsigned(1),
+    "multiplier": signed(32),
+    "left": unsigned(5),
+    "right": unsigned(5),
+    "requantize": REQUANTIZE,
+    "use_table": unsigned(1),
+    "add": unsigned(1),
+    "operand": ADD,
 })
 """Configuration of a command's vectors: whether bias, and multiplier and exponent, are the channel's, and the numbers for all channels."""
 
@@ -22,8 +27,19 @@ def output_config(output, second, *, channel_bias, channel_scale, add):
     clamp = output.zero_point, output.clamp_min, output.clamp_max
     operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
     result = second.out_multiplier, second.out_shift, second.out_zero_point, second.clamp_min, second.clamp_max
-    value = Cat(channel_bias, channel_scale, output.multiplier, output.left_shift, output.right_shift[:5],
-                output.single_rounding, *clamp, output.use_table, add, *operands, *result)
+    value = Cat(
+        channel_bias,
+        channel_scale,
+        output.multiplier,
+        output.left_shift,
+        output.right_shift[:5],
+        output.single_rounding,
+        *clamp,
+        output.use_table,
+        add,
+        *operands,
+        *result,
+    )
     assert len(value) == OUTPUT_CONFIG.size
     return value
 
@@ -77,13 +93,21 @@ class OutputPipeline(wiring.Component):
     def __init__(self, *, cols, lanes, accumulator_bits):
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
         super().__init__({
-            "valid": In(1), "bank": In(1), "group": In(range(max(2, cols // lanes))),
+            "valid": In(1),
+            "bank": In(1),
+            "group": In(range(max(2, cols // lanes))),
             "accumulators": In(data.ArrayLayout(signed(accumulator_bits), cols)),
-            "bias": In(signed(32)).array(cols), "multiplier": In(signed(32)).array(cols), "exponent": In(signed(8)).array(cols),
+            "bias": In(signed(32)).array(cols),
+            "multiplier": In(signed(32)).array(cols),
+            "exponent": In(signed(8)).array(cols),
             "config": In(OUTPUT_CONFIG).array(2),
-            "table_write": In(1), "table_row": In(range(ENTRIES // cols)), "table_entries": In(data.ArrayLayout(unsigned(8), cols)),
-            "pop": Out(1), "operand": In(signed(8)).array(lanes),
-            "result_valid": Out(1), "result": Out(signed(8)).array(lanes),
+            "table_write": In(1),
+            "table_row": In(range(ENTRIES // cols)),
+            "table_entries": In(data.ArrayLayout(unsigned(8), cols)),
+            "pop": Out(1),
+            "operand": In(signed(8)).array(lanes),
+            "result_valid": Out(1),
+            "result": Out(signed(8)).array(lanes),
         })
 
     def elaborate(self, platform):
@@ -93,15 +117,22 @@ class OutputPipeline(wiring.Component):
         m.submodules.add = add = AddOperand(self.lanes)
         adds = Mux(table.result_bank, self.config[1].add, self.config[0].add)
         m.d.comb += [
-            requantize.valid.eq(self.valid), requantize.bank.eq(self.bank),
-            table.valid.eq(requantize.result_valid), table.bank.eq(requantize.result_bank),
-            table.write.eq(self.table_write), table.row.eq(self.table_row), table.entries.eq(self.table_entries),
-            add.valid.eq(table.result_valid & adds), add.bank.eq(table.result_bank), self.pop.eq(add.valid),
+            requantize.valid.eq(self.valid),
+            requantize.bank.eq(self.bank),
+            table.valid.eq(requantize.result_valid),
+            table.bank.eq(requantize.result_bank),
+            table.write.eq(self.table_write),
+            table.row.eq(self.table_row),
+            table.entries.eq(self.table_entries),
+            add.valid.eq(table.result_valid & adds),
+            add.bank.eq(table.result_bank),
+            self.pop.eq(add.valid),
             self.result_valid.eq(add.result_valid | (table.result_valid & ~adds)),
         ]
         for i in range(2):
             m.d.comb += [
-                requantize.config[i].eq(self.config[i].requantize), table.use[i].eq(self.config[i].use_table),
+                requantize.config[i].eq(self.config[i].requantize),
+                table.use[i].eq(self.config[i].use_table),
                 add.config[i].eq(self.config[i].operand),
             ]
         common = self._common(m)
@@ -109,7 +140,8 @@ class OutputPipeline(wiring.Component):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
                 table.value[lane].eq(requantize.result[lane]),
-                add.first[lane].eq(table.result[lane]), add.second[lane].eq(self.operand[lane]),
+                add.first[lane].eq(table.result[lane]),
+                add.second[lane].eq(self.operand[lane]),
                 self.result[lane].eq(Mux(add.result_valid, add.result[lane], table.result[lane])),
             ]
         return m
@@ -124,6 +156,7 @@ class OutputPipeline(wiring.Component):
 
     def _channel(self, m, lane, requantize, common):
         """The lane's accumulator, and the parameters of its channel or of all channels."""
+
         def of_group(values):
             *rest, value = [values[col] for col in range(lane, self.cols, self.lanes)]
             for index, other in reversed(list(enumerate(rest))):

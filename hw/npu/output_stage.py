@@ -28,6 +28,7 @@ OUTPUT_COMMAND = data.StructLayout({
 })
 """What the output stage gets of a command."""
 
+
 def _walk(loops, steps):
     """`WALK` over a command's pixels with the address and the steps of ``output`` or ``second``; partial sums are walked by pixel."""
     last_cols = Mux(loops.partial_out, 1, loops.last_cols)
@@ -127,12 +128,17 @@ class OutputStage(wiring.Component):
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
             "entry_final": In(1),
-            "acc_enable": Out(1), "acc_half": Out(1), "acc_entry": Out(8),
+            "acc_enable": Out(1),
+            "acc_half": Out(1),
+            "acc_entry": Out(8),
             "acc_data": In(data.ArrayLayout(signed(accumulator_bits), cols)),
             "half_free": Out(1),
             "second_read": Out(ReadPort(lanes)),
             "write": Out(write_port(lanes)),
-            "retire": Out(1), "retire_index": Out(32), "written_bytes": Out(32), "read_bytes": Out(32),
+            "retire": Out(1),
+            "retire_index": Out(32),
+            "written_bytes": Out(32),
+            "read_bytes": Out(32),
             "error": Out(ERROR_LAYOUT),
             "progress": Out(1),
             "busy": Out(1),
@@ -144,7 +150,8 @@ class OutputStage(wiring.Component):
         m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
         m.submodules.operands = operands = OperandFetch(
-            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY)
+            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY
+        )
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
         wiring.connect(m, wiring.flipped(self.second_read), operands.read)
@@ -170,14 +177,21 @@ class OutputStage(wiring.Component):
         command = _Command()
         m.d.comb += [walk.walk.eq(command.walk), operands.walk.eq(command.operand_walk), self.busy.eq(command.inside != 0)]
         config = output_config(
-            payload.output, payload.second, channel_bias=payload.weights_params != Params.NONE,
-            channel_scale=payload.weights_params == Params.FULL, add=payload.second.operation == Second.ADD)
+            payload.output,
+            payload.second,
+            channel_bias=payload.weights_params != Params.NONE,
+            channel_scale=payload.weights_params == Params.FULL,
+            add=payload.second.operation == Second.ADD,
+        )
         m.d.sync += command.inside.eq(command.inside + taken - self.retire)
         with m.If(taken):
             m.d.sync += [
-                command.bank.eq(~command.bank), command.has_params.eq(payload.weights_params != Params.NONE),
-                command.adds.eq(payload.second.operation == Second.ADD), command.load_table.eq(payload.load_table),
-                command.partial.eq(payload.loops.partial_out), command.walk.eq(_walk(payload.loops, payload.output)),
+                command.bank.eq(~command.bank),
+                command.has_params.eq(payload.weights_params != Params.NONE),
+                command.adds.eq(payload.second.operation == Second.ADD),
+                command.load_table.eq(payload.load_table),
+                command.partial.eq(payload.loops.partial_out),
+                command.walk.eq(_walk(payload.loops, payload.output)),
                 command.operand_walk.eq(_walk(payload.loops, payload.second)),
             ]
         for i in range(2):
@@ -200,13 +214,20 @@ class OutputStage(wiring.Component):
         m.d.sync += [
             finals.eq(finals + self.entry_final - (step & vector.entry_end)),
             release.eq(step & vector.job_end & command.has_params),
-            self.half_free.eq(issue & vector.job_end), pipeline.valid.eq(issue),
+            self.half_free.eq(issue & vector.job_end),
+            pipeline.valid.eq(issue),
         ]
         m.d.comb += [
-            walk.step.eq(step), shadow.released.eq(release),
-            operands.take.eq(issue & command.adds), operands.enable.eq(fed | (command.adds & (finals != 0))),
-            self.acc_enable.eq(issue), self.acc_half.eq(half), self.acc_entry.eq(vector.entry),
-            slots.reserve.eq(issue), slots.slot.address.eq(vector.address), slots.slot.bytes.eq(vector.bytes),
+            walk.step.eq(step),
+            shadow.released.eq(release),
+            operands.take.eq(issue & command.adds),
+            operands.enable.eq(fed | (command.adds & (finals != 0))),
+            self.acc_enable.eq(issue),
+            self.acc_half.eq(half),
+            self.acc_entry.eq(vector.entry),
+            slots.reserve.eq(issue),
+            slots.slot.address.eq(vector.address),
+            slots.slot.bytes.eq(vector.bytes),
             slots.slot.last.eq(vector.command_end),
         ]
         with m.If(issue):
@@ -265,10 +286,12 @@ class OutputStage(wiring.Component):
         """Parameters go to the shadow set, rows of the table to the table."""
         row = self.parameters.payload
         m.d.comb += [
-            shadow.rows.payload.eq(row), shadow.rows.valid.eq(self.parameters.valid & ~row.table),
+            shadow.rows.payload.eq(row),
+            shadow.rows.valid.eq(self.parameters.valid & ~row.table),
             self.parameters.ready.eq(Mux(row.table, table_ready, shadow.rows.ready)),
             pipeline.table_write.eq(self.parameters.valid & row.table & table_ready),
-            pipeline.table_row.eq(row.row), pipeline.table_entries.eq(row.data),
+            pipeline.table_row.eq(row.row),
+            pipeline.table_entries.eq(row.data),
         ]
 
     def _retire(self, m, command, slots):
@@ -283,8 +306,10 @@ class OutputStage(wiring.Component):
             m.d.sync += written.eq(Mux(last, 0, total))
         with m.If(last | command.settled):
             m.d.sync += [
-                oldest.eq(~oldest), self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
-                self.written_bytes.eq(Mux(last, total, 0)), self.read_bytes.eq(Mux(last & adds, total, 0)),
+                oldest.eq(~oldest),
+                self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
+                self.written_bytes.eq(Mux(last, total, 0)),
+                self.read_bytes.eq(Mux(last & adds, total, 0)),
             ]
 
 
@@ -297,7 +322,8 @@ class _Command:
 
         self.walk, self.operand_walk = register(WALK, "walk"), register(WALK, "operand_walk")
         self.has_params, self.adds, self.load_table, self.partial = (
-            register(1, name) for name in ("has_params", "adds", "load_table", "partial"))
+            register(1, name) for name in ("has_params", "adds", "load_table", "partial")
+        )
         self.config = [register(OUTPUT_CONFIG, f"config_{i}") for i in range(2)]
         self.index = [register(32, f"index_{i}") for i in range(2)]
         self.bank = Signal(init=1)  # of the command that is issued; the first takes bank 0

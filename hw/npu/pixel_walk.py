@@ -10,8 +10,13 @@ WALK_BITS = ADDRESS_BITS + 2
 """Width of an address that is computed: one step beyond the scratchpad cannot wrap, and no walk goes on after that."""
 
 WALK = data.StructLayout({
-    "block_rows": unsigned(9), "block_cols": unsigned(9), "column_tiles": unsigned(12), "last_cols": unsigned(7),
-    "address": unsigned(ADDRESS_BITS), "pixel_step": unsigned(20), "row_step": unsigned(ADDRESS_BITS),
+    "block_rows": unsigned(9),
+    "block_cols": unsigned(9),
+    "column_tiles": unsigned(12),
+    "last_cols": unsigned(7),
+    "address": unsigned(ADDRESS_BITS),
+    "pixel_step": unsigned(20),
+    "row_step": unsigned(ADDRESS_BITS),
 })
 """Loops and steps of a walk; names and units as in ``loops`` and ``output`` of a command."""
 
@@ -21,8 +26,13 @@ def vector_layout(*, lanes, groups) -> data.StructLayout:
     entry, job (column tile) and command.
     """
     return data.StructLayout({
-        "address": unsigned(WALK_BITS), "bytes": range(lanes + 1), "entry": unsigned(8), "group": range(max(2, groups)),
-        "entry_end": unsigned(1), "job_end": unsigned(1), "command_end": unsigned(1),
+        "address": unsigned(WALK_BITS),
+        "bytes": range(lanes + 1),
+        "entry": unsigned(8),
+        "group": range(max(2, groups)),
+        "entry_end": unsigned(1),
+        "job_end": unsigned(1),
+        "command_end": unsigned(1),
     })
 
 
@@ -56,8 +66,12 @@ class PixelWalk(wiring.Component):
         self.cols, self.lanes, self.size = cols, lanes, size
         self.layout = vector_layout(lanes=lanes, groups=cols // lanes)
         super().__init__({
-            "start": In(1), "walk": In(WALK), "step": In(1),
-            "valid": Out(1), "vector": Out(self.layout), "outside": Out(1),
+            "start": In(1),
+            "walk": In(WALK),
+            "step": In(1),
+            "valid": Out(1),
+            "vector": Out(self.layout),
+            "outside": Out(1),
         })
 
     def elaborate(self, platform):
@@ -76,8 +90,12 @@ class PixelWalk(wiring.Component):
         used = Mux(entry_end, channels, lanes)
         m.d.comb += [
             job_end.eq(entry_end & row_end & (rows_left == 1)),
-            self.vector.address.eq(address), self.vector.bytes.eq(used), self.vector.entry.eq(entry), self.vector.group.eq(group),
-            self.vector.entry_end.eq(entry_end), self.vector.job_end.eq(job_end),
+            self.vector.address.eq(address),
+            self.vector.bytes.eq(used),
+            self.vector.entry.eq(entry),
+            self.vector.group.eq(group),
+            self.vector.entry_end.eq(entry_end),
+            self.vector.job_end.eq(job_end),
             self.vector.command_end.eq(job_end & (tiles_left == 1)),
             self.outside.eq(address + used > self.size),
         ]
@@ -105,14 +123,20 @@ class PixelWalk(wiring.Component):
 
         with m.If(self.start):
             m.d.sync += [
-                self.valid.eq(1), entry.eq(0), group.eq(0), channels.eq(channels_of(walk.column_tiles)),
-                cols_left.eq(walk.block_cols), rows_left.eq(walk.block_rows), tiles_left.eq(walk.column_tiles),
+                self.valid.eq(1),
+                entry.eq(0),
+                group.eq(0),
+                channels.eq(channels_of(walk.column_tiles)),
+                cols_left.eq(walk.block_cols),
+                rows_left.eq(walk.block_rows),
+                tiles_left.eq(walk.column_tiles),
             ]
         with m.Elif(self.step & ~entry_end):
             m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes)]
         with m.Elif(self.step):
             m.d.sync += [
-                group.eq(0), entry.eq(Mux(job_end, 0, entry + 1)),
+                group.eq(0),
+                entry.eq(Mux(job_end, 0, entry + 1)),
                 channels.eq(channels_of(Mux(job_end, tiles_left - 1, tiles_left))),
                 cols_left.eq(Mux(row_end, walk.block_cols, cols_left - 1)),
             ]

@@ -63,7 +63,10 @@ class RecordWriter(wiring.Component):
             "record_base": In(address_bits),
             "axi": Out(WriteChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
             "halt": In(1),
-            "outstanding": Out(range(self.OUTSTANDING + 1)), "idle": Out(1), "progress": Out(1), "error": Out(ERROR_LAYOUT),
+            "outstanding": Out(range(self.OUTSTANDING + 1)),
+            "idle": Out(1),
+            "progress": Out(1),
+            "error": Out(ERROR_LAYOUT),
         })
 
     def elaborate(self, platform):
@@ -82,7 +85,9 @@ class RecordWriter(wiring.Component):
         swallow = ~self.enable | self.halt
         m.d.comb += [
             in_flight.i.payload.index.eq(index[turn]),
-            aw.payload.size.eq(lane_bits(self.axi_bytes)), aw.payload.burst.eq(BURST_INCR), aw.payload.len.eq(self.burst_beats - 1),
+            aw.payload.size.eq(lane_bits(self.axi_bytes)),
+            aw.payload.burst.eq(BURST_INCR),
+            aw.payload.len.eq(self.burst_beats - 1),
         ]
         with m.If(aw.ready):
             m.d.sync += aw.valid.eq(0)
@@ -117,7 +122,8 @@ class RecordWriter(wiring.Component):
             w.payload.data.eq(record.word_select(beat, 8 * self.axi_bytes)),
             w.payload.strb.eq(Mux(unstrobed, 0, (1 << self.axi_bytes) - 1)),
             w.payload.last.eq((beat & (self.burst_beats - 1)) == self.burst_beats - 1),
-            b.ready.eq(in_flight.o.valid), in_flight.o.ready.eq(b.valid),
+            b.ready.eq(in_flight.o.valid),
+            in_flight.o.ready.eq(b.valid),
             self.outstanding.eq(in_flight.level),
             self.idle.eq(~in_flight.o.valid & ~w.valid & ~waiting),
             self.progress.eq((aw.valid & aw.ready) | (w.valid & w.ready) | (b.valid & b.ready) | (swallow & waiting)),

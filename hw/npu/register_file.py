@@ -130,6 +130,6 @@ class RegisterFile(wiring.Component):
             for register in REGISTERS:
                 with m.Case(register.offset >> 2):
                     for field in register.fields:
-                        m.d.comb += value[field.bit:field.bit + field.width].eq(sources[field.access](field))
+                        m.d.comb += value[field.bit : field.bit + field.width].eq(sources[field.access](field))
             with m.Default():
                 m.d.comb += answer.eq(RESP_SLVERR)

@@ -86,34 +86,61 @@ REGISTERS = (
     _whole("CONFIG_AXI_BITS", 0x14, Access.CONSTANT, "data width of the AXI4 port"),
     _whole("CONFIG_ACT_KIB", 0x18, Access.CONSTANT, "activation scratchpad, KiB"),
     _whole("CONFIG_WEIGHT_KIB", 0x1C, Access.CONSTANT, "weight scratchpad, KiB"),
-    Register("CONTROL", 0x20, (
-        Bits("start", 0, 1, Access.PULSE, "start a job; ignored while busy"),
-        Bits("soft_reset", 1, 1, Access.PULSE, "end the job without an interrupt: transactions are completed, then all is idle"),
-    ), "what to do"),
-    Register("STATUS", 0x24, (
-        Bits("busy", 0, 1, Access.STATUS, "a job runs, or draining"),
-        Bits("done", 1, 1, Access.STATUS, "the last job ended well"),
-        Bits("error", 2, 1, Access.STATUS, "the last job stopped with ERROR_CODE"),
-        Bits("draining", 3, 1, Access.STATUS, "the job is over, transactions on the bus are being completed"),
-    ), "how the job stands; done and error are cleared by start and soft_reset"),
-    Register("ERROR_CODE", 0x28, (
-        Bits("error_code", 0, max(Error).bit_length(), Access.STATUS, "why the last job stopped; see the table of errors"),
-    ), "why the last job stopped"),
+    Register(
+        "CONTROL",
+        0x20,
+        (
+            Bits("start", 0, 1, Access.PULSE, "start a job; ignored while busy"),
+            Bits("soft_reset", 1, 1, Access.PULSE, "end the job without an interrupt: transactions are completed, then all is idle"),
+        ),
+        "what to do",
+    ),
+    Register(
+        "STATUS",
+        0x24,
+        (
+            Bits("busy", 0, 1, Access.STATUS, "a job runs, or draining"),
+            Bits("done", 1, 1, Access.STATUS, "the last job ended well"),
+            Bits("error", 2, 1, Access.STATUS, "the last job stopped with ERROR_CODE"),
+            Bits("draining", 3, 1, Access.STATUS, "the job is over, transactions on the bus are being completed"),
+        ),
+        "how the job stands; done and error are cleared by start and soft_reset",
+    ),
+    Register(
+        "ERROR_CODE",
+        0x28,
+        (Bits("error_code", 0, max(Error).bit_length(), Access.STATUS, "why the last job stopped; see the table of errors"),),
+        "why the last job stopped",
+    ),
     _whole("ERROR_INDEX", 0x2C, Access.STATUS, "index of the command that the error belongs to"),
-    Register("IRQ_ENABLE", 0x30, (
-        Bits("irq_enable_done", 0, 1, Access.SETTING, "interrupt when a job ends well"),
-        Bits("irq_enable_error", 1, 1, Access.SETTING, "interrupt when a job stops with an error"),
-    ), "which events raise the interrupt"),
-    Register("IRQ_STATUS", 0x34, (
-        Bits("irq_done", 0, 1, Access.EVENT, "a job ended well"),
-        Bits("irq_error", 1, 1, Access.EVENT, "a job stopped with an error"),
-    ), "events since they were cleared; the interrupt is up while one of them is enabled"),
+    Register(
+        "IRQ_ENABLE",
+        0x30,
+        (
+            Bits("irq_enable_done", 0, 1, Access.SETTING, "interrupt when a job ends well"),
+            Bits("irq_enable_error", 1, 1, Access.SETTING, "interrupt when a job stops with an error"),
+        ),
+        "which events raise the interrupt",
+    ),
+    Register(
+        "IRQ_STATUS",
+        0x34,
+        (
+            Bits("irq_done", 0, 1, Access.EVENT, "a job ended well"),
+            Bits("irq_error", 1, 1, Access.EVENT, "a job stopped with an error"),
+        ),
+        "events since they were cleared; the interrupt is up while one of them is enabled",
+    ),
     _whole("COMMAND_COUNT", 0x38, Access.SETTING, "commands of the job"),
-    _whole("TIMEOUT", 0x3C, Access.SETTING, "cycles of a silent bus, with a transaction outstanding, that stop the job; 0 never",
-           reset=65536),
-    Register("RECORD_ENABLE", 0x40, (
-        Bits("record_enable", 0, 1, Access.SETTING, "write the record of each command to RECORD_BASE + 64 * index"),
-    ), "records"),
+    _whole(
+        "TIMEOUT", 0x3C, Access.SETTING, "cycles of a silent bus, with a transaction outstanding, that stop the job; 0 never", reset=65536
+    ),
+    Register(
+        "RECORD_ENABLE",
+        0x40,
+        (Bits("record_enable", 0, 1, Access.SETTING, "write the record of each command to RECORD_BASE + 64 * index"),),
+        "records",
+    ),
     *_wide("COMMANDS_BASE", 0x48, Access.SETTING, "address of the first command, a multiple of 128", low=_LOW),
     *_wide("MODEL_BASE", 0x50, Access.SETTING, "address of region MODEL, a multiple of 128", low=_LOW),
     *_wide("ARENA_BASE", 0x58, Access.SETTING, "address of region ARENA, a multiple of 128", low=_LOW),
@@ -157,6 +184,12 @@ def base(settings, name, address_bits):
 def constants(config) -> dict:
     """Contents of the constant registers for a configuration, by the field's name."""
     return {
-        "id": ID, "version": VERSION, "config_rows": config.rows, "config_cols": config.cols, "config_lanes": config.lanes,
-        "config_axi_bits": config.axi_bits, "config_act_kib": config.act_kib, "config_weight_kib": config.weight_kib,
+        "id": ID,
+        "version": VERSION,
+        "config_rows": config.rows,
+        "config_cols": config.cols,
+        "config_lanes": config.lanes,
+        "config_axi_bits": config.axi_bits,
+        "config_act_kib": config.act_kib,
+        "config_weight_kib": config.weight_kib,
     }

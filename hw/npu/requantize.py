@@ -59,14 +59,16 @@ class Requantize(wiring.Component):
             raise ValueError(f"Requantize accumulator_bits must be 20 to 32, not {accumulator_bits}")
         self.lanes = lanes
         super().__init__({
-            "valid": In(1), "bank": In(1),
+            "valid": In(1),
+            "bank": In(1),
             "accumulator": In(signed(accumulator_bits)).array(lanes),
             "bias": In(signed(32)).array(lanes),
             "multiplier": In(signed(32)).array(lanes),
             "left": In(unsigned(5)).array(lanes),
             "right": In(unsigned(5)).array(lanes),
             "config": In(REQUANTIZE).array(2),
-            "result_valid": Out(1), "result_bank": Out(1),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
             "result": Out(signed(8)).array(lanes),
         })
 
@@ -77,9 +79,11 @@ class Requantize(wiring.Component):
         single = Signal()
         m.d.comb += [
             single.eq(Mux(bank[1], self.config[1].single_rounding, self.config[0].single_rounding)),
-            scale.valid.eq(valid[2]), scale.bank.eq(bank[2]),
+            scale.valid.eq(valid[2]),
+            scale.bank.eq(bank[2]),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
-            self.result_valid.eq(scale.result_valid), self.result_bank.eq(scale.result_bank),
+            self.result_valid.eq(scale.result_valid),
+            self.result_bank.eq(scale.result_bank),
             *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
         ]
         for lane in range(self.lanes):
@@ -95,16 +99,20 @@ class Requantize(wiring.Component):
         left, right = register(unsigned(5), "left"), register(unsigned(5), "right")
         with m.If(valid[0]):
             m.d.sync += [
-                biased.eq(self.accumulator[lane] + self.bias[lane]), multiplier.eq(self.multiplier[lane]),
-                left.eq(self.left[lane]), right.eq(self.right[lane]),
+                biased.eq(self.accumulator[lane] + self.bias[lane]),
+                multiplier.eq(self.multiplier[lane]),
+                left.eq(self.left[lane]),
+                right.eq(self.right[lane]),
             ]
         # 2: shifted left, with its multiplier and its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
         factor, scaled, rule = register(signed(32), "factor"), register(signed(32), "scaled"), register(ROUNDING, "rule")
         whole = single & (left == 31) & (right == 0)
         with m.If(valid[1]):
             m.d.sync += [
-                scaled.eq(Mux(single, biased, (biased << left)[:32].as_signed())), factor.eq(multiplier),
+                scaled.eq(Mux(single, biased, (biased << left)[:32].as_signed())),
+                factor.eq(multiplier),
                 rule.amount.eq(Mux(whole, 0, (Q31_BITS - 1) + right - Mux(single, left, 0))),
-                rule.nudge.eq(~single & (right != 0)), rule.whole.eq(whole),
+                rule.nudge.eq(~single & (right != 0)),
+                rule.whole.eq(whole),
             ]
         m.d.comb += [scale.value[lane].eq(scaled), scale.multiplier[lane].eq(factor), scale.rule[lane].eq(rule)]

@@ -86,12 +86,14 @@ class Scale(wiring.Component):
             raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
         self.lanes, self.width, self.rules = lanes, width, rules
         super().__init__({
-            "valid": In(1), "bank": In(1),
+            "valid": In(1),
+            "bank": In(1),
             "value": In(signed(width)).array(lanes),
             "multiplier": In(signed(32)).array(rules),
             "rule": In(ROUNDING).array(rules),
             "config": In(CLAMP).array(2),
-            "result_valid": Out(1), "result_bank": Out(1),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
             "result": Out(signed(8)).array(lanes),
         })
 
@@ -121,10 +123,10 @@ class Scale(wiring.Component):
             m.d.sync += [product.eq(value * multiplier), down.eq(value[-1] ^ multiplier[-1])]
         # 2: the product, nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
         nudged = Signal(signed(product_bits), name=f"nudged_{lane}", reset_less=True)
-        low, halves = product[:Q31_BITS - 1], product[Q31_BITS - 1:].as_signed()
+        low, halves = product[: Q31_BITS - 1], product[Q31_BITS - 1 :].as_signed()
         nudge = Mux(rule[1][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
         with m.If(valid[1]):
-            m.d.sync += nudged.eq(Cat(low, (halves + nudge)[:len(halves)]))
+            m.d.sync += nudged.eq(Cat(low, (halves + nudge)[: len(halves)]))
         # 3: shifted, saturated to the 10 bits that can matter behind + zero point and the clamp; one fraction bit
         moved = Signal(signed(product_bits), name=f"moved_{lane}")
         shifted = Signal(signed(10), name=f"shifted_{lane}", reset_less=True)

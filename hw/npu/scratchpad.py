@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In
 from hw.npu.bank import Bank
 from hw.npu.bank_arbiter import BankArbiter
 from hw.npu.delay import delayed
-from hw.npu.ports import ADDRESS_BITS, ReadPort, write_port
+from hw.npu.ports import ReadPort, write_port
 
 READERS = ("feed", "second", "dma_read")
 """Read ports."""
@@ -90,7 +90,7 @@ class ActivationScratchpad(wiring.Component):
         crosses = Signal(name=f"{name}_crosses")
         low, high = Signal(self.banks, name=f"{name}_low"), Signal(self.banks, name=f"{name}_high")
         m.d.comb += [
-            Cat(offset, bank, row).eq(address[:offset_bits + bank_bits + len(row)]),
+            Cat(offset, bank, row).eq(address[: offset_bits + bank_bits + len(row)]),
             next_row.eq(Mux(row == self.depth - 1, 0, row + 1)),
             crosses.eq(offset > self.word - self.widths[name]),
             low.eq(1 << bank),
@@ -110,7 +110,7 @@ class ActivationScratchpad(wiring.Component):
                 data.eq(payload.data.as_value() << Cat(Const(0, 3), place["offset"])),
                 mask.eq(payload.mask << place["offset"]),
             ]
-        return {"low": (data[:8 * word], mask[:word]), "high": (data[8 * word:], mask[word:])}
+        return {"low": (data[: 8 * word], mask[:word]), "high": (data[8 * word :], mask[word:])}
 
     def _drive_bank(self, m, index, bank, places, data, arbiter):
         """Registers the access that this bank makes in the next cycle."""
@@ -128,7 +128,11 @@ class ActivationScratchpad(wiring.Component):
                     if name in WRITERS:
                         m.d.sync += [write.eq(1), write_data.eq(data[name][half][0]), mask.eq(data[name][half][1])]
         m.d.comb += [
-            bank.enable.eq(enable), bank.write.eq(write), bank.row.eq(row), bank.write_data.eq(write_data), bank.mask.eq(mask),
+            bank.enable.eq(enable),
+            bank.write.eq(write),
+            bank.row.eq(row),
+            bank.write_data.eq(write_data),
+            bank.mask.eq(mask),
         ]
 
     def _answer(self, m, name, place, answers):
@@ -150,6 +154,3 @@ class ActivationScratchpad(wiring.Component):
         with m.If(valid):
             m.d.sync += answer.eq((pair >> Cat(Const(0, 3), offset))[:width])
         m.d.comb += [port.valid.eq(answered), port.data.eq(answer)]
-
-
-__all__ = ["ADDRESS_BITS", "ActivationScratchpad", "PRIORITY", "READERS", "WRITERS"]

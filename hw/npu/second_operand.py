@@ -61,11 +61,13 @@ class AddOperand(wiring.Component):
             raise ValueError(f"AddOperand lanes must be at least 1, not {lanes}")
         self.lanes = lanes
         super().__init__({
-            "valid": In(1), "bank": In(1),
+            "valid": In(1),
+            "bank": In(1),
             "first": In(signed(8)).array(lanes),
             "second": In(signed(8)).array(lanes),
             "config": In(ADD).array(2),
-            "result_valid": Out(1), "result_bank": Out(1),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
             "result": Out(signed(8)).array(lanes),
         })
 
@@ -76,19 +78,24 @@ class AddOperand(wiring.Component):
         first, second = (self._numbers(m, name, bank) for name in ("first", "second"))
         out_shift = Mux(bank[4], self.config[1].out_shift, self.config[0].out_shift)
         for lane in range(self.lanes):
-            scaled = [self._operand(m, f"first_{lane}", self.first[lane], valid, first),
-                      self._operand(m, f"second_{lane}", self.second[lane], valid, second)]
+            scaled = [
+                self._operand(m, f"first_{lane}", self.first[lane], valid, first),
+                self._operand(m, f"second_{lane}", self.second[lane], valid, second),
+            ]
             # 4: the sum of the scaled operands
             total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
             with m.If(valid[3]):
                 m.d.sync += total.eq(scaled[0] + scaled[1])
             m.d.comb += scale.value[lane].eq(total)
         m.d.comb += [
-            scale.valid.eq(valid[4]), scale.bank.eq(bank[4]),
+            scale.valid.eq(valid[4]),
+            scale.bank.eq(bank[4]),
             scale.multiplier[0].eq(Mux(bank[4], self.config[1].out_multiplier, self.config[0].out_multiplier)),
-            scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)), scale.rule[0].nudge.eq(out_shift != 0),
+            scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
+            scale.rule[0].nudge.eq(out_shift != 0),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
-            self.result_valid.eq(scale.result_valid), self.result_bank.eq(scale.result_bank),
+            self.result_valid.eq(scale.result_valid),
+            self.result_bank.eq(scale.result_bank),
             *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
         ]
         return m

@@ -75,14 +75,17 @@ class StoreDma(wiring.Component):
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
             "tokens": In(TOKENS),
-            "model_base": In(address_bits), "arena_base": In(address_bits),
+            "model_base": In(address_bits),
+            "arena_base": In(address_bits),
             "axi": Out(WriteChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
             "activations": Out(ReadPort(axi_bytes)),
             "done": Out(1),
             "records": Out(stream.Signature(RECORD_LAYOUT)),
-            "cycle": In(COUNT_BITS), "halt": In(1),
+            "cycle": In(COUNT_BITS),
+            "halt": In(1),
             "outstanding": Out(range(outstanding + 1)),
-            "progress": Out(1), "error": Out(ERROR_LAYOUT),
+            "progress": Out(1),
+            "error": Out(ERROR_LAYOUT),
         })
 
     def elaborate(self, platform):
@@ -91,15 +94,20 @@ class StoreDma(wiring.Component):
         m.submodules.runs = runs = StreamFifo(run_layout(self.axi_bytes), depth=self.RUNS)
         m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency)
         m.submodules.in_flight = in_flight = StreamFifo(
-            data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth)
+            data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
+        )
         m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
         wiring.connect(m, records.records, wiring.flipped(self.records))
         aw, b = self.axi.aw, self.axi.b
         m.d.comb += [
-            planner.tokens.eq(self.tokens), planner.model_base.eq(self.model_base), planner.arena_base.eq(self.arena_base),
-            planner.cycle.eq(self.cycle), planner.halt.eq(self.halt), records.cycle.eq(self.cycle),
+            planner.tokens.eq(self.tokens),
+            planner.model_base.eq(self.model_base),
+            planner.arena_base.eq(self.arena_base),
+            planner.cycle.eq(self.cycle),
+            planner.halt.eq(self.halt),
+            records.cycle.eq(self.cycle),
             self.outstanding.eq(in_flight.level),
         ]
 
@@ -108,9 +116,13 @@ class StoreDma(wiring.Component):
         issue = planner.bursts.valid & planner.bursts.ready
         m.d.comb += [
             planner.bursts.ready.eq((~aw.valid | aw.ready) & runs.i.ready & in_flight.i.ready & ~self.halt),
-            runs.i.valid.eq(issue), runs.i.payload.eq(burst.run),
-            in_flight.i.valid.eq(issue), in_flight.i.payload.last.eq(burst.run.last), in_flight.i.payload.index.eq(burst.index),
-            aw.payload.size.eq(lane_bits(self.axi_bytes)), aw.payload.burst.eq(BURST_INCR),
+            runs.i.valid.eq(issue),
+            runs.i.payload.eq(burst.run),
+            in_flight.i.valid.eq(issue),
+            in_flight.i.payload.last.eq(burst.run.last),
+            in_flight.i.payload.index.eq(burst.index),
+            aw.payload.size.eq(lane_bits(self.axi_bytes)),
+            aw.payload.burst.eq(BURST_INCR),
         ]
         with m.If(issue):
             m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(burst.address), aw.payload.len.eq(burst.run.len)]

@@ -52,12 +52,16 @@ class Table(wiring.Component):
             raise ValueError(f"Table cols must be a power of two from 4 to 64, not {cols}")
         self.lanes, self.cols = lanes, cols
         super().__init__({
-            "valid": In(1), "bank": In(1),
+            "valid": In(1),
+            "bank": In(1),
             "value": In(signed(8)).array(lanes),
             "use": In(1).array(2),
-            "result_valid": Out(1), "result_bank": Out(1),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
             "result": Out(signed(8)).array(lanes),
-            "write": In(1), "row": In(range(ENTRIES // cols)), "entries": In(data.ArrayLayout(unsigned(8), cols)),
+            "write": In(1),
+            "row": In(range(ENTRIES // cols)),
+            "entries": In(data.ArrayLayout(unsigned(8), cols)),
         })
 
     def elaborate(self, platform):

@@ -19,9 +19,11 @@ WAITS = {"stall_activations": ("wait_exec", "exec"), "stall_ddr_read": ("wait_lo
 """Stall of a transfer that waits for tokens: field of the command's header, queue. The first that holds is counted."""
 
 ACCOUNT_LAYOUT = data.StructLayout({
-    "index": unsigned(INDEX_BITS), "start": unsigned(COUNT_BITS),
+    "index": unsigned(INDEX_BITS),
+    "start": unsigned(COUNT_BITS),
     **{stall: unsigned(COUNT_BITS) for stall in WAITS},
-    "beats": unsigned(COUNT_BITS), "bytes": unsigned(COUNT_BITS),
+    "beats": unsigned(COUNT_BITS),
+    "bytes": unsigned(COUNT_BITS),
 })
 """What is known of a transfer when its last burst is planned."""
 END_LAYOUT = data.StructLayout({"end": unsigned(COUNT_BITS), "stall_bank": unsigned(COUNT_BITS)})
@@ -31,7 +33,10 @@ END_LAYOUT = data.StructLayout({"end": unsigned(COUNT_BITS), "stall_bank": unsig
 def planned_layout(address_bits, axi_bytes) -> data.StructLayout:
     """A burst to issue: aligned address, run, scratchpad (`Target`), index of the command."""
     return data.StructLayout({
-        "address": unsigned(address_bits), "run": run_layout(axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS),
+        "address": unsigned(address_bits),
+        "run": run_layout(axi_bytes),
+        "target": unsigned(1),
+        "index": unsigned(INDEX_BITS),
     })
 
 
@@ -81,17 +86,19 @@ class TransferPlanner(wiring.Component):
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
             "tokens": In(TOKENS),
-            "model_base": In(address_bits), "arena_base": In(address_bits),
-            "cycle": In(COUNT_BITS), "halt": In(1),
+            "model_base": In(address_bits),
+            "arena_base": In(address_bits),
+            "cycle": In(COUNT_BITS),
+            "halt": In(1),
             "bursts": Out(stream.Signature(planned_layout(address_bits, axi_bytes))),
             "account": Out(stream.Signature(ACCOUNT_LAYOUT)),
-            "error": Out(ERROR_LAYOUT), "taken": Out(1),
+            "error": Out(ERROR_LAYOUT),
+            "taken": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.planner = planner = BurstPlanner(
-            axi_bytes=self.axi_bytes, max_burst=self.max_burst, address_bits=self.address_bits)
+        m.submodules.planner = planner = BurstPlanner(axi_bytes=self.axi_bytes, max_burst=self.max_burst, address_bits=self.address_bits)
         head, dma = self.commands.payload, self.commands.payload.command.dma
         index, target = Signal(INDEX_BITS, reset_less=True), Signal(1, reset_less=True)
 
@@ -118,7 +125,10 @@ class TransferPlanner(wiring.Component):
         free = ~burst.run.last | self.account.ready
         m.d.comb += [
             planner.limit.eq(Mux(target == Target.WEIGHTS, self.sizes[Target.WEIGHTS], self.sizes[Target.ACTIVATIONS])),
-            out.address.eq(burst.address), out.run.eq(burst.run), out.target.eq(target), out.index.eq(index),
+            out.address.eq(burst.address),
+            out.run.eq(burst.run),
+            out.target.eq(target),
+            out.index.eq(index),
             self.bursts.valid.eq(planner.bursts.valid & free),
             planner.bursts.ready.eq(self.bursts.ready & free),
             self.account.valid.eq(planner.bursts.valid & self.bursts.ready & burst.run.last),
@@ -133,7 +143,9 @@ class TransferPlanner(wiring.Component):
         bad = (dma.region > max(Region)) | (dma.row_bytes == 0) | (dma.rows == 0)
         if self.opcode != Opcode.LOAD:
             return bad | (dma.target != Target.ACTIVATIONS)
-        parts = [dma[name][:lane_bits(self.axi_bytes)] for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")]
+        parts = [
+            dma[name][: lane_bits(self.axi_bytes)] for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")
+        ]
         return bad | ((dma.target == Target.WEIGHTS) & Cat(parts).any())
 
     def _keep_account(self, m, planner, arrived, index):
@@ -190,7 +202,9 @@ class TransferRecords(wiring.Component):
         self.opcode, self.axi_bytes, self.depth = opcode, axi_bytes, depth
         super().__init__({
             "account": In(stream.Signature(ACCOUNT_LAYOUT)),
-            "complete": In(1), "refused": In(1), "cycle": In(COUNT_BITS),
+            "complete": In(1),
+            "refused": In(1),
+            "cycle": In(COUNT_BITS),
             "records": Out(stream.Signature(RECORD_LAYOUT)),
         })
 
@@ -202,8 +216,11 @@ class TransferRecords(wiring.Component):
         stall_bank = Signal(COUNT_BITS)
         m.d.sync += stall_bank.eq(Mux(self.complete, 0, stall_bank + self.refused))
         m.d.comb += [
-            ends.i.payload.end.eq(self.cycle + 1), ends.i.payload.stall_bank.eq(stall_bank), ends.i.valid.eq(self.complete),
-            accounts.o.ready.eq(ends.o.valid & self.records.ready), ends.o.ready.eq(self.records.ready),
+            ends.i.payload.end.eq(self.cycle + 1),
+            ends.i.payload.stall_bank.eq(stall_bank),
+            ends.i.valid.eq(self.complete),
+            accounts.o.ready.eq(ends.o.valid & self.records.ready),
+            ends.o.ready.eq(self.records.ready),
         ]
         record, account, end = self.records.payload, accounts.o.payload, ends.o.payload
         side = "ddr_read_bytes", "sram_write_bytes"
@@ -211,10 +228,14 @@ class TransferRecords(wiring.Component):
             side = "ddr_write_bytes", "sram_read_bytes"
         m.d.comb += [
             self.records.valid.eq(ends.o.valid),
-            record.index.eq(account.index), record.opcode.eq(self.opcode),
-            record.start.eq(account.start), record.end.eq(end.end), record.active.eq(account.beats),
+            record.index.eq(account.index),
+            record.opcode.eq(self.opcode),
+            record.start.eq(account.start),
+            record.end.eq(end.end),
+            record.active.eq(account.beats),
             *(record[stall].eq(account[stall]) for stall in WAITS),
             record.stall_bank.eq(end.stall_bank),
-            record[side[0]].eq(account.beats << lane_bits(self.axi_bytes)), record[side[1]].eq(account.bytes),
+            record[side[0]].eq(account.beats << lane_bits(self.axi_bytes)),
+            record[side[1]].eq(account.bytes),
         ]
         return m

@@ -47,15 +47,18 @@ class WaveGenerator(wiring.Component):
     def __init__(self, *, rows, cols):
         self.rows, self.cols = rows, cols
         flags = ("first_pixel", "last_pixel", "first_tile", "last_tile", "last_column", "last_chunk")
-        super().__init__({
-            "start": In(1),
-            "step": In(1),
-            "loops": In(group_layout("loops")),
-            "input": In(group_layout("input")),
-            "vector": In(1),
-            "position": Out(POSITION),
-            "entry": Out(unsigned(8)),
-        } | {flag: Out(1) for flag in flags})
+        super().__init__(
+            {
+                "start": In(1),
+                "step": In(1),
+                "loops": In(group_layout("loops")),
+                "input": In(group_layout("input")),
+                "vector": In(1),
+                "position": Out(POSITION),
+                "entry": Out(unsigned(8)),
+            }
+            | {flag: Out(1) for flag in flags}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -67,8 +70,14 @@ class WaveGenerator(wiring.Component):
     def _counters(self, m):
         """Counts each loop; gives the end of every loop, the innermost first."""
         loops, ends, all_inner = self.loops, {}, Const(1)
-        for loop, bound in (("bx", loops.block_cols), ("by", loops.block_rows), ("chunk", loops.chunks),
-                            ("kx", loops.taps_x), ("ky", loops.taps_y), ("tile", loops.column_tiles)):
+        for loop, bound in (
+            ("bx", loops.block_cols),
+            ("by", loops.block_rows),
+            ("chunk", loops.chunks),
+            ("kx", loops.taps_x),
+            ("ky", loops.taps_y),
+            ("tile", loops.column_tiles),
+        ):
             count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
             m.d.comb += end.eq(count == bound - 1)
             with m.If(self.step & all_inner):
@@ -91,14 +100,20 @@ class WaveGenerator(wiring.Component):
         with m.If(self.start):
             m.d.sync += [first_pixel.eq(1), first_tile.eq(1), entry.eq(0)]
         m.d.comb += [
-            self.entry.eq(entry), self.first_pixel.eq(first_pixel), self.first_tile.eq(first_tile), self.last_pixel.eq(last_pixel),
-            self.last_tile.eq(last_tile), self.last_column.eq(ends["tile"]), self.last_chunk.eq(ends["chunk"]),
+            self.entry.eq(entry),
+            self.first_pixel.eq(first_pixel),
+            self.first_tile.eq(first_tile),
+            self.last_pixel.eq(last_pixel),
+            self.last_tile.eq(last_tile),
+            self.last_column.eq(ends["tile"]),
+            self.last_chunk.eq(ends["chunk"]),
         ]
 
     def _positions(self, m, ends):
         inp = self.input
         column, tap_row, tap, tile, row, pixel = (
-            Signal(POSITION, name=name, reset_less=True) for name in ("column", "tap_row", "tap", "tile", "row", "pixel"))
+            Signal(POSITION, name=name, reset_less=True) for name in ("column", "tap_row", "tap", "tile", "row", "pixel")
+        )
         m.d.comb += self.position.eq(pixel)
 
         def moved(origin, name, *, along=0, address=0, y=0):

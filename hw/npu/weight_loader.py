@@ -12,7 +12,9 @@ from hw.npu.ports import ADDRESS_BITS, ReadPort
 from hw.npu.tokens import TOKENS, reached
 
 LOAD_COMMAND = data.StructLayout({
-    "opcode": unsigned(8), "loops": group_layout("loops"), "weights": group_layout("weights"),
+    "opcode": unsigned(8),
+    "loops": group_layout("loops"),
+    "weights": group_layout("weights"),
 })
 """What the weight loader needs of an execute command."""
 
@@ -51,8 +53,15 @@ class WeightRows(wiring.Component):
     def __init__(self, *, rows, cols):
         self.rows, self.cols = rows, cols
         super().__init__({
-            "start": In(1), "step": In(1), "command": In(LOAD_COMMAND), "table": Out(1), "params": Out(1), "row": Out(range(256)),
-            "last": Out(1), "end": Out(1), "empty": Out(1),
+            "start": In(1),
+            "step": In(1),
+            "command": In(LOAD_COMMAND),
+            "table": Out(1),
+            "params": Out(1),
+            "row": Out(range(256)),
+            "last": Out(1),
+            "end": Out(1),
+            "empty": Out(1),
         })
 
     def elaborate(self, platform):
@@ -60,8 +69,9 @@ class WeightRows(wiring.Component):
         command, loops = self.command, self.command.loops
         table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
         has_params, matmul = command.weights.params != Params.NONE, command.opcode == Opcode.MATMUL
-        counts = {name: Signal.like(loops[name], name=f"count_{name}", reset_less=True)
-                  for name in ("chunks", "taps_x", "taps_y", "column_tiles")}
+        counts = {
+            name: Signal.like(loops[name], name=f"count_{name}", reset_less=True) for name in ("chunks", "taps_x", "taps_y", "column_tiles")
+        }
         ends = {name: count == loops[name] - 1 for name, count in counts.items()}
         tile_rows = Mux(ends["chunks"], loops.last_rows, self.rows)
         param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
@@ -70,7 +80,10 @@ class WeightRows(wiring.Component):
         job_end = Mux(params, ~matmul, ~table & tiles_end)
         nothing_behind_table = ~has_params & ~matmul
         m.d.comb += [
-            self.table.eq(table), self.params.eq(params), self.row.eq(row), self.last.eq(row == bound - 1),
+            self.table.eq(table),
+            self.params.eq(params),
+            self.row.eq(row),
+            self.last.eq(row == bound - 1),
             self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & ends["column_tiles"])),
             self.empty.eq(~command.weights.load_table & nothing_behind_table),
         ]
@@ -213,10 +226,14 @@ class WeightLoader(wiring.Component):
         row, weights = queue.o.payload, ~(queue.o.payload.table | queue.o.payload.params)
         m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
-            handoff.tile_passed.eq(self.tile_passed), handoff.offer.eq(queue.o.valid & weights), handoff.last.eq(row.last),
+            handoff.tile_passed.eq(self.tile_passed),
+            handoff.offer.eq(queue.o.valid & weights),
+            handoff.last.eq(row.last),
             self.parameters.valid.eq(queue.o.valid & ~weights),
-            self.parameters.payload.table.eq(row.table), self.parameters.payload.row.eq(row.row),
-            self.parameters.payload.last.eq(row.last), self.parameters.payload.data.eq(row.cols),
+            self.parameters.payload.table.eq(row.table),
+            self.parameters.payload.row.eq(row.row),
+            self.parameters.payload.last.eq(row.last),
+            self.parameters.payload.data.eq(row.cols),
             queue.o.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
         ]
         # the row is registered on its way to all columns
@@ -226,10 +243,13 @@ class WeightLoader(wiring.Component):
         with m.If(handoff.write):
             m.d.sync += [write_row.eq(row.row), write_plane.eq(handoff.plane)]
         m.d.comb += [
-            self.write.eq(write_late), self.write_row.eq(write_row), self.write_plane.eq(write_plane), self.tile_loaded.eq(loaded_late),
+            self.write.eq(write_late),
+            self.write_row.eq(write_row),
+            self.write_plane.eq(write_plane),
+            self.tile_loaded.eq(loaded_late),
         ]
         for col in range(self.cols):
             weight = Signal(8, name=f"weight_{col}", reset_less=True)
             with m.If(handoff.write):
-                m.d.sync += weight.eq(row.cols[8 * col:8 * col + 8])
+                m.d.sync += weight.eq(row.cols[8 * col : 8 * col + 8])
             m.d.comb += self.weights[col].eq(weight)

@@ -44,7 +44,7 @@ class WeightScratchpad(wiring.Component):
         m = Module()
         offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
         read, write = self.read.request.payload, self.write.payload.address
-        read_bank, write_bank = read[offset_bits:offset_bits + bank_bits], write[offset_bits:offset_bits + bank_bits]
+        read_bank, write_bank = read[offset_bits : offset_bits + bank_bits], write[offset_bits : offset_bits + bank_bits]
         m.d.comb += [
             self.write.ready.eq(1),
             self.read.request.ready.eq(~self.write.valid | (read_bank != write_bank)),
@@ -64,14 +64,18 @@ class WeightScratchpad(wiring.Component):
             m.d.sync += [enable.eq(reads | writes), store.eq(writes)]
             with m.If(writes):
                 m.d.sync += [
-                    row.eq(write[offset_bits + bank_bits:]),
+                    row.eq(write[offset_bits + bank_bits :]),
                     data.eq(self.write.payload.data.as_value().replicate(copies)),
                     lanes.eq(mask),
                 ]
             with m.Elif(reads):
-                m.d.sync += row.eq(read[offset_bits + bank_bits:])
+                m.d.sync += row.eq(read[offset_bits + bank_bits :])
             m.d.comb += [
-                bank.enable.eq(enable), bank.write.eq(store), bank.row.eq(row), bank.write_data.eq(data), bank.mask.eq(lanes),
+                bank.enable.eq(enable),
+                bank.write.eq(store),
+                bank.row.eq(row),
+                bank.write_data.eq(data),
+                bank.mask.eq(lanes),
             ]
             answers.append(bank.read_data)
         self._answer(m, taken, read_bank, read[:offset_bits], answers)
@@ -91,5 +95,5 @@ class WeightScratchpad(wiring.Component):
         row, answered = Signal(8 * self.cols, reset_less=True), Signal()
         m.d.sync += answered.eq(valid)
         with m.If(valid):
-            m.d.sync += row.eq(word.word_select(offset[(self.cols - 1).bit_length():], 8 * self.cols) if self.word > self.cols else word)
+            m.d.sync += row.eq(word.word_select(offset[(self.cols - 1).bit_length() :], 8 * self.cols) if self.word > self.cols else word)
         m.d.comb += [self.read.valid.eq(answered), self.read.data.eq(row)]

@@ -63,7 +63,8 @@ class WriteArbiter(wiring.Component):
         owner = Mux(record_turn, RECORD_ID, STORE_ID)
         with m.If(granted):
             m.d.sync += [
-                aw.valid.eq(1), last_owner.eq(owner),
+                aw.valid.eq(1),
+                last_owner.eq(owner),
                 aw.payload.eq(Mux(record_turn, self.record.aw.payload, self.store.aw.payload)),
                 aw.payload.id.eq(owner),
             ]
@@ -79,7 +80,7 @@ class WriteArbiter(wiring.Component):
             self.record.w.ready.eq(busy & (oldest == RECORD_ID) & w.ready),
         ]
         passed = w.valid & w.ready & w.payload.last
-        place = (self.level - passed)[:len(self.level)]
+        place = (self.level - passed)[: len(self.level)]
         m.d.sync += [
             self.level.eq(place + granted),
             self.order.eq((self.order >> passed) | ((granted & owner) << place)),

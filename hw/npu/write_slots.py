@@ -52,10 +52,13 @@ class WriteSlots(wiring.Component):
         self.lanes, self.slots = lanes, slots
         super().__init__({
             "free": Out(1),
-            "reserve": In(1), "slot": In(slot_layout(lanes)),
-            "fill": In(1), "vector": In(signed(8)).array(lanes),
+            "reserve": In(1),
+            "slot": In(slot_layout(lanes)),
+            "fill": In(1),
+            "vector": In(signed(8)).array(lanes),
             "write": Out(write_port(lanes)),
-            "accepted": Out(1), "accepted_slot": Out(slot_layout(lanes)),
+            "accepted": Out(1),
+            "accepted_slot": Out(slot_layout(lanes)),
             "empty": Out(1),
         })
 
@@ -68,15 +71,22 @@ class WriteSlots(wiring.Component):
         taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places reserved; of these, filled
         newest, next_fill, oldest = (Signal(range(self.slots), name=name) for name in ("newest", "next_fill", "oldest"))
         m.d.comb += [
-            self.free.eq(taken != self.slots), self.empty.eq(taken == 0),
-            reserve.en.eq(self.reserve), reserve.addr.eq(newest), reserve.data.eq(self.slot),
-            fill.en.eq(self.fill), fill.addr.eq(next_fill),
+            self.free.eq(taken != self.slots),
+            self.empty.eq(taken == 0),
+            reserve.en.eq(self.reserve),
+            reserve.addr.eq(newest),
+            reserve.data.eq(self.slot),
+            fill.en.eq(self.fill),
+            fill.addr.eq(next_fill),
             *(fill.data.word_select(lane, 8).eq(self.vector[lane]) for lane in range(self.lanes)),
-            known_oldest.addr.eq(oldest), filled_oldest.addr.eq(oldest),
+            known_oldest.addr.eq(oldest),
+            filled_oldest.addr.eq(oldest),
             self.write.valid.eq(waiting != 0),
-            self.write.payload.address.eq(self.accepted_slot.address), self.write.payload.data.eq(filled_oldest.data),
+            self.write.payload.address.eq(self.accepted_slot.address),
+            self.write.payload.data.eq(filled_oldest.data),
             self.write.payload.mask.eq(Cat(lane < self.accepted_slot.bytes for lane in range(self.lanes))),
-            self.accepted.eq(self.write.valid & self.write.ready), self.accepted_slot.eq(known_oldest.data),
+            self.accepted.eq(self.write.valid & self.write.ready),
+            self.accepted_slot.eq(known_oldest.data),
         ]
         m.d.sync += [taken.eq(taken + self.reserve - self.accepted), waiting.eq(waiting + self.fill - self.accepted)]
         for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, self.accepted)):

@@ -31,21 +31,41 @@ def _clamp(rng):
 def random_command(rng, cols, *, pixels=24, **forced):
     """A command whose result and second operand lie inside the scratchpad; ``forced``: fields by ``group__field``."""
     block_rows = rng.randint(1, 4)
-    loops = {"block_rows": block_rows, "block_cols": rng.randint(1, max(1, pixels // block_rows)), "column_tiles": rng.choice((1, 1, 2, 3)),
-             "last_cols": rng.choice((cols, rng.randint(1, cols)))}
+    loops = {
+        "block_rows": block_rows,
+        "block_cols": rng.randint(1, max(1, pixels // block_rows)),
+        "column_tiles": rng.choice((1, 1, 2, 3)),
+        "last_cols": rng.choice((cols, rng.randint(1, cols))),
+    }
     low, high = _clamp(rng)
     multiplier, right = _scale(rng, rng.choice((0, 15)))
-    output = {"multiplier": multiplier, "left_shift": rng.choice((0, 0, rng.randint(0, 30))), "right_shift": right,
-              "single_rounding": rng.randrange(2), "zero_point": rng.randint(-128, 127), "clamp_min": low, "clamp_max": high,
-              "use_table": rng.random() < 0.4}
+    output = {
+        "multiplier": multiplier,
+        "left_shift": rng.choice((0, 0, rng.randint(0, 30))),
+        "right_shift": right,
+        "single_rounding": rng.randrange(2),
+        "zero_point": rng.randint(-128, 127),
+        "clamp_min": low,
+        "clamp_max": high,
+        "use_table": rng.random() < 0.4,
+    }
     second = {"operation": rng.choice((Second.NONE, Second.ADD))}
     if second["operation"]:
         low, high = _clamp(rng)
         first, other, out = _scale(rng), _scale(rng), _scale(rng)
-        second |= {"first_zero_point": rng.randint(-128, 127), "first_multiplier": first[0], "first_shift": first[1] % 4,
-                   "zero_point": rng.randint(-128, 127), "multiplier": other[0], "shift": other[1] % 6,
-                   "out_multiplier": out[0], "out_shift": 16 + out[1] % 6, "out_zero_point": rng.randint(-128, 127),
-                   "clamp_min": low, "clamp_max": high}
+        second |= {
+            "first_zero_point": rng.randint(-128, 127),
+            "first_multiplier": first[0],
+            "first_shift": first[1] % 4,
+            "zero_point": rng.randint(-128, 127),
+            "multiplier": other[0],
+            "shift": other[1] % 6,
+            "out_multiplier": out[0],
+            "out_shift": 16 + out[1] % 6,
+            "out_zero_point": rng.randint(-128, 127),
+            "clamp_min": low,
+            "clamp_max": high,
+        }
     weights = {"params": rng.choice(list(Params)), "load_table": rng.random() < 0.25}
     fields = {"loops": loops, "output": output, "second": second, "weights": weights}
     for name, value in forced.items():
@@ -67,15 +87,18 @@ class Job:
     def __init__(self, rng, command, cols, bits):
         pixels = command["loops"]["block_rows"] * command["loops"]["block_cols"]
         self.command, self.partial = command, bool(command["loops"]["partial_out"])
-        self.sums = [[rng.randrange(-1 << bits - 1, 1 << bits - 1) >> rng.choice((0, 0, 4, 8, 16)) for _ in range(cols)]
-                     for _ in range(pixels)]
+        self.sums = [
+            [rng.randrange(-1 << bits - 1, 1 << bits - 1) >> rng.choice((0, 0, 4, 8, 16)) for _ in range(cols)] for _ in range(pixels)
+        ]
         kind = Params(command["weights"]["params"])
         exponents = [rng.choice((rng.randint(-31, 30), rng.randint(-31, -16))) & 255 for _ in range(cols)]
         planes = [[rng.randrange(256) for _ in range(cols)] for _ in range(8)] + [exponents]
         planes[7] = [rng.randrange(64, 128) for _ in range(cols)]
-        self.rows = planes[:ROWS_OF[kind]]
-        bias, multiplier = (sum(np.array(planes[first + i]) << 8 * i for i in range(4)).astype(np.uint32).view(np.int32).astype(np.int64)
-                            for first in (0, 4))
+        self.rows = planes[: ROWS_OF[kind]]
+        bias, multiplier = (
+            sum(np.array(planes[first + i]) << 8 * i for i in range(4)).astype(np.uint32).view(np.int32).astype(np.int64)
+            for first in (0, 4)
+        )
         exponent = np.array(exponents, np.uint8).view(np.int8).astype(np.int64)
         self.parameters = {Params.NONE: (0, None, None), Params.BIAS: (bias, None, None), Params.FULL: (bias, multiplier, exponent)}[kind]
 
@@ -132,9 +155,17 @@ class Bench:
             self.operand_owners += [index] * (len(self.vectors) - first_vector) * adds
 
     def payloads(self):
-        return [{"index": index, "loops": command["loops"], "weights_params": command["weights"]["params"],
-                 "load_table": command["weights"]["load_table"], "output": command["output"], "second": command["second"]}
-                for index, command in enumerate(self.commands)]
+        return [
+            {
+                "index": index,
+                "loops": command["loops"],
+                "weights_params": command["weights"]["params"],
+                "load_table": command["weights"]["load_table"],
+                "output": command["output"],
+                "second": command["second"],
+            }
+            for index, command in enumerate(self.commands)
+        ]
 
     async def feeder(self, ctx, pattern="1"):
         """Final entries, a half at a time; a dependent command waits for the commands before it."""
@@ -176,7 +207,7 @@ class Bench:
             address = answers.pop(0)
             ctx.set(port.valid, address is not None)
             if address is not None:
-                data = self.memory[address:address + self.lanes].tolist()
+                data = self.memory[address : address + self.lanes].tolist()
                 ctx.set(port.data, data + [0] * (self.lanes - len(data)))
 
     async def writer(self, ctx, pattern="1"):
@@ -191,10 +222,10 @@ class Bench:
                 *_, valid, payload = await ctx.tick().sample(port.valid, port.payload)
                 taken = valid and ready
             payload = plain(payload)
-            got = payload["address"], payload["mask"], payload["data"][:len(values)]
+            got = payload["address"], payload["mask"], payload["data"][: len(values)]
             want = address, (1 << len(values)) - 1, values
             assert got == want, f"vector {number} of {len(self.vectors)}: got {got}, expected {want}"
-            self.memory[address:address + len(values)] = values
+            self.memory[address : address + len(values)] = values
         ctx.set(port.ready, 1)
         while len(self.retires) < len(self.commands):
             await ctx.tick()
@@ -206,8 +237,14 @@ class Bench:
         dut = self.dut
         while True:
             *_, retire, index, written, read, error, issued, accepted = await ctx.tick().sample(
-                dut.retire, dut.retire_index, dut.written_bytes, dut.read_bytes, dut.error.valid, dut.acc_enable,
-                dut.write.valid & dut.write.ready)
+                dut.retire,
+                dut.retire_index,
+                dut.written_bytes,
+                dut.read_bytes,
+                dut.error.valid,
+                dut.acc_enable,
+                dut.write.valid & dut.write.ready,
+            )
             assert not error
             if issued:
                 self.issues.append(self.cycle)

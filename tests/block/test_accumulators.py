@@ -23,13 +23,20 @@ def test_entries_are_sums_or_maxima_of_their_waves(bits, gap, seed):
         entries, tiles, maximum = rng.randint(3, 16), rng.randint(1, 4), rng.random() < 0.4
         values = [[[rng.randrange(-1 << 19, 1 << 19) for _ in range(COLS)] for _ in range(entries)] for _ in range(tiles)]
         fold = max if maximum else lambda xs: _wrap(sum(xs), bits)
-        jobs.append([[fold([_wrap(values[tile][entry][col], bits) for tile in range(tiles)]) for col in range(COLS)]
-                     for entry in range(entries)])
+        jobs.append([
+            [fold([_wrap(values[tile][entry][col], bits) for tile in range(tiles)]) for col in range(COLS)] for entry in range(entries)
+        ])
         for tile in range(tiles):
             for entry in range(entries):
                 last = tile == tiles - 1
-                tag = {"entry": entry, "half": number % 2, "overwrite": tile == 0, "maximum": maximum, "final": last,
-                       "job_end": last and entry == entries - 1}
+                tag = {
+                    "entry": entry,
+                    "half": number % 2,
+                    "overwrite": tile == 0,
+                    "maximum": maximum,
+                    "final": last,
+                    "job_end": last and entry == entries - 1,
+                }
                 waves.append((number, tag, values[tile][entry]))
     state = {"drained": 0}
 

@@ -14,9 +14,7 @@ BYTES = 8
 
 
 def bursts(rng, base, count):
-    return [
-        {"id": 0, "addr": base + 256 * i, "len": rng.randint(0, 7), "size": 3, "burst": 1} for i in range(count)
-    ]
+    return [{"id": 0, "addr": base + 256 * i, "len": rng.randint(0, 7), "size": 3, "burst": 1} for i in range(count)]
 
 
 def test_each_master_reads_what_it_asked_for(seed):
@@ -32,7 +30,7 @@ def test_each_master_reads_what_it_asked_for(seed):
                 beats = await get(ctx, master.r, burst["len"] + 1, random_pattern(rng))
                 for k, beat in enumerate(beats):
                     where = burst["addr"] + k * BYTES
-                    assert beat["data"] == int.from_bytes(ddr.bytes[where:where + BYTES], "little"), f"seed {seed}, {burst}, beat {k}"
+                    assert beat["data"] == int.from_bytes(ddr.bytes[where : where + BYTES], "little"), f"seed {seed}, {burst}, beat {k}"
                     assert beat["last"] == (k == burst["len"])
 
         checks += [lambda ctx, master=master, asked=asked: put(ctx, master.ar, asked, random_pattern(rng)), read]
@@ -53,7 +51,7 @@ def test_beats_follow_the_order_of_the_addresses(depth, seed):
             for k in range(burst["len"] + 1):
                 beats.append({"data": rng.getrandbits(64), "strb": 0xFF, "last": int(k == burst["len"])})
                 where = burst["addr"] + k * BYTES
-                want[where:where + BYTES] = beats[-1]["data"].to_bytes(BYTES, "little")
+                want[where : where + BYTES] = beats[-1]["data"].to_bytes(BYTES, "little")
         checks += [
             lambda ctx, master=master, asked=asked: put(ctx, master.aw, asked, random_pattern(rng)),
             lambda ctx, master=master, beats=beats: put(ctx, master.w, beats, random_pattern(rng)),

@@ -1,6 +1,5 @@
 """Systolic array against a matrix product: every wave with its own plane, weights rewritten behind the waves."""
 
-
 import numpy as np
 import pytest
 from amaranth.sim import Simulator

@@ -14,8 +14,12 @@ def random_transfer(rng, limit=LIMIT):
     rows, row_bytes = rng.choice([(1, rng.randint(1, 9000)), (rng.randint(1, 6), rng.randint(1, 200)), (3, rng.randint(1, 9))])
     local_stride = rng.randint(row_bytes, row_bytes + 50)
     return {
-        "address": rng.randrange(1 << 20), "stride": rng.randint(row_bytes, row_bytes + 5000), "rows": rows, "row_bytes": row_bytes,
-        "local": rng.randrange(limit - (rows - 1) * local_stride - row_bytes), "local_stride": local_stride,
+        "address": rng.randrange(1 << 20),
+        "stride": rng.randint(row_bytes, row_bytes + 5000),
+        "rows": rows,
+        "row_bytes": row_bytes,
+        "local": rng.randrange(limit - (rows - 1) * local_stride - row_bytes),
+        "local_stride": local_stride,
     }
 
 
@@ -23,7 +27,8 @@ def rows_of(transfer):
     """(DDR address, scratchpad address) of each byte."""
     return [
         (transfer["address"] + row * transfer["stride"] + i, transfer["local"] + row * transfer["local_stride"] + i)
-        for row in range(transfer["rows"]) for i in range(transfer["row_bytes"])
+        for row in range(transfer["rows"])
+        for i in range(transfer["row_bytes"])
     ]
 
 
@@ -80,7 +85,9 @@ def test_beats_cover_the_run(axi_bytes, seed):
         for k in range(count):
             lanes = [i for i in range(axi_bytes) if (k or i >= skip) and (k < count - 1 or i <= last_lane)]
             beats.append({
-                "address": local + k * axi_bytes + lanes[0] - skip, "skip": lanes[0], "lanes": sum(1 << i for i in lanes),
+                "address": local + k * axi_bytes + lanes[0] - skip,
+                "skip": lanes[0],
+                "lanes": sum(1 << i for i in lanes),
                 "last": int(k == count - 1),
             })
     give, take = random_pattern(rng), random_pattern(rng)

@@ -23,7 +23,8 @@ class Bench:
         ctx.set(dut.timeout, 50)
         while True:
             *_, begin, done, error, reset, status = await ctx.tick().sample(
-                dut.begin, dut.events.irq_done, dut.events.irq_error, dut.core_reset, dut.status)
+                dut.begin, dut.events.irq_done, dut.events.irq_error, dut.core_reset, dut.status
+            )
             assert not (status.done and status.error)
             if begin:
                 self.begun = self.cycle

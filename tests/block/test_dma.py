@@ -28,11 +28,21 @@ def random_transfer(rng, opcode, axi_bytes):
     pitch = row_bytes + unit * rng.randint(0, 4)
     last = size - (rows - 1) * pitch - row_bytes
     address = rng.choice([0, last // unit * unit, rng.randrange(last // unit + 1) * unit])
-    return Command(opcode, {"dma": {
-        "region": rng.choice(list(Region)), "target": target, "ddr_offset": unit * rng.randrange(0x4000 // unit),
-        "sram_address": address, "row_bytes": row_bytes, "rows": rows,
-        "ddr_stride": row_bytes + unit * rng.randint(0, 100), "sram_stride": pitch,
-    }})
+    return Command(
+        opcode,
+        {
+            "dma": {
+                "region": rng.choice(list(Region)),
+                "target": target,
+                "ddr_offset": unit * rng.randrange(0x4000 // unit),
+                "sram_address": address,
+                "row_bytes": row_bytes,
+                "rows": rows,
+                "ddr_stride": row_bytes + unit * rng.randint(0, 100),
+                "sram_stride": pitch,
+            }
+        },
+    )
 
 
 def copy(command, ddr, scratchpads):
@@ -42,9 +52,9 @@ def copy(command, ddr, scratchpads):
         there = BASES[dma["region"]] + dma["ddr_offset"] + row * dma["ddr_stride"]
         here, n = dma["sram_address"] + row * dma["sram_stride"], dma["row_bytes"]
         if command.opcode == Opcode.LOAD:
-            local[here:here + n] = ddr[there:there + n]
+            local[here : here + n] = ddr[there : there + n]
         else:
-            ddr[there:there + n] = local[here:here + n]
+            ddr[there : there + n] = local[here : here + n]
 
 
 class Bench:
@@ -115,9 +125,7 @@ def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, out
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode):
     bench = Bench(opcode, 1, busy=0, latency=20, outstanding=8)
-    commands = [
-        Command(opcode, {"dma": {"ddr_offset": 1024 * i, "sram_address": 512 * i, "row_bytes": 512, "rows": 1}}) for i in range(4)
-    ]
+    commands = [Command(opcode, {"dma": {"ddr_offset": 1024 * i, "sram_address": 512 * i, "row_bytes": 512, "rows": 1}}) for i in range(4)]
 
     async def collect(ctx):
         await get(ctx, bench.dut.records, 4)
@@ -132,9 +140,7 @@ def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode):
 def test_the_bus_never_waits_for_a_record(opcode):
     """A memory may hold up writes, and so the record writer, until its responses are taken: they may not wait for the writer."""
     bench = Bench(opcode, 4)
-    commands = [
-        Command(opcode, {"dma": {"ddr_offset": 64 * i, "sram_address": 64 * i, "row_bytes": 64, "rows": 1}}) for i in range(20)
-    ]
+    commands = [Command(opcode, {"dma": {"ddr_offset": 64 * i, "sram_address": 64 * i, "row_bytes": 64, "rows": 1}}) for i in range(20)]
 
     async def check(ctx):
         quiet = 0

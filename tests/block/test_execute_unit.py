@@ -27,10 +27,14 @@ class Bench(wiring.Component):
         super().__init__({})
         self.unit = ExecuteUnit(config)
         self.activations = ActivationScratchpad(
-            banks=config.BANKS, word=config.word_bytes, size=config.act_bytes, feed_bytes=config.feed_bytes, lanes=config.lanes,
-            dma_bytes=config.axi_bytes)
-        self.weights = WeightScratchpad(
-            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes)
+            banks=config.BANKS,
+            word=config.word_bytes,
+            size=config.act_bytes,
+            feed_bytes=config.feed_bytes,
+            lanes=config.lanes,
+            dma_bytes=config.axi_bytes,
+        )
+        self.weights = WeightScratchpad(banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes)
         self.board = TokenBoard()
 
     def elaborate(self, platform):
@@ -48,7 +52,7 @@ class Bench(wiring.Component):
 
 async def _write(ctx, port, width, address, data):
     for begin in range(0, len(data), width):
-        chunk = data[begin:begin + width]
+        chunk = data[begin : begin + width]
         ctx.set(port.payload, {"address": address + begin, "data": [*chunk, *[0] * (width - len(chunk))], "mask": (1 << len(chunk)) - 1})
         ctx.set(port.valid, 1)
         ready = 0
@@ -63,7 +67,7 @@ async def _load(ctx, bench, fields, memory):
     port = bench.activations.dma_write if fields["target"] == Target.ACTIVATIONS else bench.weights.write
     for row in range(fields["rows"]):
         begin = fields["ddr_offset"] + row * fields["ddr_stride"]
-        data = memory[begin:begin + fields["row_bytes"]].tolist()
+        data = memory[begin : begin + fields["row_bytes"]].tolist()
         await _write(ctx, port, config.axi_bytes, fields["sram_address"] + row * fields["sram_stride"], data)
 
 
@@ -105,8 +109,16 @@ def _run(program, inputs):
         port, unit = bench.activations.write, bench.unit
         while len(records) < len(execute):
             *_, valid, ready, payload, done, index, recorded, record, failed, code = await ctx.tick().sample(
-                port.valid, port.ready, port.payload, unit.done, unit.done_index, unit.record.valid, unit.record.payload,
-                unit.error.valid, unit.error.code)
+                port.valid,
+                port.ready,
+                port.payload,
+                unit.done,
+                unit.done_index,
+                unit.record.valid,
+                unit.record.payload,
+                unit.error.valid,
+                unit.error.code,
+            )
             assert not failed, f"error {code}"
             if done:  # a cycle after the last write
                 assert index == execute[state["retired"]]
@@ -151,8 +163,14 @@ def _network(seed):
 def test_writes_are_those_of_the_machine(case, seed):
     rng = random.Random(1000 * seed + case)
     config = NpuConfig(
-        rows=rng.choice([4, 8]), cols=rng.choice([4, 8]), act_kib=16, weight_kib=8, axi_bits=rng.choice([32, 64]),
-        lane_divisor=rng.choice([1, 2, 4]), broadcast=rng.choice([2, 4, 16]))
+        rows=rng.choice([4, 8]),
+        cols=rng.choice([4, 8]),
+        act_kib=16,
+        weight_kib=8,
+        axi_bits=rng.choice([32, 64]),
+        lane_divisor=rng.choice([1, 2, 4]),
+        broadcast=rng.choice([2, 4, 16]),
+    )
     print(config)
     graph = _network(1000 * seed + case)
     program = compile_graph(graph, config, keep_tensors=case % 3 == 2).program

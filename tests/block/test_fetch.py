@@ -54,7 +54,8 @@ class FrontEnd(wiring.Component):
         m.submodules.fetch, m.submodules.dispatch = self.fetch, self.dispatch
         wiring.connect(m, self.fetch.words, self.dispatch.words)
         m.d.comb += [
-            self.dispatch.start.eq(self.fetch.start), self.dispatch.command_count.eq(self.fetch.command_count),
+            self.dispatch.start.eq(self.fetch.start),
+            self.dispatch.command_count.eq(self.fetch.command_count),
             self.dispatch.halt.eq(self.fetch.halt),
         ]
         return m
@@ -68,7 +69,7 @@ class Bench:
         self.ddr = AxiMemory(self.rng, busy=numbers.pop("busy", 0.2), latency=numbers.pop("latency", 20))
         self.count = len(commands)
         image = b"".join(command if isinstance(command, bytes) else command.pack() for command in commands)
-        self.ddr.bytes[BASE:BASE + len(image)] = image
+        self.ddr.bytes[BASE : BASE + len(image)] = image
         self.dut = FrontEnd(**numbers)
         self.got, self.open = [], set()
 
@@ -163,10 +164,15 @@ def test_an_unknown_opcode_stops_at_its_index(opcode):
     bench.run(check)
 
 
-@pytest.mark.parametrize(("group", "field", "queue"), [
-    ("header", "wait_load", "load"), ("header", "wait_exec", "execute"), ("header", "wait_store", "store"),
-    ("weights", "wait_load", "load"),
-])
+@pytest.mark.parametrize(
+    ("group", "field", "queue"),
+    [
+        ("header", "wait_load", "load"),
+        ("header", "wait_exec", "execute"),
+        ("header", "wait_store", "store"),
+        ("weights", "wait_load", "load"),
+    ],
+)
 def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
     rng = random.Random(4)
     commands = random_commands(rng, 12)

@@ -21,8 +21,10 @@ def random_commands(rng, cols, count):
     while len(commands) < count:
         if rng.random() < 0.15:  # a chain of partial sums: the same pixels, one column tile
             pixels = {"loops__block_rows": rng.randint(1, 3), "loops__block_cols": rng.randint(1, 5), "loops__column_tiles": 1}
-            commands += [random_command(rng, cols, **pixels, loops__partial_out=1, second__operation=rng.randrange(2))
-                         for _ in range(rng.randint(1, 3))]
+            commands += [
+                random_command(rng, cols, **pixels, loops__partial_out=1, second__operation=rng.randrange(2))
+                for _ in range(rng.randint(1, 3))
+            ]
             commands.append(random_command(rng, cols, **pixels, loops__partial_in=1))
         else:
             commands.append(random_command(rng, cols, pixels=rng.choice((1, 6, 24))))
@@ -80,11 +82,14 @@ def test_gap_between_commands(seed):
     assert gaps == [OutputStage.COMMAND_GAP] * 3
 
 
-@pytest.mark.parametrize(("order", "gap"), [
-    ((Second.ADD, Second.ADD), OutputStage.ADD_COMMAND_GAP),
-    ((Second.NONE, Second.ADD), OutputStage.ADD_COMMAND_GAP + AddOperand.LATENCY),
-    ((Second.ADD, Second.NONE), 0),
-])
+@pytest.mark.parametrize(
+    ("order", "gap"),
+    [
+        ((Second.ADD, Second.ADD), OutputStage.ADD_COMMAND_GAP),
+        ((Second.NONE, Second.ADD), OutputStage.ADD_COMMAND_GAP + AddOperand.LATENCY),
+        ((Second.ADD, Second.NONE), 0),
+    ],
+)
 def test_gap_between_commands_with_and_without_add(order, gap, seed):
     """The writes of a command with ADD come later by AddOperand.LATENCY, those behind it close up."""
     rng = random.Random(seed)
@@ -115,8 +120,11 @@ def test_second_operand_refused_now_and_then_costs_those_cycles_only(seed):
 def test_residual_add_in_place(seed):
     """The result takes the place of the second operand, byte for byte."""
     rng = random.Random(seed)
-    place = {f"{group}__{field}": value for group in ("output", "second")
-             for field, value in (("address", 40), ("pixel_step", 11), ("row_step", 100))}
+    place = {
+        f"{group}__{field}": value
+        for group in ("output", "second")
+        for field, value in (("address", 40), ("pixel_step", 11), ("row_step", 100))
+    }
     command = plain_command(rng, 8, 3, 8, 1, 8, second__operation=Second.ADD, **place)
     timed(stage(8, 2), [command], patterns=["1", "1", "101", "10", "100110"])
 
@@ -154,9 +162,18 @@ def test_last_byte_of_the_scratchpad_is_written_and_the_next_is_an_address_error
             assert not valid or payload.address + int(payload.mask).bit_length() <= SIZE
             assert not asked or address <= SIZE - 3, "the last vector of a pixel has three bytes"
 
-    simulate(dut, error, background=[
-        lambda ctx: put(ctx, dut.command, bench.payloads()), lambda ctx: put(ctx, dut.parameters, bench.rows), bench.feeder, writes,
-        bench.accumulator_memory, bench.second_memory])
+    simulate(
+        dut,
+        error,
+        background=[
+            lambda ctx: put(ctx, dut.command, bench.payloads()),
+            lambda ctx: put(ctx, dut.parameters, bench.rows),
+            bench.feeder,
+            writes,
+            bench.accumulator_memory,
+            bench.second_memory,
+        ],
+    )
 
 
 @pytest.mark.parametrize(("exponent", "bad"), [(31, False), (-31, False), (32, True), (-32, True), (127, True), (-128, True)])
@@ -172,18 +189,28 @@ def test_exponent_of_a_channel_outside_its_range_is_a_bad_field(exponent, bad, s
         assert retired != bad
         assert plain(error) == ({"valid": 1, "code": Error.BAD_FIELD, "index": 0} if bad else {"valid": 0, "code": 0, "index": 0})
 
-    simulate(dut, check, background=[
-        lambda ctx: put(ctx, dut.command, bench.payloads()), lambda ctx: put(ctx, dut.parameters, bench.rows), bench.feeder,
-        bench.accumulator_memory])
+    simulate(
+        dut,
+        check,
+        background=[
+            lambda ctx: put(ctx, dut.command, bench.payloads()),
+            lambda ctx: put(ctx, dut.parameters, bench.rows),
+            bench.feeder,
+            bench.accumulator_memory,
+        ],
+    )
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: stage(8, 1), "lanes must be cols = 8, half or a quarter of it, not 1"),
-    (lambda: stage(8, 8, depth=257), "depth must be 1 to 256, not 257"),
-    (lambda: WriteSlots(lanes=4, slots=1), "slots must be at least 2, not 1"),
-    (lambda: OperandFetch(cols=4, lanes=4, size=64, read_latency=0, use_delay=4), "read_latency must be at least 1, not 0"),
-    (lambda: OperandFetch(cols=4, lanes=4, size=64, read_latency=4, use_delay=3), "use_delay must be at least read_latency = 4, not 3"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: stage(8, 1), "lanes must be cols = 8, half or a quarter of it, not 1"),
+        (lambda: stage(8, 8, depth=257), "depth must be 1 to 256, not 257"),
+        (lambda: WriteSlots(lanes=4, slots=1), "slots must be at least 2, not 1"),
+        (lambda: OperandFetch(cols=4, lanes=4, size=64, read_latency=0, use_delay=4), "read_latency must be at least 1, not 0"),
+        (lambda: OperandFetch(cols=4, lanes=4, size=64, read_latency=4, use_delay=3), "use_delay must be at least read_latency = 4, not 3"),
+    ],
+)
 def test_wrong_numbers_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

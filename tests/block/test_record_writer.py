@@ -34,8 +34,14 @@ class Bench:
         return lambda ctx: put(ctx, self.dut.records[number], self.sources[number], random_pattern(self.rng))
 
     def run(self, *checks):
-        simulate(self.dut, self.set_up, *(self.feed(number) for number in range(3)), *checks,
-                 background=[self.ddr.writes(self.dut.axi)], watched=[self.dut.axi.aw, self.dut.axi.w])
+        simulate(
+            self.dut,
+            self.set_up,
+            *(self.feed(number) for number in range(3)),
+            *checks,
+            background=[self.ddr.writes(self.dut.axi)],
+            watched=[self.dut.axi.aw, self.dut.axi.w],
+        )
 
     async def until_idle(self, ctx):
         await ctx.tick()
@@ -49,7 +55,7 @@ def test_every_record_lands_at_its_index(axi_bytes, max_burst, seed):
     want = bytearray(bench.ddr.bytes)
     for record in bench.records:
         where = BASE + RECORD_BYTES * record["index"]
-        want[where:where + RECORD_BYTES] = b"".join(record[field.name].to_bytes(4, "little") for field in RECORD)
+        want[where : where + RECORD_BYTES] = b"".join(record[field.name].to_bytes(4, "little") for field in RECORD)
 
     async def check(ctx):
         while len(bench.ddr.write_beats) < len(bench.records) * RECORD_BYTES // axi_bytes:

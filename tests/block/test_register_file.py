@@ -54,8 +54,16 @@ def test_constants_and_resets_read_as_the_table_says():
         for register in REGISTERS:
             value, answer = await host.read(ctx, register.offset)
             want = sum(field.reset << field.bit for field in register.fields if field.access is Access.SETTING)
-            want += {"ID": ID, "VERSION": VERSION, "CONFIG_ROWS": 16, "CONFIG_COLS": 16, "CONFIG_LANES": 16, "CONFIG_AXI_BITS": 64,
-                     "CONFIG_ACT_KIB": 384, "CONFIG_WEIGHT_KIB": 64}.get(register.name, 0)
+            want += {
+                "ID": ID,
+                "VERSION": VERSION,
+                "CONFIG_ROWS": 16,
+                "CONFIG_COLS": 16,
+                "CONFIG_LANES": 16,
+                "CONFIG_AXI_BITS": 64,
+                "CONFIG_ACT_KIB": 384,
+                "CONFIG_WEIGHT_KIB": 64,
+            }.get(register.name, 0)
             assert (value, answer) == (want, RESP_OKAY), register.name
 
     host.run(check)
@@ -64,9 +72,7 @@ def test_constants_and_resets_read_as_the_table_says():
 @pytest.mark.parametrize("busy", [0, 1])
 def test_random_writes_change_the_writable_bits_only(busy, seed):
     host = Host(seed)
-    settings = {
-        register.name: [field for field in register.fields if field.access is Access.SETTING] for register in REGISTERS
-    }
+    settings = {register.name: [field for field in register.fields if field.access is Access.SETTING] for register in REGISTERS}
     model = {name: sum(field.reset << field.bit for field in fields) for name, fields in settings.items()}
 
     async def check(ctx):

@@ -81,7 +81,7 @@ def _run(dut, drive, vectors, gaps, read):
                 await ctx.tick()
             ctx.set(dut.valid, 1)
             drive(ctx, vector)
-            entered.append(len(entered) + sum(gaps[:number + 1]))
+            entered.append(len(entered) + sum(gaps[: number + 1]))
             await ctx.tick()
         ctx.set(dut.valid, 0)
         await ctx.tick().repeat(dut.LATENCY + 1)
@@ -193,7 +193,7 @@ def test_table(lanes, cols, seed):
     rng = random.Random(f"{seed} {lanes} {cols}")
     dut = Table(lanes=lanes, cols=cols)
     table = [rng.randrange(256) for _ in range(256)]
-    rows = [table[i:i + cols] for i in range(0, 256, cols)]
+    rows = [table[i : i + cols] for i in range(0, 256, cols)]
     vectors = [("row", number, row) for number, row in enumerate(rows)]
     vectors += [("value", rng.randrange(2), [rng.randint(-128, 127) for _ in range(lanes)]) for _ in range(400)]
 
@@ -220,13 +220,16 @@ def test_table(lanes, cols, seed):
     _run(dut, drive, vectors, _gaps(rng, len(vectors)), read)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: Requantize(lanes=0, accumulator_bits=32), "lanes must be at least 1, not 0"),
-    (lambda: Requantize(lanes=1, accumulator_bits=19), "accumulator_bits must be 20 to 32, not 19"),
-    (lambda: Requantize(lanes=1, accumulator_bits=33), "accumulator_bits must be 20 to 32, not 33"),
-    (lambda: AddOperand(0), "lanes must be at least 1, not 0"),
-    (lambda: Table(lanes=1, cols=12), "power of two from 4 to 64, not 12"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Requantize(lanes=0, accumulator_bits=32), "lanes must be at least 1, not 0"),
+        (lambda: Requantize(lanes=1, accumulator_bits=19), "accumulator_bits must be 20 to 32, not 19"),
+        (lambda: Requantize(lanes=1, accumulator_bits=33), "accumulator_bits must be 20 to 32, not 33"),
+        (lambda: AddOperand(0), "lanes must be at least 1, not 0"),
+        (lambda: Table(lanes=1, cols=12), "power of two from 4 to 64, not 12"),
+    ],
+)
 def test_wrong_numbers_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

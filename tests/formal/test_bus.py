@@ -39,8 +39,13 @@ class ReadArbiterProof(wiring.Component):
         self.break_it = break_it
         channels = ReadChannels(**WIDTHS)
         super().__init__({
-            "fetch": In(channels), "load": In(channels), "ar_ready": In(1), "r_valid": In(1), "r_id": In(1),
-            "fetch_ready": In(1), "load_ready": In(1),
+            "fetch": In(channels),
+            "load": In(channels),
+            "ar_ready": In(1),
+            "r_valid": In(1),
+            "r_id": In(1),
+            "fetch_ready": In(1),
+            "load_ready": In(1),
         })
 
     def elaborate(self, platform):
@@ -48,13 +53,18 @@ class ReadArbiterProof(wiring.Component):
         m.submodules.dut = dut = ReadArbiter(**WIDTHS)
         ar, r = dut.port.ar, dut.port.r
         m.d.comb += [
-            ar.ready.eq(self.ar_ready), r.valid.eq(self.r_valid), r.payload.id.eq(self.r_id),
-            dut.fetch.r.ready.eq(self.fetch_ready), dut.load.r.ready.eq(self.load_ready),
+            ar.ready.eq(self.ar_ready),
+            r.valid.eq(self.r_valid),
+            r.payload.id.eq(self.r_id),
+            dut.fetch.r.ready.eq(self.fetch_ready),
+            dut.load.r.ready.eq(self.load_ready),
         ]
         taken, expected = {}, Signal.like(ar.payload)
         for owner, outside, master in ((FETCH_ID, self.fetch, dut.fetch), (LOAD_ID, self.load, dut.load)):
             m.d.comb += [
-                master.ar.valid.eq(outside.ar.valid), master.ar.payload.eq(outside.ar.payload), outside.ar.ready.eq(master.ar.ready),
+                master.ar.valid.eq(outside.ar.valid),
+                master.ar.payload.eq(outside.ar.payload),
+                outside.ar.ready.eq(master.ar.ready),
             ]
             taken[owner] = master.ar.valid & master.ar.ready
             given = counter(m, f"taken_{owner}", taken[owner]) - counter(m, f"out_{owner}", ar.valid & ar.ready & (ar.payload.id == owner))
@@ -65,7 +75,8 @@ class ReadArbiterProof(wiring.Component):
         m.d.comb += [
             Assert(~Cat(taken.values()).all()),
             Assert(~ar.valid | (ar.payload.as_value() == expected.as_value())),
-            Assert((r.valid & r.ready) == Cat(answered).any()), Assert(~Cat(answered).all()),
+            Assert((r.valid & r.ready) == Cat(answered).any()),
+            Assert(~Cat(answered).all()),
             Assert(~self.fetch.ar.valid | ~taken[LOAD_ID]),
         ]
         assert_held(m, ar.valid, ar.ready, ar.payload)
@@ -94,8 +105,12 @@ class WriteArbiterProof(wiring.Component):
         granted, ended = {}, {}
         for owner, (outside, master) in masters.items():
             m.d.comb += [
-                master.aw.valid.eq(outside.aw.valid), master.aw.payload.eq(outside.aw.payload), outside.aw.ready.eq(master.aw.ready),
-                master.w.valid.eq(outside.w.valid), master.w.payload.eq(outside.w.payload), outside.w.ready.eq(master.w.ready),
+                master.aw.valid.eq(outside.aw.valid),
+                master.aw.payload.eq(outside.aw.payload),
+                outside.aw.ready.eq(master.aw.ready),
+                master.w.valid.eq(outside.w.valid),
+                master.w.payload.eq(outside.w.payload),
+                outside.w.ready.eq(master.w.ready),
             ]
             granted[owner] = master.aw.valid & master.aw.ready
             ended[owner] = master.w.valid & master.w.ready & master.w.payload.last
@@ -119,7 +134,8 @@ class WriteArbiterProof(wiring.Component):
             m.d.sync += [owner.eq(dut.order[0]), middle.eq(~w.payload.last)]
         taken = [master.w.valid & master.w.ready for _, master in masters.values()]
         m.d.comb += [
-            Assert(passed == Cat(taken).any()), Assert(~Cat(taken).all()),
+            Assert(passed == Cat(taken).any()),
+            Assert(~Cat(taken).all()),
             Assert(~middle | ((dut.level != 0) & (dut.order[0] == owner))),
         ]
 
@@ -149,8 +165,10 @@ class BeatReaderProof(wiring.Component):
         m = Module()
         m.submodules.dut = dut = BeatReader(axi_bytes=4, read_latency=self.LATENCY)
         m.d.comb += [
-            dut.runs.valid.eq(self.valid), dut.runs.payload.len.eq(self.len),
-            dut.port.request.ready.eq(self.request_ready), dut.w.ready.eq(self.w_ready),
+            dut.runs.valid.eq(self.valid),
+            dut.runs.payload.len.eq(self.len),
+            dut.port.request.ready.eq(self.request_ready),
+            dut.w.ready.eq(self.w_ready),
         ]
         pipeline = Signal(self.LATENCY)
         m.d.sync += pipeline.eq(Cat(dut.read, pipeline))
@@ -183,8 +201,12 @@ class CommandFetchProof(wiring.Component):
         owed, place, offered, halted = Signal(8), Signal(range(beats)), Signal(), Signal()
         m.d.sync += halted.eq(halted | self.halt)
         m.d.comb += [
-            dut.start.eq(self.start), dut.command_count.eq(self.count), dut.halt.eq(self.halt | halted),
-            ar.ready.eq(self.ar_ready), r.valid.eq(self.r_valid), r.payload.last.eq(place == beats - 1),
+            dut.start.eq(self.start),
+            dut.command_count.eq(self.count),
+            dut.halt.eq(self.halt | halted),
+            ar.ready.eq(self.ar_ready),
+            r.valid.eq(self.r_valid),
+            r.payload.last.eq(place == beats - 1),
             dut.words.ready.eq(self.ready),
             Assume(~self.r_valid | (owed != 0)),
         ]
@@ -196,10 +218,12 @@ class CommandFetchProof(wiring.Component):
         promised = dut.room + dut.level + owed + Mux(offered, beats, 0)
         m.d.comb += [
             offered.eq(ar.valid),
-            Assert(promised <= capacity), Assert(halted | (promised == capacity)),
+            Assert(promised <= capacity),
+            Assert(halted | (promised == capacity)),
             Assert(dut.outstanding * beats == owed + place + Mux(offered, beats, 0)),
             Assert(halted | ~arrived | (dut.level != capacity)),
-            Assert(owed <= capacity), Assert(r.ready),
+            Assert(owed <= capacity),
+            Assert(r.ready),
         ]
         assert_held(m, ar.valid, ar.ready, ar.payload)
         if self.break_it:
@@ -208,8 +232,10 @@ class CommandFetchProof(wiring.Component):
 
 
 PROOFS = {
-    "read_arbiter": (ReadArbiterProof, {}, 3), "write_arbiter": (WriteArbiterProof, {}, 3),
-    "beat_reader": (BeatReaderProof, {}, 4), "command_fetch": (CommandFetchProof, {}, 3),
+    "read_arbiter": (ReadArbiterProof, {}, 3),
+    "write_arbiter": (WriteArbiterProof, {}, 3),
+    "beat_reader": (BeatReaderProof, {}, 4),
+    "command_fetch": (CommandFetchProof, {}, 3),
 }
 
 

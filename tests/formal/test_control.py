@@ -22,8 +22,13 @@ class JobControlProof(wiring.Component):
     def __init__(self, break_it=False):
         self.break_it = break_it
         super().__init__({
-            "pulses": In(PULSES), "complete": In(1), "error": In(ERROR_LAYOUT), "progress": In(1), "outstanding": In(1),
-            "handshake": In(1), "timeout": In(3),
+            "pulses": In(PULSES),
+            "complete": In(1),
+            "error": In(ERROR_LAYOUT),
+            "progress": In(1),
+            "outstanding": In(1),
+            "handshake": In(1),
+            "timeout": In(3),
         })
 
     def elaborate(self, platform):
@@ -35,8 +40,13 @@ class JobControlProof(wiring.Component):
         with m.If(first):
             m.d.sync += timeout.eq(self.timeout)
         m.d.comb += [
-            dut.pulses.eq(self.pulses), dut.complete.eq(self.complete), dut.errors[0].eq(self.error), dut.progress.eq(self.progress),
-            dut.outstanding.eq(self.outstanding), dut.handshake.eq(self.handshake), dut.timeout.eq(timeout),
+            dut.pulses.eq(self.pulses),
+            dut.complete.eq(self.complete),
+            dut.errors[0].eq(self.error),
+            dut.progress.eq(self.progress),
+            dut.outstanding.eq(self.outstanding),
+            dut.handshake.eq(self.handshake),
+            dut.timeout.eq(timeout),
         ]
 
         # What the units promise.
@@ -45,7 +55,8 @@ class JobControlProof(wiring.Component):
         m.d.comb += [
             Assume(~self.outstanding | dut.status.busy),
             Assume(~(halted.all() & ~before & self.outstanding)),
-            Assume(~(self.complete & self.outstanding)), Assume(~(ended & self.outstanding)),
+            Assume(~(self.complete & self.outstanding)),
+            Assume(~(ended & self.outstanding)),
         ]
 
         # What the job control promises.
@@ -76,7 +87,8 @@ class JobControlProof(wiring.Component):
             Assert(~running(dut) | ~(told | given_up | dut.announced | dut.aborted | dut.status.done | dut.status.error)),
             Assert(~dut.draining | (~dut.status.done & (given_up == dut.aborted) & (~told | dut.announced))),
             Assert(~dut.draining | ~dut.announced | told | given_up),
-            Assert(~dut.status.busy | open_job), Assert(~resetting(dut) | told | given_up),
+            Assert(~dut.status.busy | open_job),
+            Assert(~resetting(dut) | told | given_up),
         ]
         if self.break_it:
             m.d.comb += Assert(~(dut.draining & dut.status.error))

@@ -73,8 +73,10 @@ class PlaneHandoffProof(wiring.Component):
         for row in range(ROWS):
             for group in {0, self.groups - 1}:
                 wave = self.waves[WAY + row + group]
-                m.d.comb += Assert(~wave.valid | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
-                                   "a wave meets the weights of its tile")
+                m.d.comb += Assert(
+                    ~wave.valid | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
+                    "a wave meets the weights of its tile",
+                )
         if self.tied:
             self._tie_counts(m)
             self._tie_weights(m)
@@ -86,7 +88,11 @@ class PlaneHandoffProof(wiring.Component):
         m.d.comb += [dut.offer.eq(self.offer), dut.last.eq(self.short | (row == ROWS - 1))]
         whole = dut.write & dut.last
         m.d.sync += [
-            self.write.eq(dut.write), self.at.eq(row), self.plane.eq(dut.plane), self.number.eq(tile), self.loaded.eq(whole),
+            self.write.eq(dut.write),
+            self.at.eq(row),
+            self.plane.eq(dut.plane),
+            self.number.eq(tile),
+            self.loaded.eq(whole),
         ]
         with m.If(dut.write):
             m.d.sync += row.eq(row + 1)
@@ -112,7 +118,7 @@ class PlaneHandoffProof(wiring.Component):
     def _tie_counts(self, m):
         """Where the tiles are that the design counts, and of which tile the wave that waits is."""
         ahead, tile, waits = self.dut.ahead, self.tile, self.waves[0]
-        ends = sum(wave.valid & wave.end for wave in self.waves[:WAY + self.dut.groups])
+        ends = sum(wave.valid & wave.end for wave in self.waves[: WAY + self.dut.groups])
         unsent = self.loaded + self.tiles + ~self.first
         number = (self.sent - waits.end)[:NUMBER]
         m.d.comb += [
@@ -120,8 +126,10 @@ class PlaneHandoffProof(wiring.Component):
             Assert(self.sent == (tile - unsent)[:NUMBER], "tiles are sent in the order in which they are loaded"),
             Assert(self.dut.plane == tile[0], "tiles alternate between the planes"),
             Assert((self.row == 0) | ((self.row < ROWS) & (ahead != 2)), "no row is handed on while two tiles are ahead"),
-            Assert(~waits.valid | ((waits.end == self.first) & (waits.number == number) & (waits.rows == self.rows[number[0]])),
-                   "the wave that waits is of the tile that was begun last"),
+            Assert(
+                ~waits.valid | ((waits.end == self.first) & (waits.number == number) & (waits.rows == self.rows[number[0]])),
+                "the wave that waits is of the tile that was begun last",
+            ),
         ]
 
     def _tie_weights(self, m):

@@ -34,12 +34,40 @@ def random_job(rng, pairs):
         pitch = row_bytes + rng.randint(0, 12)
         sram = number % slots * SLOT + rng.randint(0, 30)
         stored = max(0, number - slots + 1)
-        commands.append(Command(Opcode.LOAD, {"header": {"wait_store": stored}, "dma": {
-            "region": Region.MODEL, "ddr_offset": rng.randrange(0x3000), "sram_address": sram, "row_bytes": row_bytes, "rows": rows,
-            "ddr_stride": rng.randint(row_bytes, 600), "sram_stride": pitch}}))
-        commands.append(Command(Opcode.STORE, {"header": {"wait_load": number + 1}, "dma": {
-            "region": Region.ARENA, "ddr_offset": number % 16 * 1000 + rng.randint(0, 9), "sram_address": sram, "row_bytes": row_bytes,
-            "rows": rows, "ddr_stride": row_bytes + rng.randint(0, 50), "sram_stride": pitch}}))
+        commands.append(
+            Command(
+                Opcode.LOAD,
+                {
+                    "header": {"wait_store": stored},
+                    "dma": {
+                        "region": Region.MODEL,
+                        "ddr_offset": rng.randrange(0x3000),
+                        "sram_address": sram,
+                        "row_bytes": row_bytes,
+                        "rows": rows,
+                        "ddr_stride": rng.randint(row_bytes, 600),
+                        "sram_stride": pitch,
+                    },
+                },
+            )
+        )
+        commands.append(
+            Command(
+                Opcode.STORE,
+                {
+                    "header": {"wait_load": number + 1},
+                    "dma": {
+                        "region": Region.ARENA,
+                        "ddr_offset": number % 16 * 1000 + rng.randint(0, 9),
+                        "sram_address": sram,
+                        "row_bytes": row_bytes,
+                        "rows": rows,
+                        "ddr_stride": row_bytes + rng.randint(0, 50),
+                        "sram_stride": pitch,
+                    },
+                },
+            )
+        )
     return commands
 
 
@@ -52,9 +80,9 @@ def expected(memory, commands):
             there = (MODEL, ARENA)[dma["region"]] + dma["ddr_offset"] + row * dma["ddr_stride"]
             here, n = dma["sram_address"] + row * dma["sram_stride"], dma["row_bytes"]
             if command.opcode == Opcode.LOAD:
-                scratchpad[here:here + n] = memory[there:there + n]
+                scratchpad[here : here + n] = memory[there : there + n]
             else:
-                memory[there:there + n] = scratchpad[here:here + n]
+                memory[there : there + n] = scratchpad[here : here + n]
     return memory
 
 
@@ -75,9 +103,11 @@ class Host:
 
     def pause(self, rng):
         """Random pauses on all channels."""
+
         def draw():
             density = rng.choice((0.1, 0.5, 0.8))
             return itertools.cycle([rng.random() < density for _ in range(97)])
+
         read, write = self.ram.read_if, self.ram.write_if
         for channel in (read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel):
             channel.set_pause_generator(draw())
@@ -90,8 +120,17 @@ class Host:
 
     async def run(self, count):
         """Starts a job and waits for its interrupt; returns STATUS."""
-        for name, value in (("COMMANDS_BASE_LO", COMMANDS), ("MODEL_BASE_LO", MODEL), ("ARENA_BASE_LO", ARENA), ("RECORD_BASE_LO", RECORDS),
-                            ("COMMAND_COUNT", count), ("RECORD_ENABLE", 1), ("IRQ_ENABLE", 3), ("IRQ_STATUS", 3), ("CONTROL", 1)):
+        for name, value in (
+            ("COMMANDS_BASE_LO", COMMANDS),
+            ("MODEL_BASE_LO", MODEL),
+            ("ARENA_BASE_LO", ARENA),
+            ("RECORD_BASE_LO", RECORDS),
+            ("COMMAND_COUNT", count),
+            ("RECORD_ENABLE", 1),
+            ("IRQ_ENABLE", 3),
+            ("IRQ_STATUS", 3),
+            ("CONTROL", 1),
+        ):
             await self.set(name, value)
         for _ in range(50_000):
             await RisingEdge(self.dut.clk)
@@ -108,7 +147,7 @@ async def random_jobs_move_the_right_bytes(dut):
     for number in range(3):
         commands = random_job(rng, 30)
         image = bytearray(rng.randbytes(SIZE))
-        image[COMMANDS:COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
+        image[COMMANDS : COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
         host.ram.write(0, bytes(image))
         if number:
             host.pause(rng)
@@ -118,7 +157,7 @@ async def random_jobs_move_the_right_bytes(dut):
         assert got[:RECORDS] == want[:RECORDS], f"job {number}: DDR differs"
         for index, command in enumerate(commands):
             where = RECORDS + index * RECORD_BYTES
-            record = [int.from_bytes(got[where + 4 * i:where + 4 * i + 4], "little") for i in range(4)]
+            record = [int.from_bytes(got[where + 4 * i : where + 4 * i + 4], "little") for i in range(4)]
             assert record[:2] == [index, command.opcode] and record[2] < record[3] <= await host.get("CYCLES_LO"), (index, record)
 
 
@@ -130,7 +169,7 @@ async def soft_reset_in_the_middle_leaves_a_working_npu(dut):
     host.pause(rng)
     commands = random_job(rng, 30)
     image = bytearray(rng.randbytes(SIZE))
-    image[COMMANDS:COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
+    image[COMMANDS : COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
     for wait in (1, 50, 333, 1000):
         host.ram.write(0, bytes(image))
         await host.set("COMMAND_COUNT", len(commands))

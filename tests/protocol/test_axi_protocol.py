@@ -29,6 +29,7 @@ def test_the_ports_agree_with_an_independent_axi_model(tmp_path, monkeypatch, se
     runner = get_runner("verilator")
     runner.build(sources=[source], hdl_toplevel=TOP, build_dir=tmp_path / "build", build_args=["-Wno-fatal"], timescale=("1ns", "1ps"))
     results = runner.test(
-        hdl_toplevel=TOP, test_module="tests.protocol.axi_jobs", build_dir=tmp_path / "build", test_dir=tmp_path, seed=seed)
+        hdl_toplevel=TOP, test_module="tests.protocol.axi_jobs", build_dir=tmp_path / "build", test_dir=tmp_path, seed=seed
+    )
     tests, failures = get_results(results)
     assert tests == 3 and failures == 0

@@ -47,8 +47,16 @@ def _execute(command, carried):
     rows = loops["column_tiles"] * sum(stream_rows(TINY, command)) * TINY.cols + 256 * weights["load_table"]
     matmul = command.opcode == Opcode.MATMUL
     yield command.opcode.name, True
-    yield "last tile partial in both axes", (
-        matmul and loops["chunks"] > 1 and loops["column_tiles"] > 1 and loops["last_rows"] < TINY.rows and loops["last_cols"] < TINY.cols)
+    yield (
+        "last tile partial in both axes",
+        (
+            matmul
+            and loops["chunks"] > 1
+            and loops["column_tiles"] > 1
+            and loops["last_rows"] < TINY.rows
+            and loops["last_cols"] < TINY.cols
+        ),
+    )
     yield "weight ring wrapped", weights["address"] + rows > TINY.weight_bytes
     yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
     yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]
@@ -82,12 +90,34 @@ def corners(stream: Stream, outcome: Outcome) -> set:
 
 
 EXPECTED = frozenset({
-    *(f"feeder stalled: {stall}" for stall in STALLS), "load refused by a bank", "store refused by a bank",
-    *(f"{name} {case}" for name in ("load", "store") for case in (
-        "across 4 KiB", "of rows without alignment", "of a byte", "of rows in the same place", "queue full")),
-    "feeder wrapped above", "feeder wrapped below", "a wave across the end", "MATMUL", "SUM", "MAX", "last tile partial in both axes",
-    "weight ring wrapped", "partial sums carried in and out", "partial sums finished", "partial sums dropped", "256 pixels",
-    "one pixel, many reduction tiles", "command without weights", "parameters of each channel behind a table", "table used",
-    "single rounding", "second operand in place", "second operand elsewhere", "padding", "execute queue full",
+    *(f"feeder stalled: {stall}" for stall in STALLS),
+    "load refused by a bank",
+    "store refused by a bank",
+    *(
+        f"{name} {case}"
+        for name in ("load", "store")
+        for case in ("across 4 KiB", "of rows without alignment", "of a byte", "of rows in the same place", "queue full")
+    ),
+    "feeder wrapped above",
+    "feeder wrapped below",
+    "a wave across the end",
+    "MATMUL",
+    "SUM",
+    "MAX",
+    "last tile partial in both axes",
+    "weight ring wrapped",
+    "partial sums carried in and out",
+    "partial sums finished",
+    "partial sums dropped",
+    "256 pixels",
+    "one pixel, many reduction tiles",
+    "command without weights",
+    "parameters of each channel behind a table",
+    "table used",
+    "single rounding",
+    "second operand in place",
+    "second operand elsewhere",
+    "padding",
+    "execute queue full",
 })
 """All of them: the legal campaign of `make test` reaches each."""

@@ -16,8 +16,18 @@ from sim.job import Job
 from sim.run import RECORD_DTYPE, Simulator
 
 TINY = NpuConfig(
-    name="tiny", rows=8, cols=4, act_kib=16, weight_kib=8, axi_bits=64, lane_divisor=2, broadcast=4, accumulator_bits=28,
-    outstanding=4, max_burst=16, queue_depth=2,
+    name="tiny",
+    rows=8,
+    cols=4,
+    act_kib=16,
+    weight_kib=8,
+    axi_bits=64,
+    lane_divisor=2,
+    broadcast=4,
+    accumulator_bits=28,
+    outstanding=4,
+    max_burst=16,
+    queue_depth=2,
 )
 """The configuration of the tests in this folder: short queues, small memories, two vectors a pixel, an array that is not square."""
 
@@ -58,7 +68,7 @@ class Stream:
 
     def replaced(self, index, command) -> "Stream":
         """The same with another command at an index."""
-        return Stream((*self.commands[:index], command, *self.commands[index + 1:]), self.model, self.arena)
+        return Stream((*self.commands[:index], command, *self.commands[index + 1 :]), self.model, self.arena)
 
     def program(self) -> Program:
         """For the golden machine; its output is the whole arena. Every opcode must be legal."""
@@ -118,8 +128,13 @@ class Session:
             job.load(base + offset, contents)
         for name, base in (("COMMANDS", COMMANDS), ("MODEL", MODEL), ("ARENA", ARENA), ("RECORD", RECORDS)):
             job.poke_wide(f"{name}_BASE", base + offset)
-        for register, value in (("COMMAND_COUNT", len(packed) // COMMAND_BYTES), ("TIMEOUT", self.timeout), ("RECORD_ENABLE", records),
-                                ("IRQ_ENABLE", 3), ("CONTROL", 1)):
+        for register, value in (
+            ("COMMAND_COUNT", len(packed) // COMMAND_BYTES),
+            ("TIMEOUT", self.timeout),
+            ("RECORD_ENABLE", records),
+            ("IRQ_ENABLE", 3),
+            ("CONTROL", 1),
+        ):
             job.poke(register, int(value))
 
     def finish(self, stream: Stream, *, area=0):
@@ -152,8 +167,14 @@ def status_fields(value) -> dict:
 
 def _outcome(found):
     return Outcome(
-        found["waited"].interrupt, status_fields(found["STATUS"]), Error(found["ERROR_CODE"]), found["ERROR_INDEX"],
-        found["CYCLES_LO"], found["arena"], found["records"].view(RECORD_DTYPE), found["waited"],
+        found["waited"].interrupt,
+        status_fields(found["STATUS"]),
+        Error(found["ERROR_CODE"]),
+        found["ERROR_INDEX"],
+        found["CYCLES_LO"],
+        found["arena"],
+        found["records"].view(RECORD_DTYPE),
+        found["waited"],
     )
 
 

@@ -167,6 +167,11 @@ def random_ddr(seed) -> DdrConfig:
     if seed % 3 == 0:
         return DdrConfig()
     return DdrConfig.stalling(
-        float(rng.choice([0, 0.1, 0.5, 0.8])), seed=seed, read_latency=int(rng.choice([1, 2, 7, 64, 300])),
-        write_latency=int(rng.choice([1, 8, 300])), latency_jitter=int(rng.choice([0, 30])), bytes_per_cycle=int(rng.choice([1, 3, 8, 64])),
-        outstanding=int(rng.choice([1, 2, 8])))
+        float(rng.choice([0, 0.1, 0.5, 0.8])),
+        seed=seed,
+        read_latency=int(rng.choice([1, 2, 7, 64, 300])),
+        write_latency=int(rng.choice([1, 8, 300])),
+        latency_jitter=int(rng.choice([0, 30])),
+        bytes_per_cycle=int(rng.choice([1, 3, 8, 64])),
+        outstanding=int(rng.choice([1, 2, 8])),
+    )

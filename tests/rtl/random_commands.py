@@ -83,7 +83,9 @@ class StreamMaker:
                 if self.rng.random() > self.loose:
                     return count
                 return int(self.rng.integers(floor.get(queue, 0), count + 1))
+
             return draw
+
         return {queue: waiting(queue, count) for queue, count in self.counts.items()}
 
     def number(self, low, high) -> int:
@@ -156,28 +158,47 @@ class StreamMaker:
         if rng.random() < 0.04 and not partial_in:
             rows, cols = [(16, 16), (1, 256), (256, 1)][rng.integers(3)]
         loops = {
-            "block_rows": rows, "block_cols": cols, "taps_y": number(1, 3), "taps_x": number(1, 3),
-            "chunks": number(1, 3) if opcode == Opcode.MATMUL else 1, "last_rows": number(1, ROWS),
-            "column_tiles": 1 if partial_in or partial_out else number(1, 3), "last_cols": number(1, COLS),
-            "partial_in": int(partial_in), "partial_out": int(partial_out),
+            "block_rows": rows,
+            "block_cols": cols,
+            "taps_y": number(1, 3),
+            "taps_x": number(1, 3),
+            "chunks": number(1, 3) if opcode == Opcode.MATMUL else 1,
+            "last_rows": number(1, ROWS),
+            "column_tiles": 1 if partial_in or partial_out else number(1, 3),
+            "last_cols": number(1, COLS),
+            "partial_in": int(partial_in),
+            "partial_out": int(partial_out),
         }
         if rows * cols * int(np.prod([loops[name] for name in ("taps_y", "taps_x", "chunks", "column_tiles")])) > MOST_WAVES:
             loops |= {"taps_y": 1, "taps_x": 1, "chunks": 1, "column_tiles": 1}
         output = self._place(loops)
-        return Command(opcode, {
-            "header": {}, "loops": loops, "input": self._input(), "weights": self._weights(),
-            "output": output | self._scaling(), "second": self._second(output if rng.random() < 0.4 else self._place(loops)),
-        })
+        return Command(
+            opcode,
+            {
+                "header": {},
+                "loops": loops,
+                "input": self._input(),
+                "weights": self._weights(),
+                "output": output | self._scaling(),
+                "second": self._second(output if rng.random() < 0.4 else self._place(loops)),
+            },
+        )
 
     def _input(self):
         rng, number = self.rng, self.number
         channels, width = number(1, 20), number(1, 12)
         return {
             "address": int(rng.choice([number(-300, SIZE + 300), number(0, SIZE - 1000), SIZE - number(1, 60)])),
-            "y": number(-3, 3), "height": number(0, 12),
-            "x_bytes": int(rng.choice([0, number(-30, 30)])), "image_row_bytes": number(1, channels * width + 20),
-            "pixel_step": number(0, 2 * channels), "row_step": number(0, 2 * channels * width), "row_step_y": number(0, 3),
-            "tap_y_step": number(0, channels * width), "tap_y_rows": number(0, 2), "tap_x_step": number(0, 2 * channels),
+            "y": number(-3, 3),
+            "height": number(0, 12),
+            "x_bytes": int(rng.choice([0, number(-30, 30)])),
+            "image_row_bytes": number(1, channels * width + 20),
+            "pixel_step": number(0, 2 * channels),
+            "row_step": number(0, 2 * channels * width),
+            "row_step_y": number(0, 3),
+            "tap_y_step": number(0, channels * width),
+            "tap_y_rows": number(0, 2),
+            "tap_x_step": number(0, 2 * channels),
             "pad_value": number(-128, 127),
         }
 
@@ -205,9 +226,12 @@ class StreamMaker:
     def _scaling(self):
         number = self.number
         return {
-            "multiplier": self._multiplier(), "left_shift": number(0, 31),
+            "multiplier": self._multiplier(),
+            "left_shift": number(0, 31),
             "right_shift": int(self.rng.choice([number(0, 31), number(0, 8)])),
-            "single_rounding": number(0, 1), "zero_point": number(-128, 127), "use_table": int(self.table and self.rng.random() < 0.5),
+            "single_rounding": number(0, 1),
+            "zero_point": number(-128, 127),
+            "use_table": int(self.table and self.rng.random() < 0.5),
             **self._bounds(),
         }
 
@@ -216,9 +240,17 @@ class StreamMaker:
             return {}
         number = self.number
         return place | {
-            "operation": Second.ADD, "first_zero_point": number(-128, 127), "first_multiplier": self._multiplier(),
-            "first_shift": number(0, 31), "zero_point": number(-128, 127), "multiplier": self._multiplier(), "shift": number(0, 31),
-            "out_multiplier": self._multiplier(), "out_shift": number(0, 31), "out_zero_point": number(-128, 127), **self._bounds(),
+            "operation": Second.ADD,
+            "first_zero_point": number(-128, 127),
+            "first_multiplier": self._multiplier(),
+            "first_shift": number(0, 31),
+            "zero_point": number(-128, 127),
+            "multiplier": self._multiplier(),
+            "shift": number(0, 31),
+            "out_multiplier": self._multiplier(),
+            "out_shift": number(0, 31),
+            "out_zero_point": number(-128, 127),
+            **self._bounds(),
         }
 
 
@@ -236,5 +268,3 @@ def legal_stream(seed) -> Stream:
     maker = StreamMaker(rng, loose=float(rng.choice([0.0, 0.8, 1.0])))
     maker.grow(int(rng.integers(10, 40)))
     return maker.stream()
-
-

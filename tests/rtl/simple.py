@@ -23,7 +23,14 @@ def execute(opcode=Opcode.MATMUL, **groups) -> Command:
     fields = {
         "header": {},
         "loops": {
-            "block_rows": 2, "block_cols": 3, "taps_y": 1, "taps_x": 2, "chunks": 1, "last_rows": 5, "column_tiles": 1, "last_cols": 3,
+            "block_rows": 2,
+            "block_cols": 3,
+            "taps_y": 1,
+            "taps_x": 2,
+            "chunks": 1,
+            "last_rows": 5,
+            "column_tiles": 1,
+            "last_cols": 3,
         },
         "input": {"height": 8, "image_row_bytes": 64, "pixel_step": 8, "row_step": 64, "row_step_y": 1, "tap_x_step": 8, "pad_value": 3},
         "weights": {},

@@ -26,9 +26,14 @@ def assert_nothing_changes(simulator, stream, ddrs, what):
 def random_ddrs(rng, count):
     return [
         DdrConfig.stalling(
-            float(rng.choice([0, 0.1, 0.4, 0.8])), seed=int(rng.integers(1 << 30)), bytes_per_cycle=int(rng.choice([1, 2, 3, 8, 16, 64])),
-            read_latency=int(rng.integers(1, 301)), write_latency=int(rng.integers(1, 301)), outstanding=int(rng.integers(1, 9)),
-            latency_jitter=int(rng.choice([0, 5, 100])))
+            float(rng.choice([0, 0.1, 0.4, 0.8])),
+            seed=int(rng.integers(1 << 30)),
+            bytes_per_cycle=int(rng.choice([1, 2, 3, 8, 16, 64])),
+            read_latency=int(rng.integers(1, 301)),
+            write_latency=int(rng.integers(1, 301)),
+            outstanding=int(rng.integers(1, 9)),
+            latency_jitter=int(rng.choice([0, 5, 100])),
+        )
         for _ in range(count)
     ]
 
@@ -51,7 +56,8 @@ def test_one_slow_channel_changes_no_result(simulator, channel):
 def test_every_width_of_memory_and_latency_gives_the_same_result(simulator, latency):
     ddrs = [
         DdrConfig(read_latency=latency, write_latency=latency, bytes_per_cycle=width, outstanding=outstanding)
-        for width in (1, 4, 8, 64) for outstanding in (1, 3, 16)
+        for width in (1, 4, 8, 64)
+        for outstanding in (1, 3, 16)
     ]
     cycles = assert_nothing_changes(simulator, small_network(), ddrs, f"latency {latency}")
     assert cycles[0] == max(cycles), "the slowest memory takes longest"

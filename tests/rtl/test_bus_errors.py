@@ -119,7 +119,7 @@ def test_without_a_limit_a_silent_bus_is_waited_for(tiny):
     status = session.job.peek("STATUS")
     session.job.tune(DdrConfig())
     session.finish(NETWORK)
-    outcome, = session.run()
+    (outcome,) = session.run()
     assert status_fields(session.last_answers[status]) == {"busy": 1, "done": 0, "error": 0, "draining": 0}
     assert_right(NETWORK, outcome, "the job that waited")
 

@@ -35,7 +35,8 @@ LIMITS = {  # name: (legal, illegal)
     "store target": (transfer(STORE, target=0), transfer(STORE, target=1)),
     **{
         f"weights {name}": (weights(**{name: BEAT}), weights(**{name: BEAT + offset}))
-        for offset in (1, BEAT // 2) for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")
+        for offset in (1, BEAT // 2)
+        for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")
     },
     "pixels": (loops(block_rows=16, block_cols=16), loops(block_rows=1, block_cols=257)),
     "pixels in a row": (loops(block_rows=1, block_cols=256), loops(block_rows=511, block_cols=511)),
@@ -65,24 +66,28 @@ LIMITS = {  # name: (legal, illegal)
 ADDRESSES = {  # name: (legal, illegal)
     "load": (transfer(LOAD, sram_address=SIZE - 64), transfer(LOAD, sram_address=SIZE - 63)),
     "load, second row": (
-        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 8), transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 7)),
+        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 8),
+        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 7),
+    ),
     "load, far": (transfer(LOAD, row_bytes=1, sram_address=SIZE - 1), transfer(LOAD, row_bytes=1, sram_address=(1 << 24) - 1)),
     "weights": (weights(sram_address=WEIGHT_BYTES - 64), weights(sram_address=WEIGHT_BYTES - 56)),
     "store": (transfer(STORE, sram_address=SIZE - 64), transfer(STORE, sram_address=SIZE - 63)),
     "store, second row": (
-        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 8), transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 7)),
+        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 8),
+        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 7),
+    ),
     "input above": (execute(input={"address": SIZE - 1}), execute(input={"address": 2 * SIZE})),
     "input below": (execute(input={"address": -SIZE}), execute(input={"address": -SIZE - 1})),
     "input, a later row": (execute(input={"row_step": 2 * SIZE - 64}), execute(input={"row_step": 2 * SIZE})),
     "input of a sum": (execute(SUM, input={"address": SIZE}), execute(SUM, input={"address": 2 * SIZE})),
     "input, masked": (execute(input={"address": 3 * SIZE, "height": 0}), execute(input={"address": 3 * SIZE, "height": 1})),
-    "input, masked in part": (
-        execute(input={"address": 3 * SIZE, "x_bytes": -29}), execute(input={"address": 3 * SIZE, "x_bytes": -28})),
+    "input, masked in part": (execute(input={"address": 3 * SIZE, "x_bytes": -29}), execute(input={"address": 3 * SIZE, "x_bytes": -28})),
     "output": (execute(output={"address": SIZE - 23}), execute(output={"address": SIZE - 22})),
     "output, far": (execute(output={"row_step": 8192}), execute(output={"row_step": (1 << 24) - 1})),
     "second operand": (
         execute(second={"operation": 1, "address": SIZE - 23, "pixel_step": 4, "row_step": 12}),
-        execute(second={"operation": 1, "address": SIZE - 22, "pixel_step": 4, "row_step": 12})),
+        execute(second={"operation": 1, "address": SIZE - 22, "pixel_step": 4, "row_step": 12}),
+    ),
 }
 """Scratchpad addresses on both sides of their limits."""
 
@@ -170,7 +175,7 @@ def test_a_wait_for_what_stands_later_or_never_comes_is_a_deadlock(tiny):
 
 def test_a_job_without_commands_ends_well(tiny):
     stream = stream_with(transfer(LOAD))
-    outcome, = run_with_a_network_behind(tiny, [type(stream)((), stream.model, stream.arena)])
+    (outcome,) = run_with_a_network_behind(tiny, [type(stream)((), stream.model, stream.arena)])
     assert outcome.error == Error.NONE and outcome.status["done"] and (outcome.arena == stream.arena).all()
 
 

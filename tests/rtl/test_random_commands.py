@@ -40,8 +40,10 @@ def run_campaign(simulator, name, first, count):
             if name == "legal":
                 reached.update(corners(stream, outcome))
             assert_right(small_network(), behind, f"{what}: the network behind {outcome}")
-    print(f"campaign {name!r}: {sentence}; streams {first} to {first + count - 1}: {sure} of {count} compared with the machine; ends: "
-          + ", ".join(f"{count} {end}" for end, count in ends.most_common()))
+    print(
+        f"campaign {name!r}: {sentence}; streams {first} to {first + count - 1}: {sure} of {count} compared with the machine; ends: "
+        + ", ".join(f"{count} {end}" for end, count in ends.most_common())
+    )
     return ends, reached
 
 

@@ -23,15 +23,28 @@ class CopyEngine(wiring.Component):
     """
 
     def __init__(self):
-        ports = {"irq": Out(1), "obs_write_valid": Out(1), "obs_write_address": Out(24), "obs_write_mask": Out(8),
-                 "obs_write_data": Out(64), "obs_retire": Out(1), "obs_retire_index": Out(32)}
+        ports = {
+            "irq": Out(1),
+            "obs_write_valid": Out(1),
+            "obs_write_address": Out(24),
+            "obs_write_mask": Out(8),
+            "obs_write_data": Out(64),
+            "obs_retire": Out(1),
+            "obs_retire_index": Out(32),
+        }
         for channel in ("aw", "ar"):
             ports |= {f"m_axi_{channel}{name}": Out(width) for name, width in ADDRESS_CHANNEL.items()}
             ports |= {f"m_axi_{channel}valid": Out(1), f"m_axi_{channel}ready": In(1)}
         ports |= {"m_axi_wdata": Out(64), "m_axi_wstrb": Out(8), "m_axi_wlast": Out(1), "m_axi_wvalid": Out(1), "m_axi_wready": In(1)}
         ports |= {"m_axi_bid": In(2), "m_axi_bresp": In(2), "m_axi_bvalid": In(1), "m_axi_bready": Out(1)}
-        ports |= {"m_axi_rid": In(2), "m_axi_rdata": In(64), "m_axi_rresp": In(2), "m_axi_rlast": In(1), "m_axi_rvalid": In(1),
-                  "m_axi_rready": Out(1)}
+        ports |= {
+            "m_axi_rid": In(2),
+            "m_axi_rdata": In(64),
+            "m_axi_rresp": In(2),
+            "m_axi_rlast": In(1),
+            "m_axi_rvalid": In(1),
+            "m_axi_rready": Out(1),
+        }
         for channel, payload in (("aw", {"awaddr": In(8)}), ("w", {"wdata": In(32), "wstrb": In(4)}), ("ar", {"araddr": In(8)})):
             ports |= {f"s_axil_{name}": member for name, member in payload.items()}
             ports |= {f"s_axil_{channel}valid": In(1), f"s_axil_{channel}ready": Out(1)}
@@ -46,8 +59,13 @@ class CopyEngine(wiring.Component):
         start, clear = Signal(), Signal()
         error, fault = Signal(8), Signal(3)
         dead = fault == FAULTS.index("dead")
-        self._registers(m, {"COMMAND_COUNT": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target, "TIMEOUT": fault},
-                        {"CONTROL": start, "IRQ_STATUS": clear}, {"ERROR_CODE": error}, dead)
+        self._registers(
+            m,
+            {"COMMAND_COUNT": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target, "TIMEOUT": fault},
+            {"CONTROL": start, "IRQ_STATUS": clear},
+            {"ERROR_CODE": error},
+            dead,
+        )
 
         m.submodules.buffer = buffer = memory.Memory(shape=unsigned(DATA_BITS), depth=256, init=[])
         write, read = buffer.write_port(), buffer.read_port(domain="comb")
@@ -56,11 +74,23 @@ class CopyEngine(wiring.Component):
         with m.If(clear):
             m.d.sync += self.irq.eq(0)
         m.d.comb += [
-            self.m_axi_araddr.eq(source), self.m_axi_arlen.eq(count - 1), self.m_axi_arsize.eq(3), self.m_axi_arburst.eq(1),
-            self.m_axi_awaddr.eq(target), self.m_axi_awlen.eq(count - 1), self.m_axi_awsize.eq(3), self.m_axi_awburst.eq(1),
-            write.addr.eq(beat), write.data.eq(self.m_axi_rdata), read.addr.eq(beat),
-            self.m_axi_wdata.eq(read.data), self.m_axi_wstrb.eq(0xFF), self.m_axi_wlast.eq(beat == count - 1),
-            self.obs_write_address.eq(beat << 3), self.obs_write_data.eq(read.data), self.obs_write_mask.eq(0xFF),
+            self.m_axi_araddr.eq(source),
+            self.m_axi_arlen.eq(count - 1),
+            self.m_axi_arsize.eq(3),
+            self.m_axi_arburst.eq(1),
+            self.m_axi_awaddr.eq(target),
+            self.m_axi_awlen.eq(count - 1),
+            self.m_axi_awsize.eq(3),
+            self.m_axi_awburst.eq(1),
+            write.addr.eq(beat),
+            write.data.eq(self.m_axi_rdata),
+            read.addr.eq(beat),
+            self.m_axi_wdata.eq(read.data),
+            self.m_axi_wstrb.eq(0xFF),
+            self.m_axi_wlast.eq(beat == count - 1),
+            self.obs_write_address.eq(beat << 3),
+            self.obs_write_data.eq(read.data),
+            self.obs_write_mask.eq(0xFF),
         ]
         stutter = Signal(4)
         m.d.sync += stutter.eq(stutter + 1)

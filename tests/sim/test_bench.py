@@ -43,7 +43,7 @@ def copy(beats, ddr=None, *, fault=None, source=SOURCE, limit=10_000, runs=1):
 
 @pytest.mark.parametrize("beats", [1, 2, 7, 32])
 def test_reference_ddr_costs_latency_and_eight_bytes_a_cycle(beats):
-    (waited, error, sent, got), = copy(beats)
+    ((waited, error, sent, got),) = copy(beats)
     assert error == 0 and (got == sent).all()
     # AR until the first beat | beats | AW | beats, the last of which to the response is 8 | interrupt
     assert waited.cycles == 64 + beats + 1 + beats + 8 + 1
@@ -56,7 +56,7 @@ def test_half_the_bandwidth_doubles_the_time_of_the_beats():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stalls_change_the_time_and_not_the_data(seed):
-    (waited, error, sent, got), = copy(32, DdrConfig.stalling(0.4, seed=seed))
+    ((waited, error, sent, got),) = copy(32, DdrConfig.stalling(0.4, seed=seed))
     assert error == 0 and (got == sent).all(), f"seed {seed}"
     assert waited.cycles > 64 + 2 * 32
 
@@ -66,17 +66,17 @@ def test_equal_seeds_run_equally_long():
 
 
 def test_an_error_range_answers_slverr_and_keeps_memory():
-    (_, error, sent, got), = copy(8, DdrConfig(error_writes=True, error_start=TARGET, error_end=TARGET + 1))
+    ((_, error, sent, got),) = copy(8, DdrConfig(error_writes=True, error_start=TARGET, error_end=TARGET + 1))
     assert error == 2 and (got == 0).all()
-    (_, error, _, got), = copy(8, DdrConfig(error_reads=True, error_start=SOURCE, error_end=SOURCE + 8))
+    ((_, error, _, got),) = copy(8, DdrConfig(error_reads=True, error_start=SOURCE, error_end=SOURCE + 8))
     assert error == 2 and (got == 0).all()
-    (_, error, sent, got), = copy(8, DdrConfig(error_reads=True, error_writes=True, error_start=0, error_end=SOURCE))
+    ((_, error, sent, got),) = copy(8, DdrConfig(error_reads=True, error_writes=True, error_start=0, error_end=SOURCE))
     assert error == 0 and (got == sent).all()
 
 
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_silent_bus_never_answers(after):
-    (waited, _, _, _), = copy(8, DdrConfig(silent_after=after), limit=3000)
+    ((waited, _, _, _),) = copy(8, DdrConfig(silent_after=after), limit=3000)
     assert not waited.interrupt and waited.cycles == 3000
     assert len(waited.writes) == 0, "the write burst's address is accepted, its beats are not"
 
@@ -88,16 +88,21 @@ def test_jobs_in_a_row_share_one_process():
 
 
 def test_the_log_holds_every_write_of_the_output_stage():
-    (waited, _, sent, _), = copy(16)
+    ((waited, _, sent, _),) = copy(16)
     assert (waited.writes["address"] == np.arange(16) * 8).all() and (waited.writes["mask"] == 0xFF).all()
     assert (waited.writes["data"].reshape(-1) == sent).all() and (waited.writes["ordinal"] == 0).all()
     assert len(waited.retires) == 1
 
 
-@pytest.mark.parametrize(("fault", "message"), [
-    ("wlast", "WLAST=1 at beat 6"), ("valid", "WVALID fell before WREADY"), ("payload", "W payload changed before WREADY"),
-    ("dead", "no answer to a register write"),
-])
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("wlast", "WLAST=1 at beat 6"),
+        ("valid", "WVALID fell before WREADY"),
+        ("payload", "W payload changed before WREADY"),
+        ("dead", "no answer to a register write"),
+    ],
+)
 def test_a_broken_rule_ends_the_run(fault, message):
     with pytest.raises(BenchError, match=message):
         copy(8, DdrConfig.stalling(0.5, seed=1), fault=fault)

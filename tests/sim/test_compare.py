@@ -18,14 +18,28 @@ SIZE = 24
 def agreeing():
     """Two layers of one command each, a store behind; operators, machine and RTL agree."""
     rng = np.random.default_rng(1)
-    commands = tuple(Planned(Command(op, {}), layer, note, tensor) for op, layer, note, tensor in (
-        (Opcode.LOAD, 0, "input", None), (Opcode.MATMUL, 0, "rows 0-1", "first"), (Opcode.SUM, 1, "rows 0-1", "second"),
-        (Opcode.STORE, 1, "output", None),
-    ))
+    commands = tuple(
+        Planned(Command(op, {}), layer, note, tensor)
+        for op, layer, note, tensor in (
+            (Opcode.LOAD, 0, "input", None),
+            (Opcode.MATMUL, 0, "rows 0-1", "first"),
+            (Opcode.SUM, 1, "rows 0-1", "second"),
+            (Opcode.STORE, 1, "output", None),
+        )
+    )
     places = (Place("first", SHAPE, "int8", 0x100, 2, 12, 16, None, 1), Place("second", SHAPE, "int8", 0x400, 1, 24, 24, None, 2))
     output = Place("second", SHAPE, "int8", 64, 1, 24, 24, Region.ARENA, 3)
-    program = Program("two layers", PRESETS["nano"], commands, (Layer("conv", "CONV_2D", SHAPE, 1), Layer("pool", "POOL", SHAPE, 1)),
-                      b"", 128, (), (output,), places)
+    program = Program(
+        "two layers",
+        PRESETS["nano"],
+        commands,
+        (Layer("conv", "CONV_2D", SHAPE, 1), Layer("pool", "POOL", SHAPE, 1)),
+        b"",
+        128,
+        (),
+        (output,),
+        places,
+    )
     tensors = {place.tensor: rng.integers(-128, 128, SHAPE, dtype=np.int8) for place in places}
     writes = {place.complete_after: (place.byte_addresses(), tensors[place.tensor].reshape(-1).view(np.uint8)) for place in places}
     machine = SimpleNamespace(tensors=tensors, outputs={"second": tensors["second"]}, writes=writes)
