@@ -97,6 +97,7 @@ class JobControl(wiring.Component):
         cycles, aborted, announced = Signal(CYCLE_BITS), self.aborted, self.announced
         done, failed = Signal(), Signal()
         code, index = Signal.like(self.status.error_code), Signal(32)
+        forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
         deadlock, silent, drained = self._watchdogs(m)
         status = self.status
         m.d.comb += [
@@ -123,18 +124,10 @@ class JobControl(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += self.core_reset.eq(self.pulses.soft_reset)
                 with m.If(self.pulses.soft_reset):
-                    m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+                    m.d.sync += forget
                 with m.Elif(self.pulses.start):
                     m.d.comb += self.begin.eq(1)
-                    m.d.sync += [
-                        done.eq(0),
-                        failed.eq(0),
-                        code.eq(0),
-                        index.eq(0),
-                        cycles.eq(0),
-                        aborted.eq(0),
-                        announced.eq(0),
-                    ]
+                    m.d.sync += [*forget, cycles.eq(0), aborted.eq(0), announced.eq(0)]
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.
             with m.State("RUN"):
@@ -170,7 +163,7 @@ class JobControl(wiring.Component):
             with m.State("RESET"):
                 m.d.comb += [self.core_reset.eq(1), self.halt.eq(1)]
                 with m.If(aborted | self.pulses.soft_reset):
-                    m.d.sync += [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+                    m.d.sync += forget
                 m.next = "IDLE"
         m.d.comb += status.busy.eq(~fsm.ongoing("IDLE"))
         return m

@@ -137,16 +137,7 @@ class LoadDma(wiring.Component):
         # A beat of R meets its place.
         flying, place = in_flight.o.payload, walker.beats.payload
         written, loaded = Signal(), Signal()
-        beat = Signal(
-            data.StructLayout({
-                "address": unsigned(ADDRESS_BITS),
-                "data": unsigned(8 * self.axi_bytes),
-                "mask": unsigned(self.axi_bytes),
-                "target": unsigned(1),
-                "last": unsigned(1),
-            }),
-            reset_less=True,
-        )
+        beat = Signal(self._beat_layout(), reset_less=True)
         occupied = Signal()
         m.d.comb += [
             walker.runs.payload.eq(flying.run),
@@ -169,8 +160,22 @@ class LoadDma(wiring.Component):
             m.d.sync += occupied.eq(0)
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
+        self._deliver(m, beat, occupied, written, records)
+        m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
+        return m
 
-        # It goes to its scratchpad; the last one completes the command.
+    def _beat_layout(self):
+        """A beat on its way to its scratchpad; ``last`` of its command."""
+        return data.StructLayout({
+            "address": unsigned(ADDRESS_BITS),
+            "data": unsigned(8 * self.axi_bytes),
+            "mask": unsigned(self.axi_bytes),
+            "target": unsigned(1),
+            "last": unsigned(1),
+        })
+
+    def _deliver(self, m, beat, occupied, written, records):
+        """The beat goes to its scratchpad; the last one completes the command."""
         for port, target in ((self.activations, Target.ACTIVATIONS), (self.weights, Target.WEIGHTS)):
             m.d.comb += [
                 port.valid.eq(occupied & (beat.target == target)),
@@ -184,6 +189,4 @@ class LoadDma(wiring.Component):
             records.refused.eq(occupied & ~taken),
             self.done.eq(written & beat.last),
             records.complete.eq(self.done),
-            self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written),
         ]
-        return m

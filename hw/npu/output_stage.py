@@ -232,10 +232,7 @@ class OutputStage(wiring.Component):
         ]
         with m.If(issue):
             m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group), half.eq(half ^ vector.job_end)]
-        with m.If(issue & command.adds):
-            m.d.sync += behind_add.eq(AddOperand.LATENCY)
-        with m.Elif(behind_add != 0):
-            m.d.sync += behind_add.eq(behind_add - 1)
+        m.d.sync += behind_add.eq(Mux(issue & command.adds, AddOperand.LATENCY, behind_add - (behind_add != 0)))
 
         def begin():
             with m.If(command.partial):
