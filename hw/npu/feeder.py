@@ -155,17 +155,19 @@ class Feeder(wiring.Component):
         m.d.sync += [tiles.eq(tiles + self.tile_loaded - starts_tile), halves.eq(halves + self.half_free - starts_job)]
         with m.If(step & generator.last_pixel & generator.last_tile):
             m.d.sync += carried.eq(command.loops.partial_out)
-        drain = Signal(range(self.array_latency + 1))
+        drain = Signal(range(self.array_latency + 2))
         with m.If(array_next):
-            m.d.sync += drain.eq(self.array_latency)
+            m.d.sync += drain.eq(self.array_latency + 1)
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)
+        # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
+        overtakes = array_next | (drain > Mux(command.loops.partial_in, 0, 1))
         waits = {
             "command": ~active,
             "ddr_read": ~reached(self.tokens.load, wait.wait_load),
             "ddr_write": ~reached(self.tokens.store, wait.wait_store),
             "activations": ~reached(self.tokens.exec, wait.wait_exec),
-            "output": (first_of_job & ~carried & (halves == 0)) | (~matmul & (array_next | (drain != 0))),
+            "output": (first_of_job & ~carried & (halves == 0)) | (~matmul & overtakes),
             "weights": matmul & generator.first_pixel & (tiles == 0),
         }
         stuck, cause = Const(0), dict.fromkeys(waits)

@@ -198,3 +198,16 @@ def test_partial_sums_may_be_dropped_and_resumed(tiny):
     ]
     for stream, outcome in zip(streams, run_with_a_network_behind(tiny, streams), strict=True):
         assert_right(stream, outcome, "partial sums")
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3])
+@pytest.mark.parametrize("opcode", [SUM, MAX])
+def test_vectors_go_on_with_partial_sums_of_the_array_at_once(tiny, opcode, pixels):
+    """The accumulators need some cycles between two waves of an entry, also where one came through the array and one did not."""
+    full = stream_with(transfer(LOAD), after=0)
+    at_once, block = {"wait_exec": 0}, {"block_rows": 1, "block_cols": pixels}
+    first = execute(loops=block | {"partial_out": 1}, header=at_once)
+    then = execute(opcode, loops=block | {"partial_in": 1, "taps_x": 1}, output={"right_shift": 5}, header=at_once)
+    stream = type(full)(in_order([*full.commands, first, then, transfer(STORE, sram_address=4096)]), full.model, full.arena)
+    (outcome,) = run_with_a_network_behind(tiny, [stream])
+    assert_right(stream, outcome, f"{opcode.name} of {pixels} pixels")
