@@ -117,8 +117,10 @@ class HazardChecker:
 
     def _execute(self, index, command, clock, number):
         config = self.config
-        self.loader = self.clock(self.loader, [self._count(LOAD, command["weights"]["wait_load"])])
-        self.reads(index, self.weights, _weights(config, command), self.loader, EXEC, number)
+        stream = _weights(config, command)
+        if len(stream):  # the loader does not wait for a stream without rows
+            self.loader = self.clock(self.loader, [self._count(LOAD, command["weights"]["wait_load"])])
+        self.reads(index, self.weights, stream, self.loader, EXEC, number)
         self.reads(index, self.activations, _inputs(config, index, command), clock, EXEC, number)
         if command["loops"]["partial_out"]:
             return

@@ -79,7 +79,11 @@ class Stream:
     @cached_property
     def golden(self) -> np.ndarray:
         """The arena as the golden machine leaves it; MachineError where it stops."""
-        return Machine(self.program()).run({"arena": self.arena}).outputs["arena"]
+        return self.run_golden(fill=0)
+
+    def run_golden(self, *, fill) -> np.ndarray:
+        """The same with all memories full of a byte before."""
+        return Machine(self.program(), fill=fill).run({"arena": self.arena}).outputs["arena"]
 
 
 @dataclass(frozen=True)

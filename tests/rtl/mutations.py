@@ -97,7 +97,7 @@ class Verdict:
     error : MachineError or None
         Where it stops; the code BAD_OPCODE is added here, since the machine takes commands that are decoded.
     sure : bool
-        Hazards and bus leave only one course of events up to there.
+        Hazards, bus and the scratchpads' old contents leave only one course of events up to there.
     """
 
     error: MachineError | None
@@ -114,7 +114,18 @@ def verdict(stream: Stream) -> Verdict:
         _ = legal.golden
     except MachineError as stopped:
         error = stopped
-    return Verdict(error, _in_one_order(legal, known if error is None else min(known, error.index)))
+    return Verdict(error, _in_one_order(legal, known if error is None else min(known, error.index)) and _known_memory(legal))
+
+
+def _known_memory(stream) -> bool:
+    """The result is the same whatever the scratchpads held before."""
+    ends = []
+    for fill in (0, 0xAA):  # a legal exponent and an illegal one
+        try:
+            ends.append((stream.run_golden(fill=fill) if fill else stream.golden).tobytes())
+        except MachineError as stopped:
+            ends.append((stopped.code, stopped.index))
+    return ends[0] == ends[1]
 
 
 def _in_one_order(stream, count) -> bool:

@@ -12,10 +12,10 @@ from tests.rtl.networks import small_network
 from tests.rtl.random_commands import legal_stream
 
 CAMPAIGNS = {  # name: (sentence, maker, streams in `make test`, streams in `make test-all`)
-    "legal": ("random legal commands, waits as loose as hazards allow", legal_stream, 60, 600),
+    "legal": ("random legal commands, waits as loose as hazards allow", legal_stream, 60, 300),
     "late wait": ("one command waits for a later one, or forever", with_a_late_wait, 20, 150),
-    "random bytes": ("one to three commands are random bytes", with_random_bytes, 40, 600),
-    "flipped bits": ("one to three bits of a compiled stream are flipped", with_flipped_bits, 40, 600),
+    "random bytes": ("one to three commands are random bytes", with_random_bytes, 40, 300),
+    "flipped bits": ("one to three bits of a compiled stream are flipped", with_flipped_bits, 40, 300),
 }
 BATCH = 25
 """Streams of one process."""
