@@ -17,6 +17,8 @@ from pathlib import Path
 from hw.npu.errors import WeftError
 
 HARNESS = Path(__file__).parent / "harness"
+FST = HARNESS / "fst"
+"""Headers in place of those of zlib and LZ4, which the machine need not have."""
 JOBS = 2
 """Compilers at a time."""
 
@@ -46,7 +48,7 @@ class BuildOptions:
     profile : str
         ``fast`` for whole networks; ``quick`` builds in half the time and simulates a little slower, for tests.
     trace : str or None
-        ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default; ``fst`` needs zlib and lz4.
+        ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default.
     random_start : bool
         Registers that no reset reaches start with random values (from the job's seed) instead of zero.
     """
@@ -91,8 +93,7 @@ def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
     """
     tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
     defines = _port_defines(verilog, top)
-    sources = sorted(HARNESS.iterdir())
-    recipe = repr((verilog, options, top, VERILATE, COMPILE, tools)).encode() + b"".join(path.read_bytes() for path in sources)
+    recipe = repr((verilog, options, top, VERILATE, COMPILE, tools)).encode() + _contents(HARNESS, *_headers(options))
     folder = cache_folder() / "sim" / hashlib.sha256(recipe).hexdigest()[:20]
     executable = folder / "harness"
     if executable.exists():
@@ -105,8 +106,7 @@ def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
         (folder / "npu.v").write_text(verilog)
         _verilate(folder, options, top)
         objects = _compile(_compilations(folder, options, defines))
-        libraries = ["-lz", "-llz4"] if options.trace == "fst" else []
-        _run([_compiler(), *objects, *libraries, "-pthread", "-o", str(folder / "harness.new")])
+        _run([_compiler(), *objects, "-pthread", "-o", str(folder / "harness.new")])
         for leftover in folder.glob("model"):
             shutil.rmtree(leftover)
         (folder / "harness.new").rename(executable)
@@ -127,15 +127,27 @@ def _compilations(folder, options, defines):
     include = _verilator_root() / "include"
     switches = {"TRACE": options.trace is not None, "TRACE_FST": options.trace == "fst", "TRACE_VCD": options.trace == "vcd"}
     switches |= dict.fromkeys(("COVERAGE", "SC", "TIMING"), False)
-    common = [*COMPILE, *(f"-DVM_{name}={int(on)}" for name, on in switches.items()), f"-I{include}", f"-I{include / 'vltstd'}"]
+    folders = [*_headers(options), include, include / "vltstd"]
+    common = [*COMPILE, *(f"-DVM_{name}={int(on)}" for name, on in switches.items()), *(f"-I{path}" for path in folders)]
     model = [f"-I{folder / 'model'}", *defines]
     todo = [(HARNESS / "main.cpp", folder / "model" / "main.o", [fast, *common, *model])]
     sources = sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size)
     todo += [(path, path.with_suffix(".o"), [slow if "__Slow" in path.name else fast, *common, *model]) for path in sources]
-    runtime = cache_folder() / "runtime" / hashlib.sha256(repr((common, _verilator_version(), _compiler())).encode()).hexdigest()[:20]
+    recipe = repr((common, _verilator_version(), _compiler())).encode() + _contents(*_headers(options))
+    runtime = cache_folder() / "runtime" / hashlib.sha256(recipe).hexdigest()[:20]
     runtime.mkdir(parents=True, exist_ok=True)
     names = ["verilated", "verilated_threads"] + ([f"verilated_{options.trace}_c"] if options.trace else [])
     return [(include / f"{name}.cpp", runtime / f"{name}.o", ["-O2", *common]) for name in names] + todo
+
+
+def _headers(options):
+    """Folders that the compiler looks into before its own."""
+    return [FST] if options.trace == "fst" else []
+
+
+def _contents(*folders):
+    """Bytes of the files in folders, for a recipe."""
+    return b"".join(path.read_bytes() for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
 
 
 def _compile(todo):
@@ -213,6 +225,4 @@ def _first_line(command):
 def _run(command, env=None):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
     if done.returncode:
-        if "lz4.h" in done.stderr or "zlib.h" in done.stderr:
-            raise WeftError("a trace in FST needs zlib and lz4", remedy="apt install zlib1g-dev liblz4-dev, or trace to .vcd")
         raise WeftError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1500:]}")

@@ -136,7 +136,12 @@ class Job:
         ------
         BenchError
             If the harness ends with an error.
+        OSError
+            If `trace` cannot be written.
         """
+        if trace:  # Verilator is silent when it cannot write it
+            Path(trace).parent.mkdir(parents=True, exist_ok=True)
+            Path(trace).touch()
         with tempfile.TemporaryDirectory(prefix="weft-") as folder:
             job, result = Path(folder) / "job", Path(folder) / "result"
             with job.open("wb") as file:

@@ -1,8 +1,6 @@
 """The bench itself, on a small engine with the NPU's ports: DDR's timing and faults, AXI rules, the build cache."""
 
 import functools
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,8 @@ SOURCE, TARGET = 0x1080, 0x8200
 
 
 @functools.cache
-def engine(trace=None):
-    return build(emit_verilog(CopyEngine(), "npu", prefix="copy"), BuildOptions("quick", trace=trace))
+def engine():
+    return build(emit_verilog(CopyEngine(), "npu", prefix="copy"), BuildOptions("quick"))
 
 
 def copy(beats, ddr=None, *, fault=None, source=SOURCE, limit=10_000, runs=1):
@@ -140,16 +138,6 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(WeftError, match="no-such-compiler is missing; install it"):
         build("module npu(); endmodule")
-
-
-def test_a_waveform_can_be_written():
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(4096, lanes=8)
-        job.reset(DdrConfig())
-        job.step(10)
-        path = Path(folder) / "trace.vcd"
-        job.run(engine("vcd"), trace=path)
-        assert "m_axi_arvalid" in path.read_text()
 
 
 def test_wrong_options_are_refused():
