@@ -1,6 +1,7 @@
 """Configuration of one NPU: the numbers a designer chooses, checked when they are made."""
 
 import dataclasses
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,11 @@ from hw.npu.errors import WeftError
 
 KIB = 1024
 POWERS_4_TO_64 = (4, 8, 16, 32, 64)
+MAX_ACT_KIB = 8192
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=,-]{0,219}")
+"""A configuration's name: it stands in reports, in file names and in a comment of the Verilog."""
+LONGEST_STEM = 40
+"""Characters of a TOML file's name that become the configuration's."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class NpuConfig:
     Attributes
     ----------
     name : str
-        Shown in reports and in the header of the Verilog.
+        Shown in reports and in the header of the Verilog: letters, digits and ``._+=,-``.
     rows : int
         Rows of the array, R: the reduction. 4 to 64, a power of two.
     cols : int
@@ -76,6 +82,10 @@ class NpuConfig:
             value = getattr(self, field.name)
             if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
                 raise WeftError(f"configuration field {field.name} must be a whole number, not {value!r}")
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise WeftError(
+                f"configuration field name = {self.name!r} must be 1 to 220 letters, digits and ._+=,- and begin with a letter or digit"
+            )
         self._one_of("rows", POWERS_4_TO_64)
         self._one_of("cols", POWERS_4_TO_64)
         self._one_of("axi_bits", (32, 64, 128, 256))
@@ -83,7 +93,7 @@ class NpuConfig:
         self._one_of("broadcast", (1, 2, 4, 8, 16, 32, 64))
         self._one_of("max_burst", (1, 2, 4, 8, 16, 32, 64, 128, 256))
         self._one_of("queue_depth", (2, 4, 8, 16, 32, 64))
-        self._between("act_kib", 16, 8192)
+        self._between("act_kib", 16, MAX_ACT_KIB)
         self._between("weight_kib", 8, 4096)
         self._between("accumulator_bits", 20, 32)
         self._between("outstanding", 1, 16)
@@ -148,11 +158,15 @@ class NpuConfig:
 
     def replace(self, **changes) -> "NpuConfig":
         """A copy with some fields changed, checked again."""
-        known = {field.name for field in dataclasses.fields(self)}
         for field in changes:
-            if field not in known:
-                raise WeftError(f"unknown configuration field {field!r}", remedy=f"the fields are {', '.join(sorted(known))}")
+            _check_known(field)
         return dataclasses.replace(self, **changes)
+
+
+def _check_known(field):
+    known = [known.name for known in dataclasses.fields(NpuConfig)]
+    if field not in known:
+        raise WeftError(f"unknown configuration field {field!r}", remedy=f"the fields are {', '.join(known)}")
 
 
 PRESETS = {
@@ -173,24 +187,27 @@ def load_config(source, overrides=()) -> NpuConfig:
         ``nano``, ``small``, ``base``, ``large``, or the path of a TOML file whose top-level keys are
         the fields of `NpuConfig`; the key ``preset`` names the preset that the others change.
     overrides : iterable of str
-        ``FIELD=VALUE`` each.
+        ``FIELD=VALUE`` each. What they change becomes part of the name, as in ``small+cols=32``, so that no report shows a preset's
+        name over the figures of something else.
 
     Raises
     ------
     WeftError
         If the source, a field or a value is wrong.
     """
-    config = PRESETS.get(str(source)) or _from_toml(Path(source))
+    config = PRESETS.get(str(source)) or _from_toml(source)
     changes = {}
     for text in overrides:
         field, equals, value = text.partition("=")
         if not equals:
             raise WeftError(f"--set {text!r} is not of the form FIELD=VALUE", remedy="for example --set cols=32")
         changes[field.strip()] = _parse(field.strip(), value.strip())
-    return config.replace(**changes) if changes else config
+    changed = [f"{field}={value}" for field, value in changes.items() if getattr(config, field) != value]
+    return config.replace(**{"name": "+".join([config.name, *changed]), **changes}) if changed else config
 
 
 def _parse(field, value):
+    _check_known(field)
     if field == "name":
         return value
     try:
@@ -199,18 +216,25 @@ def _parse(field, value):
         raise WeftError(f"--set {field}={value}: {value!r} is not a whole number") from None
 
 
-def _from_toml(path) -> NpuConfig:
+def _from_toml(source) -> NpuConfig:
+    path = Path(source)
     if not path.is_file():
-        raise WeftError(f"no configuration named {str(path)!r}", remedy=f"use a preset ({', '.join(PRESETS)}) or the path of a TOML file")
+        raise WeftError(f"no configuration named {str(source)!r}", remedy=f"use a preset ({', '.join(PRESETS)}) or the path of a TOML file")
     try:
-        fields = tomllib.loads(path.read_text())
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WeftError(f"not a TOML file: {error}", file=path) from None
     preset = fields.pop("preset", "small")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise WeftError(f"unknown preset {preset!r}", file=path, remedy=f"the presets are {', '.join(PRESETS)}")
-    fields.setdefault("name", path.stem)
+    fields.setdefault("name", _name_of(path))
     try:
         return PRESETS[preset].replace(**fields)
     except WeftError as error:
         raise WeftError(error.message, file=path, remedy=error.remedy) from None
+
+
+def _name_of(path):
+    """The name of a configuration whose TOML file gives none."""
+    stem = re.sub(r"[^A-Za-z0-9._+=,-]", "_", path.stem)[:LONGEST_STEM]
+    return stem if NAME.fullmatch(stem) else f"npu{stem}"
