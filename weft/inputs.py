@@ -16,6 +16,9 @@ from weft.compiler.graph import Graph, Tensor
 
 ARRAYS = (".npy", ".npz")
 """Suffixes of array files; everything else is opened as an image."""
+DEEP_MODES = ("I", "F")
+"""Pillow's modes of more than 8 bits a pixel, which it would clip at 255."""
+GIVE_8_BITS = "convert it to 8 bits, or give a .npy or .npz file"
 
 
 def random_sample(graph: Graph, seed: int) -> dict[str, np.ndarray]:
@@ -57,7 +60,8 @@ def load_samples(graph: Graph, path) -> tuple[list[dict[str, np.ndarray]], list[
     """
     path = Path(path)
     if not path.is_file():
-        raise WeftError("no such input file", file=path, remedy="give a .npy, .npz or image file")
+        wrong = "is not a file" if path.exists() else "no such input file"
+        raise WeftError(wrong, file=path, remedy="give a .npy, .npz or image file")
     if path.suffix.lower() in ARRAYS:
         arrays, notes = _load_arrays(graph, path), []
     else:
@@ -86,8 +90,8 @@ def _load_arrays(graph, path):
         content = np.load(path, allow_pickle=False)
         if not isinstance(content, np.ndarray):
             content = dict(content)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise WeftError(f"not a numpy file: {str(error).splitlines()[0]}", file=path) from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):  # numpy's own words advise unpickling
+        raise WeftError("is damaged, or no numpy file of numbers", file=path, remedy="write it with numpy.save or numpy.savez") from None
     if not isinstance(content, dict):
         return {_only_input(graph, path).name: content}
     if all(name in content for name in graph.inputs):
@@ -107,11 +111,13 @@ def _load_image(tensor, path):
     _, height, width, _ = tensor.shape
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(DEEP_MODES):
+                raise WeftError(f"an image of mode {image.mode} has more than 8 bits a pixel", file=path, remedy=GIVE_8_BITS)
             size = f"{image.width}x{image.height}"
             grey_or_colour = image.convert("L" if channels == 1 else "RGB")
             resized = grey_or_colour.resize((width, height), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise WeftError(f"not an image: {error.__class__.__name__}", file=path, remedy="give an image, or a .npy or .npz file") from None
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        raise WeftError("is damaged, or no image", file=path, remedy="give an image, or a .npy or .npz file") from None
     pixels = np.asarray(resized, np.uint8).reshape(1, height, width, channels)
     values = {"int8": lambda: (pixels.astype(np.int16) - 128).astype(np.int8), "uint8": lambda: pixels}
     array = values.get(tensor.dtype, lambda: (pixels / np.float32(255)).astype(np.float32))()

@@ -78,13 +78,19 @@ def test_what_does_not_fit_is_one_line(tmp_path):
     np.save(tmp_path / "range.npy", np.full((4, 6, 3), 300))
     cases["range.npy"] = "int64 do not fit the input image of type int8; give int8"
     (tmp_path / "broken.npz").write_bytes(b"PK nothing")
-    cases["broken.npz"] = "not a numpy file"
+    cases["broken.npz"] = "no numpy file"
     (tmp_path / "broken.npy").write_bytes(b"nothing")
-    cases["broken.npy"] = "not a numpy file"
+    cases["broken.npy"] = "no numpy file"
     (tmp_path / "broken.bmp").write_bytes(b"BM nothing")
-    cases["broken.bmp"] = "not an image"
+    cases["broken.bmp"] = "no image"
     np.savez(tmp_path / "keys.npz", a=np.zeros(1), b=np.zeros(1))
     cases["keys.npz"] = "holds a, b; name the input's array x or image"
+    Image.fromarray(np.full((9, 9), 40000, np.uint16)).save(tmp_path / "deep.png")
+    cases["deep.png"] = "more than 8 bits a pixel; convert it"
+    np.save(tmp_path / "objects.npy", np.array([None]))
+    cases["objects.npy"] = "no numpy file of numbers"
+    (tmp_path / "folder").mkdir()
+    cases["folder"] = "is not a file"
     cases["absent.npy"] = "no such input file"
     for name, message in cases.items():
         with pytest.raises(WeftError, match=message) as caught:

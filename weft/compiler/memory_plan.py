@@ -5,9 +5,10 @@ again as soon as its last reader stands before the new writer. Inputs live from 
 with execute commands), outputs to the end.
 """
 
+import math
 from dataclasses import dataclass
 
-from hw.npu.config import KIB, NpuConfig
+from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.steps import Extent, Network, extent_of
 
@@ -122,12 +123,15 @@ def _too_small(network, slots, config) -> WeftError:
         return sum(slot.size for slot in slots if slot.first <= index <= slot.last)
 
     worst = max(range(len(network.steps)), key=living)
-    short = max(living(worst), max(slot.address + slot.size for slot in slots)) - config.act_bytes
+    needed = max(living(worst), max(slot.address + slot.size for slot in slots))
+    granule = math.lcm(KIB, config.BANKS * config.word_bytes)
+    enough = -(-needed // granule) * granule // KIB
     return WeftError(
-        f"the activation scratchpad of {config.act_kib} KiB is {-(-short // KIB)} KiB too small for the tensors that live here",
+        f"the activation scratchpad of {config.act_kib} KiB is {-(-(needed - config.act_bytes) // KIB)} KiB too small"
+        " for the tensors that live here",
         file=network.graph.file,
         layer=network.steps[worst].title,
-        remedy="use a larger act_kib",
+        remedy=f"set act_kib to {enough} or more" if enough <= MAX_ACT_KIB else f"act_kib is at most {MAX_ACT_KIB}: use a smaller network",
     )
 
 
