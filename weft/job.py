@@ -24,6 +24,7 @@ from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
+from weft.outputs import check_writable
 from weft.progress import Steps
 
 TRACES = (".fst", ".vcd")
@@ -100,9 +101,7 @@ def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path
     options = BuildOptions("quick" if trace else "fast", trace=_trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
     compiled = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
-    with steps.stage(f"building the simulator of {config.name} (kept for the next time)"):
-        simulator = Simulator(config, options)
-    return Prepared(compiled, simulator)
+    return Prepared(compiled, Simulator(config, options, stage=steps.stage))
 
 
 def _trace_format(trace):
@@ -110,6 +109,7 @@ def _trace_format(trace):
         return None
     if trace.suffix not in TRACES:
         raise WeftError(f"a waveform is a {' or '.join(TRACES)} file", file=trace)
+    check_writable(trace, "the waveform")
     return trace.suffix[1:]
 
 

@@ -1,6 +1,10 @@
 """The command line: what it prints, writes and refuses. The golden machine stands in for the RTL."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +16,7 @@ from golden.machine import Machine
 from hw.npu.isa import Error
 from sim.run import RECORD_DTYPE
 from weft import __version__
-from weft.cli import main
+from weft.cli import FIELDS, _raise_lost_interrupts, main
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 TEST_IMAGES = DIGITS.with_name("digits_test.npz")
@@ -23,7 +27,7 @@ class MachineAsSimulator:
 
     spoil = False
 
-    def __init__(self, config, options):
+    def __init__(self, config, options, *, stage):
         pass
 
     def run_all(self, program, inputs, **options):
@@ -63,10 +67,23 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"weft {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["generate"], ["compile"], ["run"]])
-def test_help_names_the_options(capsys, command):
-    assert main([*command, "--help"]) == 0
-    assert "Usage: weft" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("", ["generate", "compile", "run", "--version", "Exit code"]),
+        ("generate", ["--output", "-o", "--config", "--set", "--quiet", FIELDS]),
+        ("compile", ["MODEL", "--output", "-o", "--config", "--set", "--disassemble", "--keep-tensors", "--quiet"]),
+        (
+            "run",
+            ["MODEL", "--config", "--set", "--input", "--sample", "--report", "--trace", "--keep-tensors", "--seed", "--clock", "--quiet"],
+        ),
+    ],
+)
+def test_help_names_the_options(capsys, command, names):
+    assert main([*command.split(), "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith(f"Usage: weft {command}".strip())
+    assert [name for name in names if name not in text] == []
 
 
 def test_run_prints_and_writes_the_report(no_rtl, capsys, tmp_path):
@@ -76,8 +93,9 @@ def test_run_prints_and_writes_the_report(no_rtl, capsys, tmp_path):
     assert "conv2d_0" in out
     assert "sample 3 of 359" in out
     content = json.loads(report.read_text())
-    keys = {"network", "config", "bit_exact", "cycles", "macs", "utilization", "host_ops", "layers"}
-    assert keys <= set(content)
+    assert content.keys() >= {"network", "config", "bit_exact", "cycles", "macs", "utilization", "host_ops", "layers"}
+    keys = {"name", "op", "macs", "cycles", "utilization", "stalls", "ddr_bytes", "energy_uj", "power_mw"}
+    assert all(layer.keys() >= keys for layer in content["layers"])
     assert content["bit_exact"] is True
     assert content["host_ops"] == ["SOFTMAX"]
     assert content["cycles"] == sum(layer["cycles"] for layer in content["layers"])
@@ -107,6 +125,13 @@ def test_compile_writes_the_image_and_lists_the_commands(capsys, tmp_path):
     layout = json.loads((tmp_path / "model" / "map.json").read_text())
     assert layout["network"] == "digits"
     assert (tmp_path / "model" / "commands.bin").stat().st_size == 128 * len(layout["commands"])
+    (softmax,) = layout["host_after"]
+    assert (softmax["op"], softmax["options"]) == ("SOFTMAX", {"beta": 1.0})
+    assert softmax["inputs"][0].items() <= layout["outputs"][0].items()
+    assert softmax["outputs"] == layout["network_outputs"]
+    assert (softmax["outputs"][0]["scale"], softmax["outputs"][0]["zero_point"]) == (1 / 256, -128)
+    assert layout["host_before"] == []
+    assert layout["network_inputs"][0].items() <= layout["inputs"][0].items()
 
 
 def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
@@ -116,6 +141,8 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
     np.save(bad, np.zeros((3, 3), np.int8))
     file = tmp_path / "file"
     file.write_text("")
+    toml = tmp_path / "own.toml"
+    toml.write_text("colls = 8")
     for arguments, words in (
         ([], "no command"),
         (["nonsense"], "nonsense"),
@@ -133,7 +160,76 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
         (["run", DIGITS, "--input", TEST_IMAGES, "--sample", "359"], "359"),
         (["run", DIGITS, "--input", TEST_IMAGES, "--seed", "1"], "--seed"),
         (["run", DIGITS, "--trace", tmp_path / "x.txt"], ".fst or .vcd"),
+        (["run", DIGITS, "--config", toml], "own.toml: unknown configuration field 'colls'"),
+        (["run", DIGITS, "--clock", "inf"], "--clock"),
+        (["run", DIGITS, "--report", tmp_path], "is a folder"),
+        (["run", DIGITS, "--report", file / "out.json"], "the report cannot be written here"),
+        (["run", DIGITS, "--trace", file / "x.vcd"], "the waveform cannot be written here"),
+        (["run", tmp_path], "is not a regular file"),
         (["compile", DIGITS, "-o", file / "model"], "file"),
+        (["generate", "-o", tmp_path], "is a folder"),
         (["generate", "-o", tmp_path / "x.v", "--set", "cols=3"], "cols = 3"),
     ):
         assert words in refused(capsys, *arguments), arguments
+
+
+def test_a_mistake_in_a_place_shows_before_the_work(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(weft.job, "prepare", lambda *arguments, **options: pytest.fail("it worked first"))
+    assert "is a folder" in refused(capsys, "run", DIGITS, "--report", tmp_path)
+
+
+def test_a_missing_compiler_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "the C++ compiler g++ is missing; install it" in refused(capsys, "run", DIGITS)
+
+
+def test_an_interrupt_is_one_line(capsys, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(weft.job, "prepare", interrupt)
+    assert main(["run", str(DIGITS), "--quiet"]) == 130
+    assert capsys.readouterr().err == "weft: error: interrupted\n"
+
+
+def test_an_interrupt_that_nobody_could_raise_comes_again():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    shown = []
+    try:
+        _raise_lost_interrupts(shown.append)(SimpleNamespace(exc_type=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    _raise_lost_interrupts(shown.append)(SimpleNamespace(exc_type=ValueError))
+    assert len(shown) == 1
+
+
+def weft_process(*arguments, **options):
+    """The command as a process of its own."""
+    command = [sys.executable, "-c", "import sys; from weft.cli import main; sys.exit(main())", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], **options)
+
+
+def test_a_reader_that_stops_is_no_error(tmp_path):
+    with weft_process("compile", DIGITS, "-o", tmp_path, "-q", "--disassemble", stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == -signal.SIGPIPE
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    with Path("/dev/full").open("w") as full, weft_process("--help", stdout=full) as process:
+        assert process.stderr.read() == "weft: error: No space left on device\n"
+    assert process.returncode == 2
+
+
+def test_any_name_is_printed_in_any_locale(tmp_path):
+    model = tmp_path / "zahlen é.tflite"
+    model.write_bytes(DIGITS.read_bytes())
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    with weft_process("compile", model, "-o", tmp_path / "é", stdout=subprocess.PIPE, env=plain) as process:
+        out, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "commands" in out

@@ -135,8 +135,9 @@ def test_a_load_that_overwrites_weights_in_use_is_found():
 
 
 def test_an_image_holds_what_the_program_holds(tmp_path):
-    program = compile_graph(network(), SMALL).program
-    folder = write_image(program, tmp_path / "image", base=1 << 20)
+    compiled = compile_graph(network(), SMALL)
+    program = compiled.program
+    folder = write_image(compiled, tmp_path / "image", base=1 << 20)
     described = json.loads((folder / "map.json").read_text())
     assert (folder / "commands.bin").read_bytes() == program.command_bytes()
     assert (folder / "constants.bin").read_bytes() == program.constants
@@ -144,6 +145,10 @@ def test_an_image_holds_what_the_program_holds(tmp_path):
     written = {register["name"]: register["value"] for register in described["registers"]}
     assert (written["COMMAND_COUNT"], written["COMMANDS_BASE_LO"]) == (len(program.commands), 1 << 20)
     assert [place["tensor"] for place in described["inputs"]] == ["input"]
+    source = compiled.graph.tensors["input"]
+    assert (described["inputs"][0]["scale"], described["inputs"][0]["zero_point"]) == (source.scale, source.zero_point)
+    assert described["identity"]["ID"] == 0x57454654
+    assert described["identity"]["CONFIG_ROWS"] == 16
 
 
 def test_an_input_of_the_wrong_name_is_refused():

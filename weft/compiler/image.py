@@ -7,7 +7,9 @@ from pathlib import Path
 from golden.program import Place, Program
 from hw.npu.isa import COMMAND_BYTES, Region
 from hw.npu.records import RECORD_BYTES
-from hw.npu.registers import ADDRESS_OF
+from hw.npu.registers import ADDRESS_OF, REGISTERS, Access, constants
+from weft.compiler.driver import Compiled
+from weft.compiler.graph import Tensor
 
 PAGE = 4096
 """Alignment of the suggested base addresses."""
@@ -17,6 +19,29 @@ def _place(place: Place) -> dict:
     fields = dataclasses.asdict(place)
     fields["region"] = None if place.region is None else Region(place.region).name
     return fields
+
+
+def _tensor(tensor: Tensor) -> dict:
+    """A tensor as the host sees it: ``real = scale * (value - zero_point)``; both are null where it is not quantized."""
+    quantized = tensor.quantization is not None
+    numbers = {"scale": tensor.scale, "zero_point": tensor.zero_point} if quantized else {"scale": None, "zero_point": None}
+    return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, **numbers}
+
+
+def _host(compiled: Compiled, before: bool) -> list[dict]:
+    """Operators that the host computes before or after the job, in their order."""
+    tensors = compiled.graph.tensors
+    return [
+        {
+            "name": host.operator.name,
+            "op": host.operator.op,
+            "options": host.operator.options,
+            "inputs": [_tensor(tensors[name]) for name in host.operator.inputs if name is not None and not tensors[name].constant],
+            "outputs": [_tensor(tensors[name]) for name in host.operator.outputs],
+        }
+        for host in compiled.host_ops
+        if host.before == before
+    ]
 
 
 def layout(program: Program, base: int = 0) -> dict[str, dict[str, int]]:
@@ -50,12 +75,20 @@ def _registers(program, areas) -> list[dict]:
     return [{"name": name, "offset": ADDRESS_OF[name], "value": value} for name, value in values.items()]
 
 
-def write_image(program: Program, folder, base: int = 0) -> Path:
+def _identity(config) -> dict[str, int]:
+    """What the constant registers of the NPU that can run the image read, by the register's name."""
+    contents = constants(config)
+    return {register.name: contents[field.name] for register in REGISTERS for field in register.fields if field.access is Access.CONSTANT}
+
+
+def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
     """Write ``commands.bin``, ``constants.bin`` and ``map.json`` into a folder, which is made if it is not there.
+
+    What stands in ``map.json`` is in ``docs/integrate.md``.
 
     Parameters
     ----------
-    program : Program
+    compiled : Compiled
     folder : str or Path
     base : int
         DDR address of the first area of `layout`; a multiple of 4096.
@@ -67,14 +100,20 @@ def write_image(program: Program, folder, base: int = 0) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    program, tensors = compiled.program, compiled.graph.tensors
     areas = layout(program, base)
     description = {
         "network": program.network,
         "config": dataclasses.asdict(program.config),
+        "identity": _identity(program.config),
         "areas": areas,
         "registers": _registers(program, areas),
-        "inputs": [_place(place) for place in program.inputs],
-        "outputs": [_place(place) for place in program.outputs],
+        "inputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.inputs],
+        "outputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.outputs],
+        "network_inputs": [_tensor(tensors[name]) for name in compiled.graph.inputs],
+        "network_outputs": [_tensor(tensors[name]) for name in compiled.graph.outputs],
+        "host_before": _host(compiled, before=True),
+        "host_after": _host(compiled, before=False),
         "tensors": [_place(place) for place in program.tensors],
         "layers": [dataclasses.asdict(layer) for layer in program.layers],
         "commands": [{"layer": planned.layer, "note": planned.note} for planned in program.commands],
