@@ -1,6 +1,8 @@
 """The whole NPU as Verilog: lint clean, readable by yosys, and with or without observation the same design."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -22,6 +24,16 @@ def test_shipped_verilog_is_lint_clean(shipped, tmp_path):
 def test_yosys_reads_the_shipped_verilog_and_finds_no_loop(shipped, tmp_path):
     (tmp_path / "npu.v").write_text(shipped)
     run_yosys("read_verilog npu.v; hierarchy -check -top npu; proc; flatten; check -assert", tmp_path)
+
+
+def test_icarus_builds_the_shipped_verilog(shipped, tmp_path):
+    compiler = shutil.which("iverilog")
+    if compiler is None:
+        pytest.skip("iverilog is not installed: apt-get install iverilog")
+    (tmp_path / "npu.v").write_text(shipped)
+    command = [compiler, "-g2005", "-Wall", "-Wno-timescale", "-s", "npu", "-o", "npu.vvp", "npu.v"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "" and (tmp_path / "npu.vvp").stat().st_size > 0, done.stderr
 
 
 def test_header_names_the_configuration_and_nothing_is_initialized(shipped):
