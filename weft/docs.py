@@ -1,11 +1,15 @@
-"""Writes `docs/commands.md` from the tables in hw/npu: ``python -m weft.docs``. A test compares the file with them."""
+"""Writes the generated pages of `docs` from the tables in hw/npu: ``python -m weft.docs``. A test compares the files with them."""
 
+import dataclasses
+import inspect
+import re
 from pathlib import Path
 
 from hw.npu import isa, records, registers
+from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.isa import Field, Opcode
 
-TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
+FOLDER = Path(__file__).parent.parent / "docs"
 
 INTRODUCTION = f"""\
 # Commands, registers, records
@@ -15,6 +19,24 @@ Generated from `hw/npu/isa.py`, `hw/npu/registers.py` and `hw/npu/records.py` by
 The NPU fetches commands of {isa.COMMAND_BYTES} bytes from DDR, in order, and hands each to one of three queues: load, execute, store.
 Numbers are little-endian. A field's place is its bit in the command (byte `bit // 8`). R and C are the rows and columns of the array.
 How queues wait for each other, and what the loops below mean, is in [architecture.md](architecture.md).
+"""
+
+CONFIGURATION = """\
+# Configuration
+
+Generated from `hw/npu/config.py` by `make docs`. Do not edit.
+
+`--config` takes a preset or a TOML file with any of these fields at its top level.
+Its key `preset` names the preset that the others change; `small` if there is none.
+
+```
+preset = "nano"      # my_npu.toml: weft run MODEL.tflite --config my_npu.toml
+cols = 16
+act_kib = 192
+```
+
+`--set FIELD=VALUE` overrides a field of either, and what it changes becomes part of the name in reports: `small+cols=32`.
+A value outside its range is refused with the range; a network that does not fit is refused with the layer and the size that would do.
 """
 
 TRANSFER_NEST = """\
@@ -87,6 +109,16 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
+def configuration_page() -> str:
+    """The text of `docs/configuration.md`: the fields with the words of `NpuConfig`'s docstring."""
+    attributes = inspect.getdoc(NpuConfig).partition("Attributes\n")[2].partition("Raises\n")[0]
+    meanings = {name: " ".join(text.split()) for name, text in re.findall(r"^(\w+) : \w+\n((?: +.*\n)+)", attributes, re.MULTILINE)}
+    fields = [field.name for field in dataclasses.fields(NpuConfig)]
+    presets = PRESETS.values()
+    rows = [(f"`{name}`", *(getattr(preset, name) for preset in presets), meanings[name].replace("``", "`")) for name in fields]
+    return f"{CONFIGURATION}\n{_table(('field', *PRESETS, 'meaning'), rows)}"
+
+
 def _command(opcode):
     sentence, nest = PAGES[opcode]
     yield f"### {opcode.name}\n"
@@ -154,10 +186,15 @@ def _table(head, rows):
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
+PAGES_OF_DOCS = {"commands.md": commands_page, "configuration.md": configuration_page}
+"""The generated pages, and what gives their text."""
+
+
 def main():
-    """Write the file."""
-    TARGET.write_text(commands_page())
-    print(f"wrote {TARGET.relative_to(Path.cwd()) if TARGET.is_relative_to(Path.cwd()) else TARGET}")
+    """Write the files."""
+    for name, text in PAGES_OF_DOCS.items():
+        (FOLDER / name).write_text(text(), encoding="utf-8")
+        print(f"wrote docs/{name}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class NpuConfig:
     accumulator_bits : int
         Width of an accumulator, 20 to 32.
     outstanding : int
-        AXI read bursts in flight at a time, 1 to 16.
+        AXI bursts of loads, and of stores, in flight at a time: 1 to 16.
     max_burst : int
         Longest AXI burst, beats: 1 to 256, a power of two.
     queue_depth : int

@@ -1,11 +1,38 @@
 """The generated pages are those that the tables give today."""
 
+import dataclasses
+import json
+import re
+
+import pytest
+
+from hw.npu.config import NpuConfig
 from hw.npu.isa import GROUPS, Error, Opcode
-from weft.docs import TARGET, commands_page
+from hw.npu.registers import REGISTERS
+from tests.random_graphs import random_network
+from weft.compiler.driver import compile_graph
+from weft.compiler.image import write_image
+from weft.docs import FOLDER, PAGES_OF_DOCS, commands_page, configuration_page
 
 
-def test_committed_page_is_the_generated_one():
-    assert TARGET.read_text() == commands_page(), "run `make docs` and commit docs/commands.md"
+@pytest.mark.parametrize("name", PAGES_OF_DOCS)
+def test_committed_page_is_the_generated_one(name):
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES_OF_DOCS[name](), f"run `make docs` and commit docs/{name}"
+
+
+def test_every_field_of_a_configuration_is_there():
+    page = configuration_page()
+    assert [field.name for field in dataclasses.fields(NpuConfig) if f"| `{field.name}` | " not in page] == []
+
+
+def test_the_page_for_integrators_knows_every_key_register_and_error(tmp_path):
+    page = (FOLDER / "integrate.md").read_text(encoding="utf-8")
+    described = json.loads((write_image(compile_graph(random_network(0), NpuConfig(act_kib=1024)), tmp_path) / "map.json").read_text())
+    assert [key for key in described if f"`{key}`" not in page] == []
+    assert [error.name for error in Error if error is not Error.NONE and error.name not in page] == []
+    known = {error.name for error in Error} | {register.name for register in REGISTERS}
+    known |= {name.removesuffix("_LO") for name in known}
+    assert [word for word in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", page) if word not in known] == []
 
 
 def test_every_command_field_and_error_is_there():
