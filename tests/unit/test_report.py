@@ -85,6 +85,17 @@ def test_tables_fit_the_terminal(width, capsys):
     assert any(line.startswith("bit-exact") and "yes, 3 tensors" in line for line in lines)
 
 
+def test_a_group_wider_than_the_terminal_is_divided(capsys):
+    program, records = example()
+    stalls = [field.name for field in RECORD if field.name.startswith("stall_")]
+    records[2] |= {"start": 300, "end": 1_000_300, "active": 1_000_000 - 100_000 * len(stalls)} | dict.fromkeys(stalls, 100_000)
+    print_report(build_report(program, records, 1_000_320), Console(width=60, force_terminal=False))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    headings = " ".join(line for line in lines if line.startswith(" "))
+    assert all(cause.replace("_", " ") in headings for cause in CAUSES)
+
+
 def test_sram_energy_meets_the_points_of_the_table_and_grows():
     for size, energy in HOROWITZ_45NM.sram_64:
         assert HOROWITZ_45NM.sram_byte(size) * 8 == pytest.approx(energy)

@@ -73,19 +73,31 @@ def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
 
 
 def table_lines(report: Report, width: int) -> list[str]:
-    """The tables: a group begins a new one where the width does not hold it."""
+    """The tables: a group begins a new one where the width does not hold it; one that is wider than the width is divided."""
     names = ["", *(_cut(layer.name) for layer in report.layers), "total"]
     first = [name.ljust(max(map(len, names))) for name in names]
     lines: list[str] = []
     titles: list[str] = []
     body = first
-    for title, columns in column_groups(report):
+    for title, columns in _divided(column_groups(report), report, width - len(first[0])):
         block = _beside([_cells(column, report) for column in columns])
         if titles and len(body[0]) + len(GAP) + len(block[0]) > width:
             lines += _table(report, titles, body)
             titles, body = [], first
         titles, body = [*titles, title], _beside([body, block])
     return lines + _table(report, titles, body)
+
+
+def _divided(groups, report, width):
+    """The groups, each that is wider than the width as several of one title."""
+    for title, columns in groups:
+        part: list[Column] = []
+        for column in columns:
+            if part and len(_beside([_cells(each, report) for each in (*part, column)])[0]) + len(GAP) > width:
+                yield title, part
+                part = []
+            part.append(column)
+        yield title, part
 
 
 def _table(report, titles, body):
