@@ -42,10 +42,16 @@ def measure(model: Path, config, seconds: float) -> dict:
         best = min(best, elapsed / runs)
         runs = max(runs, round(runs * seconds / 3 / elapsed))
     macs = sum(layer.macs for layer in compiled.program.layers)
+    cycles = results[0].cycles
     return {
-        "network": graph.name, "config": config.name, "cycles": results[0].cycles, "Mcycles/s": results[0].cycles / best / 1e6,
-        "MMACs/s": macs / best / 1e6, "RTL s": best, "machine s": machine_seconds, "compiler s": compile_seconds,
-    }  # fmt: skip
+        "network": graph.name.removeprefix("mlperf_"),
+        "cycles": cycles,
+        "Mcycles/s": cycles / best / 1e6,
+        "MMACs/s": macs / best / 1e6,
+        "RTL ms": best * 1e3,
+        "machine ms": machine_seconds * 1e3,
+        "compiler ms": compile_seconds * 1e3,
+    }
 
 
 def _shown(value) -> str:
@@ -62,7 +68,7 @@ def main(arguments=None):
     parser.add_argument("--seconds", type=float, default=10, help="time spent on each network")
     options = parser.parse_args(arguments)
     config = load_config(options.config)
-    table = Table(title="one inference; the best of several batches, start of the process included", box=None)
+    table = Table(title=f"{config.name}: one inference, the best of several batches, start of the process included", box=None)
     for model in NETWORKS:
         if not model.is_file():
             print(f"{model.name} is not there: it comes from the mlcommons/tiny repository")
@@ -70,7 +76,7 @@ def main(arguments=None):
         row = measure(model, config, options.seconds)
         if not table.columns:
             for name in row:
-                table.add_column(name, justify="left" if name in ("network", "config") else "right", no_wrap=True)
+                table.add_column(name, justify="left" if name == "network" else "right", no_wrap=True)
         table.add_row(*map(_shown, row.values()))
     Console().print(table)
 
