@@ -21,6 +21,12 @@ def test_shipped_verilog_is_lint_clean(shipped, tmp_path):
     assert lint(shipped, "npu", tmp_path) == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", sorted(PRESETS.keys() - {"nano"}))
+def test_every_preset_is_lint_clean(preset, tmp_path):
+    assert lint(npu_verilog(PRESETS[preset]), "npu", tmp_path) == ""
+
+
 def test_yosys_reads_the_shipped_verilog_and_finds_no_loop(shipped, tmp_path):
     (tmp_path / "npu.v").write_text(shipped)
     run_yosys("read_verilog npu.v; hierarchy -check -top npu; proc; flatten; check -assert", tmp_path)
