@@ -15,7 +15,7 @@ from hw.npu.isa import EXECUTE, Command, Error, Opcode
 
 __all__ = ["Machine", "MachineError", "MachineResult"]
 
-QUEUES = {Opcode.LOAD: "load", Opcode.STORE: "store", Opcode.MATMUL: "exec", Opcode.SUM: "exec", Opcode.MAX: "exec"}
+QUEUES = {Opcode.LOAD: "load", Opcode.STORE: "store"} | dict.fromkeys(EXECUTE, "exec")
 """The queue of every opcode, by the name that the header's waits use."""
 
 

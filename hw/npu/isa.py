@@ -33,9 +33,11 @@ class Opcode(enum.IntEnum):
     MATMUL = 3
     SUM = 4
     MAX = 5
+    DEPTHWISE = 6
+    SOFTMAX = 7
 
 
-EXECUTE = frozenset({Opcode.MATMUL, Opcode.SUM, Opcode.MAX})
+EXECUTE = frozenset({Opcode.MATMUL, Opcode.SUM, Opcode.MAX, Opcode.DEPTHWISE, Opcode.SOFTMAX})
 """Opcodes of the execute queue."""
 
 
@@ -66,6 +68,8 @@ class Second(enum.IntEnum):
 
     NONE = 0
     ADD = 1
+    SUB = 2
+    MUL = 3
 
 
 class Error(enum.IntEnum):
@@ -130,17 +134,29 @@ DMA = (
     Field("sram_stride", 24, "bytes from row to row in the scratchpad"),
 )
 
+MAX_SPAN = 3
+"""Kernel rows that are read side by side: read ports of the feeder."""
+MOST_LAG = 16
+"""DEPTHWISE: steps that the last of these kernel rows may be behind the first."""
+LEAST_POSITIONS = 3
+"""DEPTHWISE: steps of a run, at least: the accumulators' read-modify-write."""
+
 LOOPS = (
     Field("block_rows", 9, "rows of output pixels; block_rows * block_cols is 1 to 256"),
     Field("block_cols", 9, "columns of output pixels"),
     Field("taps_y", 8, "kernel rows, at least 1"),
-    Field("taps_x", 8, "kernel columns visited one by one, at least 1 (1 where a whole kernel row is contiguous)"),
+    Field("taps_x", 8, "kernel columns: visited one by one (1 where a whole kernel row is contiguous); DEPTHWISE: taps of a kernel row"),
     Field("chunks", 12, "reduction tiles in a tap, at least 1"),
     Field("last_rows", 7, "array rows that the last chunk uses, 1 to R; the others use R"),
+    Field("lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; a reduction tile is R of them. SOFTMAX: elements of a row, 1 to 4095"),
+    Field("span", 2, "kernel rows that one reduction tile may hold, 1 to 3; MATMUL with 2 or 3: taps_x is 1; DEPTHWISE: span * taps_x is at most R"),
     Field("column_tiles", 12, "column tiles of C output channels, at least 1"),
     Field("last_cols", 7, "columns that the last column tile uses, 1 to C"),
     Field("partial_in", 1, "continue the partial sums that the previous command left (column_tiles is 1)"),
     Field("partial_out", 1, "leave the partial sums for the next command, write nothing (column_tiles is 1)"),
+    Field("positions", 12, "DEPTHWISE: steps along a block row, at least 3"),
+    Field("stride", 4, "DEPTHWISE: steps from output pixel to output pixel, at least 1"),
+    Field("transposed", 1, "DEPTHWISE: steps go along the image's height, block rows and kernel rows along its width"),
 )
 
 INPUT = (
@@ -156,6 +172,8 @@ INPUT = (
     Field("tap_y_rows", 8, "image rows from kernel row to kernel row (dilation)"),
     Field("tap_x_step", 20, "bytes from kernel column to kernel column (dilation * channels)"),
     _s("pad_value", 8, "value of a byte outside the image"),
+    Field("wrap_row", 16, "image rows from this one on lie wrap_bytes lower: the image is a ring of rows"),
+    Field("wrap_bytes", 24, "size of the ring; 0 where the image is none"),
 )
 
 WEIGHTS = (
@@ -180,18 +198,18 @@ OUTPUT = (
 )
 
 SECOND = (
-    Field("operation", 2, "0 none, 1 ADD"),
+    Field("operation", 2, "0 none, 1 ADD, 2 SUB (first less second), 3 MUL"),
     Field("address", 24, "activation address of the second operand's pixel (0, 0), channel 0"),
     Field("pixel_step", 20, "bytes from pixel to pixel"),
     Field("row_step", 24, "bytes from row to row"),
     _s("first_zero_point", 8, "zero point of the first operand (the value that left the clamp or the table)"),
-    _s("first_multiplier", 32, "its Q31 multiplier"),
-    Field("first_shift", 5, "its rounding right shift"),
+    _s("first_multiplier", 32, "its Q31 multiplier (not in MUL)"),
+    Field("first_shift", 5, "its rounding right shift; in MUL the left shift of the product, at most 12"),
     _s("zero_point", 8, "zero point of the second operand"),
-    _s("multiplier", 32, "its Q31 multiplier"),
-    Field("shift", 5, "its rounding right shift"),
-    _s("out_multiplier", 32, "Q31 multiplier of the sum"),
-    Field("out_shift", 5, "rounding right shift of the sum"),
+    _s("multiplier", 32, "its Q31 multiplier (not in MUL)"),
+    Field("shift", 5, "its rounding right shift (not in MUL)"),
+    _s("out_multiplier", 32, "Q31 multiplier of the sum or product"),
+    Field("out_shift", 5, "rounding right shift of the sum or product"),
     _s("out_zero_point", 8, "added to the requantized sum"),
     _s("clamp_min", 8, "lower bound of the result"),
     _s("clamp_max", 8, "upper bound of the result"),
