@@ -43,20 +43,32 @@ TRANSFER_NEST = """\
 for r in 0 .. rows - 1:
     {line}
 """
-MATMUL_NEST = """\
-if load_table: table = next 256 bytes of the weight stream
-for tile in column_tiles:
-    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
-    for ky in taps_y: for kx in taps_x: for chunk in chunks:          # a reduction tile
-        n = last_rows if chunk is the last else R
-        W[n, C] = next n rows of C bytes of the weight stream
-        for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
-            v[n] = scratchpad at input(by, bx, ky, kx, chunk), pad_value outside the image
-            accumulators[by, bx][c] (+)= sum over j of v[j] * W[j, c]
+OUTPUT_NEST = """\
     unless partial_out:
         for by in block_rows: for bx in block_cols:
             scratchpad at output(by, bx, tile) = second(table(clamp(requantize(accumulators[by, bx] + bias))))
 """
+MATMUL_NEST = f"""\
+if load_table: table = next 256 bytes of the weight stream
+for tile in column_tiles:
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
+    for ky in taps_y: for kx in taps_x: for R of a tap's lanes:       # a reduction tile; with span 2 or 3, R bytes of the kernel rows laid
+        n = the bytes of this reduction tile, R or fewer              #   end to end (taps_x is 1), of at most span kernel rows
+        W[n, C] = next n rows of C bytes of the weight stream
+        for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
+            v[n] = scratchpad at input(by, bx, ky, kx, byte of the tap), pad_value outside the image
+            accumulators[by, bx][c] (+)= sum over i of v[i] * W[i, c]
+{OUTPUT_NEST}"""
+DEPTHWISE_NEST = f"""\
+if load_table: table = next 256 bytes of the weight stream
+for tile in column_tiles:
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
+    for every span of the taps_y kernel rows:                         # a pass: its last kernel rows may be missing
+        W[span, taps_x, C] = next span * taps_x rows of C bytes of the weight stream
+        for by in block_rows: for step in positions:                 # a cycle each; a step reads C bytes of each kernel row
+            v[span, C] = scratchpad at input(by, step, ky, tile), pad_value outside the image
+            accumulators[by, bx][c] (+)= sum over g, k of v[g, c] at step bx * stride + k, times W[g, k, c]
+{OUTPUT_NEST}"""
 VECTOR_NEST = """\
 for tile in column_tiles:
     parameters = next 0, 4 or 9 rows of C bytes of the weight stream
@@ -64,9 +76,13 @@ for tile in column_tiles:
         for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
             v[C] = scratchpad at input(by, bx, ky, kx, tile), pad_value outside the image
             accumulators[by, bx][c] {operation}
-    unless partial_out:
-        for by in block_rows: for bx in block_cols:
-            scratchpad at output(by, bx, tile) = second(table(clamp(requantize(accumulators[by, bx] + bias))))
+{output}"""
+SOFTMAX_NEST = """\
+table[256] = next 1024 bytes of the weight stream, int32: exponentials of the distance from the maximum, Q0.31
+for by in block_rows: for bx in block_cols:
+    row[lanes] = scratchpad at input.address + by * row_step + bx * pixel_step
+    highest = max(row); total = sum of table[highest - row[i]]
+    scratchpad at output(by, bx) = table[highest - row[i]] / total, in steps of 1/256 less 128
 """
 PAGES = {
     Opcode.LOAD: (
@@ -84,9 +100,14 @@ PAGES = {
     Opcode.MATMUL: ("Convolution or matrix product on the array (execute queue).", MATMUL_NEST),
     Opcode.SUM: (
         "Adds vectors past the array: average pooling, elementwise work (execute queue).",
-        VECTOR_NEST.format(operation="(+)= v[c]"),
+        VECTOR_NEST.format(operation="(+)= v[c]", output=OUTPUT_NEST),
     ),
-    Opcode.MAX: ("Maximum of vectors: max pooling (execute queue).", VECTOR_NEST.format(operation="= max(itself, v[c])")),
+    Opcode.MAX: (
+        "Maximum of vectors: max pooling (execute queue).",
+        VECTOR_NEST.format(operation="= max(itself, v[c])", output=OUTPUT_NEST),
+    ),
+    Opcode.DEPTHWISE: ("Depthwise convolution on the array, a kernel row a group of array rows (execute queue).", DEPTHWISE_NEST),
+    Opcode.SOFTMAX: ("Softmax of rows of int8, one element at a time (execute queue).", SOFTMAX_NEST),
 }
 """What each command does, in a sentence and as a loop nest."""
 
