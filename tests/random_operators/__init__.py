@@ -1,0 +1,27 @@
+"""Random networks of one operator, with shapes small enough for thousands and odd enough to find the corners.
+
+Each generator takes a numpy random generator and gives the bytes of a TFLite file; `OPERATORS` lists them.
+"""
+
+from tests.random_operators.elementwise import add
+from tests.random_operators.functions import dequantize, quantize, softmax
+from tests.random_operators.movement import pad, reshape
+from tests.random_operators.pools import average_pool, max_pool
+from tests.random_operators.values import random_bytes, random_value
+from tests.random_operators.weighted import conv2d, fully_connected
+
+OPERATORS = {
+    "ADD": add,
+    "AVERAGE_POOL_2D": average_pool,
+    "CONV_2D": conv2d,
+    "DEQUANTIZE": dequantize,
+    "FULLY_CONNECTED": fully_connected,
+    "MAX_POOL_2D": max_pool,
+    "PAD": pad,
+    "QUANTIZE": quantize,
+    "RESHAPE": reshape,
+    "SOFTMAX": softmax,
+}
+"""A generator for each operator that Weft supports."""
+
+__all__ = ["OPERATORS", "add", "random_bytes", "random_value"]

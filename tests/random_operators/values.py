@@ -1,0 +1,43 @@
+"""What the generators share: networks of one operator, and random scales, zero points and values."""
+
+import numpy as np
+
+from tests.tflite_builder import BuilderOperator, build_model
+
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+def one_operator(op, tensors, inputs, outputs, options=None) -> bytes:
+    """A network of one operator; its inputs that are not constant are the network's."""
+    constant = {tensor.name for tensor in tensors if tensor.data is not None}
+    operator = BuilderOperator(op, inputs, outputs, options or {})
+    return build_model(tensors, [operator], [n for n in inputs if n is not None and n not in constant], outputs)
+
+
+def scale_of(rng, low=-9.0, high=-1.0):
+    """A scale, spread over powers of two."""
+    return float(np.float32(2.0 ** rng.uniform(low, high)))
+
+
+def zero_point_of(rng, dtype="int8"):
+    """A zero point, the ends of the type more often than others."""
+    info = np.iinfo(dtype)
+    return int(rng.choice([info.min, info.max, 0, rng.integers(info.min, info.max + 1)]))
+
+
+def activation_of(rng):
+    return str(rng.choice(ACTIVATIONS))
+
+
+def random_bytes(rng, shape):
+    """int8 values, sometimes only the extremes."""
+    values = rng.integers(-128, 128, shape)
+    return (np.where(values < 0, -128, 127) if rng.random() < 0.2 else values).astype(np.int8)
+
+
+def random_value(rng, shape, dtype) -> np.ndarray:
+    """A value for an input tensor."""
+    if dtype == "float32":
+        return rng.normal(0, 10, shape).astype(np.float32)
+    values = random_bytes(rng, shape)
+    return values if dtype == "int8" else values.view(np.uint8)

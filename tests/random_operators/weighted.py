@@ -1,0 +1,62 @@
+"""Random operators with weights."""
+
+import numpy as np
+
+from golden.geometry import output_size
+from tests.random_operators.values import activation_of, one_operator, random_bytes, scale_of, zero_point_of
+from tests.tflite_builder import BuilderTensor
+
+
+def _weights(rng, shape, source_scale, reduction):
+    """Weights, bias and an output scale that neither saturates nor vanishes."""
+    per_channel = rng.random() < 0.7
+    scales = [scale_of(rng, -9, -5) for _ in range(shape[0] if per_channel else 1)]
+    if not per_channel:
+        scales = scales[:1]
+    bias_scale = [float(np.float32(source_scale) * np.float32(s)) for s in scales]
+    bias = rng.integers(-(1 << 14), 1 << 14, shape[0]).astype(np.int32)
+    weights = np.maximum(random_bytes(rng, shape), -127)
+    finer = rng.uniform(8, 14) if rng.random() < 0.1 else rng.uniform(-2, 3)  # factors above 1, whose left shift may wrap
+    output_scale = float(np.float32(source_scale * np.mean(scales) * 60 * np.sqrt(reduction) * 2.0**-finer))
+    return (
+        BuilderTensor("weights", shape, scale=scales, data=weights),
+        BuilderTensor("bias", (shape[0],), "int32", scale=bias_scale, data=bias),
+        output_scale,
+    )
+
+
+def conv2d(rng) -> bytes:
+    """CONV_2D with every attribute."""
+    kernel = [int(k) for k in rng.integers(1, 6, 2)]
+    stride = [int(s) for s in rng.integers(1, 4, 2)]
+    dilation = [int(d) for d in rng.integers(1, 4, 2)] if rng.random() < 0.3 else [1, 1]
+    padding = str(rng.choice(["SAME", "VALID"]))
+    least = [(k - 1) * d + 1 if padding == "VALID" else 1 for k, d in zip(kernel, dilation)]
+    size = [int(low + rng.integers(0, 12)) for low in least]
+    cin, cout = int(rng.integers(1, 20)), int(rng.integers(1, 24))
+    source_scale = scale_of(rng)
+    weights, bias, output_scale = _weights(rng, (cout, *kernel, cin), source_scale, kernel[0] * kernel[1] * cin)
+    out = [output_size(padding, size[i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
+    tensors = [
+        BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
+        BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
+    ]  # fmt: skip
+    options = {
+        "padding": padding, "stride_h": stride[0], "stride_w": stride[1], "dilation_h": dilation[0], "dilation_w": dilation[1],
+        "activation": activation_of(rng),
+    }  # fmt: skip
+    return one_operator("CONV_2D", tensors, ("x", "weights", "bias"), ("y",), options)
+
+
+def fully_connected(rng) -> bytes:
+    """FULLY_CONNECTED, sometimes of several rows, sometimes without a bias."""
+    rows, inputs, outputs = int(rng.integers(1, 6)), int(rng.integers(1, 300)), int(rng.integers(1, 40))
+    source_scale = scale_of(rng)
+    weights, bias, output_scale = _weights(rng, (outputs, inputs), source_scale, inputs)
+    keep = bool(rng.random() < 0.3)
+    tensors = [
+        BuilderTensor("x", (1, rows, inputs) if keep else (rows, inputs), scale=source_scale, zero_point=zero_point_of(rng)), weights,
+        BuilderTensor("y", (1, rows, outputs) if keep else (rows, outputs), scale=output_scale, zero_point=zero_point_of(rng)), bias,
+    ]  # fmt: skip
+    names = ("x", "weights", None if rng.random() < 0.2 else "bias")
+    return one_operator("FULLY_CONNECTED", tensors, names, ("y",), {"keep_num_dims": keep, "activation": activation_of(rng)})

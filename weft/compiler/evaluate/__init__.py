@@ -1,0 +1,75 @@
+"""Run a network with the golden operators: the values that hardware and command machine must reproduce.
+
+`EVALUATORS` has a function for each operator; it gets the graph, the operator and the values so far by tensor name, and
+returns the value of its output, or a tuple with one for each of several.
+"""
+
+import numpy as np
+
+from golden.operators.pooling import average_pool, max_pool
+from hw.npu.errors import WeftError
+from weft.compiler.evaluate.elementwise import add
+from weft.compiler.evaluate.functions import dequantize, quantize, softmax
+from weft.compiler.evaluate.movement import pad, reshape
+from weft.compiler.evaluate.pools import pool
+from weft.compiler.evaluate.weighted import conv2d, fully_connected
+from weft.compiler.graph import Graph
+
+
+def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
+    """Every tensor that a run computes.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs : dict of str to ndarray
+        A value of the right shape and type for each of ``graph.inputs``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The inputs and every operator's output, by the tensor's name; constants are in the graph.
+
+    Raises
+    ------
+    WeftError
+        If an input is missing, unknown, or of another shape or type.
+    """
+    values = _checked_inputs(graph, inputs)
+    for operator in graph.operators:
+        results = EVALUATORS[operator.op](graph, operator, values)
+        values.update(zip(operator.outputs, results if isinstance(results, tuple) else (results,), strict=True))
+    return values
+
+
+def _checked_inputs(graph, inputs):
+    for name in inputs:
+        if name not in graph.inputs:
+            raise WeftError(f"there is no input {name!r}", file=graph.file, remedy=f"the inputs are {', '.join(graph.inputs)}")
+    values = {}
+    for name in graph.inputs:
+        tensor = graph.tensors[name]
+        if name not in inputs:
+            raise WeftError(f"input {name!r} has no value", file=graph.file)
+        value = np.asarray(inputs[name])
+        if value.shape != tensor.shape or value.dtype != tensor.dtype:
+            raise WeftError(
+                f"input {name!r} must be {tensor.dtype} {list(tensor.shape)}, not {value.dtype} {list(value.shape)}", file=graph.file
+            )
+        values[name] = value
+    return values
+
+
+EVALUATORS = {
+    "ADD": add,
+    "AVERAGE_POOL_2D": pool(average_pool),
+    "CONV_2D": conv2d,
+    "DEQUANTIZE": dequantize,
+    "FULLY_CONNECTED": fully_connected,
+    "MAX_POOL_2D": pool(max_pool),
+    "PAD": pad,
+    "QUANTIZE": quantize,
+    "RESHAPE": reshape,
+    "SOFTMAX": softmax,
+}
+"""For each operator of `weft.compiler.limits` the function that computes it."""

@@ -1,0 +1,97 @@
+"""What each operator may be: one predicate a limit, whose docstring is the message that the user reads.
+
+A predicate gets the graph and the operator and returns the offending value as text, or None where the limit is kept.
+`LIMITS` lists them for each operator, in the order in which they are checked; later ones rely on earlier ones.
+"""
+
+from hw.npu.errors import WeftError
+from weft.compiler.graph import Graph, Operator
+from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
+from weft.compiler.limits.movement import has_constant_paddings, has_padded_output
+from weft.compiler.limits.numbers import (
+    has_add_multipliers,
+    has_finite_clamp,
+    has_quantize_ratio,
+    has_short_rows,
+    has_small_multipliers,
+    has_softmax_output,
+    has_softmax_scale,
+)
+from weft.compiler.limits.tensors import (
+    has_small_sides,
+    is_computed,
+    is_int8,
+    is_one_image,
+    is_quantized,
+    keeps_quantization,
+    keeps_shape,
+    keeps_size,
+    keeps_type,
+    takes_one_input,
+    takes_optional_shape,
+    takes_two_inputs,
+    takes_weights_and_bias,
+)
+from weft.compiler.limits.weights import (
+    has_channel_scales,
+    has_constant_int8_weights,
+    has_convolution_weights,
+    has_int32_bias,
+    has_matrix_output,
+    has_matrix_weights,
+)
+from weft.compiler.limits.windows import (
+    has_average_count,
+    has_known_activation,
+    has_small_dilation,
+    has_small_filter,
+    has_small_stride,
+    has_window_output,
+)
+
+
+def check_limits(graph: Graph, operator: Operator):
+    """Refuse an operator that breaks one of its limits.
+
+    Raises
+    ------
+    WeftError
+        With the limit's sentence and the value that breaks it.
+    """
+    for limit in LIMITS[operator.op]:
+        value = limit(graph, operator)
+        if value is not None:
+            sentence = limit.__doc__[0].lower() + limit.__doc__[1:]
+            raise WeftError(f"{operator.op}: {sentence}; here {value}", file=graph.file, layer=operator.title)
+
+
+_POOL = (
+    takes_one_input, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_known_activation,
+    has_small_stride, has_small_filter, has_window_output, has_finite_clamp,
+)  # fmt: skip
+
+LIMITS = {
+    "ADD": (
+        takes_two_inputs, is_computed, is_int8, is_quantized, keeps_shape, has_known_activation, has_finite_clamp, has_add_multipliers,
+    ),
+    "AVERAGE_POOL_2D": (*_POOL, has_average_count),
+    "CONV_2D": (
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        has_convolution_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
+        has_window_output, has_small_multipliers, has_finite_clamp,
+    ),
+    "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
+    "FULLY_CONNECTED": (
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_int8_weights, has_matrix_weights, has_matrix_output,
+        has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_finite_clamp,
+    ),
+    "MAX_POOL_2D": _POOL,
+    "PAD": (takes_two_inputs, is_computed, is_int8, is_quantized, has_constant_paddings, has_padded_output),
+    "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
+    "RESHAPE": (takes_optional_shape, is_computed, keeps_type, keeps_size),
+    "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
+}  # fmt: skip
+"""For each supported operator its limits, in the order in which they are checked."""
+
+SUPPORTED = tuple(LIMITS)
+"""TFLite's names of the operators that Weft knows."""

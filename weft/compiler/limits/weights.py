@@ -1,0 +1,55 @@
+"""Limits of weights and biases."""
+
+import math
+
+from weft.compiler.limits.windows import MAX_KERNEL
+
+
+def has_constant_int8_weights(graph, operator):
+    """Weights must be a constant of type int8"""
+    weights = graph.input(operator, 1)
+    return None if weights.constant and weights.dtype == "int8" else f"{weights.dtype}{'' if weights.constant else ', computed'}"
+
+
+def has_convolution_weights(graph, operator):
+    """Weights must be [output channels, height, width, input channels] of at most 255x255, and not in groups"""
+    weights, source = graph.input(operator, 1).shape, graph.input(operator, 0).shape
+    right = len(weights) == 4 and max(weights[1:3]) <= MAX_KERNEL and weights[3] == source[3]
+    return None if right else f"{list(weights)} for an input of {list(source)}"
+
+
+def has_matrix_weights(graph, operator):
+    """Weights must be [outputs, inputs], in the default format, and the input a multiple of them"""
+    weights, source = graph.input(operator, 1).shape, graph.input(operator, 0)
+    right = len(weights) == 2 and source.size % weights[1] == 0 and operator.options["weights_format"] == 0
+    return None if right else f"{list(weights)} for an input of {list(source.shape)}"
+
+
+def has_matrix_output(graph, operator):
+    """The output must have one row of outputs for each row of inputs"""
+    weights, source, result = graph.input(operator, 1).shape, graph.input(operator, 0), graph.output(operator)
+    wanted = [*source.shape[:-1], weights[0]] if operator.options["keep_num_dims"] else [source.size // weights[1], weights[0]]
+    if operator.options["keep_num_dims"] and source.shape[-1:] != weights[1:]:
+        return f"an input of {list(source.shape)} for weights of {list(weights)}"
+    return None if list(result.shape) == wanted else f"{list(result.shape)} instead of {wanted}"
+
+
+def has_channel_scales(graph, operator):
+    """Weights must have one scale, or one for each output channel along dimension 0, and zero points of 0"""
+    weights = graph.input(operator, 1)
+    q = weights.quantization
+    if q is None:
+        return "no quantization"
+    if len(q.scale) > 1 and (q.axis != 0 or len(q.scale) != weights.shape[0]):
+        return f"{len(q.scale)} scales along dimension {q.axis} of {list(weights.shape)}"
+    if not all(math.isfinite(scale) and scale >= 0 for scale in q.scale):
+        return "a scale that is negative or not a number"
+    return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) else None
+
+
+def has_int32_bias(graph, operator):
+    """The bias must be a constant int32 for each output channel"""
+    bias, channels = graph.input(operator, 2), graph.input(operator, 1).shape[0]
+    if bias is None or (bias.constant and bias.dtype == "int32" and bias.size == channels):
+        return None
+    return f"{bias.dtype} {list(bias.shape)}{'' if bias.constant else ', computed'} for {channels} channels"
