@@ -6,6 +6,8 @@ RTL wrong: RTL and machine differ, at the first command that shows it.
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from golden.machine_dma import execute_transfer
 from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState
@@ -28,7 +30,7 @@ class MachineResult:
     outputs : dict of str to ndarray
         The network's outputs, out of DDR.
     tensors : dict of str to ndarray
-        Each place of `Program.tensors`, right after the command that completes it.
+        Each tensor of `Program.tensors`, of which each piece is read right after the command that completes it.
     writes : dict of int to (int64[n], uint8[n])
         Only on request: for each load and execute command the activation-scratchpad addresses it wrote and the values,
         in hardware order (column tile, block row, block column, channel).
@@ -40,6 +42,25 @@ class MachineResult:
     tensors: dict
     writes: dict = field(repr=False)
     state: MachineState = field(repr=False)
+
+
+def _blank(places) -> dict:
+    """An array for each tensor, to be filled piece by piece.
+
+    Raises
+    ------
+    ValueError
+        If the pieces of a tensor do not hold each of its rows exactly once.
+    """
+    tensors, held = {}, {}
+    for place in places:
+        tensors.setdefault(place.tensor, np.zeros(place.shape, place.dtype))
+        held.setdefault(place.tensor, []).append((place.elements.start, place.elements.stop))
+    for name, pieces in held.items():
+        bounds = [bound for piece in sorted(pieces) for bound in piece]
+        if [0, *bounds[1::2]] != [*bounds[0::2], tensors[name].size]:
+            raise ValueError(f"the pieces of tensor {name!r} do not hold each of its {tensors[name].size} elements once: {sorted(pieces)}")
+    return tensors
 
 
 class Machine:
@@ -77,17 +98,17 @@ class Machine:
             if place.tensor not in inputs:
                 raise WeftError(f"no value for input {place.tensor!r}", file=program.network)
             place.write(state.regions[place.region], inputs[place.tensor])
-        complete = {}
+        complete, tensors = {}, _blank(program.tensors)
         for place in program.tensors:
             complete.setdefault(place.complete_after, []).append(place)
-        tensors, written, counts = {}, {}, {"load": 0, "exec": 0, "store": 0}
+        written, counts = {}, {"load": 0, "exec": 0, "store": 0}
         for index, planned in enumerate(program.commands):
             addresses, values = self._step(state, index, planned.command, counts)
             if writes:
                 written[index] = addresses, values
             for place in complete.get(index, ()):
                 memory = state.activations if place.region is None else state.regions[place.region]
-                tensors[place.tensor] = place.read(memory)
+                tensors[place.tensor].reshape(-1)[place.elements] = place.read_elements(memory)
         outputs = {place.tensor: place.read(state.regions[place.region]) for place in program.outputs}
         return MachineResult(outputs, tensors, written, state)
 

@@ -13,24 +13,29 @@ from hw.npu.isa import Command, Region
 
 @dataclass(frozen=True)
 class Place:
-    """Where an int8/uint8 tensor lies: NHWC bytes with a row pitch.
+    """Where an int8/uint8 tensor, or a piece of one, lies: NHWC bytes with a row pitch.
+
+    A tensor that is never whole in one memory (it lives in a ring of rows, or leaves in bands) is several places of the same name,
+    each a piece of consecutive rows.
 
     Attributes
     ----------
     tensor : str
         Name of the tensor in the network.
     shape : tuple of int
-        Shape in the network; viewed as ``(rows, row_bytes)`` for addressing.
+        Shape of the whole tensor in the network; viewed as rows of `row_bytes` for addressing.
     dtype : str
         ``int8`` or ``uint8``.
     address : int
         First byte: in the activation scratchpad, or relative to the base of `region`.
     rows, row_bytes, row_pitch : int
-        The bytes of row r start at ``address + r * row_pitch``; ``rows * row_bytes`` is the size of the tensor.
+        The bytes of the place's row r start at ``address + r * row_pitch``; a whole tensor has ``rows * row_bytes`` bytes.
     region : Region or None
         The DDR region, or None for the activation scratchpad.
     complete_after : int
         Index of the last command that writes it; -1 for an input.
+    first_row : int
+        The tensor's row that is the place's row 0.
     """
 
     tensor: str
@@ -42,14 +47,24 @@ class Place:
     row_pitch: int
     region: Region | None = None
     complete_after: int = -1
+    first_row: int = 0
+
+    @property
+    def elements(self) -> slice:
+        """Which elements of the tensor are here, in its order."""
+        return slice(self.first_row * self.row_bytes, (self.first_row + self.rows) * self.row_bytes)
 
     def byte_addresses(self) -> np.ndarray:
-        """Address of every element, int64[rows * row_bytes], in the tensor's order."""
+        """Address of every element that is here, int64[rows * row_bytes], in the tensor's order."""
         return (self.address + np.arange(self.rows)[:, None] * self.row_pitch + np.arange(self.row_bytes)[None, :]).reshape(-1)
 
     def read(self, memory) -> np.ndarray:
-        """The tensor out of a memory, ``uint8[bytes]``; addresses wrap at its end."""
-        return memory[self.byte_addresses() % len(memory)].view(self.dtype).reshape(self.shape)
+        """The whole tensor out of a memory, ``uint8[bytes]``; addresses wrap at its end."""
+        return self.read_elements(memory).reshape(self.shape)
+
+    def read_elements(self, memory) -> np.ndarray:
+        """The elements that are here, ``dtype[rows * row_bytes]``."""
+        return memory[self.byte_addresses() % len(memory)].view(self.dtype)
 
     def write(self, memory, values):
         """Put the tensor into a memory, ``uint8[bytes]``."""
@@ -118,7 +133,8 @@ class Program:
         In region ARENA.
     tensors : tuple of Place
         Every tensor that a command writes into the scratchpad, with the command that completes it; its bytes are
-        whole right after that command in stream order, and may be overwritten later.
+        whole right after that command in stream order, and may be overwritten later. A tensor in pieces has a place for each,
+        in the scratchpad or in region ARENA; together they hold each of its rows once.
     """
 
     network: str

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import EXECUTE, Error
+from hw.npu.isa import EXECUTE, Error, Opcode
 
+TRANSFER_SIDES = (("ddr_offset", "ddr_stride"), ("sram_address", "sram_stride"))
+"""First byte and stride of a transfer's rows, in DDR and in the scratchpad."""
 NOTHING = np.empty(0, np.int64), np.empty(0, np.uint8)
 """The writes of a command that made none."""
 
@@ -112,20 +114,40 @@ def _compiler_mismatch(program, machine_result, golden_tensors):
         expected = np.asarray(golden_tensors[place.tensor]).reshape(-1)
         got = np.asarray(machine_result.tensors[place.tensor]).reshape(-1)
         wrong = np.flatnonzero(expected != got)
-        if not len(wrong):
+        here = wrong[(wrong >= place.elements.start) & (wrong < place.elements.stop)]
+        if not len(here):
             continue
-        first = int(wrong[0])
-        index = _writer(program, place, first, machine_result.writes)
+        first = int(here[0])
+        index = _writer(program, place, first - place.elements.start, machine_result.writes)
         name = element_name(place.tensor, place.shape, first)
         return _at(program, "compiler", index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
     return None
 
 
-def _writer(program, place, flat, writes):
-    """The last command up to the tensor's completion that wrote an element; the completing one if none is known to have."""
-    address = int(place.byte_addresses()[flat])
+def _scratchpad_addresses(program, place):
+    """Where each element of a place lay in the scratchpad when it was complete, int64[rows * row_bytes]; -1 where that is not known.
+
+    A place in DDR is known as far as the store that completes it reaches.
+    """
+    addresses = place.byte_addresses()
+    if place.region is None:
+        return addresses
+    command = program.commands[place.complete_after].command
+    if command.opcode != Opcode.STORE:
+        return np.full_like(addresses, -1)
+    dma = command["dma"]
+    row, column = np.arange(dma["rows"])[:, None], np.arange(dma["row_bytes"])
+    outer, inner = ((dma[name] + row * dma[stride] + column).reshape(-1) for name, stride in TRANSFER_SIDES)
+    order = np.argsort(outer)
+    at = order[np.minimum(np.searchsorted(outer[order], addresses), len(order) - 1)]
+    return np.where(outer[at] == addresses, inner[at], -1)
+
+
+def _writer(program, place, number, writes):
+    """The last command up to the place's completion that wrote its element; the completing one if none is known to have."""
+    address = int(_scratchpad_addresses(program, place)[number])
     for index in range(place.complete_after, -1, -1):
-        if place.region is None and index in writes and address in writes[index][0]:
+        if index in writes and address in writes[index][0]:
             return index
     return max(place.complete_after, 0)
 
@@ -176,9 +198,9 @@ def _command_mismatch(program, index, got, expected):
 def _element_at(program, index, address):
     """The element of the tensor under construction that lies at a scratchpad address."""
     tensor = program.commands[index].tensor
-    places = [place for place in program.tensors if place.region is None and place.complete_after >= index]
+    places = [place for place in program.tensors if place.complete_after >= index]
     for place in sorted(places, key=lambda place: (place.tensor != tensor, place.complete_after)):
-        at = np.flatnonzero(place.byte_addresses() == address)
+        at = np.flatnonzero(_scratchpad_addresses(program, place) == address)
         if len(at):
-            return element_name(place.tensor, place.shape, int(at[0]))
+            return element_name(place.tensor, place.shape, place.elements.start + int(at[0]))
     return f"scratchpad address {address}"

@@ -110,3 +110,50 @@ def test_an_error_of_the_job_is_a_mismatch(agreeing):
     rtl.writes = dict
     found = diagnose(program, rtl, machine, operators)
     assert (found.command, found.got) == (0, "AXI_READ at command 0")
+
+
+@pytest.fixture
+def in_pieces():
+    """A tensor of two rows: the first made in a ring and stored, the second made over it and left there."""
+    dma = {"region": Region.ARENA, "ddr_offset": 32, "sram_address": 0x100, "row_bytes": 12, "rows": 1}
+    commands = tuple(
+        Planned(Command(op, fields), layer, note, tensor)
+        for op, fields, layer, note, tensor in (
+            (Opcode.MATMUL, {}, 0, "row 0", "banded"),
+            (Opcode.STORE, {"dma": dma}, 1, "row 0", None),
+            (Opcode.MATMUL, {}, 0, "row 1", "banded"),
+        )
+    )
+    pieces = (
+        Place("banded", SHAPE, "int8", 32, 1, 12, 12, Region.ARENA, 1),
+        Place("banded", SHAPE, "int8", 0x100, 1, 12, 12, None, 2, first_row=1),
+    )
+    layers = (Layer("conv", "CONV_2D", SHAPE, 1), Layer("store", "-", SHAPE, 0))
+    program = Program("bands", PRESETS["nano"], commands, layers, b"", 128, (), (), pieces)
+    tensor = np.random.default_rng(2).integers(-128, 128, SHAPE, dtype=np.int8)
+    addresses, values = np.arange(0x100, 0x10C), tensor.reshape(2, 12).view(np.uint8)
+    machine = SimpleNamespace(tensors={"banded": tensor}, outputs={}, writes={0: (addresses, values[0]), 2: (addresses, values[1])})
+    rtl = SimpleNamespace(error=Error.NONE, error_index=0, outputs={}, writes=lambda: dict(machine.writes))
+    return program, rtl, machine, {"banded": tensor.copy()}
+
+
+@pytest.mark.parametrize(("row", "command"), [(0, 0), (1, 2)])
+def test_a_wrong_element_of_a_piece_is_found_at_the_command_that_wrote_it(in_pieces, row, command):
+    program, rtl, machine, operators = in_pieces
+    operators["banded"][0, row, 1, 3] ^= 1
+    found = diagnose(program, rtl, machine, operators)
+    assert (found.blame, found.layer, found.command, found.wrong, found.total) == ("compiler", "conv", command, 1, SIZE)
+    assert found.what == f"banded[y={row}, x=1, channel=3]"
+
+
+@pytest.mark.parametrize(("row", "command"), [(0, 0), (1, 2)])
+def test_a_wrong_write_in_a_ring_is_named_by_the_row_that_was_there(in_pieces, row, command):
+    program, rtl, machine, operators = in_pieces
+    addresses, values = machine.writes[command]
+    rtl.writes = lambda: {**machine.writes, command: (addresses, values ^ (np.arange(12) == 7))}
+    found = diagnose(program, rtl, machine, operators)
+    assert (found.blame, found.command, found.what) == ("RTL", command, f"banded[y={row}, x=1, channel=3], byte 7 of the command")
+
+
+def test_pieces_that_agree_are_none(in_pieces):
+    assert diagnose(*in_pieces) is None

@@ -8,9 +8,9 @@ import pytest
 
 from golden.hazards import Hazard, check_hazards
 from golden.machine import Machine, MachineError
-from golden.program import Layer, Planned, Program
+from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, Second
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, Second
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
 from weft.compiler.driver import compile_graph
@@ -93,6 +93,29 @@ def test_partial_sums_are_carried_over_and_do_not_advance_the_half():
     result = Machine(program_of(first, first, last), fill=5).run({})
     assert result.state.activations[64:80].tolist() == [10] * 16
     assert result.state.jobs == 1
+
+
+def pieces_of(rows) -> Program:
+    """A tensor of four rows of 16 bytes that passes through one place in the scratchpad, row by row; the second is stored."""
+    commands = [transfer(ddr_offset=16 * row, sram_address=64) for row in range(4)]
+    commands.insert(2, transfer(Opcode.STORE, sram_address=64, ddr_offset=192))
+    done = (0, None, 3, 4)
+    places = [Place("rows", (4, 16), "int8", 64, 1, 16, 16, None, done[row], row) for row in rows if row != 1]
+    places += [Place("rows", (4, 16), "int8", 192, 1, 16, 16, Region.ARENA, 2, 1)] if 1 in rows else []
+    source = Place("input", (64,), "int8", 0, 1, 64, 64, Region.ARENA)
+    return dataclasses.replace(program_of(*commands), tensors=tuple(places), inputs=(source,))
+
+
+def test_a_tensor_is_assembled_from_the_pieces_that_were_there_at_their_time():
+    values = np.arange(64, dtype=np.int8)
+    result = Machine(pieces_of((3, 1, 0, 2))).run({"input": values})
+    np.testing.assert_array_equal(result.tensors["rows"], values.reshape(4, 16))
+
+
+@pytest.mark.parametrize("rows", [(0, 1, 2), (1, 2, 3), (0, 1, 3), (0, 1, 2, 2, 3)])
+def test_pieces_that_leave_out_or_repeat_a_row_are_refused(rows):
+    with pytest.raises(ValueError, match="each of its 64 elements once"):
+        Machine(pieces_of(rows)).run({"input": np.zeros(64, np.int8)})
 
 
 def network():
