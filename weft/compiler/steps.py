@@ -36,6 +36,26 @@ class Extent:
 
 
 @dataclass(frozen=True)
+class View:
+    """Which bytes of a tensor's rows a step sees: slices, interleaved pixels, broadcasts.
+
+    Pixel (h, w) of the image or result begins in row ``y + h * dy`` of the tensor at byte ``x + w * dx``.
+
+    Attributes
+    ----------
+    y, dy : int
+        First row, and rows from image row to image row; 0 repeats one row.
+    x, dx : int
+        First byte of a row, and bytes from pixel to pixel; 0 repeats one pixel.
+    """
+
+    y: int = 0
+    dy: int = 1
+    x: int = 0
+    dx: int = 0
+
+
+@dataclass(frozen=True)
 class Step:
     """What one layer's commands compute. Arrays are not compared.
 
@@ -46,16 +66,21 @@ class Step:
     title : str
         How messages call it.
     opcode : Opcode
-        MATMUL, SUM or MAX.
+        MATMUL, DEPTHWISE, SUM, MAX or SOFTMAX.
     source, output, second : str
         Tensors; `second` is None unless `add` is given.
     image, result : Extent
-        How source and output are seen.
+        How source and output are seen. With a view ``image.channels`` is what is read of a pixel.
+    source_view, output_view, second_view : View or None
+        Which bytes are seen, where they are not the whole tensor: None is pixel after pixel, row after row. A step with a source view
+        whose `x` or `dx` differ from the whole reads nothing outside the image but where a pixel is outside as a whole.
+    constant : ndarray or None
+        Value of `second` where it is a constant, int8[bytes]: it is loaded from region MODEL.
     kernel, stride, dilation, pad : tuple of int
         ``(height, width)``; `pad` is ``(top, left)``.
     pad_value : int
         Value of a pixel outside the image.
-    weights : int8[KH, KW, Cin, Cout] or None
+    weights : int8[KH, KW, Cin, Cout], int8[KH, KW, C] in DEPTHWISE, or None
     bias : int32[Cout] or None
         With ``zero_point * sum(weights)`` folded in.
     multiplier, exponent : int32[Cout] or int32[1]
@@ -64,7 +89,7 @@ class Step:
         `average`: divide by the positions of the window, padding included or not.
     zero_point, clamp_min, clamp_max : int
     table : bytes
-        256 bytes that the clamped value is mapped through, or none.
+        256 bytes that the clamped value is mapped through, or none; SOFTMAX: 256 int32, little-endian.
     add : dict
         Fields of the command's group ``second`` but addresses; empty without a second operand.
     macs : int
@@ -78,6 +103,10 @@ class Step:
     output: str
     image: Extent
     result: Extent
+    source_view: View | None = None
+    output_view: View | None = None
+    second_view: View | None = None
+    constant: np.ndarray | None = field(default=None, compare=False, repr=False)
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -100,14 +129,29 @@ class Step:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Tensors that must be whole before the step."""
-        return (self.source,) if self.second is None else (self.source, self.second)
+        """Tensors that must be whole before the step; a constant is none."""
+        return (self.source,) if self.second is None or self.constant is not None else (self.source, self.second)
 
     def rows_read(self, first: int, rows: int) -> tuple[int, int]:
-        """First and last-plus-one image row that output rows ``first .. first + rows - 1`` read, inside the image."""
+        """First and last-plus-one row of the source tensor that output rows ``first .. first + rows - 1`` read."""
         low = first * self.stride[0] - self.pad[0]
         high = low + (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
-        return max(low, 0), min(high, self.image.height)
+        return _seen(self.source_view, max(low, 0), min(high, self.image.height))
+
+    def rows_second(self, first: int, rows: int) -> tuple[int, int]:
+        """The same of the second operand."""
+        return _seen(self.second_view, first, first + rows)
+
+    def rows_written(self, first: int, rows: int) -> tuple[int, int]:
+        """The same of the output."""
+        return _seen(self.output_view, first, first + rows)
+
+
+def _seen(view, low, high):
+    """Rows of a tensor that image rows ``low .. high - 1`` are: the range that holds them."""
+    if view is None or high <= low:
+        return low, high
+    return view.y + low * view.dy, view.y + (high - 1) * view.dy + 1
 
 
 @dataclass(frozen=True)
