@@ -23,8 +23,9 @@ TYPES = {
     "int16": tflite.TensorType.INT16,
     "int8": tflite.TensorType.INT8,
 }
-ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
+ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3}
 PADDINGS = {"SAME": 0, "VALID": 1}
+MIRROR_MODES = {"REFLECT": 0, "SYMMETRIC": 1}
 
 _WINDOW = {
     "padding": ("Padding", "SAME"),
@@ -49,11 +50,38 @@ OPTIONS = {
     "QUANTIZE": ("QuantizeOptions", {}),
     "DEQUANTIZE": ("DequantizeOptions", {}),
     "MEAN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
-}
+    "BATCH_TO_SPACE_ND": ("BatchToSpaceNDOptions", {}),
+    "CAST": ("CastOptions", {}),
+    "CONCATENATION": ("ConcatenationOptions", {"axis": ("Axis", 0), **_ACTIVATION}),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", {"block_size": ("BlockSize", 2)}),
+    "EXPAND_DIMS": ("ExpandDimsOptions", {}),
+    "GATHER": ("GatherOptions", {"axis": ("Axis", 0), "batch_dims": ("BatchDims", 0)}),
+    "GELU": ("GeluOptions", {"approximate": ("Approximate", False)}),
+    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": ("Alpha", 0.0)}),
+    "MIRROR_PAD": ("MirrorPadOptions", {"mode": ("Mode", "REFLECT")}),
+    "PACK": ("PackOptions", {"values_count": ("ValuesCount", 0), "axis": ("Axis", 0)}),
+    "SHAPE": ("ShapeOptions", {"out_type": ("OutType", "int32")}),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", {"block_size": ("BlockSize", 2)}),
+    "SPLIT": ("SplitOptions", {"num_splits": ("NumSplits", 0)}),
+    "SPLIT_V": ("SplitVOptions", {"num_splits": ("NumSplits", 0)}),
+    "SQUEEZE": ("SqueezeOptions", {"squeeze_dims": ("SqueezeDims", ())}),
+    "STRIDED_SLICE": (
+        "StridedSliceOptions",
+        {
+            "begin_mask": ("BeginMask", 0), "end_mask": ("EndMask", 0), "ellipsis_mask": ("EllipsisMask", 0),
+            "new_axis_mask": ("NewAxisMask", 0), "shrink_axis_mask": ("ShrinkAxisMask", 0), "offset": ("Offset", False),
+        },
+    ),
+    "TRANSPOSE": ("TransposeOptions", {}),
+    "UNPACK": ("UnpackOptions", {"num": ("Num", 0), "axis": ("Axis", 0)}),
+}  # fmt: skip
 """For each operator its options table in the schema, and for each option its field there and its default."""
 
 VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2,
-            "SOFTMAX": 2, "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2}  # fmt: skip
+            "SOFTMAX": 2, "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2, "ABS": 2, "BATCH_TO_SPACE_ND": 2, "CONCATENATION": 2,
+            "DEPTH_TO_SPACE": 2, "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2, 
+            "PACK": 2, "PADV2": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2,
+            "SPACE_TO_DEPTH": 2, "SPLIT": 2, "SPLIT_V": 2, "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2}  # fmt: skip
 """Operator versions that take int8; the others are version 1."""
 
 
@@ -202,7 +230,11 @@ def _value(builder, key, value):
         return ACTIVATIONS[value]
     if key == "padding":
         return PADDINGS[value]
-    return _ints(builder, value) if key == "new_shape" else value
+    if key == "mode":
+        return MIRROR_MODES[value]
+    if key == "out_type":
+        return TYPES[value]
+    return _ints(builder, value) if key in ("new_shape", "squeeze_dims") else value
 
 
 def _code(builder, kind):
