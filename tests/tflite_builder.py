@@ -79,7 +79,7 @@ OPTIONS = {
 
 VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2,
             "SOFTMAX": 2, "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2, "ABS": 2, "BATCH_TO_SPACE_ND": 2, "CONCATENATION": 2,
-            "DEPTH_TO_SPACE": 2, "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2, 
+            "DEPTH_TO_SPACE": 2, "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2,
             "PACK": 2, "PADV2": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2,
             "SPACE_TO_DEPTH": 2, "SPLIT": 2, "SPLIT_V": 2, "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2}  # fmt: skip
 """Operator versions that take int8; the others are version 1."""
