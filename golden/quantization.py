@@ -12,8 +12,8 @@ import numpy as np
 
 from hw.npu.isa import ADD_LEFT_SHIFT
 
-ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-"""Fused activations as real bounds."""
+ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
+"""Activations as real bounds: those that are fused, and RELU_0_TO_1, which is an operator only."""
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -88,6 +88,46 @@ def fully_connected_multipliers(input_scale: float, filter_scales, output_scale:
 
 
 @np.errstate(over="ignore")
+def product_multiplier(scale1: float, scale2: float, output_scale: float) -> tuple[int, int]:
+    """Multiplier and exponent of a product of two quantized numbers: MUL, and PRELU below 0.
+
+    Source: ``lite/kernels/mul.cc`` and ``activations.cc``, ``Prepare``: product and quotient are of *floats*.
+    """
+    real = np.float32(scale1) * np.float32(scale2) / np.float32(output_scale)
+    return quantize_multiplier(float(real))
+
+
+@np.errstate(over="ignore")
+def scale_ratio(scale: float, output_scale: float) -> float:
+    """Input scale by output scale as a float quotient, which PRELU takes for 0 and above (``activations.cc``)."""
+    return float(np.float32(scale) / np.float32(output_scale))
+
+
+def mean_multiplier(scale: float, output_scale: float, count: int) -> tuple[int, int]:
+    """Multiplier and exponent of a MEAN of `count` values.
+
+    Source: ``QuantizedMeanOrSum`` in ``lite/kernels/internal/reference/reduce.h``: the multiplier of the scales' ratio, a quotient of
+    doubles, is shifted left by ``floor(log2(count))`` and divided by the count, towards 0; the exponent falls by the shift.
+    Quantizing the real ratio / count instead is wrong: its multiplier is rounded to nearest.
+
+    Returns
+    -------
+    multiplier : int
+        Possibly below 2^30.
+    exponent : int
+        -31 or more.
+    """
+    multiplier, exponent = sum_multiplier(scale, output_scale)
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return (multiplier << shift) // count, exponent - shift
+
+
+def sum_multiplier(scale: float, output_scale: float) -> tuple[int, int]:
+    """Multiplier and exponent of a SUM (``PrepareMeanOrSum`` in ``lite/kernels/reduce.cc``): the scales' ratio, a quotient of doubles."""
+    return quantize_multiplier(np.float64(np.float32(scale)) / np.float64(np.float32(output_scale)))
+
+
+@np.errstate(over="ignore")
 def activation_range(activation: str, scale: float, zero_point: int, dtype="int8") -> tuple[int, int]:
     """Smallest and largest value that a fused activation lets through.
 
@@ -115,7 +155,7 @@ def activation_range(activation: str, scale: float, zero_point: int, dtype="int8
 
 @dataclass(frozen=True)
 class AddParameters:
-    """The integers of an int8 ADD.
+    """The integers of an int8 ADD or SUB.
 
     Attributes
     ----------
@@ -135,9 +175,9 @@ class AddParameters:
 
 @np.errstate(over="ignore")
 def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddParameters:
-    """Multipliers of an int8 ADD.
+    """Multipliers of an int8 ADD or SUB.
 
-    Source: ``lite/kernels/add.cc``, ``Prepare``: twice the larger scale is the common scale of the operands.
+    Source: ``lite/kernels/add.cc`` and ``sub.cc``, ``Prepare``: twice the larger scale is the common scale of the operands.
 
     Raises
     ------
@@ -154,9 +194,9 @@ def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddPara
     numbers = []
     for real in reals:
         if not 0.0 < real < 1.0:
-            raise ValueError(f"the multiplier {real:g} of an ADD must be between 0 and 1")
+            raise ValueError(f"the multiplier {real:g} of an ADD or SUB must be between 0 and 1")
         multiplier, exponent = quantize_multiplier(real)
         if exponent > 0:
-            raise ValueError(f"the multiplier {real!r} of an ADD rounds to 1")
+            raise ValueError(f"the multiplier {real!r} of an ADD or SUB rounds to 1")
         numbers += [multiplier, -exponent]
     return AddParameters(*numbers)
