@@ -4,23 +4,21 @@ Each generator takes a numpy random generator and gives the bytes of a TFLite fi
 """
 
 from tests.random_operators.elementwise import add
-from tests.random_operators.functions import dequantize, quantize, softmax
+from tests.random_operators.functions import FUNCTION_OPERATORS
 from tests.random_operators.movement import pad, reshape
 from tests.random_operators.pools import average_pool, max_pool
 from tests.random_operators.values import random_bytes, random_value
 from tests.random_operators.weighted import conv2d, fully_connected
 
 OPERATORS = {
+    **FUNCTION_OPERATORS,
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool,
     "CONV_2D": conv2d,
-    "DEQUANTIZE": dequantize,
     "FULLY_CONNECTED": fully_connected,
     "MAX_POOL_2D": max_pool,
     "PAD": pad,
-    "QUANTIZE": quantize,
     "RESHAPE": reshape,
-    "SOFTMAX": softmax,
 }
 """A generator for each operator that Weft supports."""
 

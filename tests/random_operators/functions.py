@@ -16,6 +16,63 @@ def softmax(rng) -> bytes:
     return one_operator("SOFTMAX", tensors, ("x",), ("y",), {"beta": float(rng.choice([1.0, 0.5, 0.7, 2.0]))})
 
 
+def _function(op, rng, *, types=("int8", "uint8"), spread=5.0, lowest=False, options=None, output=None) -> bytes:
+    """Any function of one tensor: all 256 bytes, or a random shape.
+
+    `lowest`: the input's zero point is the lowest; `spread`: how far apart the scales are, as an exponent; `output`: its quantization.
+    """
+    dtype = str(rng.choice(types))
+    shape = (1, 16, 16) if rng.random() < 0.7 else tuple(int(n) for n in rng.integers(1, 12, int(rng.integers(1, 5))))
+    scale = scale_of(rng, -12, 2)
+    output_scale = float(
+        np.float32(scale * rng.choice([1, 2 / 3, 2.0 ** rng.uniform(-spread, spread)]))
+    )  # 2/3: every second input is a tie
+    quantization = {"scale": output_scale, "zero_point": zero_point_of(rng, dtype)}
+    if output is not None:
+        quantization = {"scale": output, "zero_point": np.iinfo(dtype).min}
+    tensors = [
+        BuilderTensor("x", shape, dtype, scale=scale, zero_point=np.iinfo(dtype).min if lowest else zero_point_of(rng, dtype)),
+        BuilderTensor("y", shape, dtype, **quantization),
+    ]
+    return one_operator(op, tensors, ("x",), ("y",), options)
+
+
+def _plain(op, **settings):
+    """The generator of a function without options."""
+
+    def generate(rng) -> bytes:
+        return _function(op, rng, **settings)
+
+    return generate
+
+
+def gelu(rng) -> bytes:
+    """GELU, both kinds."""
+    return _function("GELU", rng, options={"approximate": bool(rng.random() < 0.5)})
+
+
+def leaky_relu(rng) -> bytes:
+    """LEAKY_RELU with alpha from 0 to above 1."""
+    return _function("LEAKY_RELU", rng, options={"alpha": float(rng.choice([0.0, 0.01, 0.1, 0.2, 0.3, 1.0, 1.5]))})
+
+
+def neg(rng) -> bytes:
+    """NEG of plain bytes."""
+    scale, shape = scale_of(rng), (1, int(rng.integers(1, 300)))
+    return one_operator("NEG", [BuilderTensor(name, shape, scale=scale) for name in "xy"], ("x",), ("y",))
+
+
+def rsqrt(rng) -> bytes:
+    """RSQRT of outputs that are not all saturated."""
+    scale = scale_of(rng, -12, 2)
+    output_scale = float(np.float32(2.0 ** rng.uniform(-9, 1) / np.sqrt(scale)))
+    tensors = [
+        BuilderTensor("x", (1, 256), scale=scale, zero_point=-128),
+        BuilderTensor("y", (1, 256), scale=output_scale, zero_point=zero_point_of(rng)),
+    ]
+    return one_operator("RSQRT", tensors, ("x",), ("y",))
+
+
 def quantize(rng) -> bytes:
     """QUANTIZE from int8, uint8 or float32 to int8 or uint8."""
     shape = tuple(int(n) for n in rng.integers(1, 30, 2))
@@ -38,3 +95,27 @@ def dequantize(rng) -> bytes:
         BuilderTensor("y", shape, "float32"),
     ]
     return one_operator("DEQUANTIZE", tensors, ("x",), ("y",))
+
+
+INT8 = ("int8",)
+FUNCTION_OPERATORS = {
+    "ABS": _plain("ABS", types=INT8),
+    "DEQUANTIZE": dequantize,
+    "EXP": _plain("EXP", types=INT8),
+    "GELU": gelu,
+    "HARD_SWISH": _plain("HARD_SWISH"),
+    "LEAKY_RELU": leaky_relu,
+    "LOG": _plain("LOG", types=INT8),
+    "LOGISTIC": _plain("LOGISTIC", output=1 / 256),
+    "NEG": neg,
+    "QUANTIZE": quantize,
+    "RELU": _plain("RELU"),
+    "RELU6": _plain("RELU6"),
+    "RELU_0_TO_1": _plain("RELU_0_TO_1"),
+    "RELU_N1_TO_1": _plain("RELU_N1_TO_1"),
+    "RSQRT": rsqrt,
+    "SOFTMAX": softmax,
+    "SQRT": _plain("SQRT", types=INT8, lowest=True),
+    "TANH": _plain("TANH"),
+}
+"""Rows of `tests.random_operators.OPERATORS`."""

@@ -9,7 +9,7 @@ import numpy as np
 from golden.operators.pooling import average_pool, max_pool
 from hw.npu.errors import WeftError
 from weft.compiler.evaluate.elementwise import add
-from weft.compiler.evaluate.functions import dequantize, quantize, softmax
+from weft.compiler.evaluate.functions import FUNCTION_EVALUATORS
 from weft.compiler.evaluate.movement import pad, reshape
 from weft.compiler.evaluate.pools import pool
 from weft.compiler.evaluate.weighted import conv2d, fully_connected
@@ -61,15 +61,13 @@ def _checked_inputs(graph, inputs):
 
 
 EVALUATORS = {
+    **FUNCTION_EVALUATORS,
     "ADD": add,
     "AVERAGE_POOL_2D": pool(average_pool),
     "CONV_2D": conv2d,
-    "DEQUANTIZE": dequantize,
     "FULLY_CONNECTED": fully_connected,
     "MAX_POOL_2D": pool(max_pool),
     "PAD": pad,
-    "QUANTIZE": quantize,
     "RESHAPE": reshape,
-    "SOFTMAX": softmax,
 }
 """For each operator of `weft.compiler.limits` the function that computes it."""

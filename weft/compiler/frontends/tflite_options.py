@@ -14,6 +14,8 @@ OPTIONS = {
     "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
     "CONV_2D": ("Conv2DOptions", {**_WINDOW, "dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor", **_ACTIVATION}),
     "FULLY_CONNECTED": ("FullyConnectedOptions", {"keep_num_dims": "KeepNumDims", "weights_format": "WeightsFormat", **_ACTIVATION}),
+    "GELU": ("GeluOptions", {"approximate": "Approximate"}),
+    "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
 }

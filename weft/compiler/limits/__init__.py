@@ -7,6 +7,7 @@ A predicate gets the graph and the operator and returns the offending value as t
 from hw.npu.errors import WeftError
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
+from weft.compiler.limits.functions import FUNCTION_LIMITS
 from weft.compiler.limits.movement import has_constant_paddings, has_padded_output
 from weft.compiler.limits.numbers import (
     has_add_multipliers,
@@ -71,6 +72,7 @@ _POOL = (
 )  # fmt: skip
 
 LIMITS = {
+    **FUNCTION_LIMITS,
     "ADD": (
         takes_two_inputs, is_computed, is_int8, is_quantized, keeps_shape, has_known_activation, has_finite_clamp, has_add_multipliers,
     ),
