@@ -117,14 +117,9 @@ def mean_multiplier(scale: float, output_scale: float, count: int) -> tuple[int,
     exponent : int
         -31 or more.
     """
-    multiplier, exponent = sum_multiplier(scale, output_scale)
+    multiplier, exponent = quantize_multiplier(np.float64(np.float32(scale)) / np.float64(np.float32(output_scale)))
     shift = min(count.bit_length() - 1, 32, 31 + exponent)
     return (multiplier << shift) // count, exponent - shift
-
-
-def sum_multiplier(scale: float, output_scale: float) -> tuple[int, int]:
-    """Multiplier and exponent of a SUM (``PrepareMeanOrSum`` in ``lite/kernels/reduce.cc``): the scales' ratio, a quotient of doubles."""
-    return quantize_multiplier(np.float64(np.float32(scale)) / np.float64(np.float32(output_scale)))
 
 
 @np.errstate(over="ignore")

@@ -23,7 +23,7 @@ TYPES = {
     "int16": tflite.TensorType.INT16,
     "int8": tflite.TensorType.INT8,
 }
-ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3}
+ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 PADDINGS = {"SAME": 0, "VALID": 1}
 MIRROR_MODES = {"REFLECT": 0, "SYMMETRIC": 1}
 
@@ -35,6 +35,7 @@ _WINDOW = {
 }
 _DILATION = {"dilation_w": ("DilationWFactor", 1), "dilation_h": ("DilationHFactor", 1)}
 _FILTER = {"filter_width": ("FilterWidth", 1), "filter_height": ("FilterHeight", 1)}
+_RESIZE = {"align_corners": ("AlignCorners", False), "half_pixel_centers": ("HalfPixelCenters", False)}
 _ACTIVATION = {"activation": ("FusedActivationFunction", "NONE")}
 OPTIONS = {
     "CONV_2D": ("Conv2DOptions", {**_WINDOW, **_DILATION}),
@@ -42,6 +43,12 @@ OPTIONS = {
     "FULLY_CONNECTED": ("FullyConnectedOptions", {**_ACTIVATION, "keep_num_dims": ("KeepNumDims", False)}),
     "ADD": ("AddOptions", _ACTIVATION),
     "MUL": ("MulOptions", _ACTIVATION),
+    "SUB": ("SubOptions", _ACTIVATION),
+    "MAXIMUM": ("MaximumMinimumOptions", {}),
+    "MINIMUM": ("MaximumMinimumOptions", {}),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW),
     "AVERAGE_POOL_2D": ("Pool2DOptions", {**_WINDOW, **_FILTER}),
     "MAX_POOL_2D": ("Pool2DOptions", {**_WINDOW, **_FILTER}),
     "SOFTMAX": ("SoftmaxOptions", {"beta": ("Beta", 1.0)}),
@@ -77,11 +84,14 @@ OPTIONS = {
 }  # fmt: skip
 """For each operator its options table in the schema, and for each option its field there and its default."""
 
-VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2,
-            "SOFTMAX": 2, "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2, "ABS": 2, "BATCH_TO_SPACE_ND": 2, "CONCATENATION": 2,
-            "DEPTH_TO_SPACE": 2, "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2,
-            "PACK": 2, "PADV2": 2, "RELU": 2, "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2,
-            "SPACE_TO_DEPTH": 2, "SPLIT": 2, "SPLIT_V": 2, "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2}  # fmt: skip
+VERSIONS = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2, "SOFTMAX": 2,
+    "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2, "ABS": 2, "BATCH_TO_SPACE_ND": 2, "CONCATENATION": 2, "DEPTH_TO_SPACE": 2,
+    "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2, "PACK": 2, "PADV2": 2, "RELU": 2,
+    "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2, "SPACE_TO_DEPTH": 2, "RESIZE_BILINEAR": 3,
+    "RESIZE_NEAREST_NEIGHBOR": 3, "SUB": 2, "MAXIMUM": 2, "MINIMUM": 2, "TRANSPOSE_CONV": 4, "SPLIT": 2, "SPLIT_V": 2,
+    "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
+}  # fmt: skip
 """Operator versions that take int8; the others are version 1."""
 
 

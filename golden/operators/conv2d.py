@@ -15,7 +15,8 @@ def conv2d(x, weights, bias, *, stride, dilation, pad, input_zero_point, output_
     Parameters
     ----------
     x : int8[N, H, W, Cin]
-    weights : int8[Cout, KH, KW, Cin]
+    weights : int8[Cout, KH, KW, Cin / groups]
+        Cin and Cout are multiples of the groups: group g reads the g-th of the input's channels and makes the g-th of the output's.
     bias : int32[Cout]
     stride, dilation : (int, int)
         ``(height, width)``.
@@ -40,6 +41,11 @@ def convolution_sums(x, weights, bias, *, stride, dilation, pad, input_zero_poin
     The products are summed by a float64 matrix product, which is exact: a sum of n products of int8 with 9 bits
     stays below n * 2^15, far from 2^53. The sum then wraps to 32 bits as TFLite's accumulator does.
     """
+    groups = x.shape[3] // weights.shape[3]
+    if groups > 1:
+        parts = zip(*(np.split(a, groups, axis) for a, axis in ((x, 3), (weights, 0), (np.asarray(bias), 0))))
+        numbers = {"stride": stride, "dilation": dilation, "pad": pad, "input_zero_point": input_zero_point}
+        return np.concatenate([convolution_sums(*part, **numbers) for part in parts], axis=3)
     cout, kh, kw, cin = weights.shape
     patches = _patches(x, (kh, kw), stride, dilation, pad, input_zero_point)
     batch, rows, cols = patches.shape[:3]

@@ -3,22 +3,33 @@
 Each generator takes a numpy random generator and gives the bytes of a TFLite file; `OPERATORS` lists them.
 """
 
-from tests.random_operators.elementwise import add
+from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, sub
 from tests.random_operators.functions import FUNCTION_OPERATORS
+from tests.random_operators.images import mean, resize_bilinear, resize_nearest_neighbor
 from tests.random_operators.movement import pad, reshape
 from tests.random_operators.pools import average_pool, max_pool
 from tests.random_operators.values import random_bytes, random_value
-from tests.random_operators.weighted import conv2d, fully_connected
+from tests.random_operators.weighted import conv2d, depthwise_conv2d, fully_connected, transpose_conv
 
 OPERATORS = {
     **FUNCTION_OPERATORS,
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool,
     "CONV_2D": conv2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv2d,
     "FULLY_CONNECTED": fully_connected,
+    "MAXIMUM": maximum,
     "MAX_POOL_2D": max_pool,
+    "MEAN": mean,
+    "MINIMUM": minimum,
+    "MUL": mul,
     "PAD": pad,
+    "PRELU": prelu,
     "RESHAPE": reshape,
+    "RESIZE_BILINEAR": resize_bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
+    "SUB": sub,
+    "TRANSPOSE_CONV": transpose_conv,
 }
 """A generator for each operator that Weft supports."""
 

@@ -102,9 +102,7 @@ def test_every_generated_operator_is_read(op, seed, read):
         assert read(random_operators.OPERATORS[op](rng)).operators[0].op == op
 
 
-def test_resnet50_is_read_in_a_second(models, monkeypatch):
-    monkeypatch.setattr("weft.compiler.frontends.tflite.SUPPORTED", (*SUPPORTED, "MEAN"))
-    monkeypatch.setattr("weft.compiler.frontends.tflite.check_limits", lambda graph, op: None)
+def test_resnet50_is_read_in_a_second(models):
     start = time.process_time()
     graph = read_tflite(models / "synth_resnet50_224_int8.tflite")
     assert time.process_time() - start < 1
@@ -215,10 +213,8 @@ def test_every_unsupported_operator_is_listed(models):
     with pytest.raises(WeftError) as caught:
         read_tflite(models / "synth_kwt1_int8.tflite")
     message = str(caught.value)
-    assert "CONCATENATION (1x, first in layer 1 (concat))" in message
     assert "BATCH_MATMUL (24x, first in layer 7 (MatMul_4))" in message
-    for op in ("MUL", "MEAN", "SQUARED_DIFFERENCE", "RSQRT", "SUB", "GELU", "STRIDED_SLICE"):
-        assert f"{op} (" in message
+    assert "SQUARED_DIFFERENCE (24x, first in layer " in message
     assert f"supported are {', '.join(SUPPORTED)}" in message
 
 
@@ -250,7 +246,8 @@ REFUSED = {
     "no scale": ({"x": {"scale": None}}, "here x has no quantization"),
     "zero point": ({"x": {"zero_point": 128}}, "here x has scale 0.5 and zero point 128"),
     "huge factor": ({"x": {"scale": 1e30}}, "must be below 2^30; here 2^"),
-    "groups": ({"w": {"shape": (12, 3, 3, 1), "scale": 0.1, "data": np.zeros((12, 3, 3, 1))}}, "not in groups; here [12, 3, 3, 1]"),
+    "groups": ({"w": {"shape": (4, 3, 3, 1), "scale": 0.1, "data": np.zeros((4, 3, 3, 1))}}, "output channels too; here [4, 3, 3, 1]"),
+    "group size": ({"w": {"shape": (4, 3, 3, 2), "scale": 0.1, "data": np.zeros((4, 3, 3, 2))}}, "here [4, 3, 3, 2] for an input of"),
     "computed weights": ({"w": {"data": None}}, "input tensor w is not written by any earlier operator"),
     "short weights": ({"w": {"data": np.zeros(107)}}, "needs 108 bytes, but the file holds 107"),
     "stride 0": ({"CONV_2D": {"stride_h": 0}}, "strides must be from 1 to 255; here 0x1"),
@@ -281,12 +278,6 @@ def test_limits_hold_on_their_last_good_value(read):
     assert read(chain(**wide)).operators[0].options["stride_w"] == 255
     read(chain(x={"zero_point": 127}))
     read(chain(x={"shape_signature": (-1, 8, 8, 3)}))
-
-
-def test_add_does_not_broadcast(read):
-    tensors = [BuilderTensor(name, shape, scale=1.0) for name, shape in (("a", (1, 2, 2, 3)), ("b", (1, 1, 1, 3)), ("y", (1, 2, 2, 3)))]
-    message = message_of(read, build_model(tensors, [BuilderOperator("ADD", ("a", "b"), ("y",))], ["a", "b"], ["y"]))
-    assert "ADD: input and output must have one shape; here [1, 2, 2, 3] and [1, 1, 1, 3] and [1, 2, 2, 3]" in message
 
 
 def test_every_limit_has_a_sentence():

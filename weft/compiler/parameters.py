@@ -7,15 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden import quantization
 from golden.geometry import output_size, padding_before_after
+from golden.operators.mean import elements
 from golden.quantization import (
     AddParameters,
     activation_range,
     add_parameters,
     convolution_multipliers,
     fully_connected_multipliers,
+    product_multiplier,
+    quantize_multiplier,
+    scale_ratio,
 )
-from weft.compiler.graph import Graph, Operator
+from weft.compiler.graph import Graph, Operator, Tensor
+
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+
+
+def source(graph: Graph, operator: Operator) -> Tensor:
+    """The tensor that an operator computes on: its first input, but the third of a TRANSPOSE_CONV, whose first is the output's shape."""
+    return graph.input(operator, 2 if operator.op == "TRANSPOSE_CONV" else 0)
 
 
 @dataclass(frozen=True)
@@ -38,10 +50,13 @@ class Window:
 
 
 def window(graph: Graph, operator: Operator) -> Window:
-    """The window of a CONV_2D, AVERAGE_POOL_2D or MAX_POOL_2D."""
+    """The window of a convolution or a pool.
+
+    Of a TRANSPOSE_CONV that of the convolution which goes the other way, from its output to its input (``transpose_conv.cc``, ``Eval``).
+    """
     options = operator.options
-    image = graph.input(operator, 0).shape[1:3]
-    if operator.op == "CONV_2D":
+    image = (graph.output(operator) if operator.op == "TRANSPOSE_CONV" else graph.input(operator, 0)).shape[1:3]
+    if operator.op in CONVOLUTIONS:
         kernel = graph.input(operator, 1).shape[1:3]
     else:
         kernel = (options["filter_height"], options["filter_width"])
@@ -52,17 +67,27 @@ def window(graph: Graph, operator: Operator) -> Window:
     return Window(tuple(kernel), stride, dilation, pad, (output_size(*rows), output_size(*cols)))
 
 
+def channel_axis(operator: Operator) -> int:
+    """The dimension of the weights that counts output channels: [1, height, width, channels] of a DEPTHWISE_CONV_2D, else the first."""
+    return 3 if operator.op == "DEPTHWISE_CONV_2D" else 0
+
+
+def channels(graph: Graph, operator: Operator) -> int:
+    """Output channels of an operator with weights."""
+    return graph.input(operator, 1).shape[channel_axis(operator)]
+
+
 def requantization(graph: Graph, operator: Operator) -> tuple[np.ndarray, np.ndarray]:
-    """Multiplier and exponent of each output channel of a CONV_2D or FULLY_CONNECTED.
+    """Multiplier and exponent of each output channel of a convolution or FULLY_CONNECTED.
 
     Returns
     -------
     multipliers, exponents : int32[channels]
         Exponent 0 or more is a left shift before the multiplication, below 0 a rounding right shift after it.
     """
-    source, weights, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
-    derive = convolution_multipliers if operator.op == "CONV_2D" else fully_connected_multipliers
-    return derive(source.scale, weights.quantization.scale, result.scale, weights.shape[0])
+    weights, result = graph.input(operator, 1), graph.output(operator)
+    derive = convolution_multipliers if operator.op in CONVOLUTIONS else fully_connected_multipliers
+    return derive(source(graph, operator).scale, weights.quantization.scale, result.scale, channels(graph, operator))
 
 
 def clamp(graph: Graph, operator: Operator) -> tuple[int, int]:
@@ -72,9 +97,32 @@ def clamp(graph: Graph, operator: Operator) -> tuple[int, int]:
 
 
 def add_multipliers(graph: Graph, operator: Operator) -> AddParameters:
-    """The multipliers of an ADD."""
+    """The multipliers of an ADD or SUB."""
     first, second, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
     return add_parameters(first.scale, second.scale, result.scale)
+
+
+def mul_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
+    """Multiplier and exponent of a MUL."""
+    return product_multiplier(graph.input(operator, 0).scale, graph.input(operator, 1).scale, graph.output(operator).scale)
+
+
+def prelu_multipliers(graph: Graph, operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Multiplier and exponent of a PRELU's inputs from 0 on, and of their products with alpha below 0."""
+    x, alpha, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
+    return quantize_multiplier(scale_ratio(x.scale, result.scale)), product_multiplier(x.scale, alpha.scale, result.scale)
+
+
+def axes(graph: Graph, operator: Operator) -> tuple[int, ...]:
+    """The dimensions that a MEAN reduces, each once, from 0, ascending."""
+    rank = len(graph.input(operator, 0).shape)
+    return tuple(sorted({int(axis) % rank for axis in graph.input(operator, 1).data.reshape(-1)})) if rank else ()
+
+
+def mean_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
+    """Multiplier and exponent of a MEAN, with 1/n in them."""
+    x, result = graph.input(operator, 0), graph.output(operator)
+    return quantization.mean_multiplier(x.scale, result.scale, elements(x.shape, axes(graph, operator)))
 
 
 def paddings(graph: Graph, operator: Operator) -> tuple[tuple[int, int], ...]:
@@ -82,8 +130,12 @@ def paddings(graph: Graph, operator: Operator) -> tuple[tuple[int, int], ...]:
     return tuple((int(before), int(after)) for before, after in graph.input(operator, 1).data.reshape(-1, 2))
 
 
+def bias_tensor(graph: Graph, operator: Operator) -> Tensor | None:
+    """The bias of an operator with weights, None where it has none."""
+    return graph.input(operator, 3 if operator.op == "TRANSPOSE_CONV" else 2)
+
+
 def bias(graph: Graph, operator: Operator) -> np.ndarray:
-    """The bias of a CONV_2D or FULLY_CONNECTED, int32[channels]; zeros where the operator has none."""
-    tensor = graph.input(operator, 2)
-    channels = graph.input(operator, 1).shape[0]
-    return np.zeros(channels, np.int32) if tensor is None else tensor.data.reshape(-1)
+    """The values of an operator's bias, int32[channels]; zeros where it has none."""
+    tensor = bias_tensor(graph, operator)
+    return np.zeros(channels(graph, operator), np.int32) if tensor is None else tensor.data.reshape(-1)

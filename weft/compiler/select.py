@@ -70,6 +70,8 @@ def _window(graph, operator):
 
 def conv_2d(graph: Graph, operator: Operator) -> Step:
     """CONV_2D: a MATMUL over the window."""
+    if graph.input(operator, 1).shape[3] != graph.input(operator, 0).shape[3]:
+        _refuse(graph, operator, "the NPU does not compute convolutions in groups")
     weights = graph.input(operator, 1).data.transpose(1, 2, 3, 0)
     step = _base(graph, operator, Opcode.MATMUL, **_window(graph, operator), **_requantization(graph, operator))
     macs = step.result.height * step.result.width * weights.size
@@ -94,6 +96,8 @@ def fully_connected(graph: Graph, operator: Operator) -> Step:
 def add(graph: Graph, operator: Operator) -> Step:
     """ADD: the first operand copied through the accumulators, the second added in the output stage."""
     first, second, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
+    if first.shape != second.shape or first.constant or second.constant:
+        _refuse(graph, operator, "the NPU does not add constants, nor tensors of different shapes")
     numbers = parameters.add_multipliers(graph, operator)
     low, high = parameters.clamp(graph, operator)
     fields = {

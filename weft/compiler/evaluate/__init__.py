@@ -8,11 +8,12 @@ import numpy as np
 
 from golden.operators.pooling import average_pool, max_pool
 from hw.npu.errors import WeftError
-from weft.compiler.evaluate.elementwise import add
+from weft.compiler.evaluate.elementwise import add, maximum, minimum, mul, prelu, sub
 from weft.compiler.evaluate.functions import FUNCTION_EVALUATORS
+from weft.compiler.evaluate.images import mean, resize_bilinear, resize_nearest_neighbor
 from weft.compiler.evaluate.movement import pad, reshape
 from weft.compiler.evaluate.pools import pool
-from weft.compiler.evaluate.weighted import conv2d, fully_connected
+from weft.compiler.evaluate.weighted import conv2d, depthwise_conv2d, fully_connected, transpose_conv
 from weft.compiler.graph import Graph
 
 
@@ -65,9 +66,19 @@ EVALUATORS = {
     "ADD": add,
     "AVERAGE_POOL_2D": pool(average_pool),
     "CONV_2D": conv2d,
+    "DEPTHWISE_CONV_2D": depthwise_conv2d,
     "FULLY_CONNECTED": fully_connected,
+    "MAXIMUM": maximum,
     "MAX_POOL_2D": pool(max_pool),
+    "MEAN": mean,
+    "MINIMUM": minimum,
+    "MUL": mul,
     "PAD": pad,
+    "PRELU": prelu,
     "RESHAPE": reshape,
+    "RESIZE_BILINEAR": resize_bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
+    "SUB": sub,
+    "TRANSPOSE_CONV": transpose_conv,
 }
 """For each operator of `weft.compiler.limits` the function that computes it."""

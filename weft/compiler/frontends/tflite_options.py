@@ -6,18 +6,27 @@ ACTIVATIONS = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH", 5
 PADDINGS = {0: "SAME", 1: "VALID"}
 
 _WINDOW = {"stride_h": "StrideH", "stride_w": "StrideW", "padding": "Padding"}
+_DILATION = {"dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
+_RESIZE = {"align_corners": "AlignCorners", "half_pixel_centers": "HalfPixelCenters"}
 _ACTIVATION = {"activation": "FusedActivationFunction"}
 _POOL = {**_WINDOW, "filter_height": "FilterHeight", "filter_width": "FilterWidth", **_ACTIVATION}
 
 OPTIONS = {
     "ADD": ("AddOptions", _ACTIVATION),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
-    "CONV_2D": ("Conv2DOptions", {**_WINDOW, "dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor", **_ACTIVATION}),
+    "CONV_2D": ("Conv2DOptions", {**_WINDOW, **_DILATION, **_ACTIVATION}),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", {**_WINDOW, **_DILATION, **_ACTIVATION}),
     "FULLY_CONNECTED": ("FullyConnectedOptions", {"keep_num_dims": "KeepNumDims", "weights_format": "WeightsFormat", **_ACTIVATION}),
     "GELU": ("GeluOptions", {"approximate": "Approximate"}),
     "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
+    "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),
+    "MUL": ("MulOptions", _ACTIVATION),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
+    "SUB": ("SubOptions", _ACTIVATION),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", {**_WINDOW, **_ACTIVATION}),
 }
 """For each operator with options: its table in the schema, and the field there of each option. The others have none."""
 

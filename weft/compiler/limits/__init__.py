@@ -12,6 +12,9 @@ from weft.compiler.limits.movement import has_constant_paddings, has_padded_outp
 from weft.compiler.limits.numbers import (
     has_add_multipliers,
     has_finite_clamp,
+    has_mean_multiplier,
+    has_mul_multiplier,
+    has_prelu_multipliers,
     has_quantize_ratio,
     has_short_rows,
     has_small_multipliers,
@@ -19,6 +22,9 @@ from weft.compiler.limits.numbers import (
     has_softmax_scale,
 )
 from weft.compiler.limits.tensors import (
+    broadcasts,
+    broadcasts_to_input,
+    has_computed_operand,
     has_small_sides,
     is_computed,
     is_int8,
@@ -30,6 +36,7 @@ from weft.compiler.limits.tensors import (
     keeps_type,
     takes_one_input,
     takes_optional_shape,
+    takes_shape_weights_input,
     takes_two_inputs,
     takes_weights_and_bias,
 )
@@ -37,16 +44,24 @@ from weft.compiler.limits.weights import (
     has_channel_scales,
     has_constant_int8_weights,
     has_convolution_weights,
+    has_depthwise_weights,
     has_int32_bias,
     has_matrix_output,
     has_matrix_weights,
+    has_transposed_weights,
 )
 from weft.compiler.limits.windows import (
     has_average_count,
+    has_constant_axes,
+    has_constant_output_shape,
+    has_constant_size,
     has_known_activation,
+    has_one_alignment,
+    has_reduced_output,
     has_small_dilation,
     has_small_filter,
     has_small_stride,
+    has_window_input,
     has_window_output,
 )
 
@@ -71,11 +86,13 @@ _POOL = (
     has_small_stride, has_small_filter, has_window_output, has_finite_clamp,
 )  # fmt: skip
 
+_PAIR = (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts)
+_SUM = (*_PAIR, has_known_activation, has_finite_clamp, has_add_multipliers)
+_RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_constant_size)
+
 LIMITS = {
     **FUNCTION_LIMITS,
-    "ADD": (
-        takes_two_inputs, is_computed, is_int8, is_quantized, keeps_shape, has_known_activation, has_finite_clamp, has_add_multipliers,
-    ),
+    "ADD": _SUM,
     "AVERAGE_POOL_2D": (*_POOL, has_average_count),
     "CONV_2D": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
@@ -83,15 +100,33 @@ LIMITS = {
         has_window_output, has_small_multipliers, has_finite_clamp,
     ),
     "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
+    "DEPTHWISE_CONV_2D": (
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        has_depthwise_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
+        has_window_output, has_small_multipliers, has_finite_clamp,
+    ),
     "FULLY_CONNECTED": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_int8_weights, has_matrix_weights, has_matrix_output,
         has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_finite_clamp,
     ),
+    "MAXIMUM": (*_PAIR, keeps_quantization),
     "MAX_POOL_2D": _POOL,
+    "MEAN": (takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier),
+    "MINIMUM": (*_PAIR, keeps_quantization),
+    "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier),
     "PAD": (takes_two_inputs, is_computed, is_int8, is_quantized, has_constant_paddings, has_padded_output),
+    "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers),
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
     "RESHAPE": (takes_optional_shape, is_computed, keeps_type, keeps_size),
+    "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
+    "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
+    "SUB": _SUM,
+    "TRANSPOSE_CONV": (
+        takes_shape_weights_input, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,
+        has_window_input, has_small_multipliers, has_finite_clamp,
+    ),
 }  # fmt: skip
 """For each supported operator its limits, in the order in which they are checked."""
 

@@ -17,6 +17,30 @@ def has_small_multipliers(graph, operator):
     return None if exponents.max() <= MAX_EXPONENT else f"2^{exponents.max()}"
 
 
+def has_mul_multiplier(graph, operator):
+    """The factor product of input scales / output scale must be below 2^30"""
+    try:
+        _, exponent = parameters.mul_multiplier(graph, operator)
+    except (OverflowError, ValueError):
+        return "not a finite number"
+    return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
+
+
+def has_prelu_multipliers(graph, operator):
+    """The factors input scale / output scale and input scale * alpha scale / output scale must be below 2^30"""
+    try:
+        exponent = max(e for _, e in parameters.prelu_multipliers(graph, operator))
+    except (OverflowError, ValueError):
+        return "not a finite number"
+    return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
+
+
+def has_mean_multiplier(graph, operator):
+    """The factor input scale / output scale must be below 2^30"""
+    exponent = parameters.mean_multiplier(graph, operator)[1]
+    return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
+
+
 def has_finite_clamp(graph, operator):
     """The output's scale must be large enough for the fused activation"""
     try:

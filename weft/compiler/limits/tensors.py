@@ -2,16 +2,22 @@
 
 import math
 
+import numpy as np
+
+from weft.compiler import parameters
 from weft.compiler.graph import Tensor
 
 BYTES = ("int8", "uint8")
 MAX_SIDE = 16384
+MAX_BROADCAST_RANK = 6
+PAIRS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU")
+"""Operators of two tensors, element by element."""
 
 
 def activations(graph, operator) -> list[Tensor]:
-    """The tensors that are computed when the network runs: the first input (both of an ADD) and the output."""
-    count = 2 if operator.op == "ADD" else 1
-    return [*(graph.input(operator, i) for i in range(count)), graph.output(operator)]
+    """The tensors that are computed when the network runs: what the operator computes on (both operands of an ADD) and the output."""
+    sources = [graph.input(operator, 0), graph.input(operator, 1)] if operator.op in PAIRS else [parameters.source(graph, operator)]
+    return [*sources, graph.output(operator)]
 
 
 def first_wrong(tensors, wrong, show):
@@ -43,6 +49,16 @@ def takes_optional_shape(graph, operator):
 def takes_weights_and_bias(graph, operator):
     """It must have an input, weights, perhaps a bias, and one output"""
     return _counts(graph, operator, 2, 3)
+
+
+def takes_shape_weights_input(graph, operator):
+    """It must have the output's shape, weights, an input, perhaps a bias, and one output"""
+    return _counts(graph, operator, 3, 4)
+
+
+def has_computed_operand(graph, operator):
+    """One of its operands must be computed by the network or be its input, not a constant"""
+    return "two constants" if graph.input(operator, 0).constant and graph.input(operator, 1).constant else None
 
 
 def is_computed(graph, operator):
@@ -84,10 +100,9 @@ def show_quantization(q):
 
 def keeps_quantization(graph, operator):
     """Input and output must have the same scale and zero point"""
-    source, result = (tensor.quantization for tensor in activations(graph, operator))
-    return None if (source.scale, source.zero_point) == (result.scale, result.zero_point) else (
-        f"{show_quantization(source)} and {show_quantization(result)}"
-    )  # fmt: skip
+    shown = [show_quantization(tensor.quantization) for tensor in activations(graph, operator)]
+    kinds = {(tensor.scale, tensor.zero_point) for tensor in activations(graph, operator)}
+    return None if len(kinds) == 1 else " and ".join(shown)
 
 
 def is_one_image(graph, operator):
@@ -110,3 +125,21 @@ def keeps_size(graph, operator):
     """Input and output must have the same number of elements"""
     source, result = activations(graph, operator)
     return None if source.size == result.size else f"{list(source.shape)} and {list(result.shape)}"
+
+
+def broadcasts(graph, operator):
+    """Operands must have the output's shape, or broadcast to it in at most 6 dimensions"""
+    *operands, result = (tensor.shape for tensor in activations(graph, operator))
+    if all(shape == result for shape in operands):
+        return None
+    try:
+        right = np.broadcast_shapes(*operands) == result and len(result) <= MAX_BROADCAST_RANK
+    except ValueError:
+        right = False
+    return None if right else f"{' and '.join(str(list(shape)) for shape in operands)} for {list(result)}"
+
+
+def broadcasts_to_input(graph, operator):
+    """The second operand must broadcast to the input, whose shape is the output's"""
+    x, _, result = (tensor.shape for tensor in activations(graph, operator))
+    return broadcasts(graph, operator) if x == result else f"{list(x)} for {list(result)}"

@@ -2,6 +2,7 @@
 
 import math
 
+from weft.compiler import parameters
 from weft.compiler.limits.windows import MAX_KERNEL
 
 
@@ -12,8 +13,23 @@ def has_constant_int8_weights(graph, operator):
 
 
 def has_convolution_weights(graph, operator):
-    """Weights must be [output channels, height, width, input channels] of at most 255x255, and not in groups"""
+    """Weights must be [output channels, height, width, input channels / groups] of at most 255x255; groups divide output channels too"""
     weights, source = graph.input(operator, 1).shape, graph.input(operator, 0).shape
+    right = len(weights) == 4 and max(weights[1:3]) <= MAX_KERNEL
+    right = right and source[3] % weights[3] == 0 and weights[0] % (source[3] // weights[3]) == 0
+    return None if right else f"{list(weights)} for an input of {list(source)}"
+
+
+def has_depthwise_weights(graph, operator):
+    """Weights must be [1, height, width, output channels] of at most 255x255; the input's channels divide the output's"""
+    weights, source = graph.input(operator, 1).shape, graph.input(operator, 0).shape
+    right = len(weights) == 4 and weights[0] == 1 and max(weights[1:3]) <= MAX_KERNEL and weights[3] % source[3] == 0
+    return None if right else f"{list(weights)} for an input of {list(source)}"
+
+
+def has_transposed_weights(graph, operator):
+    """Weights must be [output channels, height, width, input channels] of at most 255x255"""
+    weights, source = graph.input(operator, 1).shape, parameters.source(graph, operator).shape
     right = len(weights) == 4 and max(weights[1:3]) <= MAX_KERNEL and weights[3] == source[3]
     return None if right else f"{list(weights)} for an input of {list(source)}"
 
@@ -35,12 +51,12 @@ def has_matrix_output(graph, operator):
 
 
 def has_channel_scales(graph, operator):
-    """Weights must have one scale, or one for each output channel along dimension 0, and zero points of 0"""
+    """Weights must have one scale, or one for each output channel along their dimension, and zero points of 0"""
     weights = graph.input(operator, 1)
     q = weights.quantization
     if q is None:
         return "no quantization"
-    if len(q.scale) > 1 and (q.axis != 0 or len(q.scale) != weights.shape[0]):
+    if len(q.scale) > 1 and (q.axis != parameters.channel_axis(operator) or len(q.scale) != parameters.channels(graph, operator)):
         return f"{len(q.scale)} scales along dimension {q.axis} of {list(weights.shape)}"
     if not all(math.isfinite(scale) and scale >= 0 for scale in q.scale):
         return "a scale that is negative or not a number"
@@ -49,7 +65,7 @@ def has_channel_scales(graph, operator):
 
 def has_int32_bias(graph, operator):
     """The bias must be a constant int32 for each output channel"""
-    bias, channels = graph.input(operator, 2), graph.input(operator, 1).shape[0]
+    bias, channels = parameters.bias_tensor(graph, operator), parameters.channels(graph, operator)
     if bias is None or (bias.constant and bias.dtype == "int32" and bias.size == channels):
         return None
     return f"{bias.dtype} {list(bias.shape)}{'' if bias.constant else ', computed'} for {channels} channels"
