@@ -54,9 +54,9 @@ def finish(state: MachineState, index: int, command: Command, sums, parameters, 
     y = _clamp(y + output["zero_point"], output)
     if output["use_table"]:
         y = state.table[y & 0xFF].view(np.int8).astype(np.int64)
-    if second["operation"] == Second.ADD:
+    if second["operation"]:
         b = state.activations[_addresses(state, index, command, "second", tile, channels)].view(np.int8).reshape(y.shape)
-        y = _add(second, y, b.astype(np.int64))
+        y = _join(second, y, b.astype(np.int64))
     return y.astype(np.int8).reshape(-1).view(np.uint8)
 
 
@@ -66,10 +66,15 @@ def _clamp(y, bounds):
     return np.where(y < low, low, np.where(y > high, high, y))
 
 
-def _add(second, a, b):
-    """TFLite's int8 ADD of two operands."""
+def _join(second, a, b):
+    """TFLite's int8 ADD, SUB or MUL of two operands."""
     srdhm, rshift = saturating_rounding_doubling_high_mul, rounding_divide_by_pot
-    s1 = rshift(srdhm((a - second["first_zero_point"]) << ADD_LEFT_SHIFT, second["first_multiplier"]), second["first_shift"])
-    s2 = rshift(srdhm((b - second["zero_point"]) << ADD_LEFT_SHIFT, second["multiplier"]), second["shift"])
-    y = rshift(srdhm(wrap_int32(s1 + s2), second["out_multiplier"]), second["out_shift"])
+    a, b = a - second["first_zero_point"], b - second["zero_point"]
+    if second["operation"] == Second.MUL:
+        x = a * b << second["first_shift"]
+    else:
+        s1 = rshift(srdhm(a << ADD_LEFT_SHIFT, second["first_multiplier"]), second["first_shift"])
+        s2 = rshift(srdhm(b << ADD_LEFT_SHIFT, second["multiplier"]), second["shift"])
+        x = s1 - s2 if second["operation"] == Second.SUB else s1 + s2
+    y = rshift(srdhm(wrap_int32(x), second["out_multiplier"]), second["out_shift"])
     return _clamp(y + second["out_zero_point"], second)

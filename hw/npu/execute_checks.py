@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Const
 
-from hw.npu.isa import Opcode, Params, Second
+from hw.npu.isa import MAX_PRODUCT_SHIFT, Opcode, Params, Second
 
 
 def bad_field(command, *, rows, cols, depth, weight_bytes):
@@ -30,5 +30,5 @@ def bad_field(command, *, rows, cols, depth, weight_bytes):
     bad |= (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
     bad |= weights.params > Params.FULL
     bad |= command.output.right_shift > 31
-    bad |= command.second.operation > Second.ADD
+    bad |= (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT)
     return bad

@@ -13,7 +13,8 @@ from hw.npu.feed_monitor import FeedMonitor
 from hw.npu.feeder import FEED_COMMAND, Feeder
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error
-from hw.npu.output_stage import OUTPUT_COMMAND, OutputStage
+from hw.npu.output_command import OUTPUT_COMMAND, source_of
+from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
 from hw.npu.queues import QUEUED_EXECUTE
 from hw.npu.records import RECORD_LAYOUT
@@ -177,6 +178,7 @@ class ExecuteUnit(wiring.Component):
         fields = {group: command[group] for group in groups} | {
             "index": payload.index,
             "opcode": command.header.opcode,
+            "source": source_of(command.input),
             "weights_params": command.weights.params,
             "load_table": command.weights.load_table,
         }

@@ -23,6 +23,10 @@ BIAS_ROWS = 4
 
 ADD_LEFT_SHIFT = 20
 """Left shift of both operands of an int8 ADD (TFLite ``reference_ops::AddElementwise``, ``params.left_shift``)."""
+EXPONENTIALS, EXPONENTIAL_BYTES = 256, 4
+"""Entries and bytes of an entry of the table in the weight stream of a SOFTMAX: little-endian, Q0.31, the sign bit is not read."""
+MAX_PRODUCT_SHIFT = 12
+"""Largest left shift of a MUL's product: 17 bits become 29, one less than the sums of ADD have."""
 
 
 class Opcode(enum.IntEnum):
@@ -148,8 +152,14 @@ LOOPS = (
     Field("taps_x", 8, "kernel columns: visited one by one (1 where a whole kernel row is contiguous); DEPTHWISE: taps of a kernel row"),
     Field("chunks", 12, "reduction tiles in a tap, at least 1"),
     Field("last_rows", 7, "array rows that the last chunk uses, 1 to R; the others use R"),
-    Field("lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; a reduction tile is R of them. SOFTMAX: elements of a row, 1 to 4095"),
-    Field("span", 2, "kernel rows that one reduction tile may hold, 1 to 3; MATMUL with 2 or 3: taps_x is 1; DEPTHWISE: span * taps_x is at most R"),
+    Field(
+        "lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; a reduction tile is R of them. SOFTMAX: elements of a row, 1 to 4095"
+    ),
+    Field(
+        "span",
+        2,
+        "kernel rows that one reduction tile may hold, 1 to 3; MATMUL with 2 or 3: taps_x is 1; DEPTHWISE: span * taps_x is at most R",
+    ),
     Field("column_tiles", 12, "column tiles of C output channels, at least 1"),
     Field("last_cols", 7, "columns that the last column tile uses, 1 to C"),
     Field("partial_in", 1, "continue the partial sums that the previous command left (column_tiles is 1)"),

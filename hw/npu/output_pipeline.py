@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.isa import Second
 from hw.npu.requantize import REQUANTIZE, Requantize
-from hw.npu.second_operand import ADD, AddOperand
+from hw.npu.second_operand import SECOND, SecondOperand
 from hw.npu.table import ENTRIES, Table
 
 OUTPUT_CONFIG = data.StructLayout({
@@ -16,13 +17,13 @@ OUTPUT_CONFIG = data.StructLayout({
     "right": unsigned(5),
     "requantize": REQUANTIZE,
     "use_table": unsigned(1),
-    "add": unsigned(1),
-    "operand": ADD,
+    "has_second": unsigned(1),
+    "second": SECOND,
 })
 """Configuration of a command's vectors: whether bias, and multiplier and exponent, are the channel's, and the numbers for all channels."""
 
 
-def output_config(output, second, *, channel_bias, channel_scale, add):
+def output_config(output, second, *, channel_bias, channel_scale):
     """`OUTPUT_CONFIG` of a command, as one value: the fields of the groups ``output`` and ``second`` in the layout's order."""
     clamp = output.zero_point, output.clamp_min, output.clamp_max
     operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
@@ -36,7 +37,8 @@ def output_config(output, second, *, channel_bias, channel_scale, add):
         output.single_rounding,
         *clamp,
         output.use_table,
-        add,
+        second.operation != Second.NONE,
+        second.operation,
         *operands,
         *result,
     )
@@ -45,16 +47,16 @@ def output_config(output, second, *, channel_bias, channel_scale, add):
 
 
 class OutputPipeline(wiring.Component):
-    """Selects the lanes' channels, requantizes, maps through the table, adds the second operand.
+    """Selects the lanes' channels, requantizes, maps through the table, joins with the second operand.
 
     ::
 
-        accumulators -> select -> Requantize -> Table -+---------------+-> result
-        parameters   -> select --^                     +-> AddOperand -+
+        accumulators -> select -> Requantize -> Table -+------------------+-> result
+        parameters   -> select --^                     +-> SecondOperand -+
                                    second operand --------^
 
-    One vector a cycle, never stalls. Vectors without ADD leave `LATENCY` cycles after they entered, those with ADD
-    ``AddOperand.LATENCY`` cycles later: whoever issues keeps a vector without ADD at least that far behind one with ADD.
+    One vector a cycle, never stalls. Vectors without a second operand leave `LATENCY` cycles after they entered, those with one
+    ``SecondOperand.LATENCY`` cycles later: whoever issues keeps a vector without at least that far behind one with.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class OutputPipeline(wiring.Component):
     """
 
     LATENCY = Requantize.LATENCY + Table.LATENCY
-    """Cycles from accumulators to result without ADD."""
+    """Cycles from accumulators to result without a second operand."""
     OPERAND_DELAY = LATENCY
     """Cycles from accumulators to ``pop``."""
 
@@ -114,8 +116,8 @@ class OutputPipeline(wiring.Component):
         m = Module()
         m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits)
         m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols)
-        m.submodules.add = add = AddOperand(self.lanes)
-        adds = Mux(table.result_bank, self.config[1].add, self.config[0].add)
+        m.submodules.second = second = SecondOperand(self.lanes)
+        joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
         m.d.comb += [
             requantize.valid.eq(self.valid),
             requantize.bank.eq(self.bank),
@@ -124,25 +126,25 @@ class OutputPipeline(wiring.Component):
             table.write.eq(self.table_write),
             table.row.eq(self.table_row),
             table.entries.eq(self.table_entries),
-            add.valid.eq(table.result_valid & adds),
-            add.bank.eq(table.result_bank),
-            self.pop.eq(add.valid),
-            self.result_valid.eq(add.result_valid | (table.result_valid & ~adds)),
+            second.valid.eq(table.result_valid & joins),
+            second.bank.eq(table.result_bank),
+            self.pop.eq(second.valid),
+            self.result_valid.eq(second.result_valid | (table.result_valid & ~joins)),
         ]
         for i in range(2):
             m.d.comb += [
                 requantize.config[i].eq(self.config[i].requantize),
                 table.use[i].eq(self.config[i].use_table),
-                add.config[i].eq(self.config[i].operand),
+                second.config[i].eq(self.config[i].second),
             ]
         common = self._common(m)
         for lane in range(self.lanes):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
                 table.value[lane].eq(requantize.result[lane]),
-                add.first[lane].eq(table.result[lane]),
-                add.second[lane].eq(self.operand[lane]),
-                self.result[lane].eq(Mux(add.result_valid, add.result[lane], table.result[lane])),
+                second.first[lane].eq(table.result[lane]),
+                second.second[lane].eq(self.operand[lane]),
+                self.result[lane].eq(Mux(second.result_valid, second.result[lane], table.result[lane])),
             ]
         return m
 

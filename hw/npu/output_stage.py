@@ -1,16 +1,18 @@
 """The output stage: turns final accumulator entries into bytes of the activation scratchpad."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.isa import Error, Params, Second, group_layout
+from hw.npu.isa import Error
 from hw.npu.operand_fetch import OperandFetch
-from hw.npu.output_pipeline import OUTPUT_CONFIG, OutputPipeline, output_config
+from hw.npu.output_command import OUTPUT_COMMAND, OutputCommand
+from hw.npu.output_pipeline import OutputPipeline
 from hw.npu.parameter_shadow import ParameterShadow
-from hw.npu.pixel_walk import WALK, PixelWalk
+from hw.npu.pixel_walk import PixelWalk
 from hw.npu.ports import ReadPort, write_port
-from hw.npu.second_operand import AddOperand
+from hw.npu.second_operand import SecondOperand
+from hw.npu.softmax_unit import SoftmaxUnit
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.weight_loader import parameter_layout
 from hw.npu.write_slots import WriteSlots
@@ -18,25 +20,9 @@ from hw.npu.write_slots import WriteSlots
 FINAL_HALVES = 16
 """Halves of final entries that can wait: two, and those of partial sums, by which the feeder can be ahead for each command it holds."""
 
-OUTPUT_COMMAND = data.StructLayout({
-    "index": unsigned(32),
-    "loops": group_layout("loops"),
-    "weights_params": unsigned(2),
-    "load_table": unsigned(1),
-    "output": group_layout("output"),
-    "second": group_layout("second"),
-})
-"""What the output stage gets of a command."""
-
-
-def _walk(loops, steps):
-    """`WALK` over a command's pixels with the address and the steps of ``output`` or ``second``; partial sums are walked by pixel."""
-    last_cols = Mux(loops.partial_out, 1, loops.last_cols)
-    return Cat(loops.block_rows, loops.block_cols, loops.column_tiles, last_cols, steps.address, steps.pixel_step, steps.row_step)
-
 
 class OutputStage(wiring.Component):
-    """Reads final entries, requantizes, maps, adds the second operand and writes; third stage of the execute queue.
+    """Reads final entries, requantizes, maps, joins with the second operand and writes; third stage of the execute queue.
 
     ::
 
@@ -46,14 +32,18 @@ class OutputStage(wiring.Component):
                          ^  |             ^  ^                ^
         command --> PixelWalk +- accumulators |                |
                          +--------------------|-- addresses ---+
-        second_read <---> OperandFetch -------+
+        second_read <-+-> OperandFetch -------+                |
+                      +-> SoftmaxUnit -------------------------+
 
     A vector of ``lanes`` channels a cycle: ``ceil(channels / lanes)`` cycles a pixel, without a gap between the column tiles of a
-    command, and `COMMAND_GAP` cycles between commands (`ADD_COMMAND_GAP` before one with ADD). A vector is issued only when its
-    entry is final, its parameters are there, its second operand is on its way and it has a place among the writes; what is issued
+    command, and `COMMAND_GAP` cycles between commands (`SECOND_COMMAND_GAP` before one with a second operand). A vector is issued only when
+    its entry is final, its parameters are there, its second operand is on its way and it has a place among the writes; what is issued
     never stalls. Two commands are inside at a time, one that is issued and one that drains: each has a bank of configuration, and
-    vectors carry the number of their bank. A command without ADD waits until those with ADD are `AddOperand.LATENCY` ahead, so that
-    vectors stay in order.
+    vectors carry the number of their bank. A command without a second operand waits until those with one are
+    `SecondOperand.LATENCY` ahead, so that vectors stay in order.
+
+    A SOFTMAX is one final entry, which says that its rows may be read and whose sum is not; `SoftmaxUnit` runs alone, when all earlier
+    vectors are written, and its results go through the same places among the writes.
 
     Job k uses half k mod 2 of the accumulators, counted over all commands since reset; partial sums left behind do not count.
 
@@ -85,16 +75,16 @@ class OutputStage(wiring.Component):
     half_free : Out(1)
         A pulse: the last entry of a job has been read.
     second_read : Out(ReadPort(lanes))
-        Reads the second operand.
+        Reads the second operand, or the rows of a SOFTMAX.
     write : Out(write_port(lanes))
         Writes the result.
     retire, retire_index : Out(1), Out(32)
         A pulse: the last write of a command was accepted (partial sums: all entries are final); its index.
     written_bytes, read_bytes : Out(32), Out(32)
-        Bytes that the retiring command wrote, and read of its second operand.
+        Bytes that the retiring command wrote, and read of its second operand or, in three passes, its rows.
     error : Out(ERROR_LAYOUT)
-        ADDRESS: a byte of the result or the second operand lies outside; BAD_FIELD: an exponent among the parameters is not
-        -31 to 31. The stage stands still then.
+        ADDRESS: a byte of the result, the second operand or a row of SOFTMAX lies outside; BAD_FIELD: an exponent among the parameters is
+        not -31 to 31. The stage stands still then.
     progress : Out(1)
         Something moved in this cycle.
     busy : Out(1)
@@ -107,15 +97,15 @@ class OutputStage(wiring.Component):
     """
 
     LATENCY = 1 + OutputPipeline.LATENCY + 1
-    """Cycles from the issue of a vector without ADD to its write: accumulators, pipeline, slot."""
-    ADD_LATENCY = LATENCY + AddOperand.LATENCY
-    """The same with ADD."""
-    SLOTS = ADD_LATENCY + 1 + 4
-    """Vectors on their way or waiting to be written: one a cycle with ADD, and four that a busy scratchpad holds up."""
+    """Cycles from the issue of a vector without a second operand to its write: accumulators, pipeline, slot."""
+    SECOND_LATENCY = LATENCY + SecondOperand.LATENCY
+    """The same with a second operand."""
+    SLOTS = SECOND_LATENCY + 1 + 4
+    """Vectors on their way or waiting to be written: one a cycle with a second operand, and four that a busy scratchpad holds up."""
     COMMAND_GAP = 2
     """Cycles without a vector between commands: take the next one, start its walk."""
-    ADD_COMMAND_GAP = COMMAND_GAP + 1
-    """The same before a command with ADD: ask for its first second operand."""
+    SECOND_COMMAND_GAP = COMMAND_GAP + 1
+    """The same before a command with a second operand: ask for the first of them."""
 
     def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
@@ -154,85 +144,56 @@ class OutputStage(wiring.Component):
         )
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
-        wiring.connect(m, wiring.flipped(self.second_read), operands.read)
+        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency)
         wiring.connect(m, wiring.flipped(self.write), slots.write)
         for col in range(self.cols):
             m.d.comb += [getattr(pipeline, name)[col].eq(getattr(shadow, name)[col]) for name in ("bias", "multiplier", "exponent")]
         for lane in range(self.lanes):
-            m.d.comb += [pipeline.operand[lane].eq(operands.vector[lane]), slots.vector[lane].eq(pipeline.result[lane])]
-        m.d.comb += [pipeline.accumulators.eq(self.acc_data), operands.pop.eq(pipeline.pop), slots.fill.eq(pipeline.result_valid)]
+            m.d.comb += pipeline.operand[lane].eq(operands.vector[lane])
+        m.d.comb += [pipeline.accumulators.eq(self.acc_data), operands.pop.eq(pipeline.pop)]
 
-        command = self._commands(m, walk, operands, pipeline)
-        issue, table_ready = self._control(m, command, walk, operands, slots, shadow, pipeline)
-        self._rows(m, shadow, pipeline, table_ready)
+        command = OutputCommand()
+        taken = self.command.valid & self.command.ready
+        command.take(m, self.command.payload, taken)
+        m.d.sync += command.inside.eq(command.inside + taken - self.retire)
+        m.d.comb += [
+            walk.walk.eq(command.walk),
+            operands.walk.eq(command.operand_walk),
+            *(pipeline.config[i].eq(command.config[i]) for i in range(2)),
+            self.busy.eq(command.inside != 0),
+        ]
+        issue = self._control(m, command, walk, operands, slots, shadow, pipeline, softmax)
+        self._second_read(m, command, walk, operands, softmax)
+        self._places(m, issue, walk, slots, pipeline, softmax)
         self._retire(m, command, slots)
         handshakes = (self.command, self.parameters, self.second_read.request)
         moves = (issue, slots.accepted, self.entry_final, *(stream.valid & stream.ready for stream in handshakes))
         m.d.comb += self.progress.eq(Cat(moves).any())
         return m
 
-    def _commands(self, m, walk, operands, pipeline):
-        """Takes a command: its loops for the walks, its configuration into the bank that is free."""
-        payload, taken = self.command.payload, self.command.valid & self.command.ready
-        command = _Command()
-        m.d.comb += [walk.walk.eq(command.walk), operands.walk.eq(command.operand_walk), self.busy.eq(command.inside != 0)]
-        config = output_config(
-            payload.output,
-            payload.second,
-            channel_bias=payload.weights_params != Params.NONE,
-            channel_scale=payload.weights_params == Params.FULL,
-            add=payload.second.operation == Second.ADD,
-        )
-        m.d.sync += command.inside.eq(command.inside + taken - self.retire)
-        with m.If(taken):
-            m.d.sync += [
-                command.bank.eq(~command.bank),
-                command.has_params.eq(payload.weights_params != Params.NONE),
-                command.adds.eq(payload.second.operation == Second.ADD),
-                command.load_table.eq(payload.load_table),
-                command.partial.eq(payload.loops.partial_out),
-                command.walk.eq(_walk(payload.loops, payload.output)),
-                command.operand_walk.eq(_walk(payload.loops, payload.second)),
-            ]
-        for i in range(2):
-            m.d.comb += pipeline.config[i].eq(command.config[i])
-            with m.If(taken & (command.bank != i)):
-                m.d.sync += [command.config[i].eq(config), command.index[i].eq(payload.index)]
-        return command
-
-    def _control(self, m, command, walk, operands, slots, shadow, pipeline):
-        """Issues the vectors of a command; gives the expressions that one is issued, and that rows of the table are taken."""
+    def _control(self, m, command, walk, operands, slots, shadow, pipeline, softmax):
+        """Issues the vectors of a command, or starts the softmax unit; gives the expression that a vector is issued."""
         finals = Signal(range(FINAL_HALVES * self.depth))
         fed = Signal()  # the feeder has passed the waits of this command, so that its second operand may be read
-        behind_add = Signal(range(AddOperand.LATENCY + 1))  # cycles until a vector without ADD stays behind those with
+        behind_second = Signal(range(SecondOperand.LATENCY + 1))  # cycles until a vector without a second operand stays behind those with
         error = Signal(Error, reset_less=True)
-        half, release, step, issue, table_ready = Signal(), Signal(), Signal(), Signal(), Signal()
-        vector = walk.vector
+        step, issue, table_ready, exponentials_ready = Signal(), Signal(), Signal(), Signal()
+        vector, row = walk.vector, self.parameters
+        table_end = row.valid & row.payload.table & row.payload.last
         ready = (finals != 0) & (~command.has_params | shadow.available)
         bad_exponent = ready & command.has_params & shadow.bad_exponent
-        in_order = Mux(command.adds, operands.available, behind_add == 0)
+        in_order = Mux(command.has_second, operands.available, behind_second == 0)
         m.d.sync += [
-            finals.eq(finals + self.entry_final - (step & vector.entry_end)),
-            release.eq(step & vector.job_end & command.has_params),
-            self.half_free.eq(issue & vector.job_end),
-            pipeline.valid.eq(issue),
+            finals.eq(finals + self.entry_final - (step & vector.entry_end) - softmax.start),
+            behind_second.eq(Mux(issue & command.has_second, SecondOperand.LATENCY, behind_second - (behind_second != 0))),
         ]
         m.d.comb += [
-            walk.step.eq(step),
-            shadow.released.eq(release),
-            operands.take.eq(issue & command.adds),
-            operands.enable.eq(fed | (command.adds & (finals != 0))),
-            self.acc_enable.eq(issue),
-            self.acc_half.eq(half),
-            self.acc_entry.eq(vector.entry),
-            slots.reserve.eq(issue),
-            slots.slot.address.eq(vector.address),
-            slots.slot.bytes.eq(vector.bytes),
-            slots.slot.last.eq(vector.command_end),
+            walk.step.eq(step | softmax.target_step),
+            operands.take.eq(issue & command.has_second),
+            operands.enable.eq(fed | (command.has_second & (finals != 0))),
         ]
-        with m.If(issue):
-            m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group), half.eq(half ^ vector.job_end)]
-        m.d.sync += behind_add.eq(Mux(issue & command.adds, AddOperand.LATENCY, behind_add - (behind_add != 0)))
+        self._entries(m, command, walk, step, issue, shadow, pipeline, softmax)
+        self._rows(m, shadow, pipeline, softmax, table_ready, exponentials_ready)
 
         def begin():
             with m.If(command.partial):
@@ -247,18 +208,21 @@ class OutputStage(wiring.Component):
                 with m.If(self.command.valid & self.command.ready):
                     m.next = "START"
             with m.State("START"):  # one cycle
-                m.d.comb += [walk.start.eq(1), operands.start.eq(command.adds & ~command.partial)]
-                with m.If(command.load_table):
+                m.d.comb += [walk.start.eq(1), operands.start.eq(command.has_second & ~command.partial)]
+                with m.If(command.softmax):
+                    m.next = "LOAD_EXPONENTIALS"
+                with m.Elif(command.load_table):
                     m.next = "LOAD_TABLE"
                 with m.Else():
                     begin()
             with m.State("LOAD_TABLE"):  # until the last row is here; rows wait until no earlier vector is inside
                 m.d.comb += table_ready.eq(slots.empty)
-                with m.If(slots.empty & self.parameters.valid & self.parameters.payload.table & self.parameters.payload.last):
+                with m.If(slots.empty & table_end):
                     begin()
+            self._softmax_states(m, softmax, exponentials_ready, table_end, (finals != 0) & slots.empty, error)
             with m.State("ISSUE"):  # until the last vector is issued
                 with m.If(finals != 0):
-                    m.d.sync += fed.eq(command.adds)
+                    m.d.sync += fed.eq(command.has_second)
                 with m.If(((finals != 0) & (walk.outside | operands.outside)) | bad_exponent):
                     m.d.sync += error.eq(Mux(bad_exponent, Error.BAD_FIELD, Error.ADDRESS))
                     m.next = "FAILED"
@@ -277,26 +241,111 @@ class OutputStage(wiring.Component):
             with m.State("FAILED"):  # until reset
                 m.d.comb += [self.error.valid.eq(1), self.error.code.eq(error)]
         m.d.comb += self.error.index.eq(Mux(command.bank, command.index[1], command.index[0]))
-        return issue, table_ready
+        return issue
 
-    def _rows(self, m, shadow, pipeline, table_ready):
-        """Parameters go to the shadow set, rows of the table to the table."""
+    def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
+        """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""
+        vector, half, release = walk.vector, Signal(), Signal()
+        job_end = (issue & vector.job_end) | softmax.start
+        m.d.comb += [
+            self.acc_enable.eq(issue),
+            self.acc_half.eq(half),
+            self.acc_entry.eq(vector.entry),
+            shadow.released.eq(release),
+        ]
+        m.d.sync += [
+            self.half_free.eq(job_end),
+            release.eq(step & vector.job_end & command.has_params),
+            pipeline.valid.eq(issue),
+        ]
+        with m.If(issue):
+            m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group)]
+        with m.If(job_end):
+            m.d.sync += half.eq(~half)
+
+    @staticmethod
+    def _softmax_states(m, softmax, exponentials_ready, table_end, may_start, error):
+        """A SOFTMAX from its table on."""
+        with m.State("LOAD_EXPONENTIALS"):  # until the last row is here: the unit is idle
+            m.d.comb += exponentials_ready.eq(1)
+            with m.If(table_end):
+                m.next = "SOFTMAX_INPUT"
+        with m.State("SOFTMAX_INPUT"):  # until the rows may be read, and no vector is inside
+            m.d.comb += softmax.start.eq(may_start)
+            with m.If(may_start):
+                m.next = "SOFTMAX"
+        with m.State("SOFTMAX"):  # until the last write has its place
+            with m.If(softmax.outside):
+                m.d.sync += error.eq(Error.ADDRESS)
+                m.next = "FAILED"
+            with m.Elif(softmax.done):
+                m.next = "FETCH"
+
+    def _rows(self, m, shadow, pipeline, softmax, table_ready, exponentials_ready):
+        """Parameters go to the shadow set, rows of a table to the table whose command is there."""
         row = self.parameters.payload
         m.d.comb += [
             shadow.rows.payload.eq(row),
             shadow.rows.valid.eq(self.parameters.valid & ~row.table),
-            self.parameters.ready.eq(Mux(row.table, table_ready, shadow.rows.ready)),
+            self.parameters.ready.eq(Mux(row.table, table_ready | exponentials_ready, shadow.rows.ready)),
             pipeline.table_write.eq(self.parameters.valid & row.table & table_ready),
             pipeline.table_row.eq(row.row),
             pipeline.table_entries.eq(row.data),
+            softmax.table_write.eq(self.parameters.valid & row.table & exponentials_ready),
+            softmax.table_row.eq(row.row),
+            softmax.table_entries.eq(row.data),
         ]
+
+    def _second_read(self, m, command, walk, operands, softmax):
+        """The port belongs to the softmax unit while it runs: then no answer to a second operand is on its way."""
+        answered, request = self.second_read.valid, self.second_read.request
+        unit_reads = Signal()
+        with m.If(softmax.start):
+            m.d.sync += unit_reads.eq(1)
+        with m.Elif(softmax.done):
+            m.d.sync += unit_reads.eq(0)
+        m.d.comb += [
+            softmax.source.eq(command.operand_walk),
+            softmax.length.eq(command.length),
+            softmax.target.eq(walk.vector.address),
+            softmax.target_end.eq(walk.vector.command_end),
+            request.valid.eq(operands.read.request.valid | softmax.read.request.valid),
+            request.payload.eq(Mux(unit_reads, softmax.read.request.payload, operands.read.request.payload)),
+        ]
+        for reader, owns in ((operands, ~unit_reads), (softmax, unit_reads)):
+            m.d.comb += [
+                reader.read.request.ready.eq(request.ready & owns),
+                reader.read.valid.eq(answered & owns),
+                reader.read.data.eq(self.second_read.data),
+            ]
+
+    def _places(self, m, issue, walk, slots, pipeline, softmax):
+        """Places among the writes: reserved by a vector that is issued and filled by its result; the softmax unit does both at once."""
+        vector, write = walk.vector, softmax.write
+        placed = write.valid & write.ready
+        m.d.comb += [
+            write.ready.eq(slots.free),
+            slots.reserve.eq(issue | placed),
+            slots.fill.eq(pipeline.result_valid | placed),
+        ]
+        with m.If(write.valid):
+            m.d.comb += slots.slot.eq(write.payload.slot)
+            m.d.comb += [slots.vector[lane].eq(write.payload.vector[lane]) for lane in range(self.lanes)]
+        with m.Else():
+            m.d.comb += [
+                slots.slot.address.eq(vector.address),
+                slots.slot.bytes.eq(vector.bytes),
+                slots.slot.last.eq(vector.command_end),
+            ]
+            m.d.comb += [slots.vector[lane].eq(pipeline.result[lane]) for lane in range(self.lanes)]
 
     def _retire(self, m, command, slots):
         """Commands retire in their order, so that their banks alternate."""
         written, oldest = Signal(32), Signal()
         last = slots.accepted & slots.accepted_slot.last
         total = Signal(32)
-        adds = Mux(oldest, command.config[1].add, command.config[0].add)
+        has_second = Mux(oldest, command.config[1].has_second, command.config[0].has_second)
+        read = Mux(Mux(oldest, command.thrice[1], command.thrice[0]), total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))
         m.d.comb += total.eq(written + slots.accepted_slot.bytes)
         m.d.sync += self.retire.eq(last | command.settled)
         with m.If(slots.accepted):
@@ -306,23 +355,5 @@ class OutputStage(wiring.Component):
                 oldest.eq(~oldest),
                 self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
                 self.written_bytes.eq(Mux(last, total, 0)),
-                self.read_bytes.eq(Mux(last & adds, total, 0)),
+                self.read_bytes.eq(Mux(last, read, 0)),
             ]
-
-
-class _Command:
-    """Registers of the command that is issued, and the two banks of those that are inside."""
-
-    def __init__(self):
-        def register(shape, name):
-            return Signal(shape, name=name, reset_less=True)
-
-        self.walk, self.operand_walk = register(WALK, "walk"), register(WALK, "operand_walk")
-        self.has_params, self.adds, self.load_table, self.partial = (
-            register(1, name) for name in ("has_params", "adds", "load_table", "partial")
-        )
-        self.config = [register(OUTPUT_CONFIG, f"config_{i}") for i in range(2)]
-        self.index = [register(32, f"index_{i}") for i in range(2)]
-        self.bank = Signal(init=1)  # of the command that is issued; the first takes bank 0
-        self.inside = Signal(range(3))  # commands taken and not retired
-        self.settled = Signal()  # a command that wrote nothing retires

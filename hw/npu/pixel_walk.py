@@ -14,11 +14,12 @@ WALK = data.StructLayout({
     "block_cols": unsigned(9),
     "column_tiles": unsigned(12),
     "last_cols": unsigned(7),
-    "address": unsigned(ADDRESS_BITS),
+    "address": unsigned(ADDRESS_BITS + 1),
     "pixel_step": unsigned(20),
     "row_step": unsigned(ADDRESS_BITS),
 })
-"""Loops and steps of a walk; names and units as in ``loops`` and ``output`` of a command."""
+"""Loops and steps of a walk; names and units as in ``loops`` and ``output`` of a command. An address of ``input`` fits too: one below 0 is
+one beyond every scratchpad."""
 
 
 def vector_layout(*, lanes, groups) -> data.StructLayout:

@@ -1,32 +1,44 @@
-"""The second operand: TFLite's int8 ADD of what left the clamp or the table, and a vector of the scratchpad."""
+"""The second operand: TFLite's int8 ADD, SUB or MUL of what left the clamp or the table, and a vector of the scratchpad."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.isa import ADD_LEFT_SHIFT
+from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.scale import CLAMP, Q31_BITS, Scale, rounded, travel
 
 OPERAND = data.StructLayout({"zero_point": signed(8), "multiplier": signed(32), "shift": unsigned(5)})
-"""One operand of an ADD."""
-ADD = data.StructLayout({"first": OPERAND, "second": OPERAND, "out_multiplier": signed(32), "out_shift": unsigned(5), "clamp": CLAMP})
-"""Configuration of an ADD."""
+"""One operand of an ADD or SUB; of a MUL its zero point counts, and the first's shift, which is the left shift of the product."""
+SECOND = data.StructLayout({
+    "operation": unsigned(2),
+    "first": OPERAND,
+    "second": OPERAND,
+    "out_multiplier": signed(32),
+    "out_shift": unsigned(5),
+    "clamp": CLAMP,
+})
+"""Configuration: the operation, one of `Second`, and its numbers."""
 
 OPERAND_FRACTION = Q31_BITS - ADD_LEFT_SHIFT
 """Fraction bits of the product of an operand that is *not* shifted left by `ADD_LEFT_SHIFT`."""
+PRODUCT_BITS = 17
+"""Bits of the product of two int8 values, each less a zero point."""
 
 
-class AddOperand(wiring.Component):
-    """TFLite's ADD: each operand shifted left by 20 and scaled, their sum scaled again, clamped.
+class SecondOperand(wiring.Component):
+    """TFLite's ADD and SUB: each operand shifted left by 20 and scaled, their sum or difference scaled again, clamped. MUL: the product
+    of the operands, shifted left and scaled, clamped.
 
     An operand less its zero point has 9 bits. srdhm(d << 20, q) = (d * q * 2^20 + 2^30) >> 31 = (d * q + 2^10) >> 11, so a
-    multiplier of 9x32 bits does, with the rounding of `Scale` and 11 fraction bits.
+    multiplier of 9x32 bits does, with the rounding of `Scale` and 11 fraction bits. MUL takes the first operand's multiplier and
+    shifter: the other factor is the second operand, and a left shift by s of 17 bits is one by `MAX_PRODUCT_SHIFT` and then a right
+    shift by the rest. All three take `LATENCY` cycles, so that vectors stay in order.
 
     ::
 
         first  -> - zero point -> product -> nudged, shifted --+
-                                                               +--> sum -> Scale
-        second -> - zero point -> product -> nudged, shifted --+
+                                     ^ MUL                     +--> sum -> Scale
+        second -> - zero point ------+-> product -> shifted ---+
 
     One vector a cycle, never stalls.
 
@@ -41,8 +53,8 @@ class AddOperand(wiring.Component):
         Two vectors enter; which configuration they belong to.
     first, second : In(signed(8)).array(lanes)
         The operands.
-    config : In(ADD).array(2)
-        Configuration of each bank, steady while a vector of the bank is inside.
+    config : In(SECOND).array(2)
+        Configuration of each bank, steady while a vector of the bank is inside; ``first.shift`` at most `MAX_PRODUCT_SHIFT` in MUL.
     result_valid, result_bank : Out(1), Out(1)
         A vector leaves, and its bank.
     result : Out(signed(8)).array(lanes)
@@ -58,14 +70,14 @@ class AddOperand(wiring.Component):
 
     def __init__(self, lanes):
         if lanes < 1:
-            raise ValueError(f"AddOperand lanes must be at least 1, not {lanes}")
+            raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
         self.lanes = lanes
         super().__init__({
             "valid": In(1),
             "bank": In(1),
             "first": In(signed(8)).array(lanes),
             "second": In(signed(8)).array(lanes),
-            "config": In(ADD).array(2),
+            "config": In(SECOND).array(2),
             "result_valid": Out(1),
             "result_bank": Out(1),
             "result": Out(signed(8)).array(lanes),
@@ -75,22 +87,33 @@ class AddOperand(wiring.Component):
         m = Module()
         m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1)
         valid, bank = travel(m, self.valid, self.bank, 4)
-        first, second = (self._numbers(m, name, bank) for name in ("first", "second"))
-        out_shift = Mux(bank[4], self.config[1].out_shift, self.config[0].out_shift)
+
+        def of_bank(stage, number, name):
+            """A number of the bank of the vector that enters a stage."""
+            second, first = number(self.config[1]), number(self.config[0])
+            chosen = Signal.like(first, name=name)
+            m.d.comb += chosen.eq(Mux(bank[stage], second, first))
+            return chosen
+
+        operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(4)]
+        operands = [_Operand(m, name, of_bank, valid, operation) for name in ("first", "second")]
         for lane in range(self.lanes):
-            scaled = [
-                self._operand(m, f"first_{lane}", self.first[lane], valid, first),
-                self._operand(m, f"second_{lane}", self.second[lane], valid, second),
-            ]
-            # 4: the sum of the scaled operands
+            # 1: the operands less their zero points
+            first, second = (operand.centred(lane, value[lane]) for operand, value in zip(operands, (self.first, self.second)))
+            # 2: the products with their multipliers; in MUL the product of both. 3: shifted, but for the bit that rounds
+            first, second = operands[0].scaled(lane, first, other=second), operands[1].scaled(lane, second)
+            # 4: the sum of what remains: the second operand, its complement, or nothing
+            subtract = operation[3] == Second.SUB
+            addend = Mux(operation[3] == Second.MUL, 0, Mux(subtract, ~second, second))
             total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
             with m.If(valid[3]):
-                m.d.sync += total.eq(scaled[0] + scaled[1])
+                m.d.sync += total.eq(first + addend + subtract)
             m.d.comb += scale.value[lane].eq(total)
+        out_shift = of_bank(4, lambda config: config.out_shift, "out_shift")
         m.d.comb += [
             scale.valid.eq(valid[4]),
             scale.bank.eq(bank[4]),
-            scale.multiplier[0].eq(Mux(bank[4], self.config[1].out_multiplier, self.config[0].out_multiplier)),
+            scale.multiplier[0].eq(of_bank(4, lambda config: config.out_multiplier, "out_multiplier")),
             scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
             scale.rule[0].nudge.eq(out_shift != 0),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
@@ -100,31 +123,56 @@ class AddOperand(wiring.Component):
         ]
         return m
 
-    def _numbers(self, m, name, bank):
-        """An operand's numbers, each of the bank of the vector at the stage that needs it."""
-        numbers = []
-        for stage, field in enumerate(("zero_point", "multiplier", "shift")):
-            second, first = self.config[1][name][field], self.config[0][name][field]
-            number = Signal.like(first, name=f"{name}_{field}")
-            m.d.comb += number.eq(Mux(bank[stage], second, first))
-            numbers.append(number)
-        return numbers
 
-    def _operand(self, m, name, operand, valid, numbers):
-        """One operand, scaled: three stages."""
-        zero_point, multiplier, shift = numbers
-        # 1: the operand less its zero point
-        centred = Signal(signed(9), name=f"centred_{name}", reset_less=True)
-        with m.If(valid[0]):
-            m.d.sync += centred.eq(operand - zero_point)
-        # 2: the product, and the sign of the nudge
-        product, down = Signal(signed(41), name=f"product_{name}", reset_less=True), Signal(name=f"down_{name}", reset_less=True)
+class _Operand:
+    """The three stages of one operand in every lane; what all lanes share is made once.
+
+    Parameters
+    ----------
+    name : str
+        ``"first"`` or ``"second"``.
+    of_bank : function
+        Picks a number of a stage's bank.
+    valid, operation : lists of Signal
+        Of the vector that enters each stage.
+    """
+
+    def __init__(self, m, name, of_bank, valid, operation):
+        self._m, self._name, self._valid = m, name, valid
+        self._zero_point = of_bank(0, lambda config: config[name].zero_point, f"{name}_zero_point")
+        self._multiplier = of_bank(1, lambda config: config[name].multiplier, f"{name}_multiplier")
+        self._multiplies = operation[1] == Second.MUL
+        self._product = operation[2] == Second.MUL
+        # the shift of stage 3 is taken beside stage 2, that the shifter does not wait for a subtraction
+        shift = of_bank(1, lambda config: config[name].shift, f"{name}_shift")
+        self._amount = Signal(6, name=f"{name}_amount", reset_less=True)
+        self._nudges = Signal(name=f"{name}_nudges", reset_less=True)
+        amount = Mux(self._multiplies, MAX_PRODUCT_SHIFT - shift, shift + (OPERAND_FRACTION - 1))
         with m.If(valid[1]):
-            m.d.sync += [product.eq(centred * multiplier), down.eq(centred[-1] ^ multiplier[-1])]
-        # 3: shifted, but for the bit that rounds
+            m.d.sync += [self._amount.eq(amount), self._nudges.eq(~self._multiplies & (shift != 0))]
+
+    def _register(self, lane, shape, name):
+        return Signal(shape, name=f"{name}_{self._name}_{lane}", reset_less=True)
+
+    def centred(self, lane, operand):
+        """Stage 1: the operand less its zero point."""
+        centred = self._register(lane, signed(9), "centred")
+        with self._m.If(self._valid[0]):
+            self._m.d.sync += centred.eq(operand - self._zero_point)
+        return centred
+
+    def scaled(self, lane, centred, other=None):
+        """Stages 2 and 3: times the multiplier, or the other operand in MUL, and shifted; the second operand stands still in MUL."""
+        m, second = self._m, other is None
+        factor = self._multiplier if second else Mux(self._multiplies, other, self._multiplier)
+        product, down = self._register(lane, signed(41), "product"), self._register(lane, 1, "down")
+        with m.If(self._valid[1] & (~self._multiplies if second else 1)):
+            m.d.sync += [product.eq(centred * factor), down.eq(centred[-1] ^ factor[-1])]
         half = 1 << (OPERAND_FRACTION - 1)
-        nudge = Mux(shift != 0, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
-        shifted = Signal(signed(31), name=f"shifted_{name}", reset_less=True)
-        with m.If(valid[2]):
-            m.d.sync += shifted.eq((product + nudge) >> (shift + (OPERAND_FRACTION - 1)))
-        return rounded(m, shifted, name=f"rounded_{name}")
+        nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
+        # one bit more than the product's left shift, for the rounding of what follows drops it
+        raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
+        shifted = self._register(lane, signed(31), "shifted")
+        with m.If(self._valid[2] & (~self._product if second else 1)):
+            m.d.sync += shifted.eq(((product if second else Mux(self._product, raised, product)) + nudge) >> self._amount)
+        return rounded(m, shifted, name=f"rounded_{self._name}_{lane}")

@@ -49,14 +49,14 @@ def random_command(rng, cols, *, pixels=24, **forced):
         "clamp_max": high,
         "use_table": rng.random() < 0.4,
     }
-    second = {"operation": rng.choice((Second.NONE, Second.ADD))}
+    second = {"operation": forced.get("second__operation", rng.choice(list(Second)))}
     if second["operation"]:
         low, high = _clamp(rng)
         first, other, out = _scale(rng), _scale(rng), _scale(rng)
         second |= {
             "first_zero_point": rng.randint(-128, 127),
             "first_multiplier": first[0],
-            "first_shift": first[1] % 4,
+            "first_shift": first[1] % 4 if second["operation"] != Second.MUL else rng.choice((0, rng.randint(0, 12), 12)),
             "zero_point": rng.randint(-128, 127),
             "multiplier": other[0],
             "shift": other[1] % 6,
@@ -150,9 +150,9 @@ class Bench:
                     for lane in range(0, channels, self.lanes):
                         first, end = pixel * channels + lane, pixel * channels + min(channels, lane + self.lanes)
                         self.vectors.append((int(addresses[first]), values[first:end].tolist()))
-            adds = command["second"]["operation"] == Second.ADD
-            self.retired.append((index, written, written * adds))
-            self.operand_owners += [index] * (len(self.vectors) - first_vector) * adds
+            joined = command["second"]["operation"] != Second.NONE
+            self.retired.append((index, written, written * joined))
+            self.operand_owners += [index] * (len(self.vectors) - first_vector) * joined
 
     def payloads(self):
         return [

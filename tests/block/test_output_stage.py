@@ -7,7 +7,7 @@ import pytest
 from hw.npu.isa import Error, Params, Second
 from hw.npu.operand_fetch import OperandFetch
 from hw.npu.output_stage import OutputStage
-from hw.npu.second_operand import AddOperand
+from hw.npu.second_operand import SecondOperand
 from hw.npu.write_slots import WriteSlots
 from tests.block.output_bench import SIZE, Bench, random_command, stage
 from tests.streams import plain, put, simulate
@@ -22,7 +22,7 @@ def random_commands(rng, cols, count):
         if rng.random() < 0.15:  # a chain of partial sums: the same pixels, one column tile
             pixels = {"loops__block_rows": rng.randint(1, 3), "loops__block_cols": rng.randint(1, 5), "loops__column_tiles": 1}
             commands += [
-                random_command(rng, cols, **pixels, loops__partial_out=1, second__operation=rng.randrange(2))
+                random_command(rng, cols, **pixels, loops__partial_out=1, second__operation=rng.choice(list(Second)))
                 for _ in range(rng.randint(1, 3))
             ]
             commands.append(random_command(rng, cols, **pixels, loops__partial_in=1))
@@ -85,19 +85,24 @@ def test_gap_between_commands(seed):
 @pytest.mark.parametrize(
     ("order", "gap"),
     [
-        ((Second.ADD, Second.ADD), OutputStage.ADD_COMMAND_GAP),
-        ((Second.NONE, Second.ADD), OutputStage.ADD_COMMAND_GAP + AddOperand.LATENCY),
+        ((Second.ADD, Second.ADD), OutputStage.SECOND_COMMAND_GAP),
+        ((Second.MUL, Second.ADD), OutputStage.SECOND_COMMAND_GAP),
+        ((Second.ADD, Second.SUB), OutputStage.SECOND_COMMAND_GAP),
+        ((Second.NONE, Second.ADD), OutputStage.SECOND_COMMAND_GAP + SecondOperand.LATENCY),
         ((Second.ADD, Second.NONE), 0),
+        ((Second.MUL, Second.NONE), 0),
     ],
 )
-def test_gap_between_commands_with_and_without_add(order, gap, seed):
-    """The writes of a command with ADD come later by AddOperand.LATENCY, those behind it close up."""
+def test_gap_between_commands_with_and_without_second_operand(order, gap, seed):
+    """The writes of a command with a second operand come later by SecondOperand.LATENCY, those behind it close up."""
     rng = random.Random(seed)
     bench = timed(stage(8, 8), [plain_command(rng, 8, 2, 20, 1, 8, second__operation=second) for second in order])
     assert bench.writes[40] - bench.writes[39] - 1 == gap
 
 
-@pytest.mark.parametrize(("second", "latency"), [(Second.NONE, OutputStage.LATENCY), (Second.ADD, OutputStage.ADD_LATENCY)])
+@pytest.mark.parametrize(
+    ("second", "latency"), [(second, OutputStage.SECOND_LATENCY if second else OutputStage.LATENCY) for second in Second]
+)
 def test_latency_from_issue_to_write(second, latency, seed):
     command = plain_command(random.Random(seed), 8, 1, 1, 1, 8, second__operation=second)
     bench = timed(stage(8, 8), [command])

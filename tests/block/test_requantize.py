@@ -1,4 +1,4 @@
-"""Requantization, table and ADD against gemmlowp's definitions: the identities on millions of values, the components on edges."""
+"""Requantization, table and second operand against gemmlowp's definitions: identities on millions of values, components on edges."""
 
 import random
 
@@ -13,12 +13,13 @@ from golden.requantize import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
-from hw.npu.isa import ADD_LEFT_SHIFT
+from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.requantize import Requantize
-from hw.npu.second_operand import AddOperand
+from hw.npu.second_operand import SecondOperand
 from hw.npu.table import Table
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
+JOINS = (Second.ADD, Second.SUB, Second.MUL)
 EDGES = (LOW, LOW + 1, -(1 << 30) - 1, -(1 << 30), -3, -2, -1, 0, 1, 2, 3, (1 << 30) - 1, 1 << 30, HIGH - 1, HIGH)
 
 
@@ -150,23 +151,45 @@ def test_requantize(lanes, bits, seed):
     _run(dut, drive, vectors, _gaps(rng, len(vectors)), read)
 
 
+def _second_config(rng, operation):
+    def scale():
+        return rng.choice((rng.randrange(1 << 30, 1 << 31), HIGH)), rng.choice((rng.randint(0, 31), rng.randint(0, 20)))
+
+    operands = {name: dict(zip(("multiplier", "shift"), scale())) for name in ("first", "second")}
+    for operand in operands.values():
+        operand["zero_point"] = rng.randint(-128, 127)
+    operands["second"]["shift"] = rng.randint(0, 3)
+    multiplier, shift = scale()
+    shift = min(shift, 21)
+    if operation == Second.MUL:
+        operands["first"]["shift"] = rng.randint(0, MAX_PRODUCT_SHIFT)
+        shift = operands["first"]["shift"] + rng.randint(0, 10)
+    return operands | {"operation": operation, "out_multiplier": multiplier, "out_shift": shift, "clamp": _clamp(rng)}
+
+
+def _joined(numbers, first, second):
+    """The three operations by their definitions: two scaled operands, or a product shifted left; int64."""
+    operands = [np.array(values) - numbers[name]["zero_point"] for name, values in (("first", first), ("second", second))]
+    if numbers["operation"] == Second.MUL:
+        product, left = operands[0] * operands[1], numbers["first"]["shift"]
+        return multiply_double_rounding(product, numbers["out_multiplier"], left, numbers["out_shift"])
+    scaled = [
+        multiply_double_rounding(operand, numbers[name]["multiplier"], ADD_LEFT_SHIFT, numbers[name]["shift"])
+        for name, operand in zip(("first", "second"), operands)
+    ]
+    total = scaled[0] - scaled[1] if numbers["operation"] == Second.SUB else scaled[0] + scaled[1]
+    return multiply_double_rounding(total, numbers["out_multiplier"], 0, numbers["out_shift"])
+
+
 @pytest.mark.parametrize("lanes", [1, 4])
-def test_add_operand(lanes, seed):
-    rng = random.Random(f"{seed} {lanes}")
-    dut = AddOperand(lanes)
-
-    def scale(least):
-        return rng.choice((rng.randrange(1 << 30, 1 << 31), HIGH)), rng.choice((rng.randint(least, 31), rng.randint(least, 20)))
-
-    config = []
-    for _ in range(2):
-        operands = {name: dict(zip(("multiplier", "shift"), scale(0))) for name in ("first", "second")}
-        for operand in operands.values():
-            operand["zero_point"] = rng.randint(-128, 127)
-        operands["second"]["shift"] = rng.randint(0, 3)
-        multiplier, shift = scale(0)
-        config.append(operands | {"out_multiplier": multiplier, "out_shift": min(shift, 21), "clamp": _clamp(rng)})
-    vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(600)]
+@pytest.mark.parametrize("operations", [(a, b) for a in JOINS for b in JOINS], ids=lambda pair: "-".join(each.name for each in pair))
+def test_second_operand(lanes, operations, seed):
+    """Two banks of every pair of operations: vectors of both follow each other, each after the same latency."""
+    rng = random.Random(f"{seed} {lanes} {operations}")
+    dut = SecondOperand(lanes)
+    config = [_second_config(rng, operation) for operation in operations]
+    vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
+    extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
 
     def drive(ctx, vector):
         ctx.set(dut.bank, vector[0])
@@ -177,15 +200,11 @@ def test_add_operand(lanes, seed):
                 ctx.set(getattr(dut, name)[lane], values[lane])
 
     def read(vector):
-        numbers, total = config[vector[0]], 0
-        for name, values in zip(("first", "second"), vector[1]):
-            zero_point, multiplier, shift = (numbers[name][field] for field in ("zero_point", "multiplier", "shift"))
-            total += multiply_double_rounding(np.array(values) - zero_point, multiplier, ADD_LEFT_SHIFT, shift)
-        result = multiply_double_rounding(total, numbers["out_multiplier"], 0, numbers["out_shift"])
+        numbers = config[vector[0]]
         clamp = numbers["clamp"]
-        return vector[0], np.clip(result + clamp["zero_point"], clamp["clamp_min"], clamp["clamp_max"]).tolist()
+        return vector[0], np.clip(_joined(numbers, *vector[1]) + clamp["zero_point"], clamp["clamp_min"], clamp["clamp_max"]).tolist()
 
-    _run(dut, drive, vectors, _gaps(rng, len(vectors)), read)
+    _run(dut, drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
 @pytest.mark.parametrize(("lanes", "cols"), [(1, 4), (4, 16), (2, 64)])
@@ -226,7 +245,7 @@ def test_table(lanes, cols, seed):
         (lambda: Requantize(lanes=0, accumulator_bits=32), "lanes must be at least 1, not 0"),
         (lambda: Requantize(lanes=1, accumulator_bits=19), "accumulator_bits must be 20 to 32, not 19"),
         (lambda: Requantize(lanes=1, accumulator_bits=33), "accumulator_bits must be 20 to 32, not 33"),
-        (lambda: AddOperand(0), "lanes must be at least 1, not 0"),
+        (lambda: SecondOperand(0), "lanes must be at least 1, not 0"),
         (lambda: Table(lanes=1, cols=12), "power of two from 4 to 64, not 12"),
     ],
 )

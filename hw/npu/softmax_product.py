@@ -1,0 +1,55 @@
+"""The one multiplier of SOFTMAX."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.scale import Q31_BITS
+
+
+class SoftmaxProduct(wiring.Component):
+    """gemmlowp's saturating rounding doubling high multiply of two int32: ``(a * b + 2^30) >> 31``.
+
+    The one product that saturates, -2^31 times itself, does not occur in SOFTMAX: one factor is not negative.
+    One product a cycle, `LATENCY` cycles behind its operands, where ``advance`` holds everything.
+
+    Members
+    -------
+    advance : In(1)
+        Low: all stages hold.
+    valid, a, b : In(1), In(signed(32)), In(signed(32))
+        The operands, taken with ``advance``.
+    result_valid, result : Out(1), Out(signed(32))
+        The product.
+    """
+
+    LATENCY = 3
+
+    def __init__(self):
+        super().__init__({
+            "advance": In(1),
+            "valid": In(1),
+            "a": In(signed(32)),
+            "b": In(signed(32)),
+            "result_valid": Out(1),
+            "result": Out(signed(32)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = [self.valid] + [Signal(name=f"valid_{stage}") for stage in range(1, self.LATENCY + 1)]
+        with m.If(self.advance):
+            m.d.sync += [new.eq(old) for new, old in zip(valid[1:], valid)]
+        # 1: the operands
+        a, b = (Signal(signed(32), name=name, reset_less=True) for name in ("factor_a", "factor_b"))
+        with m.If(self.advance & valid[0]):
+            m.d.sync += [a.eq(self.a), b.eq(self.b)]
+        # 2: the product
+        product = Signal(signed(64), reset_less=True)
+        with m.If(self.advance & valid[1]):
+            m.d.sync += product.eq(a * b)
+        # 3: its high half, rounded half up
+        with m.If(self.advance & valid[2]):
+            m.d.sync += self.result.eq(product[Q31_BITS:].as_signed() + product[Q31_BITS - 1])
+        m.d.comb += self.result_valid.eq(valid[3])
+        return m
