@@ -6,13 +6,14 @@ Each generator takes a numpy random generator and gives the bytes of a TFLite fi
 from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, sub
 from tests.random_operators.functions import FUNCTION_OPERATORS
 from tests.random_operators.images import mean, resize_bilinear, resize_nearest_neighbor
-from tests.random_operators.movement import pad, reshape
+from tests.random_operators.movement import MOVEMENT_OPERATORS
 from tests.random_operators.pools import average_pool, max_pool
 from tests.random_operators.values import random_bytes, random_value
 from tests.random_operators.weighted import conv2d, depthwise_conv2d, fully_connected, transpose_conv
 
 OPERATORS = {
     **FUNCTION_OPERATORS,
+    **MOVEMENT_OPERATORS,
     "ADD": add,
     "AVERAGE_POOL_2D": average_pool,
     "CONV_2D": conv2d,
@@ -23,9 +24,7 @@ OPERATORS = {
     "MEAN": mean,
     "MINIMUM": minimum,
     "MUL": mul,
-    "PAD": pad,
     "PRELU": prelu,
-    "RESHAPE": reshape,
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
     "SUB": sub,

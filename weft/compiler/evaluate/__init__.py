@@ -11,7 +11,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.evaluate.elementwise import add, maximum, minimum, mul, prelu, sub
 from weft.compiler.evaluate.functions import FUNCTION_EVALUATORS
 from weft.compiler.evaluate.images import mean, resize_bilinear, resize_nearest_neighbor
-from weft.compiler.evaluate.movement import pad, reshape
+from weft.compiler.evaluate.movement import MOVEMENT_EVALUATORS
 from weft.compiler.evaluate.pools import pool
 from weft.compiler.evaluate.weighted import conv2d, depthwise_conv2d, fully_connected, transpose_conv
 from weft.compiler.graph import Graph
@@ -63,6 +63,7 @@ def _checked_inputs(graph, inputs):
 
 EVALUATORS = {
     **FUNCTION_EVALUATORS,
+    **MOVEMENT_EVALUATORS,
     "ADD": add,
     "AVERAGE_POOL_2D": pool(average_pool),
     "CONV_2D": conv2d,
@@ -73,9 +74,7 @@ EVALUATORS = {
     "MEAN": mean,
     "MINIMUM": minimum,
     "MUL": mul,
-    "PAD": pad,
     "PRELU": prelu,
-    "RESHAPE": reshape,
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
     "SUB": sub,

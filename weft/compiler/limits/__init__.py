@@ -8,7 +8,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
 from weft.compiler.limits.functions import FUNCTION_LIMITS
-from weft.compiler.limits.movement import has_constant_paddings, has_padded_output
+from weft.compiler.limits.movement import MOVEMENT_LIMITS
 from weft.compiler.limits.numbers import (
     has_add_multipliers,
     has_finite_clamp,
@@ -32,10 +32,8 @@ from weft.compiler.limits.tensors import (
     is_quantized,
     keeps_quantization,
     keeps_shape,
-    keeps_size,
     keeps_type,
     takes_one_input,
-    takes_optional_shape,
     takes_shape_weights_input,
     takes_two_inputs,
     takes_weights_and_bias,
@@ -92,6 +90,7 @@ _RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantizat
 
 LIMITS = {
     **FUNCTION_LIMITS,
+    **MOVEMENT_LIMITS,
     "ADD": _SUM,
     "AVERAGE_POOL_2D": (*_POOL, has_average_count),
     "CONV_2D": (
@@ -114,10 +113,8 @@ LIMITS = {
     "MEAN": (takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier),
     "MINIMUM": (*_PAIR, keeps_quantization),
     "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier),
-    "PAD": (takes_two_inputs, is_computed, is_int8, is_quantized, has_constant_paddings, has_padded_output),
     "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers),
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
-    "RESHAPE": (takes_optional_shape, is_computed, keeps_type, keeps_size),
     "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
