@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from golden.machine_execute import stream_rows
+from golden.machine_stream import stream_bytes
 from hw.npu.isa import EXECUTE, Command, Opcode
 from hw.npu.records import STALLS
 from tests.rtl.jobs import TINY, Outcome, Stream
@@ -44,7 +44,7 @@ def _feeder(command):
 def _execute(command, carried):
     loops, weights, second, output = (command[group] for group in ("loops", "weights", "second", "output"))
     pixels = loops["block_rows"] * loops["block_cols"]
-    rows = loops["column_tiles"] * sum(stream_rows(TINY, command)) * TINY.cols + 256 * weights["load_table"]
+    stream = stream_bytes(TINY, command)
     matmul = command.opcode == Opcode.MATMUL
     yield command.opcode.name, True
     yield (
@@ -57,13 +57,13 @@ def _execute(command, carried):
             and loops["last_cols"] < TINY.cols
         ),
     )
-    yield "weight ring wrapped", weights["address"] + rows > TINY.weight_bytes
+    yield "weight ring wrapped", weights["address"] + stream > TINY.weight_bytes
     yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
     yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]
     yield "partial sums dropped", carried and not loops["partial_in"]
     yield "256 pixels", pixels == TINY.ACCUMULATOR_DEPTH
     yield "one pixel, many reduction tiles", pixels == 1 and loops["taps_y"] * loops["taps_x"] * loops["chunks"] > 3
-    yield "command without weights", not rows
+    yield "command without weights", not stream
     yield "parameters of each channel behind a table", weights["params"] == 2 and weights["load_table"]
     yield "table used", output["use_table"] and not loops["partial_out"]
     yield "single rounding", output["single_rounding"]

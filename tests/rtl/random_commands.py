@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 
-from golden.hazards import Hazard, HazardChecker
-from golden.machine_execute import input_addresses
+from golden.footprint import Hazard, footprint
+from golden.hazards import HazardChecker
 from golden.machine_state import MachineError
 from golden.program import Layer, Program
 from hw.npu.isa import Command, Opcode, Params, Region, Second, Target
@@ -126,25 +126,11 @@ class StreamMaker:
                 return command
 
     def _sound(self, command):
-        loops = command["loops"]
         try:
-            lanes = COLS * loops["column_tiles"]
-            if command.opcode == Opcode.MATMUL:
-                lanes = (loops["chunks"] - 1) * ROWS + loops["last_rows"]
-            read, inside = input_addresses(TINY, 0, command, lanes, 0)
-        except MachineError:
+            touched = footprint(TINY, 0, command)
+        except (Hazard, MachineError):
             return False
-        if loops["partial_out"]:
-            return True
-        written = rectangle(command, "output")
-        if written.max() >= SIZE or np.intersect1d(written, read[inside]).size:
-            return False
-        if command["second"]["operation"] == Second.NONE:
-            return True
-        second = rectangle(command, "second")
-        in_place = all(command["second"][name] == command["output"][name] for name in ("address", "pixel_step", "row_step"))
-        apart = not np.intersect1d(written, second).size
-        return second.max() < SIZE and (apart or (in_place and len(np.unique(written)) == len(written)))
+        return all(area is None or area.ends.max() <= SIZE for area in (touched.second, touched.output))
 
     def _execute(self):
         rng, number = self.rng, self.number
@@ -252,14 +238,6 @@ class StreamMaker:
             "out_zero_point": number(-128, 127),
             **self._bounds(),
         }
-
-
-def rectangle(command, group) -> np.ndarray:
-    """Addresses of all results or second operands of a command."""
-    loops, place = command["loops"], command[group]
-    by, bx = np.arange(loops["block_rows"])[:, None, None], np.arange(loops["block_cols"])[None, :, None]
-    channels = (loops["column_tiles"] - 1) * COLS + loops["last_cols"]
-    return (place["address"] + by * place["row_step"] + bx * place["pixel_step"] + np.arange(channels)).reshape(-1)
 
 
 def legal_stream(seed) -> Stream:
