@@ -1,7 +1,10 @@
 """The TFLite reference interpreter, which is the specification: every tensor of a run."""
 
+import struct
+
 import numpy as np
 import pytest
+import tflite
 
 
 def run_reference(model, inputs) -> dict[str, np.ndarray]:
@@ -32,3 +35,23 @@ def run_reference(model, inputs) -> dict[str, np.ndarray]:
         except ValueError:  # a temporary of the interpreter, or a constant that a delegate owns
             continue
     return tensors
+
+
+def without_last_operator(model) -> bytes:
+    """A file without its last operator, whose first input becomes the network's output.
+
+    For a SOFTMAX at which the reference kernel aborts, and the interpreter's process with it (`golden.operators.softmax.softmax`).
+
+    Parameters
+    ----------
+    model : bytes
+        A TFLite file with one output.
+    """
+    content = bytearray(model)
+    subgraph = tflite.Model.GetRootAs(content, 0).Subgraphs(0)
+    count = subgraph.OperatorsLength()
+    outputs = subgraph._tab.Vector(subgraph._tab.Offset(8))  # field 2 of the schema's SubGraph, its outputs
+    operators = subgraph._tab.Vector(subgraph._tab.Offset(10))  # field 3; a vector's length stands in front of it
+    struct.pack_into("<i", content, outputs, subgraph.Operators(count - 1).Inputs(0))
+    struct.pack_into("<I", content, operators - 4, count - 1)
+    return bytes(content)

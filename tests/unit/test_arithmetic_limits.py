@@ -49,7 +49,6 @@ READ = {
     "a transposed convolution": ("TRANSPOSE_CONV", TRANSPOSED, "swx", {"stride_h": 2, "stride_w": 2}),
     "a mean": ("MEAN", MEAN, "xi", {}),
     "a mean of the last axes": ("MEAN", changed(MEAN, integers("i", -2, -3), image("y", 1, 1, 1, 3)), "xi", {"keep_dims": True}),
-    "a mean over nothing": ("MEAN", changed(MEAN, integers("i"), image("y", 1, 4, 4, 3)), "xi", {}),
     "a resize": ("RESIZE_NEAREST_NEIGHBOR", RESIZE, "xi", {"half_pixel_centers": True}),
     "six dimensions": ("ADD", pair(MANY[1:], (2, 2), MANY[1:]), "ab", {}),
     "seven dimensions of one shape": ("ADD", pair(MANY, MANY, MANY), "ab", {}),
@@ -100,7 +99,7 @@ REFUSED = {
     "two constants": (
         "MUL", [*(image(n, 1, 2, data=np.zeros((1, 2))) for n in "ab"), image("x", 1, 2), image("y", 1, 2)], "ab", {}, "here two constants",
     ),
-    "mul factor": ("MUL", pair((1, 2), (1, 2), (1, 2), scale=1e20), "ab", {}, "must be below 2^30; here 2^"),
+    "mul factor": ("MUL", pair((1, 2), (1, 2), (1, 2), scale=1e15), "ab", {}, "must be below 2^30; here 2^"),
     "extremum": (
         "MAXIMUM", changed(pair((1, 2), (1, 2), (1, 2)), image("b", 1, 2, scale=2.0)), "ab", {}, "must have the same scale and zero point",
     ),
@@ -137,7 +136,13 @@ def test_a_limit_is_named_with_its_value(tmp_path, mistake):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("op", sorted(random_operators.OPERATORS))
+ARITHMETIC = (
+    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
+    "SUB", "TRANSPOSE_CONV",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ARITHMETIC)
 def test_what_the_compiler_cannot_lower_is_one_clear_error(op, seed, tmp_path):
     rng, path = np.random.default_rng([seed, *op.encode()]), tmp_path / "net.tflite"
     for _ in range(5):
