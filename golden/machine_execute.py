@@ -7,9 +7,10 @@ from golden.machine_limits import check_fields
 from golden.machine_output import finish, write_addresses
 from golden.machine_reads import input_bytes, wrap_bits
 from golden.machine_reduce import reduce_tiles
-from golden.machine_state import MachineError, MachineState
+from golden.machine_softmax import execute_softmax
+from golden.machine_state import MachineState
 from golden.machine_stream import PARAMETER_ROWS_OF, TABLE_BYTES, WeightStream, channel_parameters, stream_rows
-from hw.npu.isa import Command, Error, Opcode
+from hw.npu.isa import Command, Opcode
 
 __all__ = ["PARAMETER_ROWS_OF", "execute_job"]
 
@@ -28,7 +29,7 @@ def execute_job(state: MachineState, index: int, command: Command):
     """Execute one command of the execute queue; returns the activation addresses written, int64[n], and values, uint8[n]."""
     check_fields(state, index, command)
     if command.opcode == Opcode.SOFTMAX:
-        raise MachineError(Error.BAD_OPCODE, index, "SOFTMAX is not executed")
+        return execute_softmax(state, index, command)
     loops, weights, config = command["loops"], command["weights"], state.config
     stream = WeightStream(state.weights, weights["address"])
     if weights["load_table"]:

@@ -49,7 +49,15 @@ def softmax(x, *, scale, beta) -> np.ndarray:
     -------
     int8[..., C]
     """
-    table = exponential_table(scale, beta)
+    return softmax_by_table(x, exponential_table(scale, beta))
+
+
+def softmax_by_table(x, table) -> np.ndarray:
+    """`softmax` with the exponentials of all differences from the maximum, int64[256] in Q0.31.
+
+    Defined for every table of 31-bit numbers, as the hardware is: a sum of 0 counts as 1/2 with 31 leading zeros, and large results
+    saturate. Neither happens where the first entry is that of the difference 0.
+    """
     x = x.astype(np.int64)
     exponentials = table[x.max(axis=-1, keepdims=True) - x]
     total = rounding_divide_by_pot(exponentials, SUM_INTEGER_BITS).sum(axis=-1, keepdims=True)
@@ -105,8 +113,8 @@ def _exp_on_last_quarter(a) -> np.ndarray:
 
 def _reciprocal(total) -> tuple[np.ndarray, np.ndarray]:
     """``GetReciprocal``: of a Q12.19 sum, as Q0.31 mantissa and the number of bits that the sum has over 1."""
-    headroom = 32 - np.frexp(total.astype(np.float64))[1].astype(np.int64)  # leading zeros of a uint32
-    mantissa = (total << headroom) - (1 << 31)
+    headroom = np.minimum(32 - np.frexp(total.astype(np.float64))[1].astype(np.int64), 31)  # leading zeros of a uint32
+    mantissa = (total << headroom) & INT32_MAX
     return _one_over_one_plus_x(mantissa), SUM_INTEGER_BITS - headroom
 
 
