@@ -1,4 +1,4 @@
-"""Tensors that live together never overlap, whatever the network."""
+"""Buffers that are there together never overlap, whatever the network, and every operand is there when a step reads it."""
 
 import numpy as np
 import pytest
@@ -10,33 +10,54 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.fuse import fuse
 from weft.compiler.memory_plan import memory_plan
 from weft.compiler.select import select
+from weft.compiler.tile import StepTiler
 
 SMALL = PRESETS["small"]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_living_tensors_never_overlap(seed):
+def planned(network, config):
+    """The memory plan of a network."""
+    tilers = [StepTiler(index, step, config) for index, step in enumerate(network.steps)]
+    return memory_plan(network, config, tilers)
+
+
+@pytest.mark.parametrize("act_kib", [24, 1024])
+@pytest.mark.parametrize("seed", range(20))
+def test_living_tensors_never_overlap(seed, act_kib):
     selected = select(random_network(seed))
     for network in (selected, fuse(selected)):
-        plan = memory_plan(network, SMALL.replace(act_kib=1024))
-        for index in range(-1, len(network.steps) + 1):
-            owner = np.full(1024 * 1024, -1)
-            for number, slot in enumerate(plan.slots.values()):
-                if not slot.first <= index <= slot.last:
+        memory = planned(network, SMALL.replace(act_kib=act_kib))
+        for number in range(len(memory.plan.segments)):
+            owner = np.full(act_kib * 1024, -1)
+            for index, ((segment, _), buffer) in enumerate(memory.buffers.items()):
+                if segment != number:
                     continue
-                bytes_of = (slot.address + np.arange(slot.rows)[:, None] * slot.row_pitch + np.arange(slot.row_bytes)).reshape(-1)
-                assert (owner[bytes_of] == -1).all(), f"seed {seed}, step {index}: {slot} overlaps another tensor"
-                owner[bytes_of] = number
+                bytes_of = (buffer.address + np.arange(buffer.rows)[:, None] * buffer.row_pitch + np.arange(buffer.row_bytes)).reshape(-1)
+                assert (owner[bytes_of] == -1).all(), f"seed {seed}, segment {number}: {buffer} overlaps another"
+                owner[bytes_of] = index
+
+
+@pytest.mark.parametrize("act_kib", [24, 1024])
+@pytest.mark.parametrize("seed", range(10))
+def test_every_operand_has_a_buffer_when_a_step_reads_it(seed, act_kib):
+    network = fuse(select(random_network(seed)))
+    memory = planned(network, SMALL.replace(act_kib=act_kib))
+    for number, segment in enumerate(memory.plan.segments):
+        for step in network.steps[segment.first : segment.end]:
+            for name in (*step.reads, step.output):
+                assert (number, network.root[name]) in memory.buffers
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_every_operand_lives_when_a_step_reads_it(seed):
+def test_segments_are_the_steps_in_their_order(seed):
     network = fuse(select(random_network(seed)))
-    plan = memory_plan(network, SMALL.replace(act_kib=1024))
-    for index, step in enumerate(network.steps):
-        for name in (*step.reads, step.output):
-            slot = plan.slots[network.root[name]]
-            assert slot.first <= index <= slot.last
+    segments = planned(network, SMALL.replace(act_kib=24)).plan.segments
+    assert [index for segment in segments for index in range(segment.first, segment.end)] == list(range(len(network.steps)))
+    for segment in segments:
+        rows = {index: [] for index in range(segment.first, segment.end)}
+        for band in segment.bands:
+            rows[band.step] += range(band.y, band.y + band.rows)
+        assert all(made == list(range(network.steps[index].result.height)) for index, made in rows.items())
 
 
 def test_pitches_avoid_a_multiple_of_all_banks():

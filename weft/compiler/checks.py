@@ -15,7 +15,8 @@ def check_network(network: Network):
     for step in network.steps:
         for name in step.reads:
             assert network.root[name] in known, f"{step.name} reads {name}, which nothing has made"
-        assert step.output not in known, f"{step.name} makes {step.output} again"
+        again = step.output in known and step.output_view is None
+        assert not again, f"{step.name} makes {step.output} again"
         known.add(step.output)
     for name in network.outputs:
         assert network.root[name] in known, f"nothing makes the output {name}"
@@ -23,13 +24,12 @@ def check_network(network: Network):
 
 def check_plan(plan: MemoryPlan, config: NpuConfig):
     """Tensors lie inside the scratchpad, and two that live together do not overlap."""
-    slots = list(plan.slots.values())
-    for slot in slots:
-        assert slot.address >= 0 and slot.address + slot.size <= config.act_bytes, f"{slot} lies outside"
-    for a, b in combinations(slots, 2):
-        together = a.first <= b.last and b.first <= a.last
-        apart = a.address + a.size <= b.address or b.address + b.size <= a.address
-        assert apart or not together, f"{a} and {b} overlap"
+    for number in range(len(plan.plan.segments)):
+        buffers = [buffer for (segment, _), buffer in plan.buffers.items() if segment == number]
+        for buffer in buffers:
+            assert buffer.address >= 0 and buffer.address + buffer.size <= config.act_bytes, f"{buffer} lies outside"
+        for a, b in combinations(buffers, 2):
+            assert a.address + a.size <= b.address or b.address + b.size <= a.address, f"{a} and {b} overlap"
 
 
 def check_program(program: Program):

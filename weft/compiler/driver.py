@@ -7,6 +7,7 @@ from golden.program import Program
 from hw.npu.config import NpuConfig
 from weft.compiler.accumulator import check_accumulators
 from weft.compiler.checks import check_network, check_plan, check_program
+from weft.compiler.dependencies import dependencies
 from weft.compiler.fuse import fuse
 from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
@@ -15,7 +16,7 @@ from weft.compiler.order import order
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.steps import HostOp
-from weft.compiler.tile import tile
+from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import transfers
 from weft.compiler.weights import weight_image
 
@@ -69,12 +70,13 @@ def compile_graph(
     network = run("order steps", order, network)
     run("check network", check_network, network)
     run("check accumulators", check_accumulators, network, config)
-    plan = run("plan memory", memory_plan, network, config)
-    run("check memory", check_plan, plan, config)
-    tiling = run("tile", tile, network, config)
-    image = run("lay out weights", weight_image, tiling)
-    moves = run("plan transfers", transfers, tiling, image, plan)
-    merged = run("schedule", schedule, tiling, moves, plan)
-    program = run("lower", lower, tiling, image, plan, moves, merged)
+    tilers = [StepTiler(index, step, config) for index, step in enumerate(network.steps)]
+    memory = run("plan memory", memory_plan, network, config, tilers)
+    run("check memory", check_plan, memory, config)
+    actions = run("plan transfers", transfers, network, memory, tilers, config)
+    waits = run("find dependencies", dependencies, network, memory, config, actions)
+    image = run("lay out weights", weight_image, network, actions, tilers, config)
+    merged = run("schedule", schedule, actions, waits, memory, config)
+    program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
     run("check program", check_program, program)
     return Compiled(program, network.host_ops, graph, merged.cycles)

@@ -1,9 +1,10 @@
-"""Cycles that execute commands take when nothing makes them wait: what the tiling and the schedule weigh against each other."""
+"""Cycles that execute commands take when nothing makes them wait: what the plan, the tiling and the schedule weigh against each other."""
 
 from golden.machine_execute import PARAMETER_ROWS_OF
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.isa import EXECUTE, Command, Opcode, Params
+from weft.compiler.reduction import reduction_tiles
 
 MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
@@ -13,28 +14,45 @@ COMMAND_CYCLES = 4
 """What one more command costs, so that equal tilings are decided for fewer commands."""
 READ_LATENCY = 64
 """Cycles from a DDR request to its first byte in the reference DDR."""
+SOFTMAX_ROW_CYCLES = 90
+"""Of a row of SOFTMAX beyond its three passes."""
 
 
-def tile_cycles(config: NpuConfig, opcode: Opcode, pixels: int, taps: int, chunks: int, last_rows: int) -> int:
-    """Cycles of the reduction tiles of one job: each its pixels, or the array rows that are loaded for it."""
-    if opcode != Opcode.MATMUL:
-        return taps * max(pixels, MIN_TILE_CYCLES)
-    return taps * ((chunks - 1) * max(pixels, config.rows, MIN_TILE_CYCLES) + max(pixels, last_rows, MIN_TILE_CYCLES))
+def tiles_cycles(waves: int, tile_rows: list[int]) -> int:
+    """Cycles of the reduction tiles of one job: each its waves, or the array rows that are loaded for it."""
+    return sum(max(waves, rows, MIN_TILE_CYCLES) for rows in tile_rows)
 
 
-def job_cycles(config: NpuConfig, opcode: Opcode, params: Params, pixels: int, taps: int, chunks: int, last_rows: int) -> int:
-    """Cycles of one job: feeder, weight loader or output stage, whichever is slowest."""
-    loads = PARAMETER_ROWS_OF[params]
-    if opcode == Opcode.MATMUL:
-        loads += taps * ((chunks - 1) * config.rows + last_rows)
-    return max(tile_cycles(config, opcode, pixels, taps, chunks, last_rows), loads, pixels * config.lane_divisor)
+def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_rows: list[int]) -> int:
+    """Cycles of one job: feeder, weight loader or output stage, whichever is slowest.
+
+    Parameters
+    ----------
+    pixels, waves : int
+        Output pixels, and cycles that a reduction tile takes for them: the same but in DEPTHWISE.
+    tile_rows : list of int
+        Rows of weights of each reduction tile; 0 where there are none.
+    """
+    loads = PARAMETER_ROWS_OF[params] + sum(tile_rows)
+    return max(tiles_cycles(waves, tile_rows), loads, pixels * config.lane_divisor)
+
+
+def _tile_rows(config, command) -> list[int]:
+    loops = command["loops"]
+    if command.opcode == Opcode.MATMUL:
+        return reduction_tiles(loops["taps_y"], loops["taps_x"], loops["lanes"], loops["span"], config.rows)
+    if command.opcode == Opcode.DEPTHWISE:
+        return [loops["span"] * loops["taps_x"]] * -(-loops["taps_y"] // loops["span"])
+    return [0] * (loops["taps_y"] * loops["taps_x"])
 
 
 def command_cycles(config: NpuConfig, command: Command) -> int:
-    """Sum over the reduction tiles of an execute command of max(pixels, rows loaded, 4)."""
+    """Cycles of an execute command's reduction tiles."""
     loops = command["loops"]
-    pixels, taps = loops["block_rows"] * loops["block_cols"], loops["taps_y"] * loops["taps_x"]
-    return loops["column_tiles"] * tile_cycles(config, command.opcode, pixels, taps, loops["chunks"], loops["last_rows"])
+    waves = loops["block_rows"] * (loops["positions"] if command.opcode == Opcode.DEPTHWISE else loops["block_cols"])
+    if command.opcode == Opcode.SOFTMAX:
+        return waves * (3 * loops["lanes"] + SOFTMAX_ROW_CYCLES)
+    return loops["column_tiles"] * tiles_cycles(waves, _tile_rows(config, command))
 
 
 def ideal_cycles(program: Program) -> dict[str, int]:

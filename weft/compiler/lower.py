@@ -1,99 +1,263 @@
 """Pass: the stream as commands with all their fields, and the program around them."""
 
+import math
+
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
+from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Opcode, Region, Target
-from weft.compiler.memory_plan import MemoryPlan
-from weft.compiler.reduction import Part
+from weft.compiler.dependencies import Waits
+from weft.compiler.fir import Taps, fir_along
+from weft.compiler.memory_plan import Buffer, MemoryPlan
+from weft.compiler.places import find_places
+from weft.compiler.plan import extent_in_memory
 from weft.compiler.schedule import Schedule
-from weft.compiler.steps import Step
-from weft.compiler.tile import Tiling, Work
-from weft.compiler.transfers import Load, Needs, Store, Transfers
+from weft.compiler.steps import Extent, Network, Step, View
+from weft.compiler.tile import StepTiler, Work
+from weft.compiler.transfers import Action, Load, Store, Use
 from weft.compiler.weights import WeightImage
 
 COUNT_MASK = 0xFFFF
 """Tokens count in 16 bits."""
 
 
-def _load(load: Load, plan: MemoryPlan) -> Command:
-    if load.tensor is None:
-        dma = {
-            "region": Region.MODEL,
-            "target": Target.WEIGHTS,
-            "ddr_offset": load.source,
-            "sram_address": load.address,
-            "row_bytes": load.size,
-            "rows": 1,
+class _Seen:
+    """A buffer as a step sees it: where its pixels lie, in bytes."""
+
+    def __init__(self, buffer: Buffer, extent: Extent, view: View | None):
+        self.view = view or View(dx=extent.channels)
+        self.buffer, self.own_rows = buffer, view is not None or extent.row_bytes == buffer.row_bytes
+        self.pitch = buffer.row_pitch if self.own_rows else extent.row_bytes
+        self.row_bytes = buffer.row_bytes if view is not None else extent.row_bytes
+        self.height = extent.height
+
+    def row(self, y: int) -> int:
+        """Row of the tensor that image row `y` is."""
+        return self.view.y + y * self.view.dy
+
+    def _base(self, y: int) -> int:
+        """The tensor's row at which the ring's turn begins in which image row `y` lies, or the first one inside."""
+        row = self.row(min(max(y, 0), self.height - 1))
+        return row // self.buffer.rows * self.buffer.rows if self.own_rows else 0
+
+    def address_of(self, y: int) -> int:
+        """Address of the first pixel of image row `y`, on a line with the first row inside: also of padding above it."""
+        return self.buffer.address + (self.row(y) - self._base(y)) * self.pitch + self.view.x
+
+    def turn(self, y: int) -> int | None:
+        """The image row behind `y` with which the ring begins again; None where there is none."""
+        if not self.own_rows or self.view.dy < 1:
+            return None
+        return -(-(self._base(y) + self.buffer.rows - self.view.y) // self.view.dy)
+
+    def address(self, y: int, x: int) -> int:
+        """Address of pixel (y, x), wherever its row is in the ring."""
+        row = self.row(y)
+        start = self.buffer.row_address(row) if self.own_rows else self.buffer.address + row * self.pitch
+        return start + self.view.x + x * self.view.dx
+
+
+class Lowering:
+    """Commands of the actions of a network.
+
+    Parameters
+    ----------
+    network, tilers, memory, image, config
+        As the passes before made them.
+    """
+
+    def __init__(self, network: Network, tilers: list[StepTiler], memory: MemoryPlan, image: WeightImage, config: NpuConfig):
+        self.network, self.tilers, self.memory, self.image, self.config = network, tilers, memory, image, config
+
+    def planned(self, action: Action, waits: Waits) -> Planned:
+        """The command of an action."""
+        if isinstance(action, Load):
+            note = (
+                f"weights, {action.size} bytes"
+                if action.tensor is None
+                else f"rows {action.row}-{action.row + action.rows - 1} of {action.tensor}"
+            )
+            return Planned(self._load(action, waits), action.step, note, action.tensor)
+        if isinstance(action, Store):
+            note = f"rows {action.row}-{action.row + action.rows - 1} of {action.target}"
+            return Planned(self._store(action, waits), action.step, note)
+        step = self.network.steps[action.work.step]
+        return Planned(self._execute(action, waits), action.work.step, self._note(action.work), step.output)
+
+    # Transfers
+
+    def _load(self, load: Load, waits: Waits) -> Command:
+        header = _header(waits)
+        if load.tensor is None:
+            dma = {
+                "region": Region.MODEL,
+                "target": Target.WEIGHTS,
+                "ddr_offset": self.image.offsets[id(load.stream)] + load.offset,
+                "sram_address": load.address,
+                "row_bytes": load.size,
+                "rows": 1,
+            }
+            return Command(Opcode.LOAD, {"header": header, "dma": dma})
+        buffer = self.memory.buffers[load.segment, load.tensor]
+        if load.tensor in self.image.tensors:
+            place = {"region": Region.MODEL, "ddr_offset": self.image.tensors[load.tensor]}
+        else:
+            place = {"region": Region.ARENA, "ddr_offset": self.memory.arena[load.tensor] + load.row * buffer.row_bytes}
+        return Command(Opcode.LOAD, {"header": header, "dma": place | _rows(buffer, load.row, load.rows)})
+
+    def _store(self, store: Store, waits: Waits) -> Command:
+        buffer = self.memory.buffers[store.segment, store.tensor]
+        place = {"region": Region.ARENA, "ddr_offset": self.memory.arena[store.target] + store.row * buffer.row_bytes}
+        return Command(Opcode.STORE, {"header": _header(waits), "dma": place | _rows(buffer, store.row, store.rows)})
+
+    # Works
+
+    def _seen(self, work: Work, name, extent, view) -> _Seen:
+        return _Seen(self.memory.buffers[work.segment, self.network.root.get(name, name)], extent, view)
+
+    def _execute(self, use: Use, waits: Waits) -> Command:
+        work = use.work
+        tiler, step = self.tilers[work.step], self.network.steps[work.step]
+        source = self._seen(work, step.source, step.image, step.source_view)
+        output = self._seen(work, step.output, step.result, step.output_view)
+        fields = {
+            "header": _header(waits),
+            "loops": self._loops(tiler, work),
+            "input": self._input(tiler, work, source),
+            "output": self._place(tiler, work, output) | _scaling(step, work),
         }
-        return Command(Opcode.LOAD, {"header": {"wait_exec": load.wait_work & COUNT_MASK}, "dma": dma})
-    return Command(Opcode.LOAD, {"dma": _rows(load.tensor, plan.slots[load.tensor], load.row, load.rows, plan)})
+        if work.stream is not None:
+            table = bool(step.table) and step.opcode != Opcode.SOFTMAX
+            group = {"address": use.address, "wait_load": waits.weights & COUNT_MASK, "params": work.stream.params, "load_table": table}
+            fields["weights"] = group
+        if step.second is not None:
+            if step.constant is not None and step.second_view is None:
+                second = _Seen(self.memory.buffers[work.segment, step.second], step.result, None)
+            else:
+                second = self._seen(work, step.second, step.result, step.second_view)
+            fields["second"] = self._place(tiler, work, second) | step.add
+        return Command(step.opcode, fields)
+
+    def _loops(self, tiler: StepTiler, work: Work) -> dict:
+        step, config, block = tiler.step, self.config, work.block
+        vectors = tiler.vectors
+        channels = config.cols if vectors else step.result.channels - work.first_tile * config.cols
+        loops = {
+            "block_rows": block.rows,
+            "block_cols": block.cols * max(1, vectors),
+            "span": 1,
+            "lanes": 1,
+            "taps_y": 1,
+            "taps_x": 1,
+            "column_tiles": work.tiles,
+            "last_cols": min(channels - (work.tiles - 1) * config.cols, config.cols),
+            "partial_in": work.partial_in,
+            "partial_out": work.partial_out,
+        }
+        if step.opcode == Opcode.SOFTMAX:
+            return loops | {"lanes": step.image.channels, "last_cols": 1}
+        if step.opcode == Opcode.DEPTHWISE:
+            return loops | self._filter_loops(step, work)
+        loops |= {"taps_y": work.part.taps_y, "taps_x": work.part.taps_x}
+        if step.opcode == Opcode.MATMUL:
+            loops |= {"lanes": work.part.lanes, "span": work.part.span}
+        chunks = math.ceil(loops["lanes"] / config.rows)
+        return loops | {"chunks": chunks, "last_rows": loops["lanes"] - (chunks - 1) * config.rows}
+
+    def _filter_loops(self, step: Step, work: Work) -> dict:
+        part: Taps = work.part
+        fir, block = fir_along(step, part.axis, self.config.rows), work.block
+        first, count, lines = (block.y, block.rows, block.cols) if part.axis == 0 else (block.x, block.cols, block.rows)
+        return {
+            "block_rows": lines,
+            "block_cols": count,
+            "taps_y": part.lines,
+            "taps_x": part.count,
+            "span": part.span,
+            "positions": fir.positions(step, first, count, part),
+            "stride": fir.stride,
+            "transposed": part.axis == 0,
+        }
+
+    def _input(self, tiler: StepTiler, work: Work, seen: _Seen) -> dict:
+        step, part, block = tiler.step, work.part, work.block
+        if isinstance(part, Taps):
+            tap_y, tap_x = (part.first, 0) if part.axis == 0 else (0, part.first)
+            lane = work.first_tile * self.config.cols
+        else:
+            tap_y, tap_x, lane = part.tap_y, part.tap_x, part.lane
+        y = block.y * step.stride[0] - step.pad[0] + tap_y * step.dilation[0]
+        x = block.x * step.stride[1] - step.pad[1] + tap_x * step.dilation[1]
+        fields = {
+            "address": seen.address_of(y) + x * seen.view.dx + lane,
+            "y": y,
+            "height": step.image.height,
+            "x_bytes": seen.view.x + x * seen.view.dx + lane,
+            "image_row_bytes": seen.row_bytes,
+            "pad_value": step.pad_value,
+        }
+        turn = seen.turn(y)
+        if turn is not None and turn < step.image.height:
+            fields |= {"wrap_row": turn, "wrap_bytes": seen.buffer.rows * seen.pitch}
+        return fields | self._steps(tiler, work, seen)
+
+    def _steps(self, tiler: StepTiler, work: Work, seen: _Seen) -> dict:
+        """Steps of the input's loops."""
+        step, dx, pitch = tiler.step, seen.view.dx, seen.pitch * seen.view.dy
+        if isinstance(work.part, Taps) and work.part.axis == 0:
+            return {
+                "pixel_step": step.dilation[0] * pitch,
+                "row_step": step.stride[1] * dx,
+                "row_step_y": step.dilation[0],
+                "tap_y_step": step.dilation[1] * dx,
+            }
+        down = {
+            "row_step": step.stride[0] * pitch,
+            "row_step_y": step.stride[0],
+            "tap_y_step": step.dilation[0] * pitch,
+            "tap_y_rows": step.dilation[0],
+        }
+        if isinstance(work.part, Taps):
+            return down | {"pixel_step": step.dilation[1] * dx}
+        pixel_step = self.config.cols if tiler.vectors else step.stride[1] * dx
+        return down | {"pixel_step": pixel_step, "tap_x_step": step.dilation[1] * dx}
+
+    def _place(self, tiler: StepTiler, work: Work, seen: _Seen) -> dict:
+        """Address and steps of the output or of the second operand."""
+        block, down = work.block, seen.pitch * seen.view.dy
+        address = seen.address(block.y, block.x) + work.first_tile * self.config.cols
+        if isinstance(work.part, Taps) and work.part.axis == 0:
+            return {"address": address, "pixel_step": down * block.every, "row_step": seen.view.dx}
+        pixel_step = self.config.cols if tiler.vectors else seen.view.dx * block.every
+        return {"address": address, "pixel_step": pixel_step, "row_step": down}
+
+    def _note(self, work: Work) -> str:
+        block, step = work.block, self.network.steps[work.step]
+        words = [f"rows {block.y}-{block.y + block.rows - 1}"]
+        if block.cols < step.result.width:
+            words.append(f"columns {block.x}-{block.x + block.cols - 1}")
+        if step.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE):
+            first = work.first_tile * self.config.cols
+            words.append(f"channels {first}-{min(first + work.tiles * self.config.cols, step.result.channels) - 1}")
+        if work.partial_in or work.partial_out:
+            words.append(str(work.part))
+        return ", ".join(words)
 
 
-def _rows(tensor, slot, row, rows, plan):
+def _header(waits: Waits) -> dict:
+    return {"wait_load": waits.load & COUNT_MASK, "wait_exec": waits.exec & COUNT_MASK, "wait_store": waits.store & COUNT_MASK}
+
+
+def _rows(buffer: Buffer, row: int, rows: int) -> dict:
     """Fields of a transfer of rows of a tensor; rows without gaps are one."""
-    dma = {
-        "region": Region.ARENA,
-        "target": Target.ACTIVATIONS,
-        "ddr_offset": plan.arena[tensor] + row * slot.row_bytes,
-        "sram_address": slot.address + row * slot.row_pitch,
-    }
-    if slot.row_pitch == slot.row_bytes:
-        return dma | {"row_bytes": rows * slot.row_bytes, "rows": 1}
-    return dma | {"row_bytes": slot.row_bytes, "rows": rows, "ddr_stride": slot.row_bytes, "sram_stride": slot.row_pitch}
+    dma = {"target": Target.ACTIVATIONS, "sram_address": buffer.row_address(row)}
+    if buffer.row_pitch == buffer.row_bytes:
+        return dma | {"row_bytes": rows * buffer.row_bytes, "rows": 1}
+    return dma | {"row_bytes": buffer.row_bytes, "rows": rows, "ddr_stride": buffer.row_bytes, "sram_stride": buffer.row_pitch}
 
 
-def _store(store: Store, root: str, plan: MemoryPlan) -> Command:
-    header = {"wait_exec": store.after_work + 1 & COUNT_MASK}
-    return Command(Opcode.STORE, {"header": header, "dma": _rows(store.tensor, plan.slots[root], store.row, store.rows, plan)})
-
-
-def _loops(step: Step, work: Work, vectors: int, config) -> dict:
-    part, channels = work.part, config.cols if vectors else step.result.channels - work.first_tile * config.cols
-    _, chunks, last_rows = part.loops(config.rows)
-    return {
-        "block_rows": work.block.rows,
-        "block_cols": work.block.cols * max(1, vectors),
-        "taps_y": part.taps_y,
-        "taps_x": part.taps_x,
-        "chunks": chunks,
-        "last_rows": last_rows if step.opcode == Opcode.MATMUL else 1,
-        "column_tiles": work.tiles,
-        "last_cols": min(channels - (work.tiles - 1) * config.cols, config.cols),
-        "partial_in": work.partial_in,
-        "partial_out": work.partial_out,
-    }
-
-
-def _input(step: Step, work: Work, vectors: int, slot, config) -> dict:
-    channels, pitch = step.image.channels, slot.pitch_of(step.image)
-    part: Part = work.part
-    y = work.block.y * step.stride[0] - step.pad[0] + part.tap_y * step.dilation[0]
-    x = (work.block.x * step.stride[1] - step.pad[1] + part.tap_x * step.dilation[1]) * channels + part.lane
-    return {
-        "address": slot.address + y * pitch + x,
-        "y": y,
-        "height": step.image.height,
-        "x_bytes": x,
-        "image_row_bytes": step.image.row_bytes,
-        "pixel_step": config.cols if vectors else step.stride[1] * channels,
-        "row_step": step.stride[0] * pitch,
-        "row_step_y": step.stride[0],
-        "tap_y_step": step.dilation[0] * pitch,
-        "tap_y_rows": step.dilation[0],
-        "tap_x_step": step.dilation[1] * channels,
-        "pad_value": step.pad_value,
-    }
-
-
-def _result_place(step: Step, work: Work, vectors: int, slot, config) -> dict:
-    """Address and steps of the output or of the second operand."""
-    pitch = slot.pitch_of(step.result)
-    first = work.block.y * pitch + work.block.x * step.result.channels + work.first_tile * config.cols
-    pixel_step = config.cols if vectors else step.result.channels
-    return {"address": slot.address + first, "pixel_step": pixel_step, "row_step": pitch}
-
-
-def _output(step: Step, work: Work) -> dict:
+def _scaling(step: Step, work: Work) -> dict:
+    """Requantization."""
     multiplier, left, right = int(step.multiplier[0]), *(int(shift) for shift in split_exponent(step.exponent[0]))
     if step.average:
         multiplier, left, right = average_multiplier(work.block.count)
@@ -107,105 +271,43 @@ def _output(step: Step, work: Work) -> dict:
         "zero_point": step.zero_point,
         "clamp_min": step.clamp_min,
         "clamp_max": step.clamp_max,
-        "use_table": bool(step.table),
+        "use_table": bool(step.table) and step.opcode != Opcode.SOFTMAX,
     }
 
 
-def _execute(tiling: Tiling, work: Work, needs: Needs, plan: MemoryPlan) -> Command:
-    network, config = tiling.network, tiling.config
-    step, vectors = network.steps[work.step], tiling.vectors[work.step]
-
-    def slot(name):
-        return plan.slots[network.root[name]]
-
-    fields = {
-        "header": {"wait_load": needs.inputs & COUNT_MASK, "wait_exec": needs.works & COUNT_MASK},
-        "loops": _loops(step, work, vectors, config),
-        "input": _input(step, work, vectors, slot(step.source), config),
-        "output": _result_place(step, work, vectors, slot(step.output), config) | _output(step, work),
-    }
-    if work.stream is not None:
-        params = tiling.streams[work.stream].params
-        weights = {"address": needs.address, "wait_load": needs.weights & COUNT_MASK, "params": params, "load_table": bool(step.table)}
-        fields["weights"] = weights
-    if step.second is not None:
-        fields["second"] = _result_place(step, work, vectors, slot(step.second), config) | step.add
-    return Command(step.opcode, fields)
+def _arena_place(network, memory, name, index=-1) -> Place:
+    tensor, extent = network.graph.tensors[name], extent_in_memory(network, network.root[name])
+    return Place(
+        name, tensor.shape, tensor.dtype, memory.arena[name], extent.height, extent.row_bytes, extent.row_bytes, Region.ARENA, index
+    )
 
 
-def _note(tiling: Tiling, work: Work) -> str:
-    block, step = work.block, tiling.network.steps[work.step]
-    words = [f"rows {block.y}-{block.y + block.rows - 1}"]
-    if block.cols < step.result.width:
-        words.append(f"columns {block.x}-{block.x + block.cols - 1}")
-    if step.opcode == Opcode.MATMUL:
-        first = work.first_tile * tiling.config.cols
-        words.append(f"channels {first}-{min(first + work.tiles * tiling.config.cols, step.result.channels) - 1}")
-    if work.partial_in or work.partial_out:
-        part = work.part
-        words.append(f"taps {part.tap_y},{part.tap_x} lanes {part.lane}-{part.lane + part.lanes - 1}")
-    return ", ".join(words)
-
-
-def _planned(tiling, moves, plan, queue, number) -> Planned:
-    network = tiling.network
-    if queue == "load":
-        load = moves.loads[number]
-        note = f"rows {load.row}-{load.row + load.rows - 1} of {load.tensor}" if load.tensor else f"weights, {load.size} bytes"
-        return Planned(_load(load, plan), load.step, note, load.tensor)
-    if queue == "store":
-        store = moves.stores[number]
-        note = f"rows {store.row}-{store.row + store.rows - 1} of {store.tensor}"
-        return Planned(_store(store, network.root[store.tensor], plan), store.step, note)
-    work = tiling.works[number]
-    return Planned(_execute(tiling, work, moves.needs[number], plan), work.step, _note(tiling, work), network.steps[work.step].output)
-
-
-def _arena_place(network, name, plan, index=-1) -> Place:
-    tensor, slot = network.graph.tensors[name], plan.slots[network.root[name]]
-    return Place(name, tensor.shape, tensor.dtype, plan.arena[name], slot.rows, slot.row_bytes, slot.row_bytes, Region.ARENA, index)
-
-
-def _tensors(network, plan, commands) -> tuple[Place, ...]:
-    """Every tensor that commands complete in the scratchpad, aliases too, in the order of completion."""
-    complete = {}
-    for index, planned in enumerate(commands):
-        if planned.tensor is not None:
-            complete[network.root[planned.tensor]] = index
-    loaded = {}
-    for planned in commands:
-        if planned.tensor in network.inputs:
-            dma = planned.command["dma"]
-            loaded[planned.tensor] = loaded.get(planned.tensor, 0) + dma["rows"] * dma["row_bytes"]
-    places = []
-    for name, root in network.root.items():
-        if root not in complete:
-            continue  # fused away, or its bytes are not all loaded
-        slot, tensor = plan.slots[root], network.graph.tensors[name]
-        if loaded.get(root, tensor.size) == tensor.size:
-            places.append(
-                Place(name, tensor.shape, tensor.dtype, slot.address, slot.rows, slot.row_bytes, slot.row_pitch, None, complete[root])
-            )
-    return tuple(sorted(places, key=lambda place: place.complete_after))
-
-
-def lower(tiling: Tiling, image: WeightImage, plan: MemoryPlan, moves: Transfers, order: Schedule) -> Program:
+def lower(
+    network: Network,
+    tilers: list[StepTiler],
+    memory: MemoryPlan,
+    image: WeightImage,
+    actions: list[Action],
+    waits: list[Waits],
+    order: Schedule,
+    config: NpuConfig,
+) -> Program:
     """The program."""
-    network = tiling.network
-    commands = tuple(_planned(tiling, moves, plan, queue, number) for queue, number in order.stream)
-    stored = {}
-    for index, (queue, number) in enumerate(order.stream):
-        if queue == "store":
-            stored[moves.stores[number].tensor] = index
+    lowering = Lowering(network, tilers, memory, image, config)
+    commands = tuple(lowering.planned(actions[index], waits[index]) for index in order.stream)
+    stored, ordered = {}, [actions[index] for index in order.stream]
+    for index, action in enumerate(ordered):
+        if isinstance(action, Store):
+            stored[action.target] = index
     layers = tuple(Layer(step.name, step.op, network.graph.tensors[step.output].shape, step.macs) for step in network.steps)
     return Program(
         network.graph.name,
-        tiling.config,
+        config,
         commands,
         layers,
         image.constants,
-        plan.arena_bytes,
-        tuple(_arena_place(network, name, plan) for name in network.inputs),
-        tuple(_arena_place(network, name, plan, stored[name]) for name in network.outputs),
-        _tensors(network, plan, commands),
+        memory.arena_bytes,
+        tuple(_arena_place(network, memory, name) for name in network.inputs),
+        tuple(_arena_place(network, memory, name, stored[name]) for name in network.outputs),
+        find_places(network, memory, ordered),
     )

@@ -1,32 +1,35 @@
-"""Pass: where every tensor lies in the activation scratchpad, and the network's inputs and outputs in region ARENA.
+"""Pass: where every buffer lies in the activation scratchpad, and every tensor that leaves it in region ARENA.
 
-Execute commands run in order, and one's reads are over before the next one writes, so that a tensor's bytes can be used
-again as soon as its last reader stands before the new writer. Inputs live from the start (transfers are not ordered
-with execute commands), outputs to the end.
+Execute commands run in order, and one's reads are over before the next one writes; transfers wait for whoever uses the bytes
+that they overwrite (`weft.compiler.dependencies`). So bytes can be used again as soon as their last reader stands before the new writer.
 """
 
-import math
 from dataclasses import dataclass
 
-from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
+from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from weft.compiler.steps import Extent, Network, extent_of
+from weft.compiler.partition import Partitioner
+from weft.compiler.plan import Life, Plan, extent_in_memory, lives
+from weft.compiler.steps import Extent, Network
+from weft.compiler.tile import StepTiler
 
 ARENA_GRANULE = 64
+RESERVES = (0.0, 0.03, 0.08, 0.15, 0.25, 0.4)
+"""Parts of the scratchpad that the plan leaves free, until its buffers find places side by side."""
 
 
 @dataclass(frozen=True)
-class Slot:
-    """A tensor in the scratchpad.
+class Buffer:
+    """Rows of a tensor in the scratchpad.
 
     Attributes
     ----------
     tensor : str
-        Root of its aliases.
+        Root of its aliases, or a constant.
     address, rows, row_bytes, row_pitch : int
-        Row r starts at ``address + r * row_pitch``.
+        Row r of the tensor lies at ``address + (r % rows) * row_pitch``.
     first, last : int
-        Steps during which it lives, both included; -1 is before the first.
+        Segments during which it is there, both included.
     """
 
     tensor: str
@@ -42,9 +45,23 @@ class Slot:
         """Bytes from the first to the last."""
         return (self.rows - 1) * self.row_pitch + self.row_bytes
 
+    def row_address(self, row: int) -> int:
+        """Where a row lies."""
+        return self.address + row % self.rows * self.row_pitch
+
     def pitch_of(self, extent: Extent) -> int:
         """Row pitch of the bytes seen as an image of this extent."""
         return self.row_pitch if extent.row_bytes == self.row_bytes else extent.row_bytes
+
+    def spans(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Addresses (first, end) of rows ``first .. end - 1``; two where they go round the ring."""
+        found = []
+        while first < end:
+            count = min(end - first, self.rows - first % self.rows)
+            low = self.row_address(first)
+            found.append((low, low + (count - 1) * self.row_pitch + self.row_bytes))
+            first += count
+        return found
 
 
 @dataclass(frozen=True)
@@ -53,104 +70,89 @@ class MemoryPlan:
 
     Attributes
     ----------
-    slots : dict of str to Slot
-        By root tensor.
+    plan : Plan
+    buffers : dict of (int, str) to Buffer
+        By segment and root tensor (or constant).
     arena : dict of str to int
-        Offset of each input and output of the network in region ARENA.
+        Offset in region ARENA of each input and output of the network (also where an alias of another) and of each spilled tensor.
     arena_bytes : int
     """
 
-    slots: dict[str, Slot]
+    plan: Plan
+    buffers: dict[tuple[int, str], Buffer]
     arena: dict[str, int]
     arena_bytes: int
 
 
-def _lifetimes(network: Network) -> dict[str, tuple[int, int]]:
-    """First and last step of each root tensor."""
-    lives = {network.root[name]: (-1, -1) for name in network.inputs}
-    for index, step in enumerate(network.steps):
-        for name in (*step.reads, step.output):
-            root = network.root[name]
-            lives[root] = lives.get(root, (index, index))[0], index
-    for name in network.outputs:
-        root = network.root[name]
-        lives[root] = lives[root][0], len(network.steps)
-    return lives
+def _wanted(network: Network, plan: Plan, life: dict[str, Life]) -> list[Buffer]:
+    """Buffers without addresses."""
+    wanted = [Buffer(name, 0, life[name].height, life[name].row_bytes, life[name].pitch, *span) for name, span in plan.resident.items()]
+    for number, segment in enumerate(plan.segments):
+        for name, rows in segment.rings.items():
+            wanted.append(Buffer(name, 0, rows, life[name].row_bytes, life[name].pitch, number, number))
+        for step in network.steps[segment.first : segment.end]:
+            if step.constant is not None:
+                wanted.append(Buffer(step.second, 0, 1, step.constant.size, step.constant.size, number, number))
+    return wanted
 
 
-def _dense(network: Network) -> set[str]:
-    """Root tensors that some step sees with other rows than their own: they must have no gaps."""
-    dense = set()
-    for step in network.steps:
-        for name, extent in ((step.source, step.image), (step.output, step.result), (step.second, step.result)):
-            if name is None:
-                continue
-            root = network.root[name]
-            if extent.row_bytes != extent_of(network.graph.tensors[root].shape).row_bytes:
-                dense.add(root)
-    return dense
+ORDERS = (
+    lambda buffer: (-buffer.size, buffer.first, buffer.tensor),
+    lambda buffer: (buffer.first - buffer.last, -buffer.size, buffer.first, buffer.tensor),
+    lambda buffer: (buffer.first, -buffer.size, buffer.tensor),
+)
+"""Orders in which buffers find their places: the largest first, the longest life first, the earliest first."""
 
 
-def _shapes(network: Network, config: NpuConfig, padded: bool) -> list[Slot]:
-    """Slots without addresses; `padded`: pitches that are a multiple of all banks get one word more."""
-    dense, slots = _dense(network), []
-    for root, (first, last) in _lifetimes(network).items():
-        extent = extent_of(network.graph.tensors[root].shape)
-        pitch = extent.row_bytes
-        if padded and root not in dense and extent.height > 1 and pitch % (config.BANKS * config.word_bytes) == 0:
-            pitch += config.word_bytes
-        slots.append(Slot(root, 0, extent.height, extent.row_bytes, pitch, first, last))
-    return slots
-
-
-def _first_fit(slots: list[Slot], config: NpuConfig) -> list[Slot]:
-    """The largest first, each at the lowest address that no tensor of its lifetime uses; addresses are whole words."""
-    placed = []
-    for slot in sorted(slots, key=lambda slot: (-slot.size, slot.first, slot.tensor)):
+def _first_fit(wanted: list[Buffer], config: NpuConfig, order) -> list[Buffer]:
+    """Each at the lowest address that no buffer of its lifetime uses; addresses are whole words."""
+    placed: list[Buffer] = []
+    for buffer in sorted(wanted, key=order):
         address = 0
         for other in sorted(placed, key=lambda other: other.address):
-            together = other.first <= slot.last and slot.first <= other.last
-            if together and other.address < address + slot.size and address < other.address + other.size:
+            together = other.first <= buffer.last and buffer.first <= other.last
+            if together and other.address < address + buffer.size and address < other.address + other.size:
                 address = -(-(other.address + other.size) // config.word_bytes) * config.word_bytes
-        placed.append(Slot(slot.tensor, address, slot.rows, slot.row_bytes, slot.row_pitch, slot.first, slot.last))
+        place = (buffer.rows, buffer.row_bytes, buffer.row_pitch, buffer.first, buffer.last)
+        placed.append(Buffer(buffer.tensor, address, *place))
     return placed
 
 
-def _too_small(network, slots, config) -> WeftError:
-    """The error for a network that does not fit: it names the step with the most living bytes."""
+def _placed(network, config, tilers, constants) -> tuple[Plan, list[Buffer]]:
+    """The first plan whose buffers find places side by side."""
+    life, failed = lives(network, config), None
+    for reserve in RESERVES:
+        budget = int(config.act_bytes * (1 - reserve)) - constants
+        try:
+            plan = Partitioner(network, config, tilers, budget).plan()
+        except WeftError as error:
+            raise failed or error from None
+        wanted = _wanted(network, plan, life)
+        for order in ORDERS:
+            placed = _first_fit(wanted, config, order)
+            if all(buffer.address + buffer.size <= config.act_bytes for buffer in placed):
+                return plan, placed
+        failed = WeftError(
+            f"the activation scratchpad of {config.act_kib} KiB is too small: its buffers find no place side by side",
+            file=network.graph.file, remedy=f"set act_kib to {config.act_kib * 3 // 2} or so",
+        )  # fmt: skip
+    raise failed
 
-    def living(index):
-        return sum(slot.size for slot in slots if slot.first <= index <= slot.last)
 
-    worst = max(range(len(network.steps)), key=living)
-    needed = max(living(worst), max(slot.address + slot.size for slot in slots))
-    granule = math.lcm(KIB, config.BANKS * config.word_bytes)
-    enough = -(-needed // granule) * granule // KIB
-    return WeftError(
-        f"the activation scratchpad of {config.act_kib} KiB is {-(-(needed - config.act_bytes) // KIB)} KiB too small"
-        " for the tensors that live here",
-        file=network.graph.file,
-        layer=network.steps[worst].title,
-        remedy=f"set act_kib to {enough} or more" if enough <= MAX_ACT_KIB else f"act_kib is at most {MAX_ACT_KIB}: use a smaller network",
-    )
-
-
-def memory_plan(network: Network, config: NpuConfig) -> MemoryPlan:
-    """Addresses of all tensors.
+def memory_plan(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> MemoryPlan:
+    """The plan, and addresses of all buffers.
 
     Raises
     ------
     WeftError
-        If they do not fit; it names the layer, the memory and what is missing.
+        If a step does not fit; it names the layer, the memory and what is missing.
     """
-    for padded in (True, False):
-        slots = _first_fit(_shapes(network, config, padded), config)
-        if all(slot.address + slot.size <= config.act_bytes for slot in slots):
-            break
-    else:
-        raise _too_small(network, slots, config)
+    constants = sum(step.constant.size + config.word_bytes for step in network.steps if step.constant is not None)
+    plan, placed = _placed(network, config, tilers, constants)
+    buffers = {(number, buffer.tensor): buffer for buffer in placed for number in range(buffer.first, buffer.last + 1)}
     arena, end = {}, 0
-    for name in dict.fromkeys((*network.inputs, *network.outputs)):
-        arena[name] = end
-        end += -(-network.graph.tensors[name].size // ARENA_GRANULE) * ARENA_GRANULE
-    return MemoryPlan({slot.tensor: slot for slot in slots}, arena, end)
+    for name in dict.fromkeys((*network.inputs, *network.outputs, *sorted(plan.spilled))):
+        if name not in arena:
+            arena[name] = end
+            end += -(-extent_in_memory(network, name).size // ARENA_GRANULE) * ARENA_GRANULE
+    return MemoryPlan(plan, buffers, arena, end)

@@ -1,15 +1,33 @@
-"""How a step's reduction is cut into tiles of R: kernel rows, kernel columns, chunks of consecutive bytes."""
+"""How a MATMUL's reduction is cut into tiles of R: kernel rows, kernel columns, chunks of consecutive bytes."""
 
-import math
 from dataclasses import dataclass
 
-from hw.npu.isa import Opcode
+from hw.npu.isa import MAX_SPAN, Opcode
 from weft.compiler.steps import Step
+
+
+def reduction_tiles(taps_y: int, taps_x: int, lanes: int, span: int, array_rows: int) -> list[int]:
+    """Rows of each reduction tile of a MATMUL, as the hardware walks them (``docs/architecture.md``)."""
+    if span == 1:
+        full, rest = divmod(lanes, array_rows)
+        return ([array_rows] * full + [rest] * (rest > 0)) * (taps_y * taps_x)
+    tiles, row, rest = [], 0, lanes
+    while row < taps_y:
+        takes = [min(array_rows, rest)]
+        while len(takes) < span and row + len(takes) < taps_y and sum(takes) < array_rows:
+            takes.append(min(array_rows - sum(takes), lanes))
+        rest -= takes[0]
+        for taken in takes[1:]:
+            row, rest = row + 1, lanes - taken
+        if rest == 0:
+            row, rest = row + 1, lanes
+        tiles.append(sum(takes))
+    return tiles
 
 
 @dataclass(frozen=True)
 class Part:
-    """A box of reduction tiles.
+    """A box of the reduction: what one command's partial sums cover.
 
     Attributes
     ----------
@@ -17,6 +35,8 @@ class Part:
         First kernel row and column, and how many.
     lane, lanes : int
         First byte of a tap, and how many.
+    span : int
+        Kernel rows that a reduction tile may hold.
     """
 
     tap_y: int
@@ -25,16 +45,26 @@ class Part:
     taps_x: int
     lane: int
     lanes: int
+    span: int = 1
 
     @property
     def rows(self) -> int:
         """Rows of weights."""
         return self.taps_y * self.taps_x * self.lanes
 
-    def loops(self, array_rows: int) -> tuple[int, int, int]:
-        """Taps, chunks, and the rows that the last chunk uses."""
-        chunks = math.ceil(self.lanes / array_rows)
-        return self.taps_y * self.taps_x, chunks, self.lanes - (chunks - 1) * array_rows
+    def tile_rows(self, array_rows: int) -> list[int]:
+        """Rows of each reduction tile."""
+        return reduction_tiles(self.taps_y, self.taps_x, self.lanes, self.span, array_rows)
+
+    def packed(self, array_rows: int) -> "Part":
+        """The same with the smallest span that needs the fewest tiles."""
+        if self.taps_x > 1 or self.taps_y == 1:
+            return self
+        spans = [self._with_span(span) for span in range(1, MAX_SPAN + 1)]
+        return min(spans, key=lambda part: (len(part.tile_rows(array_rows)), part.span))
+
+    def _with_span(self, span):
+        return Part(self.tap_y, self.taps_y, self.tap_x, self.taps_x, self.lane, self.lanes, span)
 
 
 @dataclass(frozen=True)
@@ -56,34 +86,34 @@ class Reduction:
         """Rows of weights of a column tile."""
         return self.taps_y * self.taps_x * self.lanes
 
-    def whole(self) -> list[Part]:
+    def whole(self, array_rows: int) -> list[Part]:
         """One part: everything."""
-        return [Part(0, self.taps_y, 0, self.taps_x, 0, self.lanes)]
+        return [Part(0, self.taps_y, 0, self.taps_x, 0, self.lanes).packed(array_rows)]
+
+    def split(self, array_rows: int, limit: int) -> list[Part]:
+        """Parts of at most `limit` rows of weights, in the order of the weight stream: kernel rows, columns, chunks."""
+        if self.taps_x * self.lanes <= limit:
+            step = limit // (self.taps_x * self.lanes)
+            firsts = range(0, self.taps_y, step)
+            return [Part(y, min(step, self.taps_y - y), 0, self.taps_x, 0, self.lanes).packed(array_rows) for y in firsts]
+        count = max(array_rows, limit // array_rows * array_rows)
+        return [
+            Part(ky, 1, kx, 1, lane, min(count, self.lanes - lane))
+            for ky in range(self.taps_y)
+            for kx in range(self.taps_x)
+            for lane in range(0, self.lanes, count)
+        ]
 
 
-def reduction_of(step: Step, array_rows: int) -> Reduction:
+def reduction_of(step: Step) -> Reduction:
     """A kernel row of an undilated MATMUL is contiguous in NHWC; everything else goes tap by tap.
 
     A contiguous row never has more tiles than taps one by one: ``ceil(KW * Cin / R) <= KW * ceil(Cin / R)``.
     """
     height, width = step.kernel
     if step.opcode != Opcode.MATMUL:
-        return Reduction(height, width, min(step.image.channels, array_rows))
-    if step.dilation[1] == 1 or width == 1:
+        return Reduction(height, width, 1)
+    whole_pixels = step.source_view is None or step.source_view.dx == step.image.channels
+    if whole_pixels and (step.dilation[1] == 1 or width == 1):
         return Reduction(height, 1, width * step.image.channels)
     return Reduction(height, width, step.image.channels)
-
-
-def split(reduction: Reduction, array_rows: int, limit: int) -> list[Part]:
-    """Parts of at most `limit` rows of weights, in the order of the weight stream: kernel rows, columns, chunks."""
-    if reduction.taps_x * reduction.lanes <= limit:
-        step = limit // (reduction.taps_x * reduction.lanes)
-        firsts = range(0, reduction.taps_y, step)
-        return [Part(first, min(step, reduction.taps_y - first), 0, reduction.taps_x, 0, reduction.lanes) for first in firsts]
-    count = max(array_rows, limit // array_rows * array_rows)
-    return [
-        Part(ky, 1, kx, 1, lane, min(count, reduction.lanes - lane))
-        for ky in range(reduction.taps_y)
-        for kx in range(reduction.taps_x)
-        for lane in range(0, reduction.lanes, count)
-    ]

@@ -1,20 +1,22 @@
 """Pass: one stream out of loads, works and stores.
 
-Loads and works each have their order; what is decided here is how they are merged. Fetch dispatches in stream order and
+Each queue has its order; what is decided here is how they are merged. Fetch dispatches in stream order and
 each queue holds a few commands, so a load that stands too early blocks the works behind it when its queue is full, and
 one that stands too late comes late. A small simulation of the queues merges them: whichever can be dispatched first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hw.npu.config import NpuConfig
+from weft.compiler.dependencies import Waits
 from weft.compiler.estimate import DEPENDENT_CYCLES, READ_LATENCY
 from weft.compiler.memory_plan import MemoryPlan
-from weft.compiler.tile import Tiling
-from weft.compiler.transfers import Load, Transfers
+from weft.compiler.transfers import Action, Load, Store, Use
 
 TRANSFER_CYCLES = 8
 """What a load takes beyond its bytes, so that small ones are not free."""
+QUEUES = ("exec", "load", "store")
+"""The one that goes first where several can be dispatched at a time, in front."""
 
 
 @dataclass(frozen=True)
@@ -23,73 +25,90 @@ class Schedule:
 
     Attributes
     ----------
-    stream : tuple of (str, int)
-        ``("load", i)``, ``("exec", i)`` or ``("store", i)``: indices into `Transfers.loads`, `Tiling.works`, `Transfers.stores`.
+    stream : tuple of int
+        Indices into the actions, in the order of the stream.
     cycles : int
-        End of the last work in the simulation of the queues: an estimate.
+        End of the last action in the simulation of the queues: an estimate.
     """
 
-    stream: tuple[tuple[str, int], ...]
+    stream: tuple[int, ...]
     cycles: int
 
 
-def _load_cycles(load: Load, plan: MemoryPlan, config: NpuConfig) -> int:
-    size = load.size if load.tensor is None else load.rows * plan.slots[load.tensor].row_bytes
-    return -(-size // config.axi_bytes) + TRANSFER_CYCLES
+def queue_of(action: Action) -> str:
+    """The queue that an action goes to."""
+    return {Load: "load", Use: "exec", Store: "store"}[type(action)]
 
 
-class _Queues:
-    """Simulated time of the load and execute queues."""
+@dataclass
+class _Queue:
+    """Simulated time of one queue."""
 
-    def __init__(self, depth):
-        self.depth = depth
-        self.load_start, self.load_done, self.load_free = [], [], 0
-        self.exec_start, self.exec_done, self.exec_free = [], [], 0
+    depth: int
+    starts: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    free: int = 0
 
-    def dispatch(self, starts, now):
-        """When a queue with these starts has room again."""
-        return max(now, starts[-self.depth]) if len(starts) >= self.depth else now
+    def room(self, now: int) -> int:
+        """When it can take one more."""
+        return max(now, self.starts[-self.depth]) if len(self.starts) >= self.depth else now
 
-    def load(self, now, wait_work, cycles):
-        start = max(now, self.load_free, self.exec_done[wait_work - 1] if wait_work else 0)
-        self.load_start.append(start)
-        self.load_free = start + cycles
-        self.load_done.append(self.load_free + READ_LATENCY)
-
-    def execute(self, now, needs, cycles):
-        loads = max(needs.weights, needs.inputs)
-        data = self.load_done[loads - 1] if loads else 0
-        start = max(now, self.exec_free, data, self.exec_done[needs.works - 1] if needs.works else 0)
-        self.exec_start.append(start)
-        self.exec_free = start + cycles
-        self.exec_done.append(self.exec_free + DEPENDENT_CYCLES)
+    def after(self, count: int) -> int:
+        """When so many are complete."""
+        return self.done[count - 1] if count else 0
 
 
-def schedule(tiling: Tiling, moves: Transfers, plan: MemoryPlan) -> Schedule:
-    """Merge loads, works and stores; a wait names only what stands earlier."""
-    works, loads = tiling.works, moves.loads
-    queues, stream, now = _Queues(tiling.config.queue_depth), [], 0
-    after = {}
-    for number, store in enumerate(moves.stores):
-        after.setdefault(store.after_work, []).append(number)
-    next_load = next_work = 0
-    while next_load < len(loads) or next_work < len(works):
-        times = []
-        if next_work < len(works) and max(moves.needs[next_work].weights, moves.needs[next_work].inputs) <= next_load:
-            times.append((queues.dispatch(queues.exec_start, now), "exec"))
-        if next_load < len(loads) and loads[next_load].wait_work <= next_work:
-            times.append((queues.dispatch(queues.load_start, now), "load"))
-        now, chosen = min(times)
-        if chosen == "exec":
-            queues.execute(now, moves.needs[next_work], works[next_work].cycles)
-            stream.append(("exec", next_work))
-            stream += [("store", number) for number in after.get(next_work, ())]
-            next_work += 1
+class _Merger:
+    def __init__(self, actions, waits, memory: MemoryPlan, config: NpuConfig):
+        self.actions, self.waits, self.memory, self.config = actions, waits, memory, config
+        self.queues = {name: _Queue(config.queue_depth) for name in QUEUES}
+        self.members: dict[str, list[int]] = {name: [] for name in QUEUES}
+        for index, action in enumerate(actions):
+            self.members[queue_of(action)].append(index)
+        self.bus = 0  # when the memory is free
+
+    def run(self) -> Schedule:
+        stream: list[int] = []
+        now, place = 0, dict.fromkeys(QUEUES, 0)
+        while len(stream) < len(self.actions):
+            options = []
+            for rank, name in enumerate(QUEUES):
+                if place[name] < len(self.members[name]):
+                    index = self.members[name][place[name]]
+                    if self._stands(self.waits[index]):
+                        options.append((self.queues[name].room(now), rank, index))
+            now, rank, index = min(options)
+            self._dispatch(QUEUES[rank], index, now)
+            place[QUEUES[rank]] += 1
+            stream.append(index)
+        return Schedule(tuple(stream), max((queue.done[-1] for queue in self.queues.values() if queue.done), default=0))
+
+    def _stands(self, waits: Waits) -> bool:
+        """Whether everything that is waited for stands in the stream."""
+        wanted = {"load": max(waits.load, waits.weights), "exec": waits.exec, "store": waits.store}
+        return all(count <= len(self.queues[name].done) for name, count in wanted.items())
+
+    def _dispatch(self, name, index, now):
+        queue, waits, action = self.queues[name], self.waits[index], self.actions[index]
+        ready = max(self.queues[other].after(getattr(waits, other)) for other in QUEUES)
+        start = max(now, queue.free, ready, self.queues["load"].after(waits.weights))
+        queue.starts.append(start)
+        if name == "exec":
+            queue.free = start + action.work.cycles
+            queue.done.append(queue.free + DEPENDENT_CYCLES)
+            return
+        begin = max(start, self.bus)
+        self.bus = queue.free = begin + self._cycles(action)
+        queue.done.append(queue.free + READ_LATENCY)
+
+    def _cycles(self, action) -> int:
+        if isinstance(action, Load) and action.tensor is None:
+            size = action.size
         else:
-            load = loads[next_load]
-            queues.load(now, load.wait_work, _load_cycles(load, plan, tiling.config))
-            stream.append(("load", next_load))
-            next_load += 1
-    order = [number for queue, number in stream if queue == "store"]
-    assert order == sorted(order) or len(set(order)) == len(order)
-    return Schedule(tuple(stream), queues.exec_done[-1] if queues.exec_done else 0)
+            size = action.rows * self.memory.buffers[action.segment, action.tensor].row_bytes
+        return -(-size // self.config.axi_bytes) + TRANSFER_CYCLES
+
+
+def schedule(actions: list[Action], waits: list[Waits], memory: MemoryPlan, config: NpuConfig) -> Schedule:
+    """Merge loads, works and stores; a wait names only what stands earlier."""
+    return _Merger(actions, waits, memory, config).run()

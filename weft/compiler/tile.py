@@ -1,20 +1,23 @@
-"""Pass: steps to works. A work is one execute command: a block of output pixels, some column tiles, a part of the reduction."""
+"""Pass: bands to works. A work is one execute command: a block of output pixels, some column tiles, a part of the reduction."""
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 from golden.machine_execute import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
-from weft.compiler.blocks import Block, choose_blocks, even
-from weft.compiler.estimate import job_cycles
-from weft.compiler.reduction import Part, Reduction, reduction_of, split
-from weft.compiler.steps import Network, Step
+from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
+from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles
+from weft.compiler.fir import Fir, Taps, fir_along
+from weft.compiler.reduction import Part, Reduction, reduction_of
+from weft.compiler.steps import Step
 
 STREAMED_BYTES = 8704
 """Weights of one work where they are used once: the next are read while these compute. Each work is two commands, 256 bytes of DDR
 traffic, which counts where weights decide; a little over 8 KiB takes four tiles of 128 weights and a bias on 16 columns."""
+SOFTMAX_TABLE_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,20 @@ class Stream:
     step : int
     first_tile, tiles : int
         Column tiles.
-    part : Part
+    part : Part or Taps
         Of the reduction.
     params : Params
         What stands in front of each column tile's weights.
+    size : int
+        Bytes.
     """
 
     step: int
     first_tile: int
     tiles: int
-    part: Part
+    part: Part | Taps
     params: Params
+    size: int
 
 
 @dataclass(frozen=True)
@@ -45,53 +51,29 @@ class Work:
 
     Attributes
     ----------
-    step : int
-        Index into `Network.steps`.
+    step, segment : int
+        Index into `Network.steps` and into the plan's segments.
     block : Block
     first_tile, tiles : int
         Column tiles.
-    part : Part
+    part : Part or Taps
         Of the reduction.
     partial_in, partial_out : bool
-    stream : int or None
-        Index into `Tiling.streams`.
+    stream : Stream or None
     cycles : int
         Estimate.
     """
 
     step: int
+    segment: int
     block: Block
     first_tile: int
     tiles: int
-    part: Part
+    part: Part | Taps
     partial_in: bool
     partial_out: bool
-    stream: int | None
+    stream: Stream | None
     cycles: int
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """The network as execute commands in order.
-
-    Attributes
-    ----------
-    network : Network
-    config : NpuConfig
-    reductions : tuple of Reduction
-        Of each step.
-    vectors : tuple of int
-        For each step the vectors of C channels that are visited like pixels; 0 where column tiles are used.
-    streams : tuple of Stream
-    works : tuple of Work
-    """
-
-    network: Network
-    config: NpuConfig
-    reductions: tuple[Reduction, ...]
-    vectors: tuple[int, ...]
-    streams: tuple[Stream, ...]
-    works: tuple[Work, ...]
 
 
 def params_of(step: Step) -> Params:
@@ -99,20 +81,6 @@ def params_of(step: Step) -> Params:
     if step.bias is None:
         return Params.NONE
     return Params.BIAS if len(step.multiplier) == 1 else Params.FULL
-
-
-def vectors_of(step: Step, config: NpuConfig) -> int:
-    """Vectors of C channels in a pixel, if they can be visited like pixels: then one job does what column tiles do one by one."""
-    vectors, rest = divmod(step.image.channels, config.cols)
-    contiguous = step.stride[1] == 1 or step.result.width == 1
-    if step.opcode == Opcode.MATMUL or rest or not contiguous or not 1 < vectors <= config.ACCUMULATOR_DEPTH:
-        return 0
-    return vectors
-
-
-def _tile_bytes(step, reduction, config):
-    """Bytes of one column tile in the weight stream."""
-    return (reduction.rows + PARAMETER_ROWS_OF[params_of(step)]) * config.cols
 
 
 def _taper(sizes: list[int]) -> list[int]:
@@ -124,62 +92,250 @@ def _taper(sizes: list[int]) -> list[int]:
     return [*sizes, last]
 
 
-def _groups(step, reduction, blocks, config, *, last):
-    """Column tiles of each work, and the parts of the reduction.
+class StepTiler:
+    """How one step becomes works on one configuration.
 
-    The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
-    small, else at least two. What is larger is cut along the reduction; several blocks then read it several times.
+    Parameters
+    ----------
+    index : int
+        Of the step in its network.
+    step : Step
+    config : NpuConfig
     """
-    tiles = math.ceil(step.result.channels / config.cols)
-    limit = config.weight_bytes // 4
-    if len(blocks) == 1:
-        limit = min(limit, STREAMED_BYTES)
-    tile_bytes = _tile_bytes(step, reduction, config)
-    parts = reduction.whole()
-    if tile_bytes > config.weight_bytes // (4 if len(blocks) == 1 else 2):
-        parts = split(reduction, config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
-        return [(tile, 1) for tile in range(tiles)], parts
-    count = math.ceil(tiles / max(1, limit // tile_bytes))
-    sizes = [size for _, size in even(0, tiles, count)]
-    edges = list(accumulate(_taper(sizes) if last and count > 1 else sizes, initial=0))
-    return [(low, high - low) for low, high in pairwise(edges)], parts
 
+    def __init__(self, index: int, step: Step, config: NpuConfig):
+        self.index, self.step, self.config = index, step, config
+        self.params = params_of(step)
+        self._cycles: dict = {}
 
-def _tile_step(index, network, config, streams):
-    """Works of one step, in order; appends to `streams`."""
-    step = network.steps[index]
-    vectors = vectors_of(step, config)
-    reduction = reduction_of(step, config.rows)
-    from_ddr = network.root[step.source] in network.inputs
-    large = step.opcode == Opcode.MATMUL and _tile_bytes(step, reduction, config) > config.weight_bytes // 4
-    blocks = choose_blocks(step, reduction, config, vectors, params_of(step), from_ddr=from_ddr, fewest=large)
-    if step.opcode != Opcode.MATMUL:
-        groups, parts = [(0, 1 if vectors else math.ceil(step.result.channels / config.cols))], reduction.whole()
-    else:
-        groups, parts = _groups(step, reduction, blocks, config, last=index == len(network.steps) - 1)
-    works = []
-    for first, tiles in groups:
-        first_stream = len(streams)
-        for number, part in enumerate(parts):
-            params = params_of(step) if number == len(parts) - 1 else Params.NONE
-            streams.append(Stream(index, first, tiles, part, params))
-        for block in blocks:
-            for number, part in enumerate(parts):
-                stream = first_stream + number
-                pixels = block.rows * block.cols * max(1, vectors)
-                cycles = tiles * job_cycles(config, step.opcode, streams[stream].params, pixels, *part.loops(config.rows))
-                has_stream = step.opcode == Opcode.MATMUL or step.table
-                partial = number > 0, number < len(parts) - 1
-                works.append(Work(index, block, first, tiles, part, *partial, stream if has_stream else None, cycles))
-    return works, reduction, vectors
+    @cached_property
+    def vectors(self) -> int:
+        """Vectors of C channels in a pixel, if they can be visited like pixels: one job does what column tiles do one by one; else 0."""
+        step, config = self.step, self.config
+        vectors, rest = divmod(step.image.channels, config.cols)
+        contiguous = step.stride[1] == 1 or step.result.width == 1
+        plain = step.source_view is None and step.output_view is None and step.second_view is None
+        uniform = step.bias is None or (self.params == Params.BIAS and (step.bias == step.bias[0]).all())
+        if step.opcode not in (Opcode.SUM, Opcode.MAX) or not plain or rest or not contiguous or not uniform:
+            return 0
+        return vectors if 1 < vectors <= config.ACCUMULATOR_DEPTH else 0
 
+    @cached_property
+    def reduction(self) -> Reduction:
+        """Of a MATMUL, SUM or MAX."""
+        return reduction_of(self.step)
 
-def tile(network: Network, config: NpuConfig) -> Tiling:
-    """Cut every step into works."""
-    streams, works, reductions, vectors = [], [], [], []
-    for index in range(len(network.steps)):
-        made, reduction, folded = _tile_step(index, network, config, streams)
-        works += made
-        reductions.append(reduction)
-        vectors.append(folded)
-    return Tiling(network, config, tuple(reductions), tuple(vectors), tuple(streams), tuple(works))
+    @cached_property
+    def tiles(self) -> int:
+        """Column tiles of a pixel."""
+        return 1 if self.vectors else math.ceil(self.step.result.channels / self.config.cols)
+
+    def fir(self, rows: int) -> Fir:
+        """DEPTHWISE: the filter along the axis that takes fewer cycles for bands of so many rows."""
+        firs = [fir_along(self.step, axis, self.config.rows) for axis in (1, 0)]
+        return min(firs, key=lambda fir: sum(self._job(block, fir) for block in self._filter_blocks(fir, 0, rows)))
+
+    def along_height(self, rows: int) -> bool:
+        """Whether it is a filter whose taps run along the height, in bands of so many rows."""
+        return self.step.opcode == Opcode.DEPTHWISE and self.fir(rows).axis == 0
+
+    @cached_property
+    def tile_rows(self) -> list[int]:
+        """Rows of weights of each reduction tile of a column tile (of MATMUL, in one part)."""
+        if self.step.opcode != Opcode.MATMUL:
+            return [0] * (self.step.kernel[0] * self.step.kernel[1])
+        (whole,) = self.reduction.whole(self.config.rows)
+        return whole.tile_rows(self.config.rows)
+
+    @cached_property
+    def tile_bytes(self) -> int:
+        """Bytes of one column tile in the weight stream."""
+        rows = PARAMETER_ROWS_OF[self.params]
+        if self.step.opcode == Opcode.MATMUL:
+            rows += self.reduction.rows
+        if self.step.opcode == Opcode.DEPTHWISE:
+            fir = fir_along(self.step, 1, self.config.rows)
+            rows += sum(part.rows for part in fir.parts)
+        return rows * self.config.cols
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Bytes of all its streams, about."""
+        if self.step.opcode == Opcode.SOFTMAX:
+            return SOFTMAX_TABLE_BYTES
+        return len(self.step.table) + self.tile_bytes * self.tiles
+
+    # Cycles
+
+    def _job(self, block: Block, fir: Fir | None = None) -> int:
+        """Cycles of one column tile of a block."""
+        pixels = block.rows * block.cols * max(1, self.vectors)
+        if self.step.opcode == Opcode.SOFTMAX:
+            return pixels * (3 * self.step.image.channels + SOFTMAX_ROW_CYCLES)
+        if fir is None:
+            return job_cycles(self.config, self.params, pixels, pixels, self.tile_rows)
+        first, count, lines = (block.y, block.rows, block.cols) if fir.axis == 0 else (block.x, block.cols, block.rows)
+        cycles = 0
+        for part in fir.parts:
+            rows = part.span * part.count
+            waves = lines * fir.positions(self.step, first, count, part)
+            tiles = [rows] * part.passes
+            cycles += job_cycles(self.config, self.params, pixels, waves, tiles) + rows // self.tiles
+        return cycles
+
+    def band_cycles(self, rows: int) -> int:
+        """Cycles of a band of so many rows, in as few blocks as the accumulators allow."""
+        if rows not in self._cycles:
+            fir = self.fir(rows) if self.step.opcode == Opcode.DEPTHWISE else None
+            blocks = self.band_blocks(0, rows)
+            self._cycles[rows] = sum(self.tiles * self._job(block, fir) + COMMAND_CYCLES for block in blocks)
+        return self._cycles[rows]
+
+    # Blocks
+
+    def band_blocks(self, y: int, rows: int, nominal: int | None = None) -> list[Block]:
+        """As few blocks as the accumulators allow; `nominal` are the rows of the step's other bands."""
+        if self.step.opcode == Opcode.DEPTHWISE:
+            return self._filter_blocks(self.fir(nominal or rows), y, rows)
+        return self._blocks(y, rows, lambda height, widest: math.ceil(height / max(1, self.config.ACCUMULATOR_DEPTH // widest)))
+
+    def whole_blocks(self, from_ddr: bool) -> list[Block]:
+        """Blocks of the whole image, so many that the next step need not wait for all of it.
+
+        Parameters
+        ----------
+        from_ddr : bool
+            The step reads an input of the network.
+        """
+        height = self.step.result.height
+        large = self.step.opcode == Opcode.MATMUL and self.tile_bytes > self.config.weight_bytes // 4
+        if large or self.step.opcode == Opcode.SOFTMAX:
+            return self.band_blocks(0, height)
+        if self.step.opcode == Opcode.DEPTHWISE:
+            fir = self.fir(height)
+            least = len(self._filter_blocks(fir, 0, height, 1))
+            options = [self._filter_blocks(fir, 0, height, count) for count in range(1, MOST_BLOCKS)]
+            options = [blocks for blocks in options if len(blocks) <= least + MOST_BLOCKS]
+            return min(options, key=lambda blocks: (self._cost(blocks, fir, from_ddr), len(blocks)))
+        return self._blocks(0, height, lambda height, widest: self._count(height, widest, from_ddr))
+
+    def _blocks(self, y, rows, count_of) -> list[Block]:
+        """Blocks row by row; `count_of` says how many for so many rows of so many waves."""
+        vectors = max(1, self.vectors)
+        columns = columns_of(self.step, self.config, vectors)
+        widest = max(cols for _, cols, _ in columns) * vectors
+        blocks = []
+        for top, height, count_y in runs(self.step, 0, y, rows):
+            # the same rows in all columns, so that rows become whole one after the other
+            for first, size in even(top, height, count_of(height, widest)):
+                blocks += [Block(first, size, left, cols, count_y * count_x) for left, cols, count_x in columns]
+        return blocks
+
+    def _filter_blocks(self, fir: Fir, y, rows, least: int = 1) -> list[Block]:
+        """Blocks of a DEPTHWISE step: whole rows of the filter, at least `least` for a phase."""
+        along, across = ((0, self.step.result.width), (y, rows)) if fir.axis == 1 else ((y, rows), (0, self.step.result.width))
+        blocks = []
+        for phase in range(fir.phases):
+            first, outputs = fir.outputs(*along, phase)
+            if not outputs:
+                continue
+            pieces = even(0, outputs, math.ceil(outputs / self.config.ACCUMULATOR_DEPTH))
+            lines = self.config.ACCUMULATOR_DEPTH // max(count for _, count in pieces)
+            for top, size in even(*across, min(across[1], max(least, math.ceil(across[1] / lines)))):
+                for skip, count in pieces:
+                    begin = first + skip * fir.phases
+                    rectangle = (top, size, begin, count) if fir.axis == 1 else (begin, count, top, size)
+                    blocks.append(Block(*rectangle, every=fir.phases))
+        return blocks
+
+    def _count(self, rows, widest, from_ddr) -> int:
+        """Number of blocks to cut rows of so many waves into: the cheapest."""
+        fewest = math.ceil(rows / max(1, self.config.ACCUMULATOR_DEPTH // widest))
+        vectors = max(1, self.vectors)
+        options = []
+        for count in range(fewest, min(rows, fewest + MOST_BLOCKS) + 1):
+            blocks = [Block(first, size, 0, widest // vectors) for first, size in even(0, rows, count)]
+            options.append((self._cost(blocks, None, from_ddr), count))
+        return min(options)[1]
+
+    def _cost(self, blocks, fir, from_ddr) -> int:
+        """Cycles of the jobs, what the next layer waits (its first block needs the first two of this one; the others
+        hide the pipeline), the first block's input where that comes from DDR, and a little for each command.
+        """
+        jobs = [self.tiles * self._job(block, fir) for block in blocks]
+        waits = max(0, DEPENDENT_CYCLES - sum(jobs[2:]))
+        low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
+        fill = (high - low) * self.step.image.row_bytes // self.config.axi_bytes if from_ddr else 0
+        return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
+
+    # Streams
+
+    def streams(self, blocks: int, *, kept: bool, last: bool, rows: int) -> list[list[Stream]]:
+        """The weight streams: for each group of column tiles its parts.
+
+        The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
+        small, else at least two. What is larger is cut along the reduction; several blocks then read it several times.
+
+        Parameters
+        ----------
+        blocks : int
+            Blocks of the whole step.
+        kept : bool
+            All streams of the segment fit the weight scratchpad together.
+        last : bool
+            The network ends with this step: its last streams are small.
+        rows : int
+            Rows of a band.
+        """
+        step, config = self.step, self.config
+        if step.opcode == Opcode.SOFTMAX:
+            return [[Stream(self.index, 0, 1, self._plain_part(), Params.NONE, SOFTMAX_TABLE_BYTES)]]
+        if step.opcode == Opcode.DEPTHWISE:
+            fir = self.fir(rows)
+            parts = list(fir.parts)
+        elif step.opcode == Opcode.MATMUL:
+            parts = self.reduction.whole(config.rows)
+        else:
+            return [[self._stream(0, self.tiles, [self._plain_part()], 0)]]
+        groups = self._groups(blocks, kept=kept, last=last)
+        if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
+            parts = self.reduction.split(config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
+            groups = [(tile, 1) for tile in range(self.tiles)]
+        if len(parts) > 1:  # partial sums are continued for one column tile at a time
+            groups = [(tile, 1) for tile in range(self.tiles)]
+        return [[self._stream(first, tiles, parts, number) for number in range(len(parts))] for first, tiles in groups]
+
+    def _plain_part(self):
+        return Part(0, self.step.kernel[0], 0, self.step.kernel[1], 0, 1)
+
+    def _stream(self, first, tiles, parts, number) -> Stream:
+        part, config = parts[number], self.config
+        params = self.params if number == len(parts) - 1 else Params.NONE
+        rows = PARAMETER_ROWS_OF[params]
+        if isinstance(part, Taps) or self.step.opcode == Opcode.MATMUL:
+            rows += part.rows
+        return Stream(self.index, first, tiles, part, params, len(self.step.table) + tiles * rows * config.cols)
+
+    def _groups(self, blocks, *, kept, last) -> list[tuple[int, int]]:
+        """Column tiles of each work: (first, how many)."""
+        limit = self.config.weight_bytes // (1 if kept else 4)
+        if blocks == 1:
+            limit = min(limit, STREAMED_BYTES)
+        count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
+        sizes = [size for _, size in even(0, self.tiles, count)]
+        edges = list(accumulate(_taper(sizes) if last and count > 1 else sizes, initial=0))
+        return [(low, high - low) for low, high in pairwise(edges)]
+
+    def works(self, segment: int, blocks: list[Block], streams: list[list[Stream]], rows: int) -> list[Work]:
+        """Works of a band: for each group of column tiles all blocks, for each block all parts."""
+        made = []
+        fir = self.fir(rows) if self.step.opcode == Opcode.DEPTHWISE else None
+        has_stream = self.step.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX) or self.step.table or self.params != Params.NONE
+        for group in streams:
+            for block in blocks:
+                cycles = group[0].tiles * self._job(block, fir) // len(group)
+                for number, stream in enumerate(group):
+                    partial = number > 0, number < len(group) - 1
+                    place = (stream.first_tile, stream.tiles, stream.part)
+                    made.append(Work(self.index, segment, block, *place, *partial, stream if has_stream else None, cycles))
+        return made

@@ -1,14 +1,22 @@
-"""Pass: every transfer, and what each work needs and frees: weights through a ring, inputs in bands of rows, outputs."""
+"""Pass: every command in program order: works, the loads that they need, the stores that they allow.
 
-from dataclasses import dataclass
+Weights go through the weight scratchpad as through a ring; streams that are still there are used again. Rows of tensors that
+come from DDR are loaded when a work first needs them, rows that go there are stored when they are whole.
+"""
 
-from weft.compiler.memory_plan import MemoryPlan, Slot
-from weft.compiler.tile import Tiling, Work
-from weft.compiler.weights import WeightImage
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from weft.compiler.bands import operands
+from weft.compiler.blocks import Block
+from weft.compiler.memory_plan import MemoryPlan
+from weft.compiler.plan import Segment, lives
+from weft.compiler.steps import Network, Step
+from weft.compiler.tile import StepTiler, Stream, Work
 
 PIECE_BYTES = 12288
 """Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough that
-the commands themselves, 128 bytes each, are little traffic."""
+the commands themselves are little traffic."""
 
 
 @dataclass(frozen=True)
@@ -17,205 +25,241 @@ class Load:
 
     Attributes
     ----------
-    step : int
-        Whose layer it counts for.
+    step, segment : int
+        Whose layer it counts for; where its buffer is.
     tensor : str or None
-        The input whose rows it reads; None for weights.
-    source, address, size : int
-        Offset in the region; scratchpad address; bytes (weights).
+        The tensor whose rows it reads; None for weights.
+    stream : Stream or None
+        The weights.
+    offset, address, size : int
+        Of weights: offset in the stream, scratchpad address, bytes.
     row, rows : int
-        Rows of the input.
-    wait_work : int
-        Number of works that must be complete before.
+        Rows of the tensor.
     """
 
     step: int
-    tensor: str | None
-    source: int = 0
+    segment: int
+    tensor: str | None = None
+    stream: Stream | None = None
+    offset: int = 0
     address: int = 0
     size: int = 0
     row: int = 0
     rows: int = 0
-    wait_work: int = 0
 
 
 @dataclass(frozen=True)
 class Store:
-    """Rows of an output that are whole after `after_work`."""
-
-    step: int
-    tensor: str
-    row: int
-    rows: int
-    after_work: int
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What one work waits for, as numbers of completed transfers and works.
+    """Rows of a tensor that go to DDR.
 
     Attributes
     ----------
-    weights, inputs, works : int
-        Loads before its weights are read; loads and works before its first wave.
-    address : int
-        Of its weight stream.
+    step, segment : int
+    tensor, target : str
+        Root tensor; name of the place in the arena.
+    row, rows : int
     """
 
-    weights: int = 0
-    inputs: int = 0
-    works: int = 0
-    address: int = 0
+    step: int
+    segment: int
+    tensor: str
+    target: str
+    row: int
+    rows: int
 
 
 @dataclass(frozen=True)
-class Transfers:
-    """All transfers; loads and works have a fixed order each, the schedule merges them."""
+class Use:
+    """A work, and where its weight stream begins in the weight scratchpad."""
 
-    loads: tuple[Load, ...]
-    stores: tuple[Store, ...]
-    needs: tuple[Needs, ...]
+    work: Work
+    address: int = 0
 
 
-class _Ring:
-    """The weight scratchpad as a ring: residents in order of use, each overwritten only when its last work is complete."""
+Action = Load | Use | Store
+
+
+class _WeightRing:
+    """The weight scratchpad as a ring of streams: the oldest are overwritten first."""
 
     def __init__(self, size, granule):
-        self.size, self.granule = size, granule
-        self.end = 0
-        self.residents = []  # (first virtual address, number of works that must be complete before it is overwritten)
+        self.size, self.granule, self.end = size, granule, 0
+        self.first: dict[int, int] = {}  # virtual address of each stream that was placed, by its identity
 
-    def place(self, length):
-        """Virtual address of a new resident."""
+    def address(self, stream) -> int | None:
+        """Where a stream begins, if all of it is still there."""
+        first = self.first.get(id(stream))
+        return None if first is None or first < self.end - self.size else first % self.size
+
+    def place(self, stream, length):
+        """Begin a stream behind the newest; gives its loads as (offset in it, address, bytes), of which none wraps."""
         first = -(-self.end // self.granule) * self.granule
         self.end = first + length
-        return first
-
-    def pieces(self, first, length):
-        """Loads that fill a resident: (offset in it, address, bytes, works to wait for); none wraps."""
+        self.first[id(stream)] = first
         offset = 0
         while offset < length:
             address = (first + offset) % self.size
             size = min(PIECE_BYTES, self.size // 4, length - offset, self.size - address)
-            overwritten = first + offset + size - self.size
-            wait = max((works for start, works in self.residents if start < overwritten), default=0)
-            yield offset, address, size, wait
+            yield offset, address, size
             offset += size
 
 
-def _last_users(works) -> dict[int, int]:
-    """For each work that brings a new stream, the last work of the run that uses it."""
-    last, start = {}, None
-    for index, work in enumerate(works):
-        if work.stream is None:
-            continue
-        if start is None or works[start].stream != work.stream:
-            start = index
-        last[start] = index
-    return last
+class _Rows:
+    """What of each tensor is loaded, made and stored, segment by segment."""
 
+    def __init__(self, network: Network, memory: MemoryPlan, config):
+        self.network, self.memory = network, memory
+        self.lives = lives(network, config)
+        reloaded = {name for segment in memory.plan.segments for name in segment.loaded}
+        self.targets: dict[str, list[str]] = {}
+        for name in network.outputs:
+            self.targets.setdefault(network.root[name], []).append(name)
+        for name in memory.plan.spilled & reloaded:
+            if name not in self.targets.setdefault(name, []):
+                self.targets[name].append(name)
+        self.loaded: dict[tuple[int, str], int] = {}
+        self.stored: dict[str, int] = {}
 
-def _span(slot: Slot, first_row: int, rows: int) -> tuple[int, int]:
-    return first_row * slot.row_pitch, (first_row + rows - 1) * slot.row_pitch + slot.row_bytes
-
-
-class _Writers:
-    """Who wrote which bytes of each tensor: byte spans, so that aliases with other rows are understood."""
-
-    def __init__(self):
-        self._spans = {}
-
-    def note(self, tensor, span, count):
-        self._spans.setdefault(tensor, []).append((*span, count))
-
-    def latest(self, tensor, span):
-        low, high = span
-        return max((count for first, last, count in self._spans.get(tensor, ()) if first < high and low < last), default=0)
-
-
-def _view_span(slot, extent, first, end):
-    """Bytes of rows ``first .. end - 1`` of a tensor seen with this extent."""
-    pitch = slot.pitch_of(extent)
-    return first * pitch, (end - 1) * pitch + extent.row_bytes
-
-
-def _input_bands(works, tiling, plan):
-    """For each work the rows of network inputs that it is the first to read: (tensor, first row, rows)."""
-    network, loaded, bands = tiling.network, {}, []
-    for work in works:
-        step, new = network.steps[work.step], []
-        rows = step.rows_read(work.block.y, work.block.rows), (work.block.y, work.block.y + work.block.rows)
-        for name, extent, (first, end) in ((step.source, step.image, rows[0]), (step.second, step.result, rows[1])):
-            root = network.root.get(name)
-            if root not in network.inputs or end <= first:
+    def loads(self, number: int, segment: Segment, work: Work, step: Step):
+        """Rows that the work is the first of its segment to read."""
+        for name, (low, high) in operands(step, work.block.y, _rows(work, step)):
+            root = self.network.root[name]
+            if root not in segment.loaded or high <= low:
                 continue
-            slot = plan.slots[root]
-            end_row = end if extent.row_bytes == slot.row_bytes else slot.rows
-            have = loaded.get(root, 0)
-            if end_row > have:
-                new.append((root, have, end_row - have))
-                loaded[root] = end_row
-        bands.append(new)
-    return bands
+            if not self.lives[root].ringable:
+                low, high = 0, self.lives[root].height
+            begin = self.loaded.get((number, root), low if self.memory.buffers[number, root].rows < self.lives[root].height else 0)
+            if high > begin:
+                yield root, begin, high - begin
+                self.loaded[number, root] = high
+
+    def stores(self, segment: Segment, root: str, whole: int):
+        """Rows that may go, now that the tensor is whole up to a row."""
+        begin = self.stored.get(root, 0)
+        if root in segment.stored and whole > begin:
+            for target in self.targets.get(root, ()):
+                yield target, begin, whole - begin
+            self.stored[root] = whole
 
 
-def transfers(tiling: Tiling, image: WeightImage, plan: MemoryPlan) -> Transfers:
-    """Loads in the order of their first use, stores, and what each work waits for."""
-    network, works = tiling.network, tiling.works
-    ring = _Ring(tiling.config.weight_bytes, tiling.config.weight_word_bytes)
-    last_users, bands = _last_users(works), _input_bands(works, tiling, plan)
-    loads, needs, loaded, written = [], [], _Writers(), _Writers()
-    weights = address = 0
-    for index, work in enumerate(works):
-        if index in last_users:
-            length = image.lengths[work.stream]
-            first = ring.place(length)
-            for offset, target, size, wait in ring.pieces(first, length):
-                loads.append(Load(work.step, None, image.offsets[work.stream] + offset, target, size, wait_work=wait))
-            ring.residents.append((first, last_users[index] + 1))
-            weights, address = len(loads), first % ring.size
-        for tensor, row, rows in bands[index]:
-            loads.append(Load(work.step, tensor, row=row, rows=rows))
-            loaded.note(tensor, _span(plan.slots[tensor], row, rows), len(loads))
-        needs.append(_needs_of(work, network, plan, loaded, written, weights, address))
-        step = network.steps[work.step]
-        slot = plan.slots[network.root[step.output]]
-        if not work.partial_out:
-            written.note(slot.tensor, _view_span(slot, step.result, work.block.y, work.block.y + work.block.rows), index + 1)
-    return Transfers(tuple(loads), _stores(tiling, plan), tuple(needs))
+def _rows(work: Work, step: Step) -> int:
+    """Rows of the image from a block's first to its last."""
+    block = work.block
+    return (block.rows - 1) * (block.every if _down(work) else 1) + 1
 
 
-def _needs_of(work: Work, network, plan, loaded, written, weights, address) -> Needs:
-    step = network.steps[work.step]
-    first, end = step.rows_read(work.block.y, work.block.rows)
-    inputs = waits = 0
-    views = [(step.source, step.image, first, end), (step.second, step.result, work.block.y, work.block.y + work.block.rows)]
-    for name, extent, low, high in views:
-        if name is None or high <= low:
-            continue
-        slot = plan.slots[network.root[name]]
-        span = _view_span(slot, extent, low, high)
-        inputs = max(inputs, loaded.latest(slot.tensor, span))
-        waits = max(waits, written.latest(slot.tensor, span))
-    has_stream = work.stream is not None
-    return Needs(weights if has_stream else 0, inputs, waits, address if has_stream else 0)
+def _down(work):
+    return getattr(work.part, "axis", 1) == 0
 
 
-def _stores(tiling: Tiling, plan: MemoryPlan) -> tuple[Store, ...]:
-    """Each output as soon as it is whole: in bands where a step's last works write whole rows one after the other."""
-    network, works, stores = tiling.network, tiling.works, []
-    for name in network.outputs:
-        root = network.root[name]
-        makers = [index for index, work in enumerate(works) if network.steps[work.step].output == root and not work.partial_out]
-        slot, step = plan.slots[root], network.steps[works[makers[-1]].step]
-        if step.result.row_bytes != slot.row_bytes:
-            stores.append(Store(works[makers[-1]].step, name, 0, slot.rows, makers[-1]))
-            continue
-        done = 0
-        final = [index for index in makers if works[index].first_tile == works[makers[-1]].first_tile]
-        for index, following in zip(final, [*final[1:], None]):
-            block = works[index].block
-            if following is None or works[following].block.y > block.y:
-                stores.append(Store(works[index].step, name, done, block.y + block.rows - done, index))
-                done = block.y + block.rows
-    return tuple(stores)
+class Transferer:
+    """Makes the actions of a network.
+
+    Parameters
+    ----------
+    network : Network
+    memory : MemoryPlan
+    tilers : list of StepTiler
+    config : NpuConfig
+    """
+
+    def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config):
+        self.network, self.memory, self.tilers, self.config = network, memory, tilers, config
+        self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes)
+        self.rows = _Rows(network, memory, config)
+        self.actions: list[Action] = []
+
+    def run(self) -> list[Action]:
+        """All actions in program order."""
+        for number, segment in enumerate(self.memory.plan.segments):
+            self._segment(number, segment)
+        return self.actions
+
+    def _segment(self, number, segment):
+        self._constants(number, segment)
+        streams, nominal = {}, {}
+        for band in segment.bands:
+            tiler, step = self.tilers[band.step], self.network.steps[band.step]
+            rows = nominal.setdefault(band.step, band.rows)
+            if segment.whole:
+                blocks = tiler.whole_blocks(self.network.root[step.source] in segment.loaded)
+            else:
+                blocks = tiler.band_blocks(band.y, band.rows, rows)
+            blocks = [piece for block in blocks for piece in self._cut(number, step, block, tiler.along_height(rows))]
+            if band.step not in streams:
+                last = band.step == len(self.network.steps) - 1
+                count = len(blocks) * (1 if segment.whole else 2)
+                streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, last=last, rows=rows)
+            self._band(number, segment, step, tiler.works(number, blocks, streams[band.step], rows))
+
+    def _constants(self, number, segment):
+        for index in range(segment.first, segment.end):
+            step = self.network.steps[index]
+            if step.constant is not None:
+                self.actions.append(Load(index, number, tensor=step.second, row=0, rows=1))
+
+    def _cut(self, number, step: Step, block: Block, down: bool) -> list[Block]:
+        """A block in pieces whose rows of the output, and of the second operand, do not go round their rings."""
+        every = block.every if down else 1
+        rings = [(self.memory.buffers[number, self.network.root[step.output]].rows, step.rows_written)]
+        if step.second is not None and step.constant is None:
+            rings.append((self.memory.buffers[number, self.network.root[step.second]].rows, step.rows_second))
+        turns = [tuple(seen(block.y + row * every, 1)[0] // rows for rows, seen in rings) for row in range(block.rows)]
+        pieces, first = [], 0
+        for _, group in groupby(turns):
+            rows = len(list(group))
+            pieces.append(replace(block, y=block.y + first * every, rows=rows))
+            first += rows
+        return pieces
+
+    def _band(self, number, segment, step, works):
+        root = self.network.root[step.output]
+        for place, work in enumerate(works):
+            address = self._weights(number, work)
+            for name, first, count in self.rows.loads(number, segment, work, step):
+                for row, rows in self._turns(number, name, first, count):
+                    self.actions.append(Load(work.step, number, tensor=name, row=row, rows=rows))
+            self.actions.append(Use(work, address))
+            for target, first, count in self.rows.stores(segment, root, self._whole_until(works, place, step, root)):
+                for row, rows in self._turns(number, root, first, count):
+                    self.actions.append(Store(work.step, number, root, target, row, rows))
+
+    def _turns(self, number, name, first, count):
+        """Rows in pieces that do not go round the ring: (first, rows)."""
+        ring, end = self.memory.buffers[number, name].rows, first + count
+        while first < end:
+            rows = min(end - first, ring - first % ring)
+            yield first, rows
+            first += rows
+
+    def _weights(self, number, work) -> int:
+        if work.stream is None:
+            return 0
+        address = self.ring.address(work.stream)
+        if address is None:
+            length = -(-work.stream.size // self.config.weight_word_bytes) * self.config.weight_word_bytes
+            for offset, target, size in self.ring.place(work.stream, length):
+                self.actions.append(Load(work.step, number, stream=work.stream, offset=offset, address=target, size=size))
+            address = self.ring.address(work.stream)
+            assert address is not None, "a weight stream is larger than the weight scratchpad"
+        return address
+
+    def _whole_until(self, works, place, step, root) -> int:
+        """Rows of the output that are whole after this work."""
+        work, life = works[place], self.rows.lives[root]
+        if work.partial_out or work.first_tile != works[-1].first_tile:
+            return 0
+        following = works[place + 1].block if place + 1 < len(works) else None
+        plain = step.output_view is None and life.ringable
+        if plain and following is not None and following.y > work.block.y and not _down(work):
+            return work.block.y + work.block.rows
+        if following is not None:
+            return 0
+        if plain:
+            return max(one.block.y + _rows(one, step) for one in works)
+        return life.height if work.step == life.made else 0
+
+
+def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config) -> list[Action]:
+    """Actions in program order: executed one after the other they compute the network."""
+    return Transferer(network, memory, tilers, config).run()

@@ -1,15 +1,18 @@
-"""Pass: the weight streams as bytes, and region MODEL that holds them."""
+"""Pass: the weight streams as bytes, and region MODEL that holds them and the constants."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import Params
-from weft.compiler.steps import Step
-from weft.compiler.tile import Stream, Tiling, params_of
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Opcode, Params
+from weft.compiler.fir import Taps
+from weft.compiler.steps import Network, Step
+from weft.compiler.tile import StepTiler, Stream, params_of
+from weft.compiler.transfers import Action, Load
 
 REGION_GRANULE = 64
-"""Region MODEL is a multiple of so many bytes."""
+"""Region MODEL, and each constant in it, is a multiple of so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,15 @@ class WeightImage:
     Attributes
     ----------
     constants : bytes
-    offsets : tuple of int
-        First byte of each stream of the tiling.
-    lengths : tuple of int
-        Bytes of each stream: a multiple of the AXI width and of C.
+    offsets : dict of int to int
+        First byte of each stream, by its identity.
+    tensors : dict of str to int
+        First byte of each constant operand.
     """
 
     constants: bytes
-    offsets: tuple[int, ...]
-    lengths: tuple[int, ...]
+    offsets: dict[int, int]
+    tensors: dict[str, int]
 
 
 def parameter_rows(step: Step, channels: slice, cols: int) -> np.ndarray:
@@ -48,34 +51,56 @@ def parameter_rows(step: Step, channels: slice, cols: int) -> np.ndarray:
     return np.concatenate(planes)
 
 
-def stream_bytes(step: Step, stream: Stream, reduction, cols: int) -> bytes:
+def _matmul_rows(step: Step, part, reduction) -> np.ndarray:
+    """Rows of weights of a part, int8[rows, Cout]: kernel rows, columns, bytes of a tap."""
+    taps = step.weights.reshape(reduction.taps_y, reduction.taps_x, reduction.lanes, -1)
+    ky, kx = slice(part.tap_y, part.tap_y + part.taps_y), slice(part.tap_x, part.tap_x + part.taps_x)
+    return taps[ky, kx, part.lane : part.lane + part.lanes].reshape(part.rows, -1)
+
+
+def _filter_rows(step: Step, part: Taps) -> np.ndarray:
+    """Rows of weights of a DEPTHWISE part, int8[rows, C]: kernel rows across the filter, taps along it, zeros behind the last."""
+    lines = step.weights if part.axis == 1 else step.weights.transpose(1, 0, 2)
+    rows = np.zeros((part.passes * part.span, part.count, lines.shape[2]), np.int8)
+    rows[: part.lines] = lines[:, part.first : part.first + part.count]
+    return rows.reshape(part.rows, -1)
+
+
+def stream_bytes(tiler: StepTiler, stream: Stream) -> bytes:
     """One stream: the table if there is one, then for each column tile its parameters and its rows of weights."""
-    pieces = [step.table]
-    if step.weights is not None:
-        part = stream.part
-        taps = step.weights.reshape(reduction.taps_y, reduction.taps_x, reduction.lanes, -1)
-        ky, kx = slice(part.tap_y, part.tap_y + part.taps_y), slice(part.tap_x, part.tap_x + part.taps_x)
-        rows = taps[ky, kx, part.lane : part.lane + part.lanes].reshape(part.rows, -1)
-        for tile in range(stream.first_tile, stream.first_tile + stream.tiles):
-            channels = slice(tile * cols, (tile + 1) * cols)
-            if stream.params != Params.NONE:
-                pieces.append(parameter_rows(step, channels, cols).tobytes())
-            weights = np.zeros((part.rows, cols), np.int8)
+    step, cols = tiler.step, tiler.config.cols
+    pieces, rows = [step.table], None
+    if step.opcode == Opcode.MATMUL:
+        rows = _matmul_rows(step, stream.part, tiler.reduction)
+    elif step.opcode == Opcode.DEPTHWISE:
+        rows = _filter_rows(step, stream.part)
+    for tile in range(stream.first_tile, stream.first_tile + stream.tiles):
+        channels = slice(tile * cols, (tile + 1) * cols)
+        if stream.params != Params.NONE:
+            pieces.append(parameter_rows(step, channels, cols).tobytes())
+        if rows is not None:
+            weights = np.zeros((len(rows), cols), np.int8)
             weights[:, : rows[:, channels].shape[1]] = rows[:, channels]
             pieces.append(weights.tobytes())
     return b"".join(pieces)
 
 
-def weight_image(tiling: Tiling) -> WeightImage:
-    """All streams, one behind the other in the order of their use."""
-    config, granule = tiling.config, tiling.config.weight_word_bytes
-    constants, offsets, lengths = bytearray(), [], []
-    for stream in tiling.streams:
-        step = tiling.network.steps[stream.step]
-        content = stream_bytes(step, stream, tiling.reductions[stream.step], config.cols)
-        content += bytes(-len(content) % granule)
-        offsets.append(len(constants))
-        lengths.append(len(content))
-        constants += content
+def weight_image(network: Network, actions: list[Action], tilers: list[StepTiler], config: NpuConfig) -> WeightImage:
+    """All streams that are loaded, one behind the other in the order of their first use, and the constant operands."""
+    constants, offsets, tensors = bytearray(), {}, {}
+    for action in actions:
+        if not isinstance(action, Load):
+            continue
+        if action.stream is not None and id(action.stream) not in offsets:
+            content = stream_bytes(tilers[action.stream.step], action.stream)
+            assert len(content) == action.stream.size, f"stream of {tilers[action.stream.step].step.name}: {len(content)} bytes"
+            offsets[id(action.stream)] = len(constants)
+            constants += content + bytes(-len(content) % config.weight_word_bytes)
+        step = network.steps[action.step]
+        if action.tensor is not None and step.constant is not None and action.tensor == step.second and action.tensor not in tensors:
+            constants += bytes(-len(constants) % REGION_GRANULE)
+            tensors[action.tensor] = len(constants)
+            constants += step.constant.tobytes()
+            constants += bytes(-len(constants) % REGION_GRANULE)
     constants += bytes(-len(constants) % REGION_GRANULE)
-    return WeightImage(bytes(constants), tuple(offsets), tuple(lengths))
+    return WeightImage(bytes(constants), offsets, tensors)

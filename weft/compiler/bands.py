@@ -1,0 +1,119 @@
+"""Bands of rows: in which order the steps of a segment compute them, and how many rows of each tensor must be held.
+
+Steps of a segment are cascaded: each computes as many rows as the next ones need soon, so that tensors between them are
+rings of a few rows. What is computed one band ahead hides the pipeline: a band never waits for the one just before it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from weft.compiler.steps import Network
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows ``y .. y + rows - 1`` of a step's result.
+
+    Attributes
+    ----------
+    step : int
+        Index into `Network.steps`.
+    """
+
+    step: int
+    y: int
+    rows: int
+
+
+def cascade(network: Network, first: int, end: int, rows_of: Callable[[int], int]) -> list[Band]:
+    """Bands of steps ``first .. end - 1`` in their order.
+
+    Parameters
+    ----------
+    rows_of : callable
+        Rows of a band of a step.
+    """
+    steps, root = network.steps, network.root
+    makers: dict[str, list[int]] = {}
+    for index in range(first, end):
+        makers.setdefault(root[steps[index].output], []).append(index)
+    read = {root[name] for index in range(first, end) for name in steps[index].reads}
+    done, bands = dict.fromkeys(range(first, end), 0), []
+
+    def make(index, wanted):
+        """Bands of a step until it has the wanted rows."""
+        step = steps[index]
+        while done[index] < min(wanted, step.result.height):
+            y, rows = done[index], min(rows_of(index), step.result.height - done[index])
+            for name, (_, high) in operands(step, y, rows):
+                for maker in makers.get(root[name], ()):
+                    if maker < index:
+                        # one band ahead, but for what is read whole
+                        make(maker, _rows_until(steps[maker], high) + rows_of(maker))
+            done[index] += rows
+            bands.append(Band(index, y, rows))
+
+    for index in range(first, end):
+        if root[steps[index].output] not in read or index == end - 1:
+            make(index, steps[index].result.height)
+    for index in range(first, end):
+        make(index, steps[index].result.height)  # rows that nobody reads
+    return bands
+
+
+def _rows_until(step, high):
+    """Result rows a step must have made so that its output's rows below `high` are written."""
+    view = step.output_view
+    if view is None:
+        return high
+    return -(-(high - view.y) // view.dy) if view.dy else high
+
+
+def operands(step, y: int, rows: int) -> list[tuple[str, tuple[int, int]]]:
+    """Tensors that a band reads, with their rows."""
+    found = [(step.source, step.rows_read(y, rows))]
+    if step.second is not None and step.constant is None:
+        found.append((step.second, step.rows_second(y, rows)))
+    return found
+
+
+def rows_held(network: Network, bands: list[Band], tensor: str, height: int, *, loaded: bool, stored: bool) -> int:
+    """Rows of a tensor that a ring must hold so that no row is overwritten that is still needed.
+
+    Parameters
+    ----------
+    loaded : bool
+        It comes from DDR: the next band's rows are loaded while the present one computes.
+    stored : bool
+        It goes to DDR: a band's rows are stored while the next one computes.
+    """
+    reads: list[tuple[int, int] | None] = []
+    writes: list[tuple[int, int] | None] = []
+    for band in bands:
+        step = network.steps[band.step]
+        found = [span for name, span in operands(step, band.y, band.rows) if network.root[name] == tensor and span[1] > span[0]]
+        reads.append((min(low for low, _ in found), max(high for _, high in found)) if found else None)
+        makes = network.root[step.output] == tensor
+        writes.append(step.rows_written(band.y, band.rows) if makes else None)
+    needed, lowest = [], height
+    for span in reversed(reads):
+        lowest = min(lowest, span[0]) if span else lowest
+        needed.append(lowest)
+    needed.reverse()
+    readers = [index for index, span in enumerate(reads) if span]
+    held = 0
+    if loaded:
+        for place, index in enumerate(readers):
+            ahead = readers[min(place + 1, len(readers) - 1)]
+            held = max(held, max(reads[ahead][1], reads[index][1]) - needed[index])
+    else:
+        highest, before = 0, 0
+        for index, span in enumerate(writes):
+            if span is not None:
+                highest = max(highest, span[1])
+                oldest = min(needed[index], before) if stored else needed[index]
+                held = max(held, highest - min(oldest, span[0]))
+                before = span[0]
+            elif reads[index] is not None:
+                held = max(held, highest - needed[index])
+    return min(held, height)

@@ -1,0 +1,167 @@
+"""Pass: what each action waits for, found from the bytes that it and the earlier ones touch.
+
+Each queue runs in order. An action must wait for an earlier one of another queue that wrote what it reads, or that uses what it
+overwrites; and a work for an earlier work that wrote what it reads (works overlap, but reads of one are over before the next one writes).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw.npu.config import NpuConfig
+from weft.compiler.bands import operands
+from weft.compiler.memory_plan import Buffer, MemoryPlan
+from weft.compiler.steps import Network, Step
+from weft.compiler.tile import Work
+from weft.compiler.transfers import Action, Load, Store, Use
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How many actions of each queue must be complete before an action starts.
+
+    Attributes
+    ----------
+    load, exec, store : int
+    weights : int
+        Loads that must be complete before a work's weight stream is read.
+    """
+
+    load: int = 0
+    exec: int = 0
+    store: int = 0
+    weights: int = 0
+
+
+class _Memory:
+    """For each granule of a scratchpad the last action of each queue that wrote it, and that read it: numbers from 1."""
+
+    def __init__(self, size: int, granule: int):
+        self.granule = granule
+        count = -(-size // granule)
+        self.written = {queue: np.zeros(count, np.int32) for queue in ("load", "exec")}
+        self.read = {queue: np.zeros(count, np.int32) for queue in ("exec", "store")}
+
+    def _slices(self, spans):
+        return [slice(low // self.granule, -(-high // self.granule)) for low, high in spans]
+
+    def latest(self, table, queue, spans) -> int:
+        """The last of a queue that touched the spans."""
+        return max((int(table[queue][part].max(initial=0)) for part in self._slices(spans)), default=0)
+
+    def note(self, table, queue, spans, number):
+        """An action of a queue touches the spans."""
+        for part in self._slices(spans):
+            table[queue][part] = number
+
+
+class Dependencies:
+    """Walks the actions in program order.
+
+    Parameters
+    ----------
+    network : Network
+    memory : MemoryPlan
+    config : NpuConfig
+    """
+
+    def __init__(self, network: Network, memory: MemoryPlan, config: NpuConfig):
+        self.network, self.plan, self.config = network, memory, config
+        self.activations = _Memory(config.act_bytes, config.word_bytes)
+        self.weights = _Memory(config.weight_bytes, min(config.weight_word_bytes, config.axi_bytes, config.cols))
+        self.ddr: dict[str, list[tuple[int, int, int]]] = {}  # rows of spilled tensors, and the store that brought them
+        self.counts = {"load": 0, "exec": 0, "store": 0}
+
+    def waits(self, action: Action) -> Waits:
+        """What the next action waits for."""
+        if isinstance(action, Load):
+            return self._load(action)
+        return self._store(action) if isinstance(action, Store) else self._use(action)
+
+    def _number(self, queue):
+        self.counts[queue] += 1
+        return self.counts[queue]
+
+    def buffer(self, segment: int, name: str) -> Buffer:
+        """Where a tensor is during a segment."""
+        return self.plan.buffers[segment, self.network.root.get(name, name)]
+
+    def _load(self, load: Load) -> Waits:
+        number = self._number("load")
+        if load.tensor is None:
+            memory, spans, stored = self.weights, [(load.address, load.address + load.size)], 0
+        else:
+            memory, spans = self.activations, self.buffer(load.segment, load.tensor).spans(load.row, load.row + load.rows)
+            rows = self.ddr.get(load.tensor, ())
+            stored = max((store for low, high, store in rows if low < load.row + load.rows and load.row < high), default=0)
+        used = max(memory.latest(memory.read, "exec", spans), memory.latest(memory.written, "exec", spans))
+        stored = max(stored, memory.latest(memory.read, "store", spans))
+        memory.note(memory.written, "load", spans, number)
+        return Waits(exec=used, store=stored)
+
+    def _store(self, store: Store) -> Waits:
+        number, memory = self._number("store"), self.activations
+        spans = self.buffer(store.segment, store.tensor).spans(store.row, store.row + store.rows)
+        memory.note(memory.read, "store", spans, number)
+        if store.target == store.tensor:
+            self.ddr.setdefault(store.tensor, []).append((store.row, store.row + store.rows, number))
+        return Waits(load=memory.latest(memory.written, "load", spans), exec=memory.latest(memory.written, "exec", spans))
+
+    def _use(self, use: Use) -> Waits:
+        work, memory = use.work, self.activations
+        number, step = self._number("exec"), self.network.steps[work.step]
+        reads, writes = self.reads(work, step), self.writes(work, step)
+        memory.note(memory.read, "exec", reads, number)
+        waits = Waits(
+            load=max(memory.latest(memory.written, "load", reads), memory.latest(memory.written, "load", writes)),
+            exec=memory.latest(memory.written, "exec", reads),
+            store=memory.latest(memory.read, "store", writes),
+            weights=self._weights(use, number),
+        )
+        memory.note(memory.written, "exec", writes, number)
+        return waits
+
+    def _weights(self, use, number) -> int:
+        if use.work.stream is None:
+            return 0
+        end, size = use.address + use.work.stream.size, self.config.weight_bytes
+        spans = [(use.address, min(end, size)), *([(0, end - size)] if end > size else [])]
+        self.weights.note(self.weights.read, "exec", spans, number)
+        return self.weights.latest(self.weights.written, "load", spans)
+
+    def reads(self, work, step: Step) -> list[tuple[int, int]]:
+        """Spans of the activation scratchpad that a work reads."""
+        rows, spans = image_rows(work), []
+        for name, (low, high) in operands(step, work.block.y, rows):
+            extent, view = (step.image, step.source_view) if name == step.source else (step.result, step.second_view)
+            spans += self._spans(self.buffer(work.segment, name), extent, view, low, high)
+        if step.constant is not None:
+            spans += self.buffer(work.segment, step.second).spans(0, 1)
+        return spans
+
+    def writes(self, work, step: Step) -> list[tuple[int, int]]:
+        """Spans that it writes."""
+        if work.partial_out:
+            return []
+        low, high = step.rows_written(work.block.y, image_rows(work))
+        return self._spans(self.buffer(work.segment, step.output), step.result, step.output_view, low, high)
+
+    @staticmethod
+    def _spans(buffer: Buffer, extent, view, low, high):
+        if high <= low:
+            return []
+        if view is None and extent.row_bytes != buffer.row_bytes:  # other rows than its own: it is dense
+            return [(buffer.address + low * extent.row_bytes, buffer.address + high * extent.row_bytes)]
+        return buffer.spans(low, high)
+
+
+def image_rows(work: Work) -> int:
+    """Rows of the image from a block's first to its last."""
+    every = work.block.every if getattr(work.part, "axis", 1) == 0 else 1
+    return (work.block.rows - 1) * every + 1
+
+
+def dependencies(network: Network, memory: MemoryPlan, config: NpuConfig, actions: list[Action]) -> list[Waits]:
+    """What each action waits for."""
+    walk = Dependencies(network, memory, config)
+    return [walk.waits(action) for action in actions]

@@ -1,0 +1,139 @@
+"""The plan: which steps run together, in which bands, and which tensors stay in the activation scratchpad."""
+
+from dataclasses import dataclass
+
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Opcode
+from weft.compiler.bands import Band
+from weft.compiler.steps import Extent, Network, extent_of
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Consecutive steps that run together.
+
+    Attributes
+    ----------
+    first, end : int
+        Steps ``first .. end - 1``.
+    bands : tuple of Band
+        In the order in which they are computed.
+    rings : dict of str to int
+        Rows that a tensor's buffer holds during the segment, for tensors that are not whole in the scratchpad.
+    loaded, stored : frozenset of str
+        Tensors that come from DDR, and that go there, while the segment runs.
+    kept : bool
+        The weight scratchpad holds the weights of all its steps at a time.
+    cycles, traffic : int
+        Estimates: cycles, and bytes to and from DDR.
+    """
+
+    first: int
+    end: int
+    bands: tuple[Band, ...]
+    rings: dict[str, int]
+    loaded: frozenset[str]
+    stored: frozenset[str]
+    kept: bool
+    cycles: int
+    traffic: int
+
+    @property
+    def whole(self) -> bool:
+        """One step, computed at one go."""
+        return len(self.bands) == 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The network in segments.
+
+    Attributes
+    ----------
+    segments : tuple of Segment
+    resident : dict of str to (int, int)
+        Tensors that are whole in the scratchpad, with the first and last segment during which they are.
+    """
+
+    segments: tuple[Segment, ...]
+    resident: dict[str, tuple[int, int]]
+
+    @property
+    def spilled(self) -> frozenset[str]:
+        """Tensors that go to DDR."""
+        return frozenset(name for segment in self.segments for name in segment.stored)
+
+
+@dataclass(frozen=True)
+class Life:
+    """A root tensor's bytes and its life.
+
+    Attributes
+    ----------
+    name : str
+    height, row_bytes : int
+        Rows, and bytes of each.
+    pitch : int
+        Bytes from row to row in the scratchpad, where all banks are used alike.
+    first, last : int
+        First step that touches it, and the last.
+    made : int
+        The last step that makes it; -1 where it is an input of the network.
+    output : bool
+        It is an output of the network.
+    ringable : bool
+        All steps see its rows as they are, so that a part of them can be held.
+    """
+
+    name: str
+    height: int
+    row_bytes: int
+    pitch: int
+    first: int
+    last: int
+    made: int
+    output: bool
+    ringable: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes as a whole."""
+        return self.height * self.pitch
+
+
+def touched(step):
+    """Tensors of a step, each with the extent as which it sees it, and its view."""
+    yield step.source, step.image, step.source_view
+    yield step.output, step.result, step.output_view
+    if step.second is not None and step.constant is None:
+        yield step.second, step.result, step.second_view
+
+
+def extent_in_memory(network: Network, root: str) -> Extent:
+    """How a root tensor's bytes are laid out: rows of pixels."""
+    return extent_of(network.graph.tensors[root].shape)
+
+
+def lives(network: Network, config: NpuConfig, *, padded: bool = True) -> dict[str, Life]:
+    """Every root tensor; constants apart."""
+    first, last, made, strange = {}, {}, {}, set()
+    for index, step in enumerate(network.steps):
+        for name, extent, view in touched(step):
+            root = network.root[name]
+            first.setdefault(root, index)
+            last[root] = index
+            if view is None and extent.row_bytes != extent_in_memory(network, root).row_bytes:
+                strange.add(root)
+            if step.opcode == Opcode.SOFTMAX and extent.height > 1:
+                strange.add(root)
+        made[network.root[step.output]] = index
+    outputs = {network.root[name] for name in network.outputs}
+    found = {}
+    for root in first:
+        extent = extent_in_memory(network, root)
+        pitch, banks = extent.row_bytes, config.BANKS * config.word_bytes
+        if padded and root not in strange and extent.height > 1 and pitch % banks == 0:
+            pitch += config.word_bytes
+        place = (extent.height, extent.row_bytes, pitch, first[root], last[root])
+        found[root] = Life(root, *place, made.get(root, -1), root in outputs, root not in strange)
+    return found
