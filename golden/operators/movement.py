@@ -12,7 +12,7 @@ def strided_index(begin, end, strides, *, begin_mask=0, end_mask=0, ellipsis_mas
     ----------
     begin, end, strides : sequences of int
     """
-    index = []
+    index: list = []
     for i, (first, last, stride) in enumerate(zip(begin, end, strides, strict=True)):
         bit = 1 << i
         if ellipsis_mask & bit:
@@ -41,7 +41,7 @@ def mirror_pad(x, paddings, mode) -> np.ndarray:
         Elements before and after, for each axis.
     mode : str
     """
-    return np.pad(x, paddings, mode={"REFLECT": "reflect", "SYMMETRIC": "symmetric"}[mode])
+    return np.pad(x, paddings, "reflect" if mode == "REFLECT" else "symmetric")
 
 
 def depth_to_space(x, block: int) -> np.ndarray:

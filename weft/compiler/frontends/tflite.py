@@ -8,6 +8,8 @@ import numpy as np
 import tflite
 
 from hw.npu.errors import WeftError
+from weft.compiler.dilate import dilate
+from weft.compiler.fold import FOLDED, fold
 from weft.compiler.frontends.tflite_file import CORRUPTION, ITEM_TYPES, MAX_ELEMENTS, MAX_RANK, TYPE_NAMES, Reader, load_bytes, printable
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor
@@ -70,7 +72,7 @@ class _Frontend:
             raise WeftError("the network has no operators", file=self.path)
         titles = [f"{index} ({_label(names[1][0]) if names[1] else '?'})" for index, names in enumerate(wiring)]
         self._refuse_float(ops, wiring, titles)
-        self._refuse_unsupported(ops, titles)
+        self._refuse_unsupported([pair for pair in zip(ops, titles) if pair[0] not in FOLDED])
         operators = self._operators(ops, raw_operators, wiring)
         used = {name for names in wiring for side in names for name in side if name is not None} | {*inputs, *outputs}
         users = {name: op.title for op in reversed(operators) for name in (*op.inputs, *op.outputs)}
@@ -81,6 +83,9 @@ class _Frontend:
         }
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs)
         _check_order(graph)
+        graph = dilate(fold(graph))
+        _check_outputs(graph)
+        self._refuse_unsupported([(operator.op, operator.title) for operator in graph.operators])
         for operator in graph.operators:
             check_limits(graph, operator)
         return graph
@@ -140,11 +145,13 @@ class _Frontend:
                 remedy = "quantize the activations too (full integer quantization with a representative data set)"
             raise WeftError(what, file=self.path, layer=title, remedy=remedy)
 
-    def _refuse_unsupported(self, ops, titles):
-        missing = Counter(op for op in ops if op not in SUPPORTED)
+    def _refuse_unsupported(self, found):
+        """Refuse a network for all the operators that Weft does not know, of those found: pairs of operator and title."""
+        missing = Counter(op for op, _ in found if op not in SUPPORTED)
         if missing:
-            found = ", ".join(f"{op} ({count}x, first in layer {titles[ops.index(op)]})" for op, count in missing.items())
-            raise WeftError(f"has unsupported operators: {found}", file=self.path, remedy=f"supported are {', '.join(SUPPORTED)}")
+            first = dict(reversed(found))
+            names = ", ".join(f"{op} ({count}x, first in layer {first[op]})" for op, count in missing.items())
+            raise WeftError(f"has unsupported operators: {names}", file=self.path, remedy=f"supported are {', '.join(SUPPORTED)}")
 
     def _operators(self, ops, raws, wiring) -> tuple:
         counts, operators = Counter(), []
@@ -255,3 +262,11 @@ def _check_order(graph: Graph):
     for name in graph.outputs:
         if name not in ready:
             refuse(f"output {name} is not written by any operator")
+
+
+def _check_outputs(graph: Graph):
+    """What leaves the network is computed by it."""
+    for name in graph.outputs:
+        kind = "an input" if name in graph.inputs else "a constant" if graph.tensors[name].constant else None
+        if kind is not None:
+            raise WeftError(f"output {name} is {kind} of the network", file=graph.file, remedy="take it out of the list of outputs")

@@ -72,7 +72,12 @@ def check_limits(graph: Graph, operator: Operator):
     WeftError
         With the limit's sentence and the value that breaks it.
     """
-    for limit in LIMITS[operator.op]:
+    check_each(LIMITS[operator.op], graph, operator)
+
+
+def check_each(limits, graph: Graph, operator: Operator):
+    """`check_limits` of the given limits only."""
+    for limit in limits:
         value = limit(graph, operator)
         if value is not None:
             sentence = limit.__doc__[0].lower() + limit.__doc__[1:]
@@ -127,5 +132,5 @@ LIMITS = {
 }  # fmt: skip
 """For each supported operator its limits, in the order in which they are checked."""
 
-SUPPORTED = tuple(LIMITS)
+SUPPORTED = tuple(sorted(LIMITS))
 """TFLite's names of the operators that Weft knows."""

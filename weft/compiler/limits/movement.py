@@ -284,3 +284,9 @@ MOVEMENT_LIMITS = {
     "UNPACK": (*_MOVE, has_axis, has_whole_parts, has_part_shapes),
 }
 """Rows of `weft.compiler.limits.LIMITS`."""
+
+_OF_ACTIVATIONS = {
+    is_computed, is_int8, is_quantized, joins_one_quantization, keeps_type, moves_bytes, moves_something_computed,
+}  # fmt: skip
+SHAPE_LIMITS = {op: tuple(limit for limit in limits if limit not in _OF_ACTIVATIONS) for op, limits in MOVEMENT_LIMITS.items()}
+"""What remains of `MOVEMENT_LIMITS` for constants of any type: `weft.compiler.fold` computes those."""
