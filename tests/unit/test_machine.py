@@ -18,8 +18,11 @@ from weft.compiler.image import write_image
 
 SMALL = PRESETS["small"]
 LOOPS = {
-    "block_rows": 1, "block_cols": 1, "taps_y": 1, "taps_x": 1, "chunks": 1, "last_rows": 16, "column_tiles": 1, "last_cols": 16,
+    "block_rows": 1, "block_cols": 1, "taps_y": 1, "taps_x": 1, "lanes": 16, "span": 1, "column_tiles": 1, "last_cols": 16,
+    "positions": 3, "stride": 1,
 }  # fmt: skip
+ROW = {"last_cols": 1}
+"""What a SOFTMAX has instead."""
 INPUT = {"height": 1, "image_row_bytes": 16}
 IDENTITY = {"multiplier": 1 << 30, "left_shift": 1, "clamp_min": -128, "clamp_max": 127}
 
@@ -41,9 +44,20 @@ def transfer(opcode=Opcode.LOAD, **fields) -> Command:
 @pytest.mark.parametrize(("command", "code"), [
     (execute(loops={"block_rows": 0}), Error.BAD_FIELD),
     (execute(loops={"block_rows": 257}), Error.BAD_FIELD),
-    (execute(loops={"chunks": 2}), Error.BAD_FIELD),
-    (execute(Opcode.MATMUL, loops={"last_rows": 17}), Error.BAD_FIELD),
-    (execute(Opcode.MATMUL, loops={"last_rows": 0}), Error.BAD_FIELD),
+    (execute(Opcode.MATMUL, loops={"lanes": 0}), Error.BAD_FIELD),
+    (execute(Opcode.MATMUL, loops={"span": 0}), Error.BAD_FIELD),
+    (execute(Opcode.MATMUL, loops={"span": 2, "taps_x": 2}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, loops={"span": 0}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, loops={"taps_x": 17}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, loops={"span": 2, "taps_x": 9}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, loops={"positions": 2}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, loops={"stride": 0}), Error.BAD_FIELD),
+    (execute(Opcode.DEPTHWISE, input={"address": SMALL.act_bytes * 2}), Error.ADDRESS),
+    (execute(Opcode.SOFTMAX, loops=ROW | {"lanes": 0}), Error.BAD_FIELD),
+    (execute(Opcode.SOFTMAX, loops=ROW | {"lanes": 4096}), Error.BAD_FIELD),
+    (execute(Opcode.SOFTMAX, loops=ROW | {"column_tiles": 2}), Error.BAD_FIELD),
+    (execute(Opcode.SOFTMAX, loops=ROW, weights={"load_table": 1}), Error.BAD_FIELD),
+    (execute(Opcode.SOFTMAX, loops=ROW | {"partial_in": 1}), Error.BAD_FIELD),
     (execute(loops={"last_cols": 17}), Error.BAD_FIELD),
     (execute(loops={"column_tiles": 2, "partial_out": 1}), Error.BAD_FIELD),
     (execute(weights={"address": 8}), Error.BAD_FIELD),
@@ -73,6 +87,12 @@ def test_a_bad_command_stops_with_its_code_and_index(command, code):
     execute(input={"address": -(1 << 20), "y": -1}),
     execute(output={"address": SMALL.act_bytes - 16}),
     execute(output={"right_shift": 31}),
+    execute(Opcode.MATMUL, loops={"span": 3}),
+    execute(Opcode.MATMUL, loops={"lanes": 1, "taps_x": 2}),
+    execute(Opcode.DEPTHWISE, loops={"taps_x": 16}),
+    execute(Opcode.DEPTHWISE, loops={"span": 2, "taps_x": 8}),
+    execute(Opcode.DEPTHWISE, loops={"span": 3, "taps_x": 5}),
+    execute(Opcode.DEPTHWISE, input={"address": SMALL.act_bytes * 2 - 16}),
     execute(header={"wait_load": 1}),
     transfer(ddr_offset=240),
 ])  # fmt: skip
