@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from golden.machine_output import finish, write_addresses
+from golden.machine_softmax import execute_softmax
+from golden.operators.softmax import exponential_table
 from hw.npu.isa import Command, Opcode, Params, Second
 from hw.npu.output_stage import OutputStage
 from tests.streams import plain, put, random_pattern, simulate
@@ -81,6 +83,31 @@ def random_command(rng, cols, *, pixels=24, **forced):
     return Command(Opcode.MATMUL, fields)
 
 
+def random_softmax(rng, *, longest=60, **forced):
+    """Rows that lie inside the scratchpad, their results in place or in the other half."""
+    loops = {"block_rows": rng.randint(1, 2), "block_cols": rng.randint(1, 2), "column_tiles": 1, "last_cols": 1}
+    loops["lanes"] = rng.choice((1, 2, rng.randint(1, longest), longest))
+    pixel_step = loops["lanes"] + rng.choice((0, 0, 3))
+    steps = {"pixel_step": pixel_step, "row_step": pixel_step * loops["block_cols"] + rng.choice((0, 5))}
+    room = SIZE // 2 - loops["block_rows"] * steps["row_step"]
+    output = steps | {"address": rng.choice((0, room, rng.randint(0, room)))}
+    source = rng.choice((output, steps | {"address": SIZE // 2 + rng.choice((0, room, rng.randint(0, room)))}))
+    fields = {"loops": loops, "input": dict(source), "output": output, "weights": {}, "second": {"operation": rng.choice(list(Second))}}
+    for name, value in forced.items():
+        group, field = name.split("__")
+        fields[group][field] = value
+    return Command(Opcode.SOFTMAX, fields)
+
+
+class SoftmaxJob:
+    """The one entry that says that a SOFTMAX may read its rows."""
+
+    partial = False
+
+    def __init__(self, index, cols):
+        self.index, self.sums = index, [[0] * cols]
+
+
 class Job:
     """A column tile as the stage sees it: final entries, rows of parameters, vectors to write."""
 
@@ -127,8 +154,11 @@ class Bench:
 
     def _golden(self):
         config = SimpleNamespace(cols=self.cols, act_bytes=SIZE)
-        state = SimpleNamespace(config=config, table=np.zeros(256, np.uint8), activations=self.memory.copy())
+        state = SimpleNamespace(config=config, table=np.zeros(256, np.uint8), activations=self.memory.copy(), jobs=0)
         for index, command in enumerate(self.commands):
+            if command.opcode == Opcode.SOFTMAX:
+                self._softmax(state, index, command)
+                continue
             loops, weights = command["loops"], command["weights"]
             if weights["load_table"]:
                 state.table = np.array([self.rng.randrange(256) for _ in range(256)], np.uint8)
@@ -154,10 +184,29 @@ class Bench:
             self.retired.append((index, written, written * joined))
             self.operand_owners += [index] * (len(self.vectors) - first_vector) * joined
 
+    def _softmax(self, state, index, command):
+        table = np.array(exponential_table(self.rng.choice((0.05, 0.01, 1e-5)), 1.0), "<i4").view(np.uint8)
+        state.weights = table
+        rows = table.reshape(-1, self.cols).tolist()
+        self.rows += [{"table": 1, "row": i, "last": i == len(rows) - 1, "data": row} for i, row in enumerate(rows)]
+        self.jobs.append(SoftmaxJob(index, self.cols))
+        addresses, values = execute_softmax(state, index, command)
+        length = command["loops"]["lanes"]
+        vectors = [
+            (row + first, row + min(first + self.lanes, length))
+            for row in range(0, len(values), length)
+            for first in range(0, length, self.lanes)
+        ]
+        self.vectors += [(int(addresses[first]), values[first:end].tolist()) for first, end in vectors]
+        self.retired.append((index, len(values), 3 * len(values)))
+        self.operand_owners += [index] * 3 * len(vectors)
+
     def payloads(self):
         return [
             {
                 "index": index,
+                "opcode": command.opcode,
+                "source": {name: command["input"][name] for name in ("address", "pixel_step", "row_step")},
                 "loops": command["loops"],
                 "weights_params": command["weights"]["params"],
                 "load_table": command["weights"]["load_table"],

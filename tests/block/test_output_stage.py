@@ -9,7 +9,7 @@ from hw.npu.operand_fetch import OperandFetch
 from hw.npu.output_stage import OutputStage
 from hw.npu.second_operand import SecondOperand
 from hw.npu.write_slots import WriteSlots
-from tests.block.output_bench import SIZE, Bench, random_command, stage
+from tests.block.output_bench import SIZE, Bench, random_command, random_softmax, stage
 from tests.streams import plain, put, simulate
 
 ALWAYS = ["1"] * 5
@@ -19,7 +19,9 @@ SHAPES = [(4, 4), (4, 2), (4, 1), (8, 8), (8, 4), (16, 16), (16, 4), (32, 8), (6
 def random_commands(rng, cols, count):
     commands = []
     while len(commands) < count:
-        if rng.random() < 0.15:  # a chain of partial sums: the same pixels, one column tile
+        if rng.random() < 0.2:
+            commands.append(random_softmax(rng))
+        elif rng.random() < 0.15:  # a chain of partial sums: the same pixels, one column tile
             pixels = {"loops__block_rows": rng.randint(1, 3), "loops__block_cols": rng.randint(1, 5), "loops__column_tiles": 1}
             commands += [
                 random_command(rng, cols, **pixels, loops__partial_out=1, second__operation=rng.choice(list(Second)))
@@ -132,6 +134,55 @@ def test_residual_add_in_place(seed):
     }
     command = plain_command(rng, 8, 3, 8, 1, 8, second__operation=Second.ADD, **place)
     timed(stage(8, 2), [command], patterns=["1", "1", "101", "10", "100110"])
+
+
+@pytest.mark.parametrize(("cols", "lanes"), [(16, 16), (16, 4), (4, 1)])
+def test_softmax_between_commands_of_every_kind(cols, lanes, seed):
+    """Behind and before each kind of second operand, partial sums and other tables, and behind another SOFTMAX; long rows too."""
+    rng = random.Random(f"{seed} {cols} {lanes}")
+    commands = []
+    for number, second in enumerate(Second):
+        commands.append(plain_command(rng, cols, 2, 5, 2, cols - 1, second__operation=second, weights__load_table=number % 2))
+        commands.append(random_softmax(rng, longest=(300, 10, 40, 7)[number]))
+    commands.append(random_softmax(rng))
+    commands.append(plain_command(rng, cols, 1, 3, 1, cols, loops__partial_out=1))
+    commands.append(random_softmax(rng))
+    commands.append(plain_command(rng, cols, 1, 3, 1, cols))
+    Bench(stage(cols, lanes), commands, seed).run(60_000)
+
+
+@pytest.mark.parametrize("group", ["input", "output"])
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_last_row_of_a_softmax_ends_with_the_scratchpad_or_is_an_address_error(group, beyond, seed):
+    rng = random.Random(seed)
+    dut = stage(8, 4)
+    place = {f"{group}__pixel_step": 30, f"{group}__row_step": 60, f"{group}__address": SIZE - 110 + beyond}
+    sizes = {"loops__block_rows": 2, "loops__block_cols": 2, "loops__lanes": 20}
+    other = {"output": "input", "input": "output"}[group]
+    place |= {f"{other}__pixel_step": 25, f"{other}__row_step": 60, f"{other}__address": 100}
+    good, edge = plain_command(rng, 8, 2, 3, 1, 7, second__operation=Second.ADD), random_softmax(rng, **sizes, **place)
+    if not beyond:
+        timed(dut, [good, edge])
+        return
+    bench = Bench(dut, [good, random_softmax(rng)], seed)
+    bench.commands[1] = edge
+
+    async def error(ctx):
+        ctx.set(dut.write.ready, 1)
+        *_, found = await ctx.tick().sample(dut.error).until(dut.error.valid)
+        assert plain(found) == {"valid": 1, "code": Error.ADDRESS, "index": 1}
+
+    simulate(
+        dut,
+        error,
+        background=[
+            lambda ctx: put(ctx, dut.command, bench.payloads()),
+            lambda ctx: put(ctx, dut.parameters, bench.rows),
+            bench.feeder,
+            bench.accumulator_memory,
+            bench.second_memory,
+        ],
+    )
 
 
 @pytest.mark.parametrize("pixels", [1, 255, 256])
