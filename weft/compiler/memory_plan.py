@@ -4,7 +4,7 @@ Execute commands run in order, and one's reads are over before the next one writ
 that they overwrite (`weft.compiler.dependencies`). So bytes can be used again as soon as their last reader stands before the new writer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
@@ -84,37 +84,46 @@ class MemoryPlan:
     arena_bytes: int
 
 
-def _wanted(network: Network, plan: Plan, life: dict[str, Life]) -> list[Buffer]:
-    """Buffers without addresses."""
-    wanted = [Buffer(name, 0, life[name].height, life[name].row_bytes, life[name].pitch, *span) for name, span in plan.resident.items()]
+def _wanted(network: Network, plan: Plan, life: dict[str, Life]) -> list[list[Buffer]]:
+    """Buffers without addresses, those together that share their bytes: a result takes those of its second operand."""
+    wanted = [[Buffer(name, 0, life[name].height, life[name].row_bytes, life[name].pitch, *span)] for name, span in plan.resident.items()]
     for number, segment in enumerate(plan.segments):
         for name, rows in segment.rings.items():
-            wanted.append(Buffer(name, 0, rows, life[name].row_bytes, life[name].pitch, number, number))
+            wanted.append([Buffer(name, 0, rows, life[name].row_bytes, life[name].pitch, number, number)])
         for step in network.steps[segment.first : segment.end]:
             if step.constant is not None:
-                wanted.append(Buffer(step.second, 0, 1, step.constant.size, step.constant.size, number, number))
+                wanted.append([Buffer(step.second, 0, 1, step.constant.size, step.constant.size, number, number)])
+    for number, segment in enumerate(plan.segments):
+        if segment.overwritten is not None:
+            names = segment.overwritten, network.root[network.steps[segment.first].output]
+            old, new = (next(group for group in wanted if _there(group, name, number)) for name in names)
+            wanted = [group for group in wanted if group is not old and group is not new] + [old + new]
     return wanted
 
 
+def _there(group, name, number):
+    return any(buffer.tensor == name and buffer.first <= number <= buffer.last for buffer in group)
+
+
 ORDERS = (
-    lambda buffer: (-buffer.size, buffer.first, buffer.tensor),
-    lambda buffer: (buffer.first - buffer.last, -buffer.size, buffer.first, buffer.tensor),
-    lambda buffer: (buffer.first, -buffer.size, buffer.tensor),
+    lambda group: (-group[0].size, group[0].first, group[0].tensor),
+    lambda group: (group[0].first - group[-1].last, -group[0].size, group[0].first, group[0].tensor),
+    lambda group: (group[0].first, -group[0].size, group[0].tensor),
 )
 """Orders in which buffers find their places: the largest first, the longest life first, the earliest first."""
 
 
-def _first_fit(wanted: list[Buffer], config: NpuConfig, order) -> list[Buffer]:
+def _first_fit(wanted: list[list[Buffer]], config: NpuConfig, order) -> list[Buffer]:
     """Each at the lowest address that no buffer of its lifetime uses; addresses are whole words."""
     placed: list[Buffer] = []
-    for buffer in sorted(wanted, key=order):
-        address = 0
+    for group in sorted(wanted, key=order):
+        address, size = 0, group[0].size
+        first, last = min(buffer.first for buffer in group), max(buffer.last for buffer in group)
         for other in sorted(placed, key=lambda other: other.address):
-            together = other.first <= buffer.last and buffer.first <= other.last
-            if together and other.address < address + buffer.size and address < other.address + other.size:
+            together = other.first <= last and first <= other.last
+            if together and other.address < address + size and address < other.address + other.size:
                 address = -(-(other.address + other.size) // config.word_bytes) * config.word_bytes
-        place = (buffer.rows, buffer.row_bytes, buffer.row_pitch, buffer.first, buffer.last)
-        placed.append(Buffer(buffer.tensor, address, *place))
+        placed += [replace(buffer, address=address) for buffer in group]
     return placed
 
 

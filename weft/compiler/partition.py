@@ -19,10 +19,12 @@ from weft.compiler.tile import StepTiler
 
 LONGEST_CASCADE = 6
 """Steps of a segment, at most."""
-BAND_BLOCKS = (0, 1, 2, 4, 8)
-"""Heights of bands that are tried, in blocks of the accumulators; 0 stands for a single row."""
+BANDS = (("rows", 1), *(("blocks", count) for count in (1, 2, 4, 8)), *(("parts", count) for count in (2, 3, 4, 6, 8)))
+"""Heights of bands that are tried: single rows, blocks of the accumulators, parts of the image."""
 DDR_BYTES = 8
 """Bytes a cycle of the reference DDR."""
+TRAFFIC_WEIGHT = 16
+"""What a byte that hides behind computation costs, against one that does not: it takes energy, and another master's time."""
 COMMAND_TRAFFIC = 200
 """Bytes of commands and records for each work."""
 
@@ -56,7 +58,8 @@ class Partitioner:
     budget: int
     _lives: dict[str, Life] = field(init=False)
     _cascades: dict = field(default_factory=dict)
-    _segments: dict = field(default_factory=dict)
+    _held: dict = field(default_factory=dict)
+    _computed: dict = field(default_factory=dict)
 
     def __post_init__(self):
         self._lives = lives(self.network, self.config)
@@ -110,14 +113,14 @@ class Partitioner:
             movable = [self._lives[name] for name in sorted(touched - resident) if self._lives[name].last >= end]
             for picks in itertools.product((True, False), repeat=len(movable)):
                 stays = {life.name for life, pick in zip(movable, picks) if pick}
-                for blocks in (None, *BAND_BLOCKS):
-                    segment = self._segment(first, end, blocks, resident, frozenset(stays))
+                for height in (None, *BANDS):
+                    segment = self._segment(first, end, height, resident, frozenset(stays))
                     if segment is None:
                         continue
                     found = True
                     after = frozenset(name for name in (resident | stays) if self._lives[name].last >= end)
                     yield segment, after
-                    if blocks is None and segment.whole:
+                    if height is None and segment.whole:
                         break  # bands are for what does not fit
             if end == first + 1 and found and self._fits_whole(first, resident):
                 break
@@ -141,38 +144,65 @@ class Partitioner:
 
     # Segments
 
-    def _bands(self, first, end, blocks):
+    def _bands(self, first, end, height) -> list[Band]:
         """Bands of a segment; None: each step at one go."""
-        if (first, end, blocks) not in self._cascades:
+        if (first, end, height) not in self._cascades:
             steps = self.network.steps
-            if blocks is None:
+            rows = {index: self._band_rows(index, height) for index in range(first, end)}
+            if height is None:
                 bands = [Band(index, 0, steps[index].result.height) for index in range(first, end)]
             else:
-                depth = self.config.ACCUMULATOR_DEPTH
-                rows = {index: max(1, blocks * max(1, depth // steps[index].result.width)) for index in range(first, end)}
                 bands = cascade(self.network, first, end, rows.__getitem__)
-            self._cascades[first, end, blocks] = bands
-        return self._cascades[first, end, blocks]
+            self._cascades[first, end, height] = bands
+        return self._cascades[first, end, height]
 
-    def _segment(self, first, end, blocks, resident, stays) -> Segment | None:
+    def _band_rows(self, index, height) -> int:
+        """Rows of a step's bands."""
+        result = self.network.steps[index].result
+        kind, count = height or ("parts", 1)
+        if kind == "rows":
+            return count
+        if kind == "blocks":
+            return count * max(1, self.config.ACCUMULATOR_DEPTH // result.width)
+        return -(-result.height // count)
+
+    def _rows_held(self, first, end, height, name, loaded, stored) -> int:
+        """Rows of a tensor that a segment's ring holds."""
+        key = first, end, height, name, loaded, stored
+        if key not in self._held:
+            bands = self._bands(first, end, height)
+            self._held[key] = rows_held(self.network, bands, name, self._lives[name].height, loaded=loaded, stored=stored)
+        return self._held[key]
+
+    def _compute(self, first, end, height) -> tuple[int, dict[int, int]]:
+        """Cycles of the bands, and how many bands each step has."""
+        if (first, end, height) not in self._computed:
+            cycles, times = 0, dict.fromkeys(range(first, end), 0)
+            for band in self._bands(first, end, height):
+                cycles += self.tilers[band.step].band_cycles(band.rows)
+                times[band.step] += 1
+            self._computed[first, end, height] = cycles, times
+        return self._computed[first, end, height]
+
+    def _segment(self, first, end, height, resident, stays) -> Segment | None:
         """A segment, or None where it does not fit.
 
         Parameters
         ----------
-        blocks : int or None
-            Height of bands in blocks; None for whole images.
+        height : tuple or None
+            Of bands; None for whole images.
         resident, stays : frozenset of str
             Tensors that are whole in the scratchpad before; that are put there by the segment.
         """
-        if blocks is None and end > first + 1:
+        if height is None and end > first + 1:
             return None
-        bands = self._bands(first, end, blocks)
-        if blocks is not None and len(bands) == end - first and end == first + 1:
+        bands = self._bands(first, end, height)
+        if height is not None and len(bands) == 1:
             return None  # the same as whole
         touched = set().union(*(self._roots(index) for index in range(first, end)))
         whole = {name for name in resident if self._lives[name].last >= first} | stays
         rings, loaded, stored, size = {}, set(), set(), sum(self._bytes(self._lives[name].size) for name in whole)
-        for name in touched:
+        for name in sorted(touched):
             life = self._lives[name]
             begins = first <= life.first and life.made >= 0
             comes = not begins and name not in resident
@@ -186,46 +216,51 @@ class Partitioner:
             if name in whole:
                 continue
             rows = life.height
-            if life.ringable and blocks is not None:
-                rows = rows_held(self.network, bands, name, life.height, loaded=comes, stored=goes)
+            if life.ringable and height is not None:
+                rows = self._rows_held(first, end, height, name, comes, goes)
             rings[name] = rows
             size += self._bytes(rows * life.pitch)
-        if size > self.budget:
+        over = self._overwritten(first, end, height, whole | {name for name, rows in rings.items() if rows == self._lives[name].height})
+        if size - (self._bytes(self._lives[over].size) if over else 0) > self.budget:
             return None
-        cycles, traffic, kept = self._cost(first, end, bands, loaded, stored)
-        return Segment(first, end, tuple(bands), rings, frozenset(loaded), frozenset(stored), kept, cycles, traffic)
+        cycles, traffic, kept = self._cost(first, end, height, loaded, stored)
+        return Segment(first, end, tuple(bands), rings, frozenset(loaded), frozenset(stored), kept, over, cycles, traffic)
 
-    def _cost(self, first, end, bands, loaded, stored) -> tuple[int, int, bool]:
+    def _overwritten(self, first, end, height, whole) -> str | None:
+        """The second operand whose bytes the result may take: it dies here, and lies as the result does."""
+        step = self.network.steps[first]
+        if height is not None or end != first + 1 or step.second is None or step.constant is not None:
+            return None
+        if step.output_view is not None or step.second_view is not None:
+            return None
+        second, output = (self._lives[self.network.root[name]] for name in (step.second, step.output))
+        alike = (second.height, second.row_bytes, second.pitch) == (output.height, output.row_bytes, output.pitch)
+        dies = second.last == first and output.first == first and second.name != self.network.root[step.source]
+        seen = step.result.row_bytes in (second.row_bytes, step.result.height * step.result.row_bytes // second.height)
+        return second.name if alike and dies and seen and {second.name, output.name} <= whole else None
+
+    def _cost(self, first, end, height, loaded, stored) -> tuple[int, int, bool]:
         """Estimated cycles, bytes to and from DDR, and whether the weights of all steps are kept."""
         tilers = self.tilers[first:end]
         weights = [tiler.weight_bytes for tiler in tilers]
+        bands = self._bands(first, end, height)
         kept = len(bands) == 1 or sum(weights) + KIB <= self.config.weight_bytes
-        compute, previous, times = 0, None, dict.fromkeys(range(first, end), 0)
-        for band in bands:
-            compute += self.tilers[band.step].band_cycles(band.rows)
-            if previous is not None and previous.step != band.step and previous.step in self._feeds(band.step):
-                compute += 4
-            times[band.step] += 1
-            previous = band
-        if len(bands) > 1 and end - first > 1:
+        compute, times = self._compute(first, end, height)
+        if end > first + 1:
             compute += DEPENDENT_CYCLES
         activations = sum(self._lives[name].height * self._lives[name].row_bytes for name in (*loaded, *stored))
         moved = sum(size * (1 if kept else times[tiler.index]) for size, tiler in zip(weights, tilers))
         traffic = activations + moved + COMMAND_TRAFFIC * len(bands)
         rate = min(self.config.axi_bytes, DDR_BYTES)
-        fill = sum(self._lives[name].row_bytes * bands[0].rows for name in loaded) // rate
-        cycles = max(compute, traffic // rate) + DEPENDENT_CYCLES + fill // 2
+        fill = sum(self._lives[name].row_bytes * min(bands[0].rows, self._lives[name].height) for name in loaded) // rate
+        cycles = max(compute, traffic // rate) + DEPENDENT_CYCLES + fill // 2 + traffic // rate // TRAFFIC_WEIGHT
         return cycles, traffic, kept
-
-    def _feeds(self, index):
-        roots = {self.network.root[name] for name in self.network.steps[index].reads}
-        return {other for other in range(index) if self.network.root[self.network.steps[other].output] in roots}
 
     # Errors
 
     def _too_small(self, index) -> WeftError:
         step, needed = self.network.steps[index], 0
-        bands = self._bands(index, index + 1, 0)
+        bands = self._bands(index, index + 1, BANDS[0])
         for name in self._roots(index):
             life = self._lives[name]
             rows = life.height

@@ -24,6 +24,8 @@ class Segment:
         Tensors that come from DDR, and that go there, while the segment runs.
     kept : bool
         The weight scratchpad holds the weights of all its steps at a time.
+    overwritten : str or None
+        The second operand whose bytes the result takes.
     cycles, traffic : int
         Estimates: cycles, and bytes to and from DDR.
     """
@@ -35,6 +37,7 @@ class Segment:
     loaded: frozenset[str]
     stored: frozenset[str]
     kept: bool
+    overwritten: str | None
     cycles: int
     traffic: int
 
