@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.operators.quantize import change_quantization
 from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.steps import IDENTITY, Extent, HostOp, Network, Step, extent_of
+from weft.compiler.tables import FUNCTIONS, table
 
 INT8_LIKE = ("int8", "uint8")
-ALIASES = frozenset({"RESHAPE"})
+ALIASES = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 """Operators that only rename bytes."""
 
 
@@ -138,18 +138,14 @@ def pad(graph: Graph, operator: Operator) -> Step:
     return _base(graph, operator, Opcode.SUM, pad=pad, pad_value=graph.output(operator).zero_point)
 
 
-def quantize(graph: Graph, operator: Operator) -> Step:
-    """QUANTIZE between 8-bit types: a copy through a table of all 256 values."""
-    source, result = graph.input(operator, 0), graph.output(operator)
-    table = change_quantization(
-        np.arange(256).astype(np.uint8).view(source.dtype),
-        input_scale=source.scale,
-        input_zero_point=source.zero_point,
-        output_scale=result.scale,
-        output_zero_point=result.zero_point,
-        dtype=result.dtype,
-    )
-    return _base(graph, operator, Opcode.SUM, table=table.tobytes())
+def function(graph: Graph, operator: Operator) -> Step:
+    """A function of one tensor (QUANTIZE between 8-bit types too): a copy through a table of all 256 values."""
+    return _base(graph, operator, Opcode.SUM, table=table(graph, operator).tobytes())
+
+
+def copy(graph: Graph, operator: Operator) -> Step:
+    """An operator of `ALIASES` that hands an input of the NPU back: somebody must write it."""
+    return _base(graph, operator, Opcode.SUM, image=extent_of(graph.output(operator).shape))
 
 
 BUILDERS = {
@@ -159,7 +155,7 @@ BUILDERS = {
     "AVERAGE_POOL_2D": average_pool_2d,
     "MAX_POOL_2D": max_pool_2d,
     "PAD": pad,
-    "QUANTIZE": quantize,
+    **dict.fromkeys(FUNCTIONS, function),
 }
 """Operators of the NPU."""
 
@@ -194,7 +190,9 @@ def select(graph: Graph) -> Network:
         Where an operator in the middle of the network is not computed by the NPU.
     """
     before, middle, after = _sides(graph)
-    steps, root = [], {}
+    steps, root, written = [], {}, set()
+    made = {name for operator in middle for name in operator.outputs}
+    wanted = ({name for operator in after for name in operator.inputs} | set(graph.outputs)) & made
 
     def owner(name):
         return root.setdefault(name, name)
@@ -202,20 +200,22 @@ def select(graph: Graph) -> Network:
     for operator in middle:
         if not on_npu(graph, operator):
             _refuse(graph, operator, "the NPU does not compute this operator", "host operators are possible at the network's edges only")
-        if operator.op in ALIASES:
-            root[operator.outputs[0]] = owner(operator.inputs[0])
+        result = operator.outputs[0]
+        if operator.op in ALIASES and not (result in wanted and owner(operator.inputs[0]) not in written):
+            root[result] = owner(operator.inputs[0])
             continue
-        step = BUILDERS[operator.op](graph, operator)
+        step = (copy if operator.op in ALIASES else BUILDERS[operator.op])(graph, operator)
+        written.add(step.output)
         owner(step.output)
         for name in step.reads:
             owner(name)
         steps.append(step)
+    if not steps:
+        raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")
     hosts = tuple(HostOp(operator, True) for operator in before) + tuple(HostOp(operator, False) for operator in after)
     inside = {name for step in steps for name in step.reads} | set(root)
-    made = {name for operator in middle for name in operator.outputs}
     inputs = [name for name in inside if name not in made]
     order = [name for operator in before for name in operator.outputs] + list(graph.inputs)
-    wanted = {name for operator in after for name in operator.inputs if name in made} | (set(graph.outputs) & made)
     outputs = [name for operator in middle for name in operator.outputs if name in wanted]
     return Network(graph, tuple(steps), tuple(sorted(inputs, key=order.index)), tuple(outputs), root, hosts)
 
