@@ -6,6 +6,7 @@ the execute queue, one group for each stage that reads it. Offsets and widths co
 """
 
 import enum
+import functools
 from dataclasses import dataclass
 
 from amaranth.hdl import signed, unsigned
@@ -229,6 +230,7 @@ GROUPS = {"header": HEADER, "dma": DMA, "loops": LOOPS, "input": INPUT, "weights
 """Every group of fields, by the name it has in a command."""
 
 
+@functools.cache
 def group_layout(name) -> data.StructLayout:
     """The named group as a structure of signals, fields in the order of the table, no gaps."""
     return data.StructLayout({field.name: field.shape for field in GROUPS[name]})
