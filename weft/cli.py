@@ -129,6 +129,9 @@ def run(
     clock: Annotated[
         float, typer.Option("--clock", metavar="MHZ", min=0.001, max=100_000, help="Clock for latency and power, MHz.")
     ] = DEFAULT_CLOCK_MHZ,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what was chosen for each layer, and what the runner-up would have cost.")
+    ] = False,
     quiet: Quiet = False,
 ):
     """Run a network on the generated Verilog, compare every tensor with the reference, and report what each layer cost."""
@@ -152,6 +155,10 @@ def run(
         write_json(job, report)  # first: whoever reads standard output may stop reading
     for note in job.notes:
         print(f"input        {note}")
+    if explain:
+        from weft.analysis.explain import print_explanation
+
+        print_explanation(job.compiled.plan, job.compiled.program)
     print_report(job.report)
     if job.outcome.mismatch:
         print(f"weft: {job.outcome.mismatch}", file=sys.stderr)

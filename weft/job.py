@@ -75,6 +75,7 @@ class Job:
 
     Attributes
     ----------
+    compiled : Compiled
     report : Report
     outcome : Outcome
     seed : int or None
@@ -83,6 +84,7 @@ class Job:
         Where the input came from and what was done to it.
     """
 
+    compiled: Compiled
     report: Report
     outcome: Outcome
     seed: int | None
@@ -178,7 +180,7 @@ def run_model(
     prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps)
     with steps.stage(f"running {graph.name} on the RTL"):
         (outcome,) = run_samples(prepared, [values], trace=trace)
-    return Job(report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
+    return Job(prepared.compiled, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
 
 
 def choose_input(graph, path, sample, seed):

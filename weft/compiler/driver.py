@@ -13,6 +13,7 @@ from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
 from weft.compiler.memory_plan import memory_plan
 from weft.compiler.order import order
+from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.steps import HostOp
@@ -33,12 +34,14 @@ class Compiled:
     graph : Graph
     estimated_cycles : int
         Of the schedule's own simulation.
+    plan : Plan
     """
 
     program: Program
     host_ops: tuple[HostOp, ...]
     graph: Graph
     estimated_cycles: int
+    plan: Plan
 
 
 def compile_graph(
@@ -79,4 +82,4 @@ def compile_graph(
     merged = run("schedule", schedule, actions, waits, memory, config)
     program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
     run("check program", check_program, program)
-    return Compiled(program, network.host_ops, graph, merged.cycles)
+    return Compiled(program, network.host_ops, graph, merged.cycles, memory.plan)

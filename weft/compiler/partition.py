@@ -13,7 +13,7 @@ from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.bands import Band, cascade, rows_held
 from weft.compiler.estimate import DEPENDENT_CYCLES
-from weft.compiler.plan import Life, Plan, Segment, lives
+from weft.compiler.plan import Life, Plan, RunnerUp, Segment, lives
 from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
 
@@ -37,6 +37,38 @@ class _Path:
     before: "_Path | None" = None
     segment: Segment | None = None
     resident: frozenset = frozenset()
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A segment from one state to another."""
+
+    before: frozenset
+    segment: Segment
+    after: frozenset
+
+
+def _runners_up(chain: list[_Path], ways: list[_Way]) -> tuple[RunnerUp | None, ...]:
+    """For each segment of the chain the best other way on from its first state."""
+    rest: dict[tuple[int, frozenset], int] = {(chain[-1].segment.end, chain[-1].resident): 0}
+    others: dict[tuple[int, frozenset], list[_Way]] = {}
+    for way in reversed(ways):  # those that begin later come first
+        here = way.segment.first, way.before
+        others.setdefault(here, []).append(way)
+        if (way.segment.end, way.after) in rest:
+            cycles = way.segment.cycles + rest[way.segment.end, way.after]
+            rest[here] = min(cycles, rest.get(here, cycles))
+    found: list[RunnerUp | None] = []
+    for link in chain:
+        here = link.segment.first, link.before.resident
+        costs = [
+            (way.segment.cycles + rest[way.segment.end, way.after] - rest[here], number, way.segment)
+            for number, way in enumerate(others[here])
+            if way.segment is not link.segment and (way.segment.end, way.after) in rest
+        ]
+        cycles, _, segment = min(costs, default=(0, 0, None))
+        found.append(RunnerUp(segment, cycles) if segment else None)
+    return tuple(found)
 
 
 @dataclass
@@ -75,18 +107,20 @@ class Partitioner:
         count = len(self.network.steps)
         states: list[dict[frozenset, _Path]] = [{} for _ in range(count + 1)]
         states[0][frozenset()] = _Path(0)
+        ways: list[_Way] = []
         for first in range(count):
             for resident, path in states[first].items():
                 for segment, after in self._choices(first, resident):
+                    ways.append(_Way(resident, segment, after))
                     cycles = path.cycles + segment.cycles
                     known = states[segment.end].get(after)
                     if known is None or cycles < known.cycles:
                         states[segment.end][after] = _Path(cycles, path, segment, after)
         if not states[count]:
             raise self._too_small(max(index for index in range(count) if states[index]))
-        return self._plan_of(min(states[count].values(), key=lambda path: path.cycles))
+        return self._plan_of(min(states[count].values(), key=lambda path: path.cycles), ways)
 
-    def _plan_of(self, path) -> Plan:
+    def _plan_of(self, path, ways) -> Plan:
         chain = []
         while path.segment is not None:
             chain.append(path)
@@ -99,7 +133,7 @@ class Partitioner:
         for name, (begin, _) in resident.items():  # it is there until its last reader is done
             last = max((i for i, link in enumerate(chain) if link.segment.first <= self._lives[name].last), default=begin)
             resident[name] = (begin, last)
-        return Plan(tuple(link.segment for link in chain), resident)
+        return Plan(tuple(link.segment for link in chain), _runners_up(chain, ways), resident)
 
     # Choices
 

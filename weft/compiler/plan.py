@@ -48,17 +48,36 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class RunnerUp:
+    """The second-best way on from where a segment begins.
+
+    Attributes
+    ----------
+    segment : Segment
+        What would have been there.
+    cycles : int
+        By how many cycles the estimate of the whole network would have been higher.
+    """
+
+    segment: Segment
+    cycles: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """The network in segments.
 
     Attributes
     ----------
     segments : tuple of Segment
+    runners_up : tuple of (RunnerUp or None)
+        For each segment; None where there was no choice.
     resident : dict of str to (int, int)
         Tensors that are whole in the scratchpad, with the first and last segment during which they are.
     """
 
     segments: tuple[Segment, ...]
+    runners_up: tuple[RunnerUp | None, ...]
     resident: dict[str, tuple[int, int]]
 
     @property
