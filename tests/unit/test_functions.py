@@ -12,23 +12,10 @@ from tests.reference import run_reference
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
-from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.tables import FUNCTIONS
 
 COUNT = 40
 ALIASES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file and read it as a network."""
-
-    def write_and_read(content):
-        path = tmp_path / "net.tflite"
-        path.write_bytes(content)
-        return read_tflite(path)
-
-    return write_and_read
 
 
 @pytest.mark.parametrize("op", FUNCTIONS)

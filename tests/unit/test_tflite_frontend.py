@@ -46,18 +46,6 @@ def chain(**changes) -> bytes:
     return build_model([BuilderTensor(name, **values) for name, values in fields.items()], operators, ["x"], ["y"])
 
 
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file and read it as a network."""
-
-    def write_and_read(content):
-        path = tmp_path / "net.tflite"
-        path.write_bytes(content)
-        return read_tflite(path)
-
-    return write_and_read
-
-
 def message_of(read, content) -> str:
     """The one line that refuses a file."""
     with pytest.raises(WeftError) as caught:
