@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from golden.machine_reads import packed_tiles, read_runs, steps_of
 from golden.machine_stream import stream_bytes
-from hw.npu.isa import EXECUTE, Command, Opcode
+from hw.npu.isa import EXECUTE, Command, Opcode, Second
 from hw.npu.records import STALLS
 from tests.rtl.jobs import TINY, Outcome, Stream
 
@@ -30,43 +31,69 @@ def _transfer(command):
 
 
 def _feeder(command):
-    """Whether a wave begins beyond either end, and whether one crosses it; for one tap of the first chunk."""
+    """Whether a wave begins beyond either end, whether a read crosses the end,
+    and whether a block's rows lie in both turns of a ring."""
     loops, source, size = command["loops"], command["input"], TINY.act_bytes
+    for runs in read_runs(TINY, 0, command):
+        yield "a read across the end", ((runs.address + runs.low < size) & (runs.address + runs.high > size)).any()
+    if command.opcode in (Opcode.DEPTHWISE, Opcode.SOFTMAX):
+        return
     by, bx = np.arange(loops["block_rows"])[:, None], np.arange(loops["block_cols"])
     row, along = source["y"] + by * source["row_step_y"], source["x_bytes"] + bx * source["pixel_step"]
     inside = (row >= 0) & (row < source["height"]) & (along >= 0) & (along < source["image_row_bytes"])
-    address = (source["address"] + by * source["row_step"] + bx * source["pixel_step"])[inside]
+    ring = np.where(row >= source["wrap_row"], source["wrap_bytes"], 0)
+    address = (source["address"] + by * source["row_step"] + bx * source["pixel_step"] - ring)[inside]  # of the first byte of a tile
     yield "feeder wrapped above", (address >= size).any()
     yield "feeder wrapped below", (address < 0).any()
-    yield "a wave across the end", ((address < size) & (address + TINY.cols > size)).any()
+    turned = inside & (row >= source["wrap_row"])
+    yield "a ring turned within a block", source["wrap_bytes"] and turned.any() and (inside & ~turned).any()
+
+
+def _depthwise(command):
+    loops = command["loops"]
+    read, seen = steps_of(command)
+    yield "DEPTHWISE transposed", loops["transposed"]
+    yield "DEPTHWISE in several passes", loops["taps_y"] > loops["span"]
+    yield "DEPTHWISE with a kernel row missing in its last pass", loops["taps_y"] % loops["span"]
+    yield "DEPTHWISE of three kernel rows", loops["span"] == 3 and loops["taps_y"] >= 3 and loops["taps_x"] > 1
+    yield "DEPTHWISE of as many taps as rows", loops["taps_x"] == TINY.rows
+    yield "DEPTHWISE with a stride", loops["stride"] > 1 and loops["block_cols"] > 1
+    yield "DEPTHWISE with several column tiles", loops["column_tiles"] > 1
+    yield "DEPTHWISE on partial sums", loops["partial_in"]
+    yield "DEPTHWISE with more steps than its taps see", read > seen
+    for name, which in (("DEPTHWISE sharing padding", 0), ("DEPTHWISE sharing padding, transposed", 1)):
+        yield name, read < seen and loops["transposed"] == which and loops["block_rows"] > 1
+
+
+def _matmul(command):
+    loops = command["loops"]
+    tiles = list(packed_tiles(loops["taps_y"], loops["lanes"], loops["span"], TINY.rows)) if loops["span"] > 1 else []
+    partial = loops["lanes"] % TINY.rows and loops["last_cols"] < TINY.cols
+    yield "last tile partial in both axes", loops["lanes"] > TINY.rows and loops["column_tiles"] > 1 and partial
+    yield "a tile of three kernel rows", any(len(tile) == 3 for tile in tiles)
+    yield "a tile that begins within a kernel row and ends in another", any(len(tile) > 1 and tile[0][1] for tile in tiles)
 
 
 def _execute(command, carried):
     loops, weights, second, output = (command[group] for group in ("loops", "weights", "second", "output"))
     pixels = loops["block_rows"] * loops["block_cols"]
     stream = stream_bytes(TINY, command)
-    matmul = command.opcode == Opcode.MATMUL
     yield command.opcode.name, True
-    yield (
-        "last tile partial in both axes",
-        (
-            matmul
-            and loops["chunks"] > 1
-            and loops["column_tiles"] > 1
-            and loops["last_rows"] < TINY.rows
-            and loops["last_cols"] < TINY.cols
-        ),
-    )
+    yield from {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise}.get(command.opcode, lambda command: ())(command)
     yield "weight ring wrapped", weights["address"] + stream > TINY.weight_bytes
     yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
     yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]
     yield "partial sums dropped", carried and not loops["partial_in"]
     yield "256 pixels", pixels == TINY.ACCUMULATOR_DEPTH
-    yield "one pixel, many reduction tiles", pixels == 1 and loops["taps_y"] * loops["taps_x"] * loops["chunks"] > 3
+    yield (
+        "one pixel, many reduction tiles",
+        pixels == 1 and command.opcode in (Opcode.SUM, Opcode.MAX) and loops["taps_y"] * loops["taps_x"] > 3,
+    )
     yield "command without weights", not stream
     yield "parameters of each channel behind a table", weights["params"] == 2 and weights["load_table"]
     yield "table used", output["use_table"] and not loops["partial_out"]
     yield "single rounding", output["single_rounding"]
+    yield f"second operand: {Second(second['operation']).name}", True
     yield "second operand in place", second["operation"] and second["address"] == output["address"]
     yield "second operand elsewhere", second["operation"] and second["address"] != output["address"]
     yield "padding", command["input"]["y"] < 0 and command["input"]["x_bytes"] < 0
@@ -100,11 +127,24 @@ EXPECTED = frozenset({
     ),
     "feeder wrapped above",
     "feeder wrapped below",
-    "a wave across the end",
-    "MATMUL",
-    "SUM",
-    "MAX",
+    "a read across the end",
+    *(opcode.name for opcode in EXECUTE),
+    "a ring turned within a block",
+    "DEPTHWISE transposed",
+    "DEPTHWISE in several passes",
+    "DEPTHWISE with a kernel row missing in its last pass",
+    "DEPTHWISE of three kernel rows",
+    "DEPTHWISE of as many taps as rows",
+    "DEPTHWISE with a stride",
+    "DEPTHWISE with several column tiles",
+    "DEPTHWISE on partial sums",
+    "DEPTHWISE with more steps than its taps see",
+    "DEPTHWISE sharing padding",
+    "DEPTHWISE sharing padding, transposed",
     "last tile partial in both axes",
+    "a tile of three kernel rows",
+    "a tile that begins within a kernel row and ends in another",
+    *(f"second operand: {operation.name}" for operation in Second),
     "weight ring wrapped",
     "partial sums carried in and out",
     "partial sums finished",

@@ -12,6 +12,7 @@ from sim.ddr import DdrConfig
 from tests.rtl.jobs import Outcome, Stream, assert_right
 from tests.rtl.networks import random_stream, small_network
 from tests.rtl.random_commands import StreamMaker, legal_stream
+from tests.rtl.random_execute import cycles_of
 from tests.rtl.simple import changed
 
 MOST_WAVES = 20_000
@@ -28,8 +29,9 @@ def short(packed) -> bool:
     if command.opcode not in EXECUTE:
         return command["dma"]["rows"] * command["dma"]["row_bytes"] <= MOST_BYTES
     loops = command["loops"]
-    work = int(np.prod([loops[name] for name in ("taps_y", "taps_x", "chunks", "column_tiles")], dtype=object))
-    return work * max(16, loops["block_rows"] * loops["block_cols"]) <= MOST_WAVES
+    tiles = loops["column_tiles"] * loops["taps_y"] * loops["taps_x"] * max(1, -(-loops["lanes"] // 8))
+    pixels = loops["block_rows"] * max(loops["block_cols"], loops["positions"])
+    return tiles * max(16, pixels) <= MOST_WAVES and cycles_of(command) <= MOST_WAVES
 
 
 def with_a_late_wait(seed) -> Stream:
