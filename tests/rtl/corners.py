@@ -31,8 +31,7 @@ def _transfer(command):
 
 
 def _feeder(command):
-    """Whether a wave begins beyond either end, whether a read crosses the end,
-    and whether a block's rows lie in both turns of a ring."""
+    """Where reads wrap: begin beyond either end, cross it, or lie in both turns of a ring."""
     loops, source, size = command["loops"], command["input"], TINY.act_bytes
     for runs in read_runs(TINY, 0, command):
         yield "a read across the end", ((runs.address + runs.low < size) & (runs.address + runs.high > size)).any()
