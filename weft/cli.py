@@ -101,12 +101,13 @@ def compile_(
 
     chosen = load_config(config, overrides or ())
     check_folder(output, "the image")
-    compiled = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+    searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+    compiled = searched.compiled
     program = compiled.program
     folder = write_image(compiled, output)
     host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
     print(f"{folder}: {len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
-    print(f"estimated {compiled.estimated_cycles} cycles; on the host: {host or 'nothing'}")
+    print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
     if disassemble:
         print(program.disassemble())
 
@@ -155,10 +156,10 @@ def run(
         write_json(job, report)  # first: whoever reads standard output may stop reading
     for note in job.notes:
         print(f"input        {note}")
-    if explain:
+    if explain and job.searched:
         from weft.analysis.explain import print_explanation
 
-        print_explanation(job.compiled.plan, job.compiled.program)
+        print_explanation(job.searched)
     print_report(job.report)
     if job.outcome.mismatch:
         print(f"weft: {job.outcome.mismatch}", file=sys.stderr)

@@ -19,7 +19,8 @@ from sim.compare import Mismatch, diagnose
 from sim.run import RunResult, Simulator
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report
-from weft.compiler.driver import Compiled, compile_graph
+from weft.analysis.search import Searched, search
+from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_after, host_before
@@ -41,10 +42,13 @@ class Prepared:
     ----------
     compiled : Compiled
     simulator : Simulator
+    searched : Searched or None
+        How the program was found, where a search found it.
     """
 
     compiled: Compiled
     simulator: Simulator
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Job:
 
     Attributes
     ----------
-    compiled : Compiled
+    searched : Searched or None
     report : Report
     outcome : Outcome
     seed : int or None
@@ -84,26 +88,26 @@ class Job:
         Where the input came from and what was done to it.
     """
 
-    compiled: Compiled
+    searched: Searched | None
     report: Report
     outcome: Outcome
     seed: int | None
     notes: tuple[str, ...]
 
 
-def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Compiled:
-    """Read and compile a `.tflite` file."""
+def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Searched:
+    """Read a `.tflite` file and compile it, with the tuning that the timing model finds best."""
     graph = read_tflite(model)
     with (steps or Steps(quiet=True)).stage(f"compiling {graph.name} for {config.name}"):
-        return compile_graph(graph, config, keep_tensors=keep_tensors)
+        return search(graph, config, keep_tensors=keep_tensors)
 
 
 def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given."""
     options = BuildOptions("quick" if trace else "fast", trace=_trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
-    compiled = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
-    return Prepared(compiled, Simulator(config, options, stage=steps.stage))
+    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
+    return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
 
 
 def _trace_format(trace):
@@ -180,7 +184,7 @@ def run_model(
     prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps)
     with steps.stage(f"running {graph.name} on the RTL"):
         (outcome,) = run_samples(prepared, [values], trace=trace)
-    return Job(prepared.compiled, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
+    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
 
 
 def choose_input(graph, path, sample, seed):

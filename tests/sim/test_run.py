@@ -28,7 +28,7 @@ def simulator():
 @pytest.fixture(scope="module")
 def digits():
     """Program, three inputs, and the machine's result of each."""
-    compiled = compile_model(MODEL, CONFIG)
+    compiled = compile_model(MODEL, CONFIG).compiled
     inputs = [random_sample(compiled.graph, seed) for seed in range(3)]
     return compiled.program, inputs, [Machine(compiled.program).run(values, writes=True) for values in inputs]
 

@@ -4,6 +4,7 @@ from rich.table import Table
 
 from golden.program import Program
 from hw.npu.config import KIB
+from weft.analysis.search import Searched
 from weft.analysis.tables import default_console
 from weft.compiler.plan import Plan, Segment
 
@@ -13,7 +14,7 @@ LONGEST_LIST = 3
 
 def explain_lines(plan: Plan, program: Program) -> list[tuple[str, ...]]:
     """A row for each segment: layers, what was chosen, cycles, KiB of DDR traffic, the runner-up and what it would have cost more."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for segment, other in zip(plan.segments, plan.runners_up):
         runner = ("", "") if other is None else (_difference(segment, other.segment, program), f"+{other.cycles}")
         figures = str(segment.cycles), f"{segment.traffic / KIB:.1f}"
@@ -52,9 +53,9 @@ def _difference(segment: Segment, other: Segment, program: Program) -> str:
     return choice if (segment.first, segment.end) == (other.first, other.end) else f"{_layers(other, program)}: {choice}"
 
 
-def print_explanation(plan: Plan, program: Program):
-    """Print the table of segments, with how much of the scratchpad's traffic the plan leaves."""
-    console = default_console()
+def print_explanation(searched: Searched):
+    """Print the table of segments, and the tunings that were tried."""
+    console, plan, program = default_console(), searched.compiled.plan, searched.compiled.program
     table = Table(title=f"{program.network} on {program.config.name}: the plan, by estimated cycles", title_justify="left", box=None)
     for heading, right in (("layers", 0), ("chosen", 0), ("cycles", 1), ("DDR KiB", 1), ("runner-up", 0), ("would cost", 1)):
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
@@ -63,3 +64,9 @@ def print_explanation(plan: Plan, program: Program):
     console.print(table, highlight=False, markup=False)
     spilled = ", ".join(sorted(plan.spilled - {place.tensor for place in program.outputs})) or "none"
     console.print(f"tensors kept in DDR between layers: {spilled}\n", highlight=False, markup=False, soft_wrap=True)
+    trials = Table(title="tunings tried on the timing model", title_justify="left", box=None)
+    trials.add_column("cycles", justify="right")
+    trials.add_column("tuning")
+    for trial in sorted(searched.trials, key=lambda trial: trial.cycles):
+        trials.add_row(str(trial.cycles), str(trial.tuning) + (" *" if trial.tuning == searched.compiled.tuning else ""))
+    console.print(trials, highlight=False, markup=False)

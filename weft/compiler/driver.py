@@ -19,6 +19,7 @@ from weft.compiler.select import select
 from weft.compiler.steps import HostOp
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import transfers
+from weft.compiler.tuning import USUAL, Tuning
 from weft.compiler.weights import weight_image
 
 
@@ -35,6 +36,7 @@ class Compiled:
     estimated_cycles : int
         Of the schedule's own simulation.
     plan : Plan
+    tuning : Tuning
     """
 
     program: Program
@@ -42,10 +44,16 @@ class Compiled:
     graph: Graph
     estimated_cycles: int
     plan: Plan
+    tuning: Tuning
 
 
 def compile_graph(
-    graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[str], None] = lambda name: None
+    graph: Graph,
+    config: NpuConfig,
+    *,
+    keep_tensors: bool = False,
+    tuning: Tuning = USUAL,
+    announce: Callable[[str], None] = lambda name: None,
 ) -> Compiled:
     """Compile a network for a configuration.
 
@@ -55,6 +63,8 @@ def compile_graph(
     config : NpuConfig
     keep_tensors : bool
         Fuse nothing, so that every tensor of the network is written.
+    tuning : Tuning
+        What a search may choose.
     announce : callable
         Called with the name of each pass before it runs.
 
@@ -70,16 +80,16 @@ def compile_graph(
 
     network = run("select steps", select, graph)
     network = network if keep_tensors else run("fuse", fuse, network)
-    network = run("order steps", order, network)
+    network = run("order steps", order, network) if tuning.reorder else network
     run("check network", check_network, network)
     run("check accumulators", check_accumulators, network, config)
-    tilers = [StepTiler(index, step, config) for index, step in enumerate(network.steps)]
+    tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
     memory = run("plan memory", memory_plan, network, config, tilers)
     run("check memory", check_plan, memory, config)
-    actions = run("plan transfers", transfers, network, memory, tilers, config)
+    actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
     waits = run("find dependencies", dependencies, network, memory, config, actions)
     image = run("lay out weights", weight_image, network, actions, tilers, config)
     merged = run("schedule", schedule, actions, waits, memory, config)
     program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
     run("check program", check_program, program)
-    return Compiled(program, network.host_ops, graph, merged.cycles, memory.plan)
+    return Compiled(program, network.host_ops, graph, merged.cycles, memory.plan, tuning)

@@ -11,6 +11,7 @@ from weft.compiler.fir import Taps, fir_along
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.places import find_places
 from weft.compiler.plan import extent_in_memory
+from weft.compiler.reduction import Part
 from weft.compiler.schedule import Schedule
 from weft.compiler.steps import Extent, Network, Step, View
 from weft.compiler.tile import StepTiler, Work
@@ -158,6 +159,7 @@ class Lowering:
             return loops | {"lanes": step.image.channels, "last_cols": 1}
         if step.opcode == Opcode.DEPTHWISE:
             return loops | self._filter_loops(step, work)
+        assert isinstance(work.part, Part)
         loops |= {"taps_y": work.part.taps_y, "taps_x": work.part.taps_x}
         if step.opcode == Opcode.MATMUL:
             loops |= {"lanes": work.part.lanes, "span": work.part.span}
@@ -165,7 +167,8 @@ class Lowering:
         return loops | {"chunks": chunks, "last_rows": loops["lanes"] - (chunks - 1) * config.rows}
 
     def _filter_loops(self, step: Step, work: Work) -> dict:
-        part: Taps = work.part
+        part = work.part
+        assert isinstance(part, Taps)
         fir, block = fir_along(step, part.axis, self.config.rows), work.block
         first, count, lines = (block.y, block.rows, block.cols) if part.axis == 0 else (block.x, block.cols, block.rows)
         return {

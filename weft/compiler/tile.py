@@ -9,14 +9,12 @@ from golden.machine_execute import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles
+from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Part, Reduction, reduction_of
 from weft.compiler.steps import Step
+from weft.compiler.tuning import USUAL, Tuning
 
-STREAMED_BYTES = 8704
-"""Weights of one work where they are used once: the next are read while these compute. Each work is two commands, 256 bytes of DDR
-traffic, which counts where weights decide; a little over 8 KiB takes four tiles of 128 weights and a bias on 16 columns."""
 SOFTMAX_TABLE_BYTES = 1024
 
 
@@ -101,10 +99,11 @@ class StepTiler:
         Of the step in its network.
     step : Step
     config : NpuConfig
+    tuning : Tuning
     """
 
-    def __init__(self, index: int, step: Step, config: NpuConfig):
-        self.index, self.step, self.config = index, step, config
+    def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL):
+        self.index, self.step, self.config, self.tuning = index, step, config, tuning
         self.params = params_of(step)
         self._cycles: dict = {}
 
@@ -236,12 +235,12 @@ class StepTiler:
         along, across = ((0, self.step.result.width), (y, rows)) if fir.axis == 1 else ((y, rows), (0, self.step.result.width))
         blocks = []
         for phase in range(fir.phases):
-            first, outputs = fir.outputs(*along, phase)
+            first, outputs = fir.outputs(along[0], along[1], phase)
             if not outputs:
                 continue
             pieces = even(0, outputs, math.ceil(outputs / self.config.ACCUMULATOR_DEPTH))
             lines = self.config.ACCUMULATOR_DEPTH // max(count for _, count in pieces)
-            for top, size in even(*across, min(across[1], max(least, math.ceil(across[1] / lines)))):
+            for top, size in even(across[0], across[1], min(across[1], max(least, math.ceil(across[1] / lines)))):
                 for skip, count in pieces:
                     begin = first + skip * fir.phases
                     rectangle = (top, size, begin, count) if fir.axis == 1 else (begin, count, top, size)
@@ -263,7 +262,7 @@ class StepTiler:
         hide the pipeline), the first block's input where that comes from DDR, and a little for each command.
         """
         jobs = [self.tiles * self._job(block, fir) for block in blocks]
-        waits = max(0, DEPENDENT_CYCLES - sum(jobs[2:]))
+        waits = max(0, self.tuning.dependent_cycles - sum(jobs[2:]))
         low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
         fill = (high - low) * self.step.image.row_bytes // self.config.axi_bytes if from_ddr else 0
         return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
@@ -320,7 +319,7 @@ class StepTiler:
         """Column tiles of each work: (first, how many)."""
         limit = self.config.weight_bytes // (1 if kept else 4)
         if blocks == 1:
-            limit = min(limit, STREAMED_BYTES)
+            limit = min(limit, self.tuning.streamed_bytes)
         count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
         sizes = [size for _, size in even(0, self.tiles, count)]
         edges = list(accumulate(_taper(sizes) if last and count > 1 else sizes, initial=0))

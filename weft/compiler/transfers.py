@@ -13,10 +13,7 @@ from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import Segment, lives
 from weft.compiler.steps import Network, Step
 from weft.compiler.tile import StepTiler, Stream, Work
-
-PIECE_BYTES = 12288
-"""Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough that
-the commands themselves are little traffic."""
+from weft.compiler.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,8 @@ Action = Load | Use | Store
 class _WeightRing:
     """The weight scratchpad as a ring of streams: the oldest are overwritten first."""
 
-    def __init__(self, size, granule):
-        self.size, self.granule, self.end = size, granule, 0
+    def __init__(self, size, granule, piece):
+        self.size, self.granule, self.piece, self.end = size, granule, piece, 0
         self.first: dict[int, int] = {}  # virtual address of each stream that was placed, by its identity
 
     def address(self, stream) -> int | None:
@@ -99,7 +96,7 @@ class _WeightRing:
         offset = 0
         while offset < length:
             address = (first + offset) % self.size
-            size = min(PIECE_BYTES, self.size // 4, length - offset, self.size - address)
+            size = min(self.piece, self.size // 4, length - offset, self.size - address)
             yield offset, address, size
             offset += size
 
@@ -161,11 +158,12 @@ class Transferer:
     memory : MemoryPlan
     tilers : list of StepTiler
     config : NpuConfig
+    tuning : Tuning
     """
 
-    def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config):
+    def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning):
         self.network, self.memory, self.tilers, self.config = network, memory, tilers, config
-        self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes)
+        self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes, tuning.piece_bytes)
         self.rows = _Rows(network, memory, config)
         self.actions: list[Action] = []
 
@@ -260,6 +258,6 @@ class Transferer:
         return life.height if work.step == life.made else 0
 
 
-def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config) -> list[Action]:
+def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning) -> list[Action]:
     """Actions in program order: executed one after the other they compute the network."""
-    return Transferer(network, memory, tilers, config).run()
+    return Transferer(network, memory, tilers, config, tuning).run()

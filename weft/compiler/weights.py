@@ -72,7 +72,7 @@ def stream_bytes(tiler: StepTiler, stream: Stream) -> bytes:
     pieces, rows = [step.table], None
     if step.opcode == Opcode.MATMUL:
         rows = _matmul_rows(step, stream.part, tiler.reduction)
-    elif step.opcode == Opcode.DEPTHWISE:
+    elif isinstance(stream.part, Taps):
         rows = _filter_rows(step, stream.part)
     for tile in range(stream.first_tile, stream.first_tile + stream.tiles):
         channels = slice(tile * cols, (tile + 1) * cols)

@@ -1,0 +1,79 @@
+"""The search over the timing model: compiles a network with several tunings and keeps the one that takes the fewest cycles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from hw.npu.config import NpuConfig
+from weft.analysis.timing import replay
+from weft.compiler.driver import Compiled, compile_graph
+from weft.compiler.graph import Graph
+from weft.compiler.tuning import USUAL, Tuning
+
+CHOICES = {
+    "reorder": (True, False),
+    "streamed_bytes": (8704, 4608, 16896, 33280),
+    "piece_bytes": (12288, 6144, 24576),
+    "dependent_cycles": (70, 0, 35, 140, 280),
+}
+"""Values of each choice that are tried, the usual one in front."""
+MANY_COMMANDS = 4000
+"""From here on compiling takes seconds, and the plan's own search decides nearly all of it: only the order of steps is tried."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One tuning and the cycles of its program on the timing model."""
+
+    tuning: Tuning
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The best program.
+
+    Attributes
+    ----------
+    compiled : Compiled
+    cycles : int
+        On the timing model.
+    trials : tuple of Trial
+        All that were tried, in their order.
+    """
+
+    compiled: Compiled
+    cycles: int
+    trials: tuple[Trial, ...]
+
+
+def search(
+    graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[Trial], None] = lambda trial: None
+) -> Searched:
+    """Compile with the tuning that is best on the timing model: one choice after the other, each with all its values.
+
+    The result depends on the network and the configuration alone.
+
+    Raises
+    ------
+    WeftError
+        Where the network cannot run on this configuration.
+    """
+    trials: list[Trial] = []
+
+    def attempt(tuning):
+        compiled = compile_graph(graph, config, keep_tensors=keep_tensors, tuning=tuning)
+        trials.append(Trial(tuning, replay(compiled.program).cycles))
+        announce(trials[-1])
+        return compiled, trials[-1].cycles
+
+    best, cycles = attempt(USUAL)
+    for choice, values in CHOICES.items():
+        if len(best.program.commands) > MANY_COMMANDS and choice != "reorder":
+            break
+        for value in values:
+            if value == getattr(best.tuning, choice):
+                continue
+            compiled, needed = attempt(replace(best.tuning, **{choice: value}))
+            if needed < cycles:
+                best, cycles = compiled, needed
+    return Searched(best, cycles, tuple(trials))

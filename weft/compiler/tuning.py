@@ -1,0 +1,36 @@
+"""What a search may choose for a whole network: each is exact, they differ in cycles."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Choices that no formula settles; `weft.analysis.search` tries them on the timing model.
+
+    Attributes
+    ----------
+    reorder : bool
+        Move a step that does not depend on the one before it between two that do.
+    streamed_bytes : int
+        Weights of one work where they are used once: the next are read while these compute. Each work is two commands of DDR
+        traffic, which counts where weights decide; a little over 8 KiB takes four tiles of 128 weights and a bias on 16 columns.
+    piece_bytes : int
+        Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough
+        that the commands themselves are little traffic.
+    dependent_cycles : int
+        What a dependent layer is taken to wait: more makes more and smaller blocks.
+    """
+
+    reorder: bool = True
+    streamed_bytes: int = 8704
+    piece_bytes: int = 12288
+    dependent_cycles: int = 70
+
+    def __str__(self):
+        order = "steps reordered" if self.reorder else "steps in the file's order"
+        kept = f"{self.streamed_bytes} bytes of weights a command, loads of {self.piece_bytes}"
+        return f"{order}, {kept}, blocks for a wait of {self.dependent_cycles}"
+
+
+USUAL = Tuning()
+"""What is taken where nothing is searched."""
