@@ -91,7 +91,8 @@ def fully_connected_multipliers(input_scale: float, filter_scales, output_scale:
 def product_multiplier(scale1: float, scale2: float, output_scale: float) -> tuple[int, int]:
     """Multiplier and exponent of a product of two quantized numbers: MUL, and PRELU below 0.
 
-    Source: ``lite/kernels/mul.cc`` and ``activations.cc``, ``Prepare``: product and quotient are of *floats*.
+    Source: ``lite/kernels/mul.cc`` and ``activations.cc``, ``Prepare``: product and quotient are of *floats*. Doubles, for both
+    or for the quotient alone, give another result at ties (``tests/unit/test_rules.py``).
     """
     real = np.float32(scale1) * np.float32(scale2) / np.float32(output_scale)
     return quantize_multiplier(float(real))
@@ -108,7 +109,7 @@ def mean_multiplier(scale: float, output_scale: float, count: int) -> tuple[int,
 
     Source: ``QuantizedMeanOrSum`` in ``lite/kernels/internal/reference/reduce.h``: the multiplier of the scales' ratio, a quotient of
     doubles, is shifted left by ``floor(log2(count))`` and divided by the count, towards 0; the exponent falls by the shift.
-    Quantizing the real ratio / count instead is wrong: its multiplier is rounded to nearest.
+    Quantizing the real ratio / count instead is wrong: its multiplier is rounded to nearest. So is a float quotient, at ties.
 
     Returns
     -------

@@ -32,7 +32,8 @@ def add(first, second, parameters: AddParameters, *, zero_points, clamp) -> np.n
 def subtract(first, second, parameters: AddParameters, *, zero_points, clamp) -> np.ndarray:
     """Difference of two tensors of different scales; parameters as in `add`.
 
-    The scaled second operand is subtracted. Negating its multiplier instead, as older kernels did, rounds ties the other way.
+    The scaled second operand is subtracted. Negating its multiplier instead, as older kernels did, rounds ties the other way;
+    single rounding is wrong too (``tests/unit/test_rules.py``).
     """
     scaled1, scaled2 = _scaled(first, second, parameters, zero_points)
     return _requantized(scaled1 - scaled2, parameters, zero_points, clamp)

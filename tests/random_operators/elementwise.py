@@ -84,14 +84,16 @@ def minimum(rng) -> bytes:
 
 
 def prelu(rng) -> bytes:
-    """PRELU with one alpha for all, for each channel, or any other that broadcasts."""
+    """PRELU with one alpha for all, for each channel, or any other that broadcasts; sometimes a computed one."""
     shape = tuple(int(n) for n in rng.integers(1, 9, int(rng.integers(1, 5))))
     alpha = tuple(n if rng.random() < 0.5 else 1 for n in shape)[int(rng.integers(0, len(shape))) :]
     scales = _scale(rng), _scale(rng)
     output_scale = float(np.float32(scales[0] * 2.0 ** rng.uniform(-2, 2)))
     tensors = [
         BuilderTensor("a", shape, scale=scales[0], zero_point=zero_point_of(rng)),
-        BuilderTensor("b", alpha, scale=scales[1], zero_point=zero_point_of(rng), data=random_bytes(rng, alpha)),
+        BuilderTensor(
+            "b", alpha, scale=scales[1], zero_point=zero_point_of(rng), data=None if rng.random() < 0.2 else random_bytes(rng, alpha)
+        ),
         BuilderTensor("y", shape, scale=output_scale, zero_point=zero_point_of(rng)),
     ]
     return one_operator("PRELU", tensors, ("a", "b"), ("y",))
