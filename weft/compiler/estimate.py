@@ -1,6 +1,6 @@
 """Cycles that execute commands take when nothing makes them wait: what the plan, the tiling and the schedule weigh against each other."""
 
-from golden.machine_execute import PARAMETER_ROWS_OF
+from golden.machine_stream import PARAMETER_ROWS_OF
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.isa import EXECUTE, Command, Opcode, Params

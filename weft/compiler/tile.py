@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-from golden.machine_execute import PARAMETER_ROWS_OF
+from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
