@@ -10,6 +10,18 @@ from tests.tflite_builder import BuilderTensor
 from weft.compiler.evaluate import evaluate
 
 
+def refusal(function, *arguments) -> str | None:
+    """The one line that refuses what the function does, None where it does it; anything else is a defect."""
+    try:
+        function(*arguments)
+    except WeftError as error:
+        message = str(error)
+    else:
+        return None
+    assert "\n" not in message
+    return message
+
+
 def message_of(read, content) -> str:
     """The one line that refuses a file."""
     with pytest.raises(WeftError) as caught:
