@@ -8,6 +8,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
 from weft.compiler.limits.functions import FUNCTION_LIMITS
+from weft.compiler.limits.images import has_constant_axes, has_constant_size, has_one_alignment, has_reduced_output
 from weft.compiler.limits.movement import MOVEMENT_LIMITS
 from weft.compiler.limits.numbers import (
     has_add_multipliers,
@@ -50,12 +51,8 @@ from weft.compiler.limits.weights import (
 )
 from weft.compiler.limits.windows import (
     has_average_count,
-    has_constant_axes,
     has_constant_output_shape,
-    has_constant_size,
     has_known_activation,
-    has_one_alignment,
-    has_reduced_output,
     has_small_dilation,
     has_small_filter,
     has_small_stride,

@@ -59,34 +59,3 @@ def has_window_input(graph, operator):
     """The input's size must be what the padding gives for the output's"""
     wanted, source = parameters.window(graph, operator).output, parameters.source(graph, operator).shape
     return None if source[1:3] == wanted else f"{list(source[1:3])} instead of {list(wanted)}"
-
-
-def has_constant_size(graph, operator):
-    """The new size must be a constant int32 of two numbers, the output's height and width, and channels stay"""
-    size, source, result = graph.input(operator, 1), graph.input(operator, 0).shape, graph.output(operator).shape
-    if not size.constant or size.dtype != "int32" or size.shape != (2,):
-        return f"{size.dtype} {list(size.shape)}{'' if size.constant else ', computed'}"
-    right = (1, *size.data.tolist(), source[3]) == result
-    return None if right else f"{size.data.tolist()} for {list(source)} to {list(result)}"
-
-
-def has_one_alignment(graph, operator):
-    """align_corners and half_pixel_centers must not both be set"""
-    return "both" if operator.options["align_corners"] and operator.options["half_pixel_centers"] else None
-
-
-def has_constant_axes(graph, operator):
-    """Axes must be a constant int32 of dimensions of the input"""
-    axes, rank = graph.input(operator, 1), len(graph.input(operator, 0).shape)
-    if not axes.constant or axes.dtype != "int32":
-        return f"{axes.dtype}{'' if axes.constant else ', computed'}"
-    wrong = [axis for axis in axes.data.reshape(-1).tolist() if not -rank <= axis < rank]
-    return f"{wrong[0]} of {rank} dimensions" if wrong else None
-
-
-def has_reduced_output(graph, operator):
-    """The output's shape must be the input's without the axes, or with 1 for each where they are kept"""
-    source, result = graph.input(operator, 0).shape, graph.output(operator).shape
-    axes, keep = parameters.axes(graph, operator), operator.options["keep_dims"]
-    wanted = [1 if i in axes else n for i, n in enumerate(source) if keep or i not in axes]
-    return None if list(result) == wanted else f"{list(result)} instead of {wanted}"
