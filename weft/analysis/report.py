@@ -1,6 +1,7 @@
-"""The report of a run: what each layer cost, from the records that the RTL wrote.
+"""The report of a run: what each layer cost, from the records that the RTL wrote or the timing model predicts.
 
-Cycles, stalls and bytes are the RTL's own counters; energy is estimated from a named table (`weft.analysis.energy`).
+Cycles, stalls and bytes are the RTL's own counters, or the model's, and the report says which; energy is estimated from a named table
+(`weft.analysis.energy`).
 `docs/report.md` explains every figure.
 """
 
@@ -13,6 +14,9 @@ from hw.npu.records import RECORD, STALLS
 from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
 
 DEFAULT_CLOCK_MHZ = 500.0
+MEASURED = "measured on RTL (the NPU's own counters)"
+PREDICTED = "computed by the timing model (weft.analysis.timing)"
+"""Where records come from."""
 CAUSES = (*STALLS, "drain")
 """Why a cycle issued no wave: the records' causes, and the job's end, when the last results are written out."""
 
@@ -134,6 +138,7 @@ def build_report(
     compared_tensors: int = 0,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     table: EnergyTable = HOROWITZ_45NM,
+    source: str = MEASURED,
 ) -> Report:
     """The report of one run.
 
@@ -154,6 +159,8 @@ def build_report(
     clock_mhz : float
         For latency and power.
     table : EnergyTable
+    source : str
+        `MEASURED` or `PREDICTED`.
     """
     by_layer: list[list] = [[] for _ in program.layers]
     last = None
@@ -192,7 +199,7 @@ def build_report(
         sram_bytes=_summed(layer.sram_bytes for layer in layers),
         layers=layers,
         sources={
-            "cycles, stalls, bytes": "measured on RTL (the NPU's own counters)",
+            "cycles, stalls, bytes": source,
             "MACs": "counted on the network",
             "energy, power": f"estimated from table {table.name}: {table.source}; no clock tree, registers, leakage",
             "latency": f"cycles at a stated clock of {clock_mhz:g} MHz",

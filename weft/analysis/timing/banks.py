@@ -1,0 +1,90 @@
+"""The activation scratchpad's banks: how fast the output stage and the load DMA move while the feeder goes first.
+
+Two streams of vectors walk over eight banks. One that comes to the banks of a slower stream that goes first stands behind it until that
+moves on: results of 16 channels walk a bank a cycle, an image of 3 channels is read at a fifth of that. Arbitration is played through,
+cycle by cycle, on a short piece of the two walks; layers repeat them, so that each pair is played once.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from hw.npu.bank_arbiter import BankArbiter
+from hw.npu.config import NpuConfig
+
+PIECE = 128
+"""Vectors of the stream that waits: half a block."""
+PATIENCE = BankArbiter.PATIENCE
+SLOWEST = PATIENCE + 1
+"""Cycles from vector to vector of a stream that always waits until it is old enough."""
+
+
+class Walk(NamedTuple):
+    """Addresses of a stream, bytes: ``vectors`` of ``step`` bytes a pixel, pixels in rows.
+
+    Attributes
+    ----------
+    width : int
+        Bytes of an access.
+    offset : int
+        Of the first one in its word.
+    vectors, step, pixel_step, cols, row_step : int
+    """
+
+    width: int
+    offset: int
+    vectors: int
+    step: int
+    pixel_step: int
+    cols: int
+    row_step: int
+
+
+def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, vectors=1) -> Walk:
+    """A walk, with what does not change the banks taken off, so that equal ones are equal."""
+    around, word = config.BANKS * config.word_bytes, config.word_bytes
+    aligned = not (pixel_step % word or row_step % word)  # then all accesses lie alike in their words
+    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around)
+
+
+def _masks(walk, word, banks, count):
+    """Banks of the first accesses, a bit each."""
+    masks = []
+    row = first = walk.offset
+    while len(masks) < count:
+        pixel = row
+        for _ in range(walk.cols):
+            masks.extend(_mask(pixel + vector * walk.step, walk.width, word, banks) for vector in range(walk.vectors))
+            pixel += walk.pixel_step
+        row += walk.row_step
+        if len(masks) % (8 * walk.cols * walk.vectors) == 0:
+            row = first + word  # the next reduction tile or column tile
+            first = row
+    return masks[:count]
+
+
+def _mask(address, width, word, banks):
+    """Banks of an access: one, or two neighbours where it crosses a word."""
+    bank = address // word % banks
+    crosses = address % word > word - width
+    return 1 << bank | (1 << (bank + 1) % banks if crosses else 0)
+
+
+@lru_cache(maxsize=4096)
+def rate(feeder: Walk, other: Walk, word: int, banks: int) -> float:
+    """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.bank_arbiter`); at most 1."""
+    count = PIECE
+    theirs = _masks(other, word, banks, count)
+    most = count * SLOWEST
+    first = _masks(feeder, word, banks, min(most, 1024))
+    length = len(first)
+    cycle = place = refused = done = 0
+    while done < count:
+        if theirs[done] & first[place]:
+            refused += 1
+            if refused > PATIENCE:  # it goes first once
+                done, refused, place = done + 1, 0, place - 1
+        else:
+            done, refused = done + 1, 0
+        place = (place + 1) % length
+        cycle += 1
+    return count / cycle

@@ -1,0 +1,279 @@
+"""The execute unit: weight loader, feeder and output stage, each with its own command, tile by tile."""
+
+from collections import deque
+
+from hw.npu.accumulators import Accumulators
+from hw.npu.array import array_latency
+from hw.npu.execute_unit import ExecuteUnit
+from hw.npu.isa import Opcode
+from hw.npu.output_stage import OutputStage
+from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.second_operand import SecondOperand
+from weft.analysis.timing.banks import SLOWEST, rate
+from weft.analysis.timing.loader import Loader
+
+WAITING = OutputStage.SLOTS - OutputStage.LATENCY
+"""Vectors that can wait to be written before none is issued."""
+CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights")
+"""What the feeder waits for; the first that holds is counted (`hw.npu.feeder.Feeder`)."""
+COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS = range(6)
+
+PENDING = 1
+"""From a wave that leaves the generator to the scratchpad."""
+TAKE = 2
+"""From a command that the feeder takes to its first wave in the generator."""
+LOADED = 2
+"""From the last row of a tile on its way into the array to a feeder that knows: row register, count."""
+ENTER = ActivationScratchpad.READ_LATENCY + 1
+"""From an accepted wave to row 0 of the array, or to the accumulators."""
+FINAL = Accumulators.LATENCY + 1
+"""From a job's last sums to an output stage that knows its first entry is final."""
+FREE = 2
+"""From a job's last vector, issued, to a feeder that knows its half is free: pulse, count."""
+RETIRE = 1
+"""From a command's last write to its completion."""
+SOFTMAX_ROW_CYCLES = 60
+"""Of a row of SOFTMAX beyond its three passes."""
+SOFTMAX_PASSES = 3
+
+
+class ExecuteModel:
+    """Runs commands in order; all cycles are those of the job.
+
+    Reduction tile t: its rows are delivered one a cycle, from ``deliver`` on; its waves are accepted one a cycle. Job k: one column tile.
+    ::
+
+        deliver(t) = max(last delivery + 1, last wave of tile t-2 has passed, job k-2's parameters are used)
+        feed(t)    = max(last wave + 1, deliver(t) + rows - 1 + LOADED + PENDING, job k-2's half is free)
+        issue(k)   = max(last issue + 1, last wave of job k + latencies, parameters are there)
+
+    Parameters
+    ----------
+    config : NpuConfig
+    pace : int
+        Cycles from beat to beat of a load.
+    """
+
+    def __init__(self, config, pace):
+        self.config = config
+        self.array_latency = array_latency(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
+        groups = max(1, config.cols // config.broadcast)
+        self.passed = ENTER + groups  # from a tile's last wave to the first row of the next tile in its plane
+        self.sent = -1
+        self.inside = deque()  # when the commands were sent that have not run
+        # when loader, feeder and output stage took the last commands
+        self.taken = deque([(-1, -1, -1)] * ExecuteUnit.STAGE_QUEUE, maxlen=ExecuteUnit.STAGE_QUEUE)
+        self.loader = Loader(config, pace)
+        self.wave = -1  # no wave is accepted up to this cycle
+        self.accepted = self.left = -1  # last wave: its cycle, and when it left the generator
+        self.tile_ends = deque([-1000, -1000], maxlen=2)  # last waves of the two tiles before that used weights
+        self.array_wave = -1000  # last wave through the array
+        self.halves = deque([0, 0])  # from when on a job may begin
+        self.carried = False
+        self.shadow = 0  # from when on parameters can be delivered
+        self.parameters_used = -1  # last vector of the last job with parameters
+        self.issued = -1  # last vector
+        self.second_issued = -1000  # last vector with a second operand
+        self.written = -1
+        self.retired = deque([-1, -1], maxlen=2)
+        self.vectors = None  # of the last job: first issue, walk, how many
+        self.stalls = [0] * len(CAUSES)
+
+    @property
+    def may_send(self) -> bool:
+        """It is known when the stages have room for the next command."""
+        return len(self.inside) <= ExecuteUnit.STAGE_QUEUE
+
+    def send(self, offered, room) -> int:
+        """Hands a command to the stages; gives the cycle.
+
+        Parameters
+        ----------
+        offered : int
+            Cycle from which it stands in the queue.
+        room : int
+            Cycle from which fewer than `ExecuteUnit.IN_FLIGHT` commands are inside.
+        """
+        inside = len(self.inside)
+        before = self._take(self.inside[0]) if inside == ExecuteUnit.STAGE_QUEUE else self.taken[inside]
+        self.sent = max(offered, self.sent + 1, room, max(before) + 1)
+        self.inside.append(self.sent)
+        return self.sent
+
+    def _take(self, sent):
+        """When loader, feeder and output stage take the command behind the last that ran."""
+        return max(sent, self.loader.asked) + 1, max(sent, self.left) + 1, max(sent, self.issued, self.retired[0]) + 1
+
+    def earliest_end(self, work, *reached) -> int:
+        """A cycle before which the next command cannot end, and nobody waits for it: weights that are written until then are known."""
+        return max(self.wave, *reached) + max(self.loader.cycles(work.stream_rows), work.jobs * work.waves * len(work.tile_rows))
+
+    def run(self, work, loads, weights, execs, stores):
+        """Runs the oldest command that was sent.
+
+        Parameters
+        ----------
+        work : Work
+        loads, weights, execs, stores : int
+            Cycles from which the counts that it waits for are reached: of its header, and of its weight stream.
+
+        Returns
+        -------
+        start, end, active : int
+            Its window, and the waves in it.
+        stalls : list of int
+            By `CAUSES`.
+        retire : int
+            Cycle in which it is complete.
+        """
+        taken = load_taken, feed_taken, output_taken = self._take(self.inside.popleft())
+        loader = self.loader
+        self.taken.append(taken)
+        self.stalls = [0] * len(CAUSES)
+        start = self.wave + 1
+        loader.begin(load_taken, weights, work.stream_rows)
+        self._wait(feed_taken + TAKE + PENDING, COMMAND)
+        self._wait(loads + PENDING, DDR_READ)
+        self._wait(stores + PENDING, DDR_WRITE)
+        self._wait(execs + PENDING, ACTIVATIONS)
+        if work.opcode == Opcode.SOFTMAX:
+            return self._softmax(work, start, output_taken)
+        if not work.array:
+            drained = self.array_wave + self.array_latency + 1 + work.partial_in
+            self._wait(drained + PENDING, OUTPUT)
+        issue_from = output_taken + 2
+        if work.table_rows:
+            issue_from = loader.rows(work.table_rows, max(issue_from, self.written + 1)) + 1
+        for job in range(work.jobs):
+            self._job(work, job, issue_from, job == work.jobs - 1)
+        loader.end(work)
+        end = self.wave + 1
+        retire = self._retire(work)
+        active = work.jobs * work.waves * len(work.tile_rows)
+        return start, end, active, self.stalls, retire
+
+    def _wait(self, until, cause):
+        """The next wave is not accepted before a cycle; what it waits beyond the cycles counted so far has this cause."""
+        if until > self.wave + 1:
+            self.stalls[cause] += until - self.wave - 1
+            self.wave = until - 1
+
+    def _job(self, work, job, issue_from, last_job):
+        """A column tile: its parameters, its reduction tiles, its vectors."""
+        available = 0
+        if work.parameter_rows:
+            available = self.loader.rows(work.parameter_rows, self.shadow) + 1
+        if not self.carried:
+            self._wait(self.halves.popleft() + PENDING, OUTPUT)
+        begin = self._feed(work)
+        if work.filler and last_job:
+            self.wave += work.filler
+            self.left = self.wave - 1
+        self._let_write(work, begin)
+        self.carried = work.partial_out
+        latency = self.array_latency if work.array else 0
+        final = self.wave + ENTER + latency + FINAL
+        first = max(final, issue_from, self.issued + 1, available)
+        if work.partial_out:
+            self.issued = first + work.pixels - 1
+            return
+        if work.second:
+            first += job == 0
+        else:
+            first = max(first, self.second_issued + SecondOperand.LATENCY + 1)
+        cols = work.last_cols if last_job else work.cols
+        self.issued = first + work.pixels * -(-cols // self.config.lanes) - 1
+        if work.second:
+            self.second_issued = self.issued
+        if work.parameter_rows:
+            # the shadow set becomes the active one when it is full and the active one is released
+            self.shadow = max(available, self.parameters_used + 1) + 1
+            self.parameters_used = self.issued
+        self.halves.append(self.issued + FREE)
+        self.vectors = first, work.writes, self.issued - first + 1
+
+    def _let_write(self, work, begin):
+        """The vectors of the job before were issued while this one's waves went first in the scratchpad: now it is known how fast.
+
+        Until now they were billed one a cycle.
+        """
+        if not self.vectors:
+            return
+        first, writes, count = self.vectors
+        self.vectors = None
+        begin, end = max(begin, first), self.wave
+        if end <= begin or self.issued < begin:
+            return
+        if begin + count * SLOWEST <= end:
+            return  # however slow, it is over before anybody asks
+        config = self.config
+        speed = rate(work.reads, writes, config.word_bytes, config.BANKS)
+        if speed == 1:
+            return
+        left = count - max(0, begin - first) - WAITING
+        late = min(left / speed, end - begin + max(0, left - (end - begin) * speed))
+        late = int(begin + late) - self.issued
+        if late <= 0:
+            return
+        if self.parameters_used == self.issued:
+            self.parameters_used += late
+        if self.second_issued == self.issued:
+            self.second_issued += late
+        self.halves[-1] += late
+        self.issued += late
+        self.written += late
+
+    def _feed(self, work):
+        """The waves of a job's reduction tiles, and the rows of weights in front of them; gives the first wave."""
+        waves, gap = work.waves, Accumulators.MIN_PERIOD if work.apart else 1
+        wave, accepted = self.wave, self.accepted
+        if not work.array:
+            start = max(wave + 1, accepted + gap)
+            spaced = start - wave - 1 + (len(work.tile_rows) - 1) * (gap - 1)
+            self.stalls[OUTPUT] += spaced
+            self.wave = self.accepted = wave + len(work.tile_rows) * waves + spaced
+            self.left = self.wave - (gap if waves == 1 else 1)
+            return start
+        loader, (before, last), waited = self.loader, self.tile_ends, 0
+        passed, loaded = self.passed, LOADED + PENDING
+        weights = apart = start = 0
+        for rows in work.tile_rows:
+            first, ready = wave + 1, loader.rows(rows, before + passed) + loaded
+            if ready > first:
+                weights += ready - first
+                first = ready
+            waited = max(0, accepted + gap - first)
+            apart += waited
+            first += waited
+            start = start or first
+            wave = accepted = first + waves - 1
+            before, last = last, wave
+        self.stalls[WEIGHTS] += weights
+        self.stalls[OUTPUT] += apart
+        self.wave = self.accepted = self.array_wave = wave
+        self.left = wave - 1 - (waited if waves == 1 else 0)
+        self.tile_ends.extend((before, last))
+        return start
+
+    def _retire(self, work):
+        """The last write of the command, and its completion."""
+        if work.partial_out:
+            settled = max(self.issued + 1, self.written + 1)
+            self.issued = settled
+            retire = settled + RETIRE
+        else:
+            self.written = max(self.written + 1, self.issued + (OutputStage.SECOND_LATENCY if work.second else OutputStage.LATENCY))
+            retire = self.written + RETIRE
+        self.retired.append(retire)
+        return retire
+
+    def _softmax(self, work, start, output_taken):
+        """Rows one after the other, each in three passes."""
+        self._wait(self.loader.rows(work.table_rows, 0) + 1, WEIGHTS)
+        self.loader.end(work)
+        cycles = work.pixels * (SOFTMAX_PASSES * work.cols + SOFTMAX_ROW_CYCLES)
+        self.wave += cycles
+        self.left = self.wave - 1
+        self.issued = self.written = max(self.wave, output_taken)
+        self.retired.append(self.written + RETIRE)
+        return start, self.wave + 1, cycles, self.stalls, self.retired[-1]

@@ -1,0 +1,55 @@
+"""Bytes that an execute command moves in the scratchpads, counted from its fields as the NPU's counters count them."""
+
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Command, Opcode
+from weft.analysis.timing.work import Work
+
+
+def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, int]:
+    """Bytes read from both scratchpads, and bytes written.
+
+    A wave reads R bytes (SUM and MAX: C), unless it lies wholly in the padding. Where a wave takes bytes of several kernel rows, and in
+    DEPTHWISE and SOFTMAX, all waves count.
+    """
+    loops = command.fields["loops"]
+    channels = 0 if work.partial_out else (work.jobs - 1) * work.cols + work.last_cols
+    if work.opcode == Opcode.SOFTMAX:
+        channels = loops["lanes"]
+    written = work.pixels * channels
+    width = config.rows if work.opcode == Opcode.MATMUL else config.cols
+    if work.opcode in (Opcode.DEPTHWISE, Opcode.SOFTMAX) or loops.get("span", 0) > 1:
+        waves = work.jobs * work.waves * len(work.tile_rows)
+    else:
+        waves = _reading_waves(loops, command.fields["input"], work, width)
+    second = written if work.second else 0
+    return waves * width + work.stream_rows * config.cols + second, written
+
+
+def _reading_waves(loops, source, work, width) -> int:
+    """Waves of which a byte lies inside the image."""
+    cols, taps_y, taps_x = loops["block_cols"], loops["taps_y"], loops["taps_x"]
+    pieces = work.tile_rows[: len(work.tile_rows) // (taps_y * taps_x)]  # reduction tiles of a tap
+    rows = sum(
+        0 <= source.get("y", 0) + row * source.get("row_step_y", 0) + tap * source.get("tap_y_rows", 0) < source["height"]
+        for tap in range(taps_y)
+        for row in range(loops["block_rows"])
+    )
+    # column tiles of the vector path follow each other in the image row; those of MATMUL read the same bytes
+    starts = [0] if work.array else [job * width for job in range(work.jobs)]
+    across = sum(
+        _inside(source.get("x_bytes", 0) + start + tap * source.get("tap_x_step", 0) + piece * width, taken, source, cols)
+        for start in starts
+        for tap in range(taps_x)
+        for piece, taken in enumerate(pieces if work.array else (width,))
+    )
+    return rows * across * (work.jobs if work.array else 1)
+
+
+def _inside(first, taken, source, cols) -> int:
+    """Positions ``first``, ``first + pixel_step``, ... (``cols`` of them) of which one of ``taken`` bytes lies in the image row."""
+    step, size = source.get("pixel_step", 0), source["image_row_bytes"]
+    if not step:
+        return cols if -taken < first < size else 0
+    low = max(0, -(-(1 - taken - first) // step))  # first + low * step > -taken
+    high = min(cols, -(-(size - first) // step))  # first + (high - 1) * step < size
+    return max(0, high - low)

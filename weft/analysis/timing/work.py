@@ -1,0 +1,188 @@
+"""What a command asks of the NPU: the few numbers of its fields that decide its time."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from golden.machine_stream import PARAMETER_ROWS_OF
+from hw.npu.config import NpuConfig
+from hw.npu.isa import UNIT_BYTES, Command, Opcode, Params, Target
+from weft.analysis.timing.banks import Walk, walk
+from weft.compiler.reduction import reduction_tiles
+
+TABLE_BYTES = 256
+"""A table of the output stage in the weight stream."""
+SOFTMAX_TABLE_BYTES = 1024
+"""The exponentials of SOFTMAX in the weight stream."""
+
+
+def command_bytes(command: Command) -> int:
+    """Bytes of a command in DDR."""
+    return command.units * UNIT_BYTES
+
+
+@dataclass(slots=True, frozen=True)
+class Waits:
+    """Commands of each queue that must be complete before it starts."""
+
+    load: int
+    exec: int
+    store: int
+
+
+@dataclass(slots=True, frozen=True)
+class Transfer:
+    """A LOAD or STORE: whether it concerns the weight scratchpad, bytes of a row, rows, and where they lie in DDR."""
+
+    waits: Waits
+    weights: bool
+    offset: int
+    row_bytes: int
+    rows: int
+    stride: int
+
+
+@dataclass(slots=True, frozen=True)
+class Work:
+    """An execute command.
+
+    Attributes
+    ----------
+    opcode : Opcode
+    waits : Waits
+    weights_wait : int
+        Loads before its weight stream is read.
+    array : bool
+        Its waves go through the array, with weights.
+    tile_rows : tuple of int
+        Rows of weights of each reduction tile of a job; of the vector path all 0.
+    waves, filler : int
+        Waves of a reduction tile; cycles that the command's last one takes beyond them.
+    apart : bool
+        Waves of one entry would follow too closely: tiles are kept apart.
+    pixels : int
+        Entries of a job.
+    jobs : int
+        Column tiles.
+    cols, last_cols : int
+        Columns of a column tile, and of the last.
+    table_rows, parameter_rows : int
+        Rows of the weight stream in front of the command, and of each job.
+    partial_in, partial_out, second : bool
+        Partial sums are continued, or left; there is a second operand.
+    reads, writes : Walk
+        Of the feeder, and of the output stage.
+    """
+
+    opcode: Opcode
+    waits: Waits
+    weights_wait: int
+    array: bool
+    tile_rows: tuple[int, ...]
+    waves: int
+    filler: int
+    apart: bool
+    pixels: int
+    jobs: int
+    cols: int
+    last_cols: int
+    table_rows: int
+    parameter_rows: int
+    partial_in: bool
+    partial_out: bool
+    second: bool
+    reads: Walk
+    writes: Walk
+
+    @property
+    def stream_rows(self) -> int:
+        """Rows of the weight stream."""
+        return self.table_rows + self.jobs * (self.parameter_rows + sum(self.tile_rows))
+
+
+def waits_of(command: Command) -> Waits:
+    """The three counts of the header."""
+    header = command.fields.get("header", {})
+    return Waits(header.get("wait_load", 0), header.get("wait_exec", 0), header.get("wait_store", 0))
+
+
+def transfer_of(command: Command, bases: tuple[int, int]) -> Transfer:
+    """The transfer of a LOAD or STORE; the bases of the regions in DDR decide where its bursts are cut."""
+    dma = command.fields["dma"]
+    return Transfer(
+        waits=waits_of(command),
+        weights=dma.get("target", 0) == Target.WEIGHTS,
+        offset=bases[dma.get("region", 0)] + dma.get("ddr_offset", 0),
+        row_bytes=dma["row_bytes"],
+        rows=dma["rows"],
+        stride=dma.get("ddr_stride", 0),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _tile_rows(taps_y, taps_x, lanes, span, rows) -> tuple[int, ...]:
+    return tuple(reduction_tiles(taps_y, taps_x, lanes, span, rows))
+
+
+def _tiles(opcode, loops, rows) -> tuple[int, ...]:
+    """Rows of weights of the reduction tiles of a job (``docs/architecture.md``, loop nest of the execute queue)."""
+    taps_y, taps_x = loops["taps_y"], loops["taps_x"]
+    if opcode == Opcode.MATMUL:
+        lanes = loops.get("lanes", 0) or (loops["chunks"] - 1) * rows + loops["last_rows"]
+        return _tile_rows(taps_y, taps_x, lanes, loops.get("span", 0) or 1, rows)
+    if opcode == Opcode.DEPTHWISE:
+        span = loops["span"]
+        return (span * taps_x,) * -(-taps_y // span)
+    return (0,) * (taps_y * taps_x)
+
+
+def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
+    """The work of an execute command.
+
+    Parameters
+    ----------
+    shortest : int
+        Least distance of two waves of one entry, cycles.
+    """
+    fields, opcode = command.fields, command.opcode
+    loops, weights = fields["loops"], fields.get("weights", {})
+    source, output = fields.get("input", {}), fields.get("output", {})
+    block_rows, block_cols = loops["block_rows"], loops["block_cols"]
+    pixels = block_rows * block_cols
+    depthwise, softmax = opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
+    table = SOFTMAX_TABLE_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
+    return Work(
+        opcode=opcode,
+        waits=waits_of(command),
+        weights_wait=weights.get("wait_load", 0),
+        array=opcode in (Opcode.MATMUL, Opcode.DEPTHWISE),
+        tile_rows=_tiles(opcode, loops, config.rows),
+        waves=block_rows * loops["positions"] if depthwise else pixels,
+        filler=loops["span"] * loops["taps_x"] if depthwise else 0,
+        apart=pixels < shortest and not depthwise,
+        pixels=pixels,
+        jobs=loops["column_tiles"],
+        cols=config.cols,
+        last_cols=loops["last_cols"],
+        table_rows=table // config.cols,
+        parameter_rows=PARAMETER_ROWS_OF[Params(weights.get("params", 0))],
+        partial_in=bool(loops.get("partial_in", 0)),
+        partial_out=bool(loops.get("partial_out", 0)),
+        second=bool(fields.get("second", {}).get("operation", 0)),
+        reads=walk(
+            config,
+            width=config.feed_bytes,
+            address=source.get("address", 0),
+            pixel_step=source.get("pixel_step", 0),
+            cols=block_cols,
+            row_step=source.get("row_step", 0),
+        ),
+        writes=walk(
+            config,
+            width=config.lanes,
+            address=output.get("address", 0),
+            pixel_step=output.get("pixel_step", 0),
+            cols=block_cols,
+            row_step=output.get("row_step", 0),
+            vectors=-(-min(config.cols, loops["last_cols"] if loops["column_tiles"] == 1 else config.cols) // config.lanes),
+        ),
+    )
