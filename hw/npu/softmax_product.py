@@ -8,7 +8,7 @@ from hw.npu.scale import Q31_BITS
 
 
 class SoftmaxProduct(wiring.Component):
-    """gemmlowp's saturating rounding doubling high multiply of two int32: ``(a * b + 2^30) >> 31``.
+    """gemmlowp's saturating rounding doubling high multiply of two int32: ``(first * second + 2^30) >> 31``.
 
     The one product that saturates, -2^31 times itself, does not occur in SOFTMAX: one factor is not negative.
     One product a cycle, `LATENCY` cycles behind its operands, where ``advance`` holds everything.
@@ -17,7 +17,7 @@ class SoftmaxProduct(wiring.Component):
     -------
     advance : In(1)
         Low: all stages hold.
-    valid, a, b : In(1), In(signed(32)), In(signed(32))
+    valid, first, second : In(1), In(signed(32)), In(signed(32))
         The operands, taken with ``advance``.
     result_valid, result : Out(1), Out(signed(32))
         The product.
@@ -29,8 +29,8 @@ class SoftmaxProduct(wiring.Component):
         super().__init__({
             "advance": In(1),
             "valid": In(1),
-            "a": In(signed(32)),
-            "b": In(signed(32)),
+            "first": In(signed(32)),
+            "second": In(signed(32)),
             "result_valid": Out(1),
             "result": Out(signed(32)),
         })
@@ -41,13 +41,13 @@ class SoftmaxProduct(wiring.Component):
         with m.If(self.advance):
             m.d.sync += [new.eq(old) for new, old in zip(valid[1:], valid)]
         # 1: the operands
-        a, b = (Signal(signed(32), name=name, reset_less=True) for name in ("factor_a", "factor_b"))
+        first, second = (Signal(signed(32), name=f"{name}_factor", reset_less=True) for name in ("first", "second"))
         with m.If(self.advance & valid[0]):
-            m.d.sync += [a.eq(self.a), b.eq(self.b)]
+            m.d.sync += [first.eq(self.first), second.eq(self.second)]
         # 2: the product
         product = Signal(signed(64), reset_less=True)
         with m.If(self.advance & valid[1]):
-            m.d.sync += product.eq(a * b)
+            m.d.sync += product.eq(first * second)
         # 3: its high half, rounded half up
         with m.If(self.advance & valid[2]):
             m.d.sync += self.result.eq(product[Q31_BITS:].as_signed() + product[Q31_BITS - 1])

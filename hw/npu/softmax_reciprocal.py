@@ -36,7 +36,7 @@ class SoftmaxReciprocal(wiring.Component):
     -------
     start, total : In(1), In(unsigned(31))
         Begins.
-    ask, a, b : Out(1), Out(signed(32)), Out(signed(32))
+    ask, first, second : Out(1), Out(signed(32)), Out(signed(32))
         The operands of a product.
     answered, product : In(1), In(signed(32))
         The product.
@@ -56,8 +56,8 @@ class SoftmaxReciprocal(wiring.Component):
             "start": In(1),
             "total": In(unsigned(SUM_BITS)),
             "ask": Out(1),
-            "a": Out(signed(32)),
-            "b": Out(signed(32)),
+            "first": Out(signed(32)),
+            "second": Out(signed(32)),
             "answered": In(1),
             "product": In(signed(32)),
             "done": Out(1),
@@ -71,14 +71,12 @@ class SoftmaxReciprocal(wiring.Component):
         rest = Signal(signed(32), reset_less=True)
         steps, asked = Signal(range(STEPS + 1), reset_less=True), Signal()
         half = Signal(signed(32))
-        m.d.comb += [half.eq(value[1:31] | (1 << 30)), self.a.eq(half)]
+        m.d.comb += half.eq(value[1:31] | (1 << 30))
         corrected = (x + (self.product << 2))[:32].as_signed()
 
-        def multiply(b, a=None):
+        def multiply(second, first=half):
             """Asks once for a product."""
-            m.d.comb += [self.ask.eq(~asked), self.b.eq(b)]
-            if a is not None:
-                m.d.comb += self.a.eq(a)
+            m.d.comb += [self.ask.eq(~asked), self.first.eq(first), self.second.eq(second)]
             m.d.sync += asked.eq(~self.answered)
 
         with m.FSM():
@@ -101,7 +99,7 @@ class SoftmaxReciprocal(wiring.Component):
                     m.d.sync += rest.eq(ONE - self.product)
                     m.next = "CORRECT"
             with m.State("CORRECT"):  # x + x * rest; Q2.29 times Q2.29 is Q4.27
-                multiply(rest, a=x)
+                multiply(rest, first=x)
                 with m.If(self.answered):
                     m.d.sync += [x.eq(corrected), steps.eq(steps - 1)]
                     m.next = "REST"

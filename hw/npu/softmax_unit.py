@@ -127,9 +127,9 @@ class SoftmaxUnit(wiring.Component):
             m.d.sync += [exponential_valid.eq(table.read), last_exponential.eq(reader.last)]
         # a product: the reciprocal's own, or a result
         with m.If(scale):
-            m.d.comb += [product.valid.eq(exponential_valid), product.a.eq(reciprocal.reciprocal), product.b.eq(table.exponential)]
+            m.d.comb += [product.valid.eq(exponential_valid), product.first.eq(reciprocal.reciprocal), product.second.eq(table.exponential)]
         with m.Else():
-            m.d.comb += [product.valid.eq(reciprocal.ask), product.a.eq(reciprocal.a), product.b.eq(reciprocal.b)]
+            m.d.comb += [product.valid.eq(reciprocal.ask), product.first.eq(reciprocal.first), product.second.eq(reciprocal.second)]
         m.d.comb += product.advance.eq(advance)
         self._finish(m, product, reciprocal.amount, scale, row_start, row_written, advance)
 

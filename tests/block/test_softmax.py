@@ -50,8 +50,8 @@ def _wired(reciprocal, product):
     m.d.comb += [
         product.advance.eq(1),
         product.valid.eq(reciprocal.ask),
-        product.a.eq(reciprocal.a),
-        product.b.eq(reciprocal.b),
+        product.first.eq(reciprocal.first),
+        product.second.eq(reciprocal.second),
         reciprocal.answered.eq(product.result_valid),
         reciprocal.product.eq(product.result),
     ]
