@@ -9,7 +9,7 @@ import numpy as np
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import COMMAND_BYTES, EXECUTE, Error, Region
+from hw.npu.isa import EXECUTE, Error, Region
 from hw.npu.records import RECORD, RECORD_BYTES
 from hw.npu.registers import BASE_ALIGNMENT
 from sim.build import BuildOptions, Stage, build, cache_folder, check_tools, locked, no_stage
@@ -153,7 +153,7 @@ class Simulator:
         for number, (values, behaviour) in enumerate(zip(inputs, ddrs, strict=True)):
             if number == 0 or behaviour != ddrs[number - 1]:
                 job.reset(behaviour)
-                regions.tell(job, program, records, timeout)
+                regions.tell(job, records, timeout)
             marks.append(regions.start(job, program, values, records, log, limit))
         answers = job.run(self.executable, trace=trace)
         return [_result(program, regions, {name: answers[place] for name, place in mark.items()}, limit) for mark in marks]
@@ -189,8 +189,9 @@ def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) ->
 
 @dataclass(frozen=True)
 class _Regions:
-    """Where everything lies in DDR, with guards between."""
+    """Where everything lies in DDR, with guards between; ``stream`` is what lies at ``commands``."""
 
+    stream: bytes
     commands: int
     model: int
     arena: int
@@ -200,8 +201,9 @@ class _Regions:
 
     @classmethod
     def of(cls, program, records):
+        stream = program.command_bytes()
         sizes = (
-            len(program.commands) * COMMAND_BYTES,
+            len(stream),
             len(program.constants),
             program.arena_bytes,
             len(program.commands) * RECORD_BYTES if records else 0,
@@ -213,18 +215,18 @@ class _Regions:
             address = -(-(end + GUARD) // BASE_ALIGNMENT) * BASE_ALIGNMENT + number * BASE_ALIGNMENT
             guards.append((end, address - end))
         commands, model, arena, record = bases
-        return cls(commands, model, arena, record, -(-address // GUARD) * GUARD, ((FIRST - GUARD, GUARD), *guards))
+        return cls(stream, commands, model, arena, record, -(-address // GUARD) * GUARD, ((FIRST - GUARD, GUARD), *guards))
 
     def fill(self, job, program):
         """The whole memory, then commands and constants."""
         job.fill(0, self.end, FILL)
-        job.load(self.commands, program.command_bytes())
+        job.load(self.commands, self.stream)
         job.load(self.model, program.constants)
 
-    def tell(self, job, program, records, timeout):
+    def tell(self, job, records, timeout):
         """The registers that stay for all jobs."""
         job.poke("IRQ_ENABLE", 3)
-        job.poke("COMMAND_COUNT", len(program.commands))
+        job.poke("COMMANDS_BYTES", len(self.stream))
         job.poke("RECORD_ENABLE", int(records))
         if timeout is not None:
             job.poke("TIMEOUT", timeout)

@@ -16,7 +16,10 @@ INTRODUCTION = f"""\
 
 Generated from `hw/npu/isa.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
 
-The NPU fetches commands of {isa.COMMAND_BYTES} bytes from DDR, in order, and hands each to one of three queues: load, execute, store.
+The NPU fetches commands from DDR, in order, and hands each to one of three queues: load, execute, store.
+A command is a whole number of units of {isa.UNIT_BYTES} bytes, `header.units`: LOAD and STORE have {isa.TRANSFER_UNITS}, the others
+{isa.EXECUTE_UNITS}, and {isa.MOST_UNITS} with the group `second`; where that is absent its fields are zero. Commands follow each other
+without gaps, up to the end that COMMANDS_BYTES names.
 Numbers are little-endian. A field's place is its bit in the command (byte `bit // 8`). R and C are the rows and columns of the array.
 How queues wait for each other, and what the loops below mean, is in [architecture.md](architecture.md).
 """

@@ -13,7 +13,7 @@ from hw.npu.ports import write_layout
 from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue
 from hw.npu.read_arbiter import ReadArbiter
 from hw.npu.record_writer import RecordWriter
-from hw.npu.registers import SETTINGS, base
+from hw.npu.registers import SETTINGS, base, command_units
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.store_dma import StoreDma
@@ -156,9 +156,9 @@ class NpuCore(wiring.Component):
         m.d.comb += [
             fetch.start.eq(self.begin),
             fetch.commands_base.eq(base(settings, "commands_base", bits)),
-            fetch.command_count.eq(settings.command_count),
+            fetch.units.eq(command_units(settings)),
             dispatcher.start.eq(self.begin),
-            dispatcher.command_count.eq(settings.command_count),
+            dispatcher.units.eq(command_units(settings)),
             records.enable.eq(settings.record_enable),
             records.record_base.eq(base(settings, "record_base", bits)),
             execute.running.eq(~dispatcher.complete),

@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.command_fetch import word_layout
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import COMMAND_BYTES, EXECUTE, Error, Opcode
-from hw.npu.queues import INDEX_BITS, QUEUED_EXECUTE, QUEUED_TRANSFER
+from hw.npu.isa import EXECUTE, EXECUTE_UNITS, MOST_UNITS, UNIT_BYTES, Error, Opcode, units_of
+from hw.npu.queues import INDEX_BITS, QUEUED_EXECUTE, QUEUED_TRANSFER, STREAM_BITS
 from hw.npu.status import ERROR_LAYOUT, latch
 from hw.npu.tokens import TOKEN_BITS, reached
 
@@ -18,9 +18,10 @@ QUEUES = {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE)), "store": (O
 
 
 class Dispatcher(wiring.Component):
-    """Assembles commands, checks their opcode and hands each to its queue; remembers those that are not complete.
+    """Assembles commands, checks opcode and length and hands each to its queue; remembers those that are not complete.
 
-    A command takes its beats (``128 / axi_bytes`` cycles); it is handed on while the first beat of the next comes in.
+    One beat a cycle, a unit of a command has ``32 / axi_bytes``: a command is handed on in the cycle behind its last beat, while the
+    first beat of the next comes in. Nothing is taken behind a command that is wrong, for its length says where the next begins.
 
     Parameters
     ----------
@@ -34,9 +35,9 @@ class Dispatcher(wiring.Component):
     words : In(stream of word_layout)
         The commands, in beats.
     start : In(1)
-        A job begins; the count is taken in this cycle.
-    command_count : In(32)
-        Commands of the job.
+        A job begins; its length is taken in this cycle.
+    units : In(27)
+        Length of the job's commands, in units of 32 bytes.
     load, execute, store : Out(stream of QUEUED_TRANSFER, QUEUED_EXECUTE, QUEUED_TRANSFER)
         Commands for each queue.
     load_done, execute_done, store_done : In(1)
@@ -50,7 +51,8 @@ class Dispatcher(wiring.Component):
     progress : Out(1)
         A command was handed on.
     error : Out(ERROR_LAYOUT)
-        BAD_OPCODE, AXI_READ; DEADLOCK where a command waits for what stands later in the stream.
+        BAD_OPCODE, AXI_READ; BAD_FIELD where its ``units`` are wrong for the opcode, or more than are left; DEADLOCK where a command
+        waits for what stands later in the stream.
     """
 
     def __init__(self, *, axi_bytes, tracked):
@@ -61,7 +63,7 @@ class Dispatcher(wiring.Component):
         super().__init__({
             "words": In(stream.Signature(word_layout(axi_bytes))),
             "start": In(1),
-            "command_count": In(INDEX_BITS),
+            "units": In(STREAM_BITS),
             **{queue: Out(stream.Signature(layout)) for queue, layout in layouts.items()},
             **{f"{queue}_done": In(1) for queue in layouts},
             "halt": In(1),
@@ -73,53 +75,44 @@ class Dispatcher(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        beats = COMMAND_BYTES // self.axi_bytes
-        words = [Signal(8 * self.axi_bytes, name=f"word_{number}", reset_less=True) for number in range(beats)]
-        number, full, bad, handed = Signal(range(beats)), Signal(), Signal(), Signal()
-        index, count = Signal(INDEX_BITS), Signal(INDEX_BITS)
+        per_unit = UNIT_BYTES // self.axi_bytes
+        words = [Signal(8 * self.axi_bytes, name=f"word_{number}", reset_less=True) for number in range(MOST_UNITS * per_unit)]
+        opcode, units = words[0][:8], words[0][8:16]
+        full, wrong, handed = Signal(), Signal(), Signal()
+        index, left = Signal(INDEX_BITS), Signal(STREAM_BITS)  # of the command that is assembled; units from it to the stream's end
+        begun, bad = self._assemble(m, words, per_unit, full, wrong, handed)
 
-        # Beats fill the command.
-        m.d.comb += self.words.ready.eq(~full | handed)
-        taken = self.words.valid & self.words.ready
-        with m.Switch(number):
-            for place, word in enumerate(words):
-                with m.Case(place), m.If(taken):
-                    m.d.sync += word.eq(self.words.payload.data)
-        with m.If(taken):
-            m.d.sync += [number.eq(number + 1), full.eq(number == beats - 1), bad.eq(self.words.payload.bad | (bad & (number != 0)))]
-        with m.Elif(handed):
-            m.d.sync += full.eq(0)
+        # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
+        mine = {queue: Cat(opcode == value for value in opcodes).any() for queue, opcodes in QUEUES.items()}
+        legal = Cat(mine[queue] & Cat(units == length for length in units_of(opcodes[0])).any() for queue, opcodes in QUEUES.items()).any()
+        known = Cat(mine.values()).any()
+        m.d.comb += wrong.eq(bad | (begun & (~legal | (units > left))))
+        latch(m, self.error, bad, Error.AXI_READ, index)
+        latch(m, self.error, begun & ~bad & ~known, Error.BAD_OPCODE, index)
+        latch(m, self.error, begun & ~bad & known & wrong, Error.BAD_FIELD, index)
 
         # A whole command goes to the queue of its opcode.
-        opcode = words[0][:8]
-        known = Signal()
-        allowed = full & ~bad & ~self.halt
         oldest_of = {}
-        for queue, opcodes in QUEUES.items():
+        for queue in QUEUES:
             out = getattr(self, queue)
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
-            mine = Cat(opcode == value for value in opcodes).any()
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq(allowed & mine & indices.i.ready),
+                out.valid.eq(full & ~wrong & ~self.halt & mine[queue] & indices.i.ready),
                 indices.i.payload.eq(index),
                 indices.i.valid.eq(out.valid & out.ready),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
             ]
             oldest_of[queue] = indices.o
-        opcodes = [value for values in QUEUES.values() for value in values]
         m.d.comb += [
-            known.eq(Cat(opcode == value for value in opcodes).any()),
             handed.eq(Cat(getattr(self, queue).valid & getattr(self, queue).ready for queue in QUEUES).any()),
             self.progress.eq(handed),
         ]
         with m.If(self.start):
-            m.d.sync += [count.eq(self.command_count), index.eq(0)]
+            m.d.sync += [left.eq(self.units), index.eq(0)]
         with m.Elif(handed):
-            m.d.sync += index.eq(index + 1)
-        latch(m, self.error, full & bad, Error.AXI_READ, index)
-        latch(m, self.error, full & ~bad & ~known, Error.BAD_OPCODE, index)
+            m.d.sync += [left.eq(left - units), index.eq(index + 1)]
         latch(m, self.error, handed & self._waits_for_later(m), Error.DEADLOCK, index)
 
         # The oldest incomplete command: the first of a queue, or the next to be handed on.
@@ -127,8 +120,30 @@ class Dispatcher(wiring.Component):
         for head in oldest_of.values():
             oldest = Mux(head.valid & (head.payload < oldest), head.payload, oldest)
         m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
-        m.d.comb += self.complete.eq((index == count) & ~Cat(head.valid for head in oldest_of.values()).any())
+        m.d.comb += self.complete.eq((left == 0) & ~Cat(head.valid for head in oldest_of.values()).any())
         return m
+
+    def _assemble(self, m, words, per_unit, full, wrong, handed):
+        """Beats fill the command, until it is whole or wrong. Expressions: its first beat is there; a beat of it is one of a bus error."""
+        number, length, bad = Signal(range(len(words))), Signal(8), Signal()
+        beat = self.words.payload
+        first, taken = number == 0, self.words.valid & self.words.ready
+        m.d.comb += [
+            self.words.ready.eq(handed | ~(full | wrong)),
+            length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last
+        ]
+        with m.Switch(number):
+            for place, word in enumerate(words):
+                with m.Case(place), m.If(taken):
+                    m.d.sync += word.eq(beat.data)
+        with m.If(taken):
+            last = number == length * per_unit - 1
+            m.d.sync += [number.eq(Mux(last, 0, number + 1)), full.eq(last), bad.eq(beat.bad)]
+            with m.If(first):  # where the second operand's unit is absent, its fields are zero
+                m.d.sync += [word.eq(0) for word in words[EXECUTE_UNITS * per_unit :]]
+        with m.Elif(handed):
+            m.d.sync += full.eq(0)
+        return full | ~first, bad
 
     def _waits_for_later(self, m):
         """Expression: the command waits for more commands of some queue than stand before it."""

@@ -1,8 +1,9 @@
 """Command layout: the one source of truth that RTL decodes, the compiler packs and the golden machine unpacks.
 
-A command is `COMMAND_BYTES` long, little-endian, and starts with the `HEADER` group. What follows depends on the
-opcode: `DMA` for LOAD and STORE, or the groups `LOOPS`, `INPUT`, `WEIGHTS`, `OUTPUT`, `SECOND` for the operations of
-the execute queue, one group for each stage that reads it. Offsets and widths come from the tables below and nowhere else.
+A command is a whole number of units of `UNIT_BYTES`, little-endian, and starts with the `HEADER` group, which says how many.
+What follows depends on the opcode: `DMA` for LOAD and STORE, or the groups `LOOPS`, `INPUT`, `WEIGHTS`, `OUTPUT`, `SECOND` for the
+operations of the execute queue, one group for each stage that reads it. `SECOND` has the last unit to itself: a command without a
+second operand ends before it. Offsets and widths come from the tables below and nowhere else.
 """
 
 import enum
@@ -14,8 +15,14 @@ from amaranth.lib import data
 
 from hw.npu.errors import WeftError
 
-COMMAND_BYTES = 128
-"""Size of a command in DDR."""
+UNIT_BYTES = 32
+"""A command in DDR is a whole number of these."""
+TRANSFER_UNITS = 1
+"""Units of a LOAD or STORE."""
+EXECUTE_UNITS = 3
+"""Units of a command of the execute queue without a second operand; with one, a unit more."""
+MOST_UNITS = EXECUTE_UNITS + 1
+"""Units of the longest command."""
 
 PARAMETER_ROWS = 9
 """Rows of the weight stream that hold the parameters of one column tile: bias, multiplier (4 each) and exponent, byte-planar."""
@@ -122,7 +129,7 @@ def _s(name, bits, meaning):
 
 HEADER = (
     Field("opcode", 8, "what the command does"),
-    Field("reserved", 8, "zero"),
+    Field("units", 8, "length of the command in units of 32 bytes: LOAD and STORE 1; the others 3, or 4 with the group second"),
     Field("wait_load", 16, "transfers of the load queue that must be complete before the command starts"),
     Field("wait_exec", 16, "commands of the execute queue that must be complete before the command starts"),
     Field("wait_store", 16, "transfers of the store queue that must be complete before the command starts"),
@@ -236,20 +243,25 @@ def group_layout(name) -> data.StructLayout:
     return data.StructLayout({field.name: field.shape for field in GROUPS[name]})
 
 
-def _command_layout(*groups):
+def _command_layout(units, *groups, apart=()):
+    """Groups one behind the other, each on a 32-bit word, so that a dump can be read; then each of ``apart`` in a unit of its own."""
+    unit = 8 * UNIT_BYTES
     offset, members = 0, {}
-    for name in groups:
+    for name in (*groups, *apart):
         layout = group_layout(name)
+        if name in apart:
+            offset = -(-offset // unit) * unit
         members[name] = data.Field(layout, offset)
-        offset += -(-layout.size // 32) * 32  # every group starts on a 32-bit word, so that a dump can be read
-    assert offset <= COMMAND_BYTES * 8
-    return data.FlexibleLayout(COMMAND_BYTES * 8, members)
+        offset += -(-layout.size // 32) * 32
+    assert offset <= units * unit, f"{groups} have {offset} bits, more than {units} units"
+    return data.FlexibleLayout(units * unit, members)
 
 
-TRANSFER_LAYOUT = _command_layout("header", "dma")
+TRANSFER_LAYOUT = _command_layout(TRANSFER_UNITS, "header", "dma")
 """A command of the load or store queue."""
-EXECUTE_LAYOUT = _command_layout("header", "loops", "input", "weights", "output", "second")
-"""A command of the execute queue."""
+EXECUTE_LAYOUT = _command_layout(MOST_UNITS, "header", "loops", "input", "weights", "output", apart=("second",))
+"""A command of the execute queue; where it has `EXECUTE_UNITS` only, the fields of the last unit are zero."""
+assert EXECUTE_LAYOUT["second"].offset == 8 * UNIT_BYTES * EXECUTE_UNITS, "only the second operand is left out"
 
 
 def layout_of(opcode) -> data.FlexibleLayout:
@@ -257,9 +269,29 @@ def layout_of(opcode) -> data.FlexibleLayout:
     return EXECUTE_LAYOUT if opcode in EXECUTE else TRANSFER_LAYOUT
 
 
+def units_of(opcode) -> range:
+    """Lengths, in units, that a command with this opcode may have."""
+    return range(EXECUTE_UNITS, MOST_UNITS + 1) if opcode in EXECUTE else range(TRANSFER_UNITS, TRANSFER_UNITS + 1)
+
+
 def groups_of(opcode) -> tuple[str, ...]:
     """Names of the groups of a command with this opcode, in their order."""
     return tuple(name for name, _ in layout_of(opcode))
+
+
+def measure(stream) -> tuple[Error, int]:
+    """Whether a command begins here, as the hardware looks at it, and its length in units; BAD_FIELD where the stream ends within it.
+
+    Parameters
+    ----------
+    stream : bytes
+        Packed commands, a whole number of units, at least one.
+    """
+    opcode, units = stream[0], stream[1]
+    if opcode not in set(Opcode):
+        return Error.BAD_OPCODE, units
+    legal = units in units_of(opcode) and len(stream) >= units * UNIT_BYTES
+    return Error.NONE if legal else Error.BAD_FIELD, units
 
 
 @dataclass(frozen=True)
@@ -270,7 +302,7 @@ class Command:
     ----------
     opcode : Opcode
     fields : dict of str to dict of str to int
-        ``fields[group][field]``; what is absent is zero.
+        ``fields[group][field]``; what is absent is zero. The header's ``opcode`` and ``units`` follow from the rest.
     """
 
     opcode: Opcode
@@ -281,11 +313,16 @@ class Command:
         given = self.fields.get(group, {})
         values = {field.name: int(given.get(field.name, 0)) for field in GROUPS[group]}
         if group == "header":
-            values["opcode"] = int(self.opcode)
+            values |= {"opcode": int(self.opcode), "units": self.units}
         return values
 
+    @property
+    def units(self) -> int:
+        """Length in units: the last one stands only where a field of the second operand is not zero."""
+        return units_of(self.opcode)[-1 if any(self.fields.get("second", {}).values()) else 0]
+
     def pack(self) -> bytes:
-        """The command as `COMMAND_BYTES` bytes.
+        """The command as ``units * UNIT_BYTES`` bytes.
 
         Raises
         ------
@@ -308,7 +345,7 @@ class Command:
                 if not low <= value <= high:
                     raise WeftError(f"{self.opcode.name} command: {group}.{name} = {value} does not fit, it must be from {low} to {high}")
                 word |= (value & ((1 << field.bits) - 1)) << (where.offset + inner[name].offset)
-        return word.to_bytes(COMMAND_BYTES, "little")
+        return word.to_bytes(self.units * UNIT_BYTES, "little")
 
     @classmethod
     def unpack(cls, packed) -> "Command":
@@ -317,14 +354,12 @@ class Command:
         Raises
         ------
         WeftError
-            If the length or the opcode is wrong.
+            If the opcode or the length is wrong.
         """
-        if len(packed) != COMMAND_BYTES:
-            raise WeftError(f"a command has {COMMAND_BYTES} bytes, not {len(packed)}")
-        try:
-            opcode = Opcode(packed[0])
-        except ValueError:
-            raise WeftError(f"illegal opcode {packed[0]}") from None
+        code, units = measure(packed)
+        if code != Error.NONE or len(packed) != units * UNIT_BYTES:
+            raise WeftError(f"{len(packed)} bytes with opcode {packed[0]} and units {packed[1]} are no command")
+        opcode = Opcode(packed[0])
         word = int.from_bytes(packed, "little")
         fields = {}
         for group, where in layout_of(opcode):
@@ -333,7 +368,7 @@ class Command:
                 value = word >> (where.offset + inner[field.name].offset) & ((1 << field.bits) - 1)
                 values[field.name] = value - (1 << field.bits) if field.signed and value >> (field.bits - 1) else value
             if group == "header":
-                del values["opcode"]
+                del values["opcode"], values["units"]
             fields[group] = values
         return cls(opcode, fields)
 
@@ -345,3 +380,21 @@ class Command:
             if shown:
                 parts.append(f"{group}(" + " ".join(f"{name}={value}" for name, value in shown.items()) + ")")
         return " ".join([f"{self.opcode.name:<6}", *parts])
+
+
+def unpack_stream(stream) -> tuple[list[Command], Error]:
+    """The commands of a stream up to its end or to the first that is none, and why that is none.
+
+    Parameters
+    ----------
+    stream : bytes
+        Packed commands, a whole number of units.
+    """
+    commands, place = [], 0
+    while place < len(stream):
+        code, units = measure(stream[place : place + MOST_UNITS * UNIT_BYTES])
+        if code != Error.NONE:
+            return commands, code
+        commands.append(Command.unpack(stream[place : place + units * UNIT_BYTES]))
+        place += units * UNIT_BYTES
+    return commands, Error.NONE

@@ -5,10 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import EXECUTE_LAYOUT, TRANSFER_LAYOUT
+from hw.npu.isa import EXECUTE_LAYOUT, TRANSFER_LAYOUT, UNIT_BYTES
 
 INDEX_BITS = 32
 """Width of a command's index in its job."""
+STREAM_BITS = 32 - (UNIT_BYTES - 1).bit_length()
+"""Width of the length of a job's commands, in units."""
 
 QUEUED_TRANSFER = data.StructLayout({"index": unsigned(INDEX_BITS), "command": TRANSFER_LAYOUT})
 """A command of the load or store queue, with its index."""

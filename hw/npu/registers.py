@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from hw.npu.isa import COMMAND_BYTES, Error
+from hw.npu.isa import MOST_UNITS, UNIT_BYTES, Error
 
 REGISTER_BYTES = 4
 """Registers are 32 bits wide; offsets are multiples of 4."""
 MAP_BITS = 8
 """Width of an offset in the map."""
-BASE_ALIGNMENT = COMMAND_BYTES
-"""The base registers' low bits read zero: bases are multiples of 128."""
+BASE_ALIGNMENT = UNIT_BYTES * MOST_UNITS
+"""The base registers' low bits read zero: bases are multiples of 128, so that commands can be fetched in aligned bursts."""
 
 ID = 0x57454654
 """Contents of the register ID: "WEFT"."""
@@ -76,6 +76,7 @@ def _wide(name, offset, access, meaning, low=0):
 
 
 _LOW = (BASE_ALIGNMENT - 1).bit_length()
+_UNIT = (UNIT_BYTES - 1).bit_length()
 
 REGISTERS = (
     _whole("ID", 0x00, Access.CONSTANT, "0x57454654, the letters WEFT"),
@@ -131,7 +132,7 @@ REGISTERS = (
         ),
         "events since they were cleared; the interrupt is up while one of them is enabled",
     ),
-    _whole("COMMAND_COUNT", 0x38, Access.SETTING, "commands of the job"),
+    _whole("COMMANDS_BYTES", 0x38, Access.SETTING, "size of the job's commands, a multiple of 32; they end where it says", low=_UNIT),
     _whole(
         "TIMEOUT", 0x3C, Access.SETTING, "cycles of a silent bus, with a transaction outstanding, that stop the job; 0 never", reset=65536
     ),
@@ -179,6 +180,11 @@ def base(settings, name, address_bits):
     """Expression: the address in the registers ``<name>_lo`` and ``<name>_hi`` of a view of `SETTINGS`."""
     whole = (settings[f"{name}_lo"] << _LOW) | (settings[f"{name}_hi"] << 32)
     return whole[:address_bits]
+
+
+def command_units(settings):
+    """Expression: units of the job's commands, from a view of `SETTINGS`."""
+    return settings.commands_bytes  # its low bits are no part of the field
 
 
 def constants(config) -> dict:

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 
 from hw.npu.command_fetch import CommandFetch
 from hw.npu.dispatcher import QUEUES, WAITS, Dispatcher
-from hw.npu.isa import COMMAND_BYTES, GROUPS, Command, Error, Opcode, group_layout, groups_of
+from hw.npu.isa import EXECUTE, GROUPS, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
 
@@ -19,13 +19,18 @@ QUEUE_OF = {opcode: queue for queue, opcodes in QUEUES.items() for opcode in opc
 
 
 def random_command(rng, opcode, counts=None):
-    """A command with random values in all fields; its waits name what stands before it, ``counts`` commands of each queue."""
+    """A command with random values in all fields; its waits name what stands before it, ``counts`` commands of each queue.
+
+    Half of those that may have a second operand have none.
+    """
     counts = counts or dict.fromkeys(QUEUES, 0)
     fields = {}
     for group in groups_of(opcode):
         layout = group_layout(group)
         fields[group] = plain(layout.from_bits(rng.getrandbits(layout.size)))
-    fields["header"].pop("opcode")
+    del fields["header"]["opcode"], fields["header"]["units"]
+    if "second" in fields and rng.random() < 0.5:
+        del fields["second"]
     waits = [("header", WAITS[queue], queue) for queue in QUEUES] + [("weights", "wait_load", "load")] * ("weights" in fields)
     for group, field, queue in waits:
         fields[group][field] = (counts[queue] - rng.randrange((1 << 15) - 64)) % (1 << 16)
@@ -55,7 +60,7 @@ class FrontEnd(wiring.Component):
         wiring.connect(m, self.fetch.words, self.dispatch.words)
         m.d.comb += [
             self.dispatch.start.eq(self.fetch.start),
-            self.dispatch.command_count.eq(self.fetch.command_count),
+            self.dispatch.units.eq(self.fetch.units),
             self.dispatch.halt.eq(self.fetch.halt),
         ]
         return m
@@ -68,14 +73,14 @@ class Bench:
         self.rng = random.Random(seed)
         self.ddr = AxiMemory(self.rng, busy=numbers.pop("busy", 0.2), latency=numbers.pop("latency", 20))
         self.count = len(commands)
-        image = b"".join(command if isinstance(command, bytes) else command.pack() for command in commands)
-        self.ddr.bytes[BASE : BASE + len(image)] = image
+        self.image = b"".join(command if isinstance(command, bytes) else command.pack() for command in commands)
+        self.ddr.bytes[BASE : BASE + len(self.image)] = self.image
         self.dut = FrontEnd(**numbers)
         self.got, self.open = [], set()
 
     async def start(self, ctx):
         ctx.set(self.dut.fetch.commands_base, BASE)
-        ctx.set(self.dut.fetch.command_count, self.count)
+        ctx.set(self.dut.fetch.units, len(self.image) // UNIT_BYTES)
         ctx.set(self.dut.fetch.start, 1)
         await ctx.tick()
         ctx.set(self.dut.fetch.start, 0)
@@ -107,11 +112,16 @@ class Bench:
         simulate(self.dut, check, background=background, watched=watched, cycles=20_000)
 
 
-@pytest.mark.parametrize(("axi_bytes", "max_burst", "ahead", "tracked"), [(8, 64, 4, 4), (4, 2, 1, 1), (16, 1, 2, 8), (32, 256, 8, 3)])
-def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, seed):
+BUSES = [(4, 256), (4, 16), (4, 2), (4, 1), (8, 64), (8, 2), (16, 8), (16, 1), (32, 256), (32, 2), (32, 1)]
+"""Bytes of a beat and beats of the longest burst: bursts of a block, of some units, of one, of a part of one."""
+
+
+@pytest.mark.parametrize(("axi_bytes", "max_burst"), BUSES)
+@pytest.mark.parametrize(("ahead", "tracked", "busy"), [(1, 1, 0.5), (4, 4, 0.2), (8, 3, 0)])
+def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed):
     rng = random.Random(seed)
-    commands = random_commands(rng, 40)
-    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked)
+    commands = random_commands(rng, 24)
+    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked, busy=busy)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -132,6 +142,46 @@ def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, s
         for group in groups_of(command.opcode):
             assert payload["command"][group] == command[group], f"seed {seed}, command {payload['index']}: {group}"
     assert all(group in GROUPS for group in bench.got[0][1]["command"])
+    read = [(burst["addr"], (burst["len"] + 1) * axi_bytes) for burst in bench.ddr.read_bursts]
+    longest = min(128, max_burst * axi_bytes)
+    expected = [(BASE + at, min(longest, len(bench.image) - at)) for at in range(0, len(bench.image), longest)]
+    assert read == expected, "aligned bursts, and not a byte behind the stream"
+
+
+@pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
+@pytest.mark.parametrize("units", range(1, 10))
+def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units):
+    rng = random.Random(units)
+    commands = [random_command(rng, Opcode.LOAD) for _ in range(units)]
+    bench = Bench(units, commands, axi_bytes=axi_bytes, max_burst=16)
+
+    async def check(ctx):
+        await bench.start(ctx)
+        while not ctx.get(bench.dut.dispatch.complete):
+            await ctx.tick()
+        assert not ctx.get(bench.dut.fetch.outstanding)
+
+    bench.run(check)
+    assert len(bench.got) == units
+    assert sum(burst["len"] + 1 for burst in bench.ddr.read_bursts) == units * UNIT_BYTES // axi_bytes
+
+
+@pytest.mark.parametrize("axi_bytes", [4, 32])
+def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes):
+    rng = random.Random(6)
+    full = [Command(opcode, {"second": {field.name: -1 if field.signed else 1 for field in GROUPS["second"]}}) for opcode in EXECUTE]
+    commands = [command for both in full for command in (both, random_command(rng, Opcode.LOAD), Command(both.opcode, {}))]
+    bench = Bench(6, commands, axi_bytes=axi_bytes, max_burst=16)
+
+    async def check(ctx):
+        await bench.start(ctx)
+        while not ctx.get(bench.dut.dispatch.complete):
+            await ctx.tick()
+
+    bench.run(check)
+    second = {payload["index"]: payload["command"]["second"] for queue, payload in bench.got if queue == "execute"}
+    assert [any(second[index].values()) for index in sorted(second)] == [True, False] * len(EXECUTE)
+    assert second[0] == commands[0]["second"] and commands[2].units == commands[0].units - 1
 
 
 def test_a_job_without_commands_is_complete_at_once():
@@ -146,22 +196,57 @@ def test_a_job_without_commands_is_complete_at_once():
     bench.run(check)
 
 
-@pytest.mark.parametrize("opcode", [0, 6, 255])
-def test_an_unknown_opcode_stops_at_its_index(opcode):
-    rng = random.Random(2)
-    good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
-    bench = Bench(2, [*good, bytes([opcode]) + bytes(COMMAND_BYTES - 1), *good], axi_bytes=8, max_burst=16)
+def assert_stops(bench, code, index):
+    """The dispatcher shows the error, hands on what stands before, and nothing stays open on the bus once it is halted."""
 
     async def check(ctx):
         await bench.start(ctx)
         while not ctx.get(bench.dut.dispatch.error.valid):
             await ctx.tick()
-        assert plain(ctx.get(bench.dut.dispatch.error)) == {"valid": 1, "code": Error.BAD_OPCODE, "index": 3}
+        assert plain(ctx.get(bench.dut.dispatch.error)) == {"valid": 1, "code": code, "index": index}
         ctx.set(bench.dut.fetch.halt, 1)
-        await ctx.tick().repeat(400)
-        assert not ctx.get(bench.dut.fetch.outstanding) and len(bench.got) == 3
+        await ctx.tick().repeat(100)
+        assert not ctx.get(bench.dut.fetch.outstanding) and len(bench.got) == index
 
     bench.run(check)
+
+
+def with_header(command, *, opcode=None, units=None) -> bytes:
+    """A packed command with another opcode or length in its header."""
+    packed = command.pack()
+    return bytes([packed[0] if opcode is None else opcode, packed[1] if units is None else units]) + packed[2:]
+
+
+@pytest.mark.parametrize("axi_bytes", [4, 32])
+@pytest.mark.parametrize("units", [0, 1, 3, 255])
+@pytest.mark.parametrize("opcode", [0, max(Opcode) + 1, 255])
+def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes):
+    rng = random.Random(2)
+    good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
+    bad = with_header(good[0], opcode=opcode, units=units)
+    assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16), Error.BAD_OPCODE, 3)
+
+
+@pytest.mark.parametrize("axi_bytes", [8, 32])
+@pytest.mark.parametrize("opcode", Opcode)
+def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes):
+    rng = random.Random(8)
+    good = random_commands(rng, 3)
+    command, longest = random_command(rng, opcode), Command(Opcode.SUM, {"second": {"operation": Second.ADD}}).units
+    for units in {0, *range(1, longest + 2), 1 << 7, 255} - set(units_of(opcode)):
+        bench = Bench(8, [*good, with_header(command, units=units), *good, *good], axi_bytes=axi_bytes, max_burst=16)
+        assert_stops(bench, Error.BAD_FIELD, 3)
+
+
+@pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes):
+    rng = random.Random(10)
+    commands = [random_command(rng, Opcode.LOAD) for _ in range(4)]
+    commands.append(Command(Opcode.SUM, {"second": {"operation": Second.ADD}}))
+    bench = Bench(10, commands, axi_bytes=axi_bytes, max_burst=16)
+    bench.image = bench.image[: -missing * UNIT_BYTES]
+    assert_stops(bench, Error.BAD_FIELD, 4)
 
 
 @pytest.mark.parametrize(
@@ -190,33 +275,31 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
     bench.run(check)
 
 
-def test_a_bus_error_names_the_command():
+@pytest.mark.parametrize(("axi_bytes", "beat"), [(4, 0), (4, 1), (4, 23), (8, 0), (8, 5), (8, 11), (32, 0), (32, 1), (32, 2)])
+def test_a_bus_error_names_the_command(axi_bytes, beat):
     rng = random.Random(3)
-    bench = Bench(3, [random_command(rng, Opcode.STORE) for _ in range(5)], axi_bytes=8, max_burst=16)
-    bench.ddr.bad = range(BASE + 2 * COMMAND_BYTES + 8, BASE + 2 * COMMAND_BYTES + 16)
-
-    async def check(ctx):
-        await bench.start(ctx)
-        while not ctx.get(bench.dut.dispatch.error.valid):
-            await ctx.tick()
-        assert plain(ctx.get(bench.dut.dispatch.error)) == {"valid": 1, "code": Error.AXI_READ, "index": 2}
-        assert len(bench.got) == 2
-
-    bench.run(check)
+    bench = Bench(
+        3, [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3, axi_bytes=axi_bytes, max_burst=16
+    )
+    start = BASE + 2 * UNIT_BYTES + beat * axi_bytes
+    bench.ddr.bad = range(start, start + axi_bytes)
+    bench.ddr.bytes[start : start + axi_bytes] = bytes(axi_bytes)  # nothing that such a beat says counts
+    assert_stops(bench, Error.AXI_READ, 2)
 
 
-def test_a_free_bus_delivers_a_beat_a_cycle():
+@pytest.mark.parametrize(("axi_bytes", "ahead"), [(4, 4), (8, 8), (16, 16), (32, 32)])
+def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead):
     rng = random.Random(5)
-    commands = [random_command(rng, rng.choice(list(Opcode))) for _ in range(16)]
-    bench = Bench(5, commands, axi_bytes=8, max_burst=16, ahead=8, busy=0, latency=64, tracked=8)
+    commands = [random_command(rng, rng.choice(list(Opcode))) for _ in range(80)]
+    bench = Bench(5, commands, axi_bytes=axi_bytes, max_burst=256, ahead=ahead, busy=0, latency=64, tracked=8)
+    beats = len(bench.image) // axi_bytes
 
     async def check(ctx):
         for queue in QUEUES:
             ctx.set(getattr(bench.dut.dispatch, queue).ready, 1)
             ctx.set(getattr(bench.dut.dispatch, f"{queue}_done"), 1)
         await bench.start(ctx)
-        for _ in range(16 * 16 + 64 + 10):
-            await ctx.tick()
+        await ctx.tick().repeat(64 + beats + 5)  # latency, and a cycle each for AR, buffer, last beat and hand-over
         assert ctx.get(bench.dut.dispatch.complete)
 
     simulate(bench.dut, check, background=[bench.ddr.reads(bench.dut.fetch.axi)])

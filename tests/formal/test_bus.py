@@ -7,7 +7,9 @@ from amaranth.lib.wiring import In
 
 from hw.npu.axi import ReadChannels, WriteChannels
 from hw.npu.beat_reader import BeatReader
-from hw.npu.command_fetch import CommandFetch
+from hw.npu.command_fetch import BLOCK_BYTES, CommandFetch
+from hw.npu.isa import UNIT_BYTES
+from hw.npu.queues import STREAM_BITS
 from hw.npu.read_arbiter import FETCH_ID, LOAD_ID, ReadArbiter
 from hw.npu.write_arbiter import RECORD_ID, STORE_ID, WriteArbiter
 from tests.formal.prove import prove, refute
@@ -187,47 +189,75 @@ class BeatReaderProof(wiring.Component):
 
 
 class CommandFetchProof(wiring.Component):
-    """The buffer has room for every beat of a bus that answers what it was asked, so R never waits; halted, all is dropped."""
+    """The bursts are the stream, block by block, and no more; the buffer has room for every beat of a bus that answers what it was
+    asked, so R never waits; halted, all is dropped.
+
+    That all bursts but the stream's last are whole blocks is asserted of each that is offered, so the bus may take it as known: the
+    count of beats says where a burst ends. A job starts at a multiple of 128 and when the one before has read all, as job control sees to.
+    """
 
     def __init__(self, break_it=False):
         self.break_it = break_it
-        super().__init__({"start": In(1), "count": In(32), "ar_ready": In(1), "r_valid": In(1), "ready": In(1), "halt": In(1)})
+        inputs = {"start": 1, "base": 16, "units": STREAM_BITS, "ar_ready": 1, "r_valid": 1, "ready": 1, "halt": 1}
+        super().__init__({name: In(width) for name, width in inputs.items()})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = CommandFetch(axi_bytes=32, address_bits=32, max_burst=4, ahead=2)
+        m.submodules.dut = dut = CommandFetch(axi_bytes=16, address_bits=16, max_burst=4, ahead=2)
         ar, r = dut.axi.ar, dut.axi.r
-        beats = dut.burst_bytes // dut.axi_bytes
-        owed, place, offered, halted = Signal(8), Signal(range(beats)), Signal(), Signal()
+        longest, per_unit = dut.burst_bytes // dut.axi_bytes, UNIT_BYTES // dut.axi_bytes
+        whole, block = (longest - 1).bit_length(), (BLOCK_BYTES - 1).bit_length()
+        halted = Signal()
         m.d.sync += halted.eq(halted | self.halt)
         m.d.comb += [
             dut.start.eq(self.start),
-            dut.command_count.eq(self.count),
+            dut.commands_base.eq(self.base),
+            dut.units.eq(self.units),
             dut.halt.eq(self.halt | halted),
             ar.ready.eq(self.ar_ready),
             r.valid.eq(self.r_valid),
-            r.payload.last.eq(place == beats - 1),
             dut.words.ready.eq(self.ready),
-            Assume(~self.r_valid | (owed != 0)),
         ]
-        arrived = r.valid & r.ready
-        m.d.sync += owed.eq(owed + Mux(ar.valid & ar.ready, beats, 0) - arrived)
-        with m.If(arrived):
-            m.d.sync += place.eq(place + 1)
-        capacity = dut.bursts * beats
-        promised = dut.room + dut.level + owed + Mux(offered, beats, 0)
+
+        # The job, in beats: all of them, those asked for by bursts that were accepted, those that came.
+        base, total, asked, came = Signal(16), Signal.like(dut.missing), Signal.like(dut.missing), Signal.like(dut.missing)
+        accepted, arrived, burst = ar.valid & ar.ready, r.valid & r.ready, ar.payload.len + 1
+        with m.If(self.start):
+            m.d.sync += [base.eq(self.base), total.eq(self.units * per_unit), asked.eq(0), came.eq(0)]
+        with m.Else():
+            m.d.sync += [asked.eq(asked + Mux(accepted, burst, 0)), came.eq(came + arrived)]
         m.d.comb += [
-            offered.eq(ar.valid),
-            Assert(promised <= capacity),
-            Assert(halted | (promised == capacity)),
-            Assert(dut.outstanding * beats == owed + place + Mux(offered, beats, 0)),
-            Assert(halted | ~arrived | (dut.level != capacity)),
-            Assert(owed <= capacity),
-            Assert(r.ready),
+            r.payload.last.eq((came[:whole] == longest - 1) | (came + 1 == total)),
+            Assume(~self.r_valid | (came != asked)),
+            Assume(~self.start | ((came == total) & ~dut.halt & (self.base[:block] == 0))),
+        ]
+
+        # What is offered follows what was asked, is a whole block or the stream's end, and stands until it is taken.
+        offered = Mux(ar.valid, burst, 0)
+        m.d.comb += [
+            Assert(~ar.valid | (ar.payload.addr == (base + asked * dut.axi_bytes)[:16])),
+            Assert(~ar.valid | (burst == longest) | ((burst < longest) & (asked + burst == total))),
+            Assert(dut.missing + asked + offered == total),
+            Assert((dut.missing == 0) | (dut.address == (base + (asked + offered) * dut.axi_bytes)[:16])),
+            Assert((asked[:whole] == 0) | (asked == total)),
+            Assert((came <= asked) & (asked <= total)),
+            Assert(base[:block] == 0),
         ]
         assert_held(m, ar.valid, ar.ready, ar.payload)
+
+        # What is on its way has room.
+        capacity = dut.bursts * longest
+        promised = dut.room + dut.level + (asked - came) + offered
+        begun, ended = asked + longest - 1 >> whole, Mux(came == asked, asked + longest - 1, came) >> whole
+        m.d.comb += [
+            Assert(promised <= capacity),
+            Assert(halted | (promised == capacity)),
+            Assert(dut.outstanding == begun - ended + ar.valid),
+            Assert(halted | ~arrived | (dut.level != capacity)),
+            Assert(r.ready),
+        ]
         if self.break_it:
-            m.d.comb += Assert(dut.level < 3)
+            m.d.comb += Assert(~(arrived & r.payload.last & (came[:whole] == 1) & (dut.level == 3)))
         return m
 
 

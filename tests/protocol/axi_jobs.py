@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from hw.npu.config import PRESETS
-from hw.npu.isa import Command, Opcode, Region
+from hw.npu.isa import UNIT_BYTES, Command, Opcode, Region
 from hw.npu.records import RECORD_BYTES
 from hw.npu.registers import ADDRESS_OF
 
@@ -118,14 +118,14 @@ class Host:
     async def get(self, name):
         return await self.registers.read_dword(ADDRESS_OF[name])
 
-    async def run(self, count):
-        """Starts a job and waits for its interrupt; returns STATUS."""
+    async def run(self, packed):
+        """Starts a job of packed commands, which are in memory, and waits for its interrupt; returns STATUS."""
         for name, value in (
             ("COMMANDS_BASE_LO", COMMANDS),
             ("MODEL_BASE_LO", MODEL),
             ("ARENA_BASE_LO", ARENA),
             ("RECORD_BASE_LO", RECORDS),
-            ("COMMAND_COUNT", count),
+            ("COMMANDS_BYTES", len(packed)),
             ("RECORD_ENABLE", 1),
             ("IRQ_ENABLE", 3),
             ("IRQ_STATUS", 3),
@@ -147,11 +147,12 @@ async def random_jobs_move_the_right_bytes(dut):
     for number in range(3):
         commands = random_job(rng, 30)
         image = bytearray(rng.randbytes(SIZE))
-        image[COMMANDS : COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
+        packed = b"".join(command.pack() for command in commands)
+        image[COMMANDS : COMMANDS + len(packed)] = packed
         host.ram.write(0, bytes(image))
         if number:
             host.pause(rng)
-        status = await host.run(len(commands))
+        status = await host.run(packed)
         assert status == DONE, f"job {number}: STATUS {status:#x}, ERROR_CODE {await host.get('ERROR_CODE')}"
         want, got = expected(image, commands), host.ram.read(0, SIZE)
         assert got[:RECORDS] == want[:RECORDS], f"job {number}: DDR differs"
@@ -169,10 +170,11 @@ async def soft_reset_in_the_middle_leaves_a_working_npu(dut):
     host.pause(rng)
     commands = random_job(rng, 30)
     image = bytearray(rng.randbytes(SIZE))
-    image[COMMANDS : COMMANDS + 128 * len(commands)] = b"".join(command.pack() for command in commands)
+    packed = b"".join(command.pack() for command in commands)
+    image[COMMANDS : COMMANDS + len(packed)] = packed
     for wait in (1, 50, 333, 1000):
         host.ram.write(0, bytes(image))
-        await host.set("COMMAND_COUNT", len(commands))
+        await host.set("COMMANDS_BYTES", len(packed))
         await host.set("IRQ_STATUS", 3)
         await host.set("CONTROL", 1)
         await ClockCycles(dut.clk, wait)
@@ -181,7 +183,7 @@ async def soft_reset_in_the_middle_leaves_a_working_npu(dut):
             pass
         assert not dut.irq.value
         host.ram.write(0, bytes(image))
-        assert await host.run(len(commands)) == DONE, f"after a soft reset at {wait}"
+        assert await host.run(packed) == DONE, f"after a soft reset at {wait}"
         assert host.ram.read(0, RECORDS) == expected(image, commands)[:RECORDS]
 
 
@@ -192,9 +194,10 @@ async def a_bad_command_stops_with_its_index(dut):
     await host.reset()
     commands = random_job(rng, 8)
     packed = [command.pack() for command in commands]
-    packed[11] = bytes(128)
+    good = b"".join(packed)
+    packed[11] = bytes(UNIT_BYTES)
     host.ram.write(COMMANDS, b"".join(packed))
-    assert await host.run(len(packed)) == ERROR
+    assert await host.run(good) == ERROR
     assert (await host.get("ERROR_CODE"), await host.get("ERROR_INDEX")) == (1, 11)
-    host.ram.write(COMMANDS, b"".join(command.pack() for command in commands))
-    assert await host.run(len(commands)) == DONE
+    host.ram.write(COMMANDS, good)
+    assert await host.run(good) == DONE

@@ -8,7 +8,7 @@ import numpy as np
 from golden.machine import Machine, MachineError
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import COMMAND_BYTES, Command, Error, Region
+from hw.npu.isa import Error, Region, unpack_stream
 from hw.npu.records import RECORD_BYTES
 from hw.npu.registers import REGISTERS
 from sim.ddr import DdrConfig
@@ -71,10 +71,12 @@ class Stream:
         return Stream((*self.commands[:index], command, *self.commands[index + 1 :]), self.model, self.arena)
 
     def program(self) -> Program:
-        """For the golden machine; its output is the whole arena. Every opcode must be legal."""
+        """For the golden machine; its output is the whole arena. Every opcode and every length must be legal."""
         place = Place("arena", (len(self.arena),), "uint8", 0, 1, len(self.arena), len(self.arena), Region.ARENA)
-        commands = tuple(Planned(Command.unpack(packed), 0) for packed in self.packed())
-        return Program("stream", TINY, commands, (Layer("all", "-", (1,), 0),), self.model, len(self.arena), (place,), (place,), ())
+        commands, code = unpack_stream(b"".join(self.packed()))
+        assert code == Error.NONE, f"{code.name} at command {len(commands)}"
+        planned = tuple(Planned(command, 0) for command in commands)
+        return Program("stream", TINY, planned, (Layer("all", "-", (1,), 0),), self.model, len(self.arena), (place,), (place,), ())
 
     @cached_property
     def golden(self) -> np.ndarray:
@@ -133,7 +135,7 @@ class Session:
         for name, base in (("COMMANDS", COMMANDS), ("MODEL", MODEL), ("ARENA", ARENA), ("RECORD", RECORDS)):
             job.poke_wide(f"{name}_BASE", base + offset)
         for register, value in (
-            ("COMMAND_COUNT", len(packed) // COMMAND_BYTES),
+            ("COMMANDS_BYTES", len(packed)),
             ("TIMEOUT", self.timeout),
             ("RECORD_ENABLE", records),
             ("IRQ_ENABLE", 3),

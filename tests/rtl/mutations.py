@@ -6,8 +6,7 @@ import numpy as np
 
 from golden.hazards import Hazard, HazardChecker
 from golden.machine_state import MachineError
-from hw.npu.errors import WeftError
-from hw.npu.isa import COMMAND_BYTES, EXECUTE, Command, Error, Opcode, Region
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, unpack_stream
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import Outcome, Stream, assert_right
 from tests.rtl.networks import random_stream, small_network
@@ -20,12 +19,13 @@ MOST_BYTES = 200_000
 """What one command may take of time: more would be legal, but long."""
 
 
-def short(packed) -> bool:
-    """A packed command takes thousands of cycles at most."""
-    try:
-        command = Command.unpack(packed)
-    except WeftError:
-        return True
+def short(stream) -> bool:
+    """Each command takes thousands of cycles at most."""
+    commands, _ = unpack_stream(b"".join(stream.packed()))
+    return all(map(_is_short, commands))
+
+
+def _is_short(command: Command) -> bool:
     if command.opcode not in EXECUTE:
         return command["dma"]["rows"] * command["dma"]["row_bytes"] <= MOST_BYTES
     loops = command["loops"]
@@ -55,22 +55,24 @@ def with_random_bytes(seed) -> Stream:
     stream = maker.stream()
     for _ in range(int(rng.integers(1, 4))):
         index = int(rng.integers(len(stream.commands)))
-        packed = bytes(0xFF for _ in range(COMMAND_BYTES))
-        while not short(packed) or packed[0] == 0xFF:
-            packed = _noise(rng, np.frombuffer(stream.packed()[index], np.uint8))
-        stream = stream.replaced(index, packed)
+        noisy = None
+        while noisy is None or not short(noisy):
+            noisy = stream.replaced(index, _noise(rng, np.frombuffer(stream.packed()[index], np.uint8)))
+        stream = noisy
     return stream
 
 
 def _noise(rng, packed) -> bytes:
-    """Random bytes everywhere, in places, or in a part of the command that was there."""
-    noise = rng.integers(0, 256, COMMAND_BYTES).astype(np.uint8)
+    """Random bytes everywhere, in places, or in a part of the command that was there; mostly with a legal length, as long as it was."""
+    noise = rng.integers(0, 256, len(packed)).astype(np.uint8)
     if rng.random() < 0.6:
-        start = int(rng.integers(8, 90))
+        start = int(rng.integers(8, len(packed)))
         end = start + int(rng.choice([1, 2, 8]))
         return bytes([*packed[:start], *noise[start:end], *packed[end:]])
-    noise[rng.random(COMMAND_BYTES) < rng.choice([0.0, 0.5, 0.9])] = 0
-    noise[0] = rng.choice([*Opcode, *Opcode, rng.integers(0, 255)])
+    noise[rng.random(len(packed)) < rng.choice([0.0, 0.5, 0.9])] = 0
+    fitting = [opcode for opcode in Opcode if (opcode in EXECUTE) == (packed[0] in EXECUTE)]
+    noise[0] = rng.choice([*fitting, *fitting, rng.integers(0, 256)])
+    noise[1] = packed[1] if rng.random() < 0.8 else noise[1]
     noise[2:8] = 0 if rng.random() < 0.7 else noise[2:8]  # waits, which would stop it before all else
     return noise.tobytes()
 
@@ -81,12 +83,11 @@ def with_flipped_bits(seed) -> Stream:
     stream = [small_network(), random_stream(0), random_stream(8)][seed % 3]
     for _ in range(int(rng.integers(1, 4))):
         index = int(rng.integers(len(stream.commands)))
-        packed = stream.packed()[index]
-        flipped = b""
-        while not flipped or not short(flipped):
-            bit = int(rng.integers(8 * COMMAND_BYTES))
-            flipped = (int.from_bytes(packed, "little") ^ 1 << bit).to_bytes(COMMAND_BYTES, "little")
-        stream = stream.replaced(index, flipped)
+        packed, flipped = stream.packed()[index], None
+        while flipped is None or not short(flipped):
+            bit = int(rng.integers(8 * len(packed)))
+            flipped = stream.replaced(index, (int.from_bytes(packed, "little") ^ 1 << bit).to_bytes(len(packed), "little"))
+        stream = flipped
     return stream
 
 
@@ -97,26 +98,30 @@ class Verdict:
     Attributes
     ----------
     error : MachineError or None
-        Where it stops; the code BAD_OPCODE is added here, since the machine takes commands that are decoded.
+        Where it stops; errors of opcode and length are added here, since the machine takes commands that are decoded.
+    commands : int
+        Commands of the stream; what is none counts as one.
     sure : bool
         Hazards, bus and the scratchpads' old contents leave only one course of events up to there.
     """
 
     error: MachineError | None
+    commands: int
     sure: bool
 
 
 def verdict(stream: Stream) -> Verdict:
-    """Runs the machine, and the check for hazards, as far as the opcodes are legal."""
-    packed = stream.packed()
-    known = next((index for index, each in enumerate(packed) if each[0] not in set(Opcode)), len(packed))
-    legal = Stream(tuple(packed[:known]), stream.model, stream.arena)
-    error = None if known == len(packed) else MachineError(Error.BAD_OPCODE, known, "unknown")
+    """Runs the machine, and the check for hazards, as far as opcodes and lengths are legal."""
+    commands, code = unpack_stream(b"".join(stream.packed()))
+    known = len(commands)
+    legal = Stream(tuple(commands), stream.model, stream.arena)
+    error = None if code == Error.NONE else MachineError(code, known, "no command")
     try:
         _ = legal.golden
     except MachineError as stopped:
         error = stopped
-    return Verdict(error, _in_one_order(legal, known if error is None else min(known, error.index)) and _known_memory(legal))
+    sure = _in_one_order(legal, known if error is None else min(known, error.index)) and _known_memory(legal)
+    return Verdict(error, known + (code != Error.NONE), sure)
 
 
 def _known_memory(stream) -> bool:
@@ -158,9 +163,9 @@ def judge(stream: Stream, outcome: Outcome, what):
     assert outcome.interrupt, f"{what}: no interrupt, STATUS {outcome.status}"
     assert outcome.status["done"] != outcome.status["error"] and outcome.error in set(Error), f"{what}: {outcome}, {outcome.status}"
     assert outcome.status["error"] == (outcome.error != Error.NONE), f"{what}: {outcome}, {outcome.status}"
-    assert outcome.error == Error.NONE or outcome.index < len(stream.commands), f"{what}: {outcome}"
-    assert outcome.error != Error.TIMEOUT, f"{what}: {outcome}"
     said = verdict(stream)
+    assert outcome.error == Error.NONE or outcome.index < said.commands, f"{what}: {outcome}"
+    assert outcome.error != Error.TIMEOUT, f"{what}: {outcome}"
     if said.error is None and said.sure:
         assert_right(stream, outcome, what)
     if said.error is None or said.error.code in BUS or not said.sure:

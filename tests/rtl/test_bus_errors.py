@@ -1,8 +1,11 @@
 """What the bus can do to a job: errors of every transaction, silence, soft reset; and the next job on the same NPU runs right."""
 
+import itertools
+
 import pytest
 
-from hw.npu.isa import COMMAND_BYTES, Error, Opcode, Target
+from hw.npu.command_fetch import BLOCK_BYTES
+from hw.npu.isa import UNIT_BYTES, Error, Opcode, Target
 from hw.npu.records import RECORD_BYTES
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import ARENA, COMMANDS, MODEL, RECORDS, TINY, Session, assert_right, assert_stopped, status_fields
@@ -37,9 +40,12 @@ def ddr_bytes(index):
 
 
 @pytest.mark.parametrize("index", [0, 1, len(NETWORK.commands) // 2, len(NETWORK.commands) - 1])
-def test_an_error_while_commands_are_read_stops_at_that_command(tiny, index):
-    failed = job_with_errors_at(tiny, COMMANDS + COMMAND_BYTES * index + 64, 8, error_reads=True)
-    assert_stopped(failed, Error.AXI_READ, index)
+def test_an_error_while_commands_are_read_stops_at_the_first_of_its_burst(tiny, index):
+    ends = list(itertools.accumulate(command.units * UNIT_BYTES for command in NETWORK.commands))
+    for byte in (ends[index] - 1, ends[index] - NETWORK.commands[index].units * UNIT_BYTES):
+        first = next(number for number, end in enumerate(ends) if end > byte // BLOCK_BYTES * BLOCK_BYTES)
+        failed = job_with_errors_at(tiny, COMMANDS + byte, 1, error_reads=True)
+        assert_stopped(failed, Error.AXI_READ, first, f"byte {byte} of the stream")
 
 
 @pytest.mark.parametrize("index", LOADS)
@@ -127,7 +133,7 @@ def test_without_a_limit_a_silent_bus_is_waited_for(tiny):
 @pytest.mark.parametrize("ddr", [DdrConfig(), DdrConfig.stalling(0.5, seed=3)], ids=["reference", "stalling"])
 def test_a_soft_reset_anywhere_ends_the_job_and_the_next_one_runs(tiny, ddr):
     session, states = Session(tiny, ddr), []
-    for after in [*range(0, 60, 7), *range(60, 2600, 173)]:
+    for after in [*range(0, 60, 7), *range(60, 2300, 149)]:
         session.start(NETWORK)
         session.job.step(after)
         session.job.poke("CONTROL", 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.npu.isa import COMMAND_BYTES, Error, Opcode, Region, Target
+from hw.npu.isa import MAX_PRODUCT_SHIFT, UNIT_BYTES, Error, Opcode, Region, Second, Target, units_of, unpack_stream
 from tests.rtl.jobs import TINY, Session, assert_machine_stops, assert_right, assert_stopped
 from tests.rtl.networks import small_network
 from tests.rtl.simple import changed, execute, in_order, stream_with, transfer
@@ -58,8 +58,14 @@ LIMITS = {  # name: (legal, illegal)
     "weights.address high": (execute(weights={"address": WEIGHT_BYTES - COLS}), execute(weights={"address": WEIGHT_BYTES})),
     "weights.params": (execute(weights={"params": 1}), execute(weights={"params": 3})),
     "right_shift": (execute(output={"right_shift": 31}), execute(output={"right_shift": 32})),
-    "second.operation": (execute(second={"operation": 1}), execute(second={"operation": 2})),
-    "second.operation 3": (execute(second={"operation": 0}), execute(second={"operation": 3})),
+    "second.first_shift of a product": (
+        execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT}),
+        execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT + 1}),
+    ),
+    "second.first_shift of a sum": (
+        execute(second={"operation": Second.ADD, "first_shift": 31}),
+        execute(second={"operation": Second.MUL, "first_shift": 31}),
+    ),
 }
 """Every limit of docs/architecture.md, on both sides."""
 
@@ -129,12 +135,44 @@ def test_addresses_outside_the_scratchpad_stop_the_job(tiny):
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_an_unknown_opcode_stops_the_job(tiny, place):
-    network, opcodes = small_network(), (0, 6, 255)
+    network, opcodes = small_network(), (0, max(Opcode) + 1, 255)
     last = len(network.commands) - 1
     index = {"first": 0, "middle": last // 2, "last": last}[place]
-    bad = [network.replaced(index, bytes([opcode]) + bytes(COMMAND_BYTES - 1)) for opcode in opcodes]
+    bad = [network.replaced(index, bytes([opcode]) + bytes(UNIT_BYTES - 1)) for opcode in opcodes]
     for opcode, outcome in zip(opcodes, run_with_a_network_behind(tiny, bad), strict=True):
         assert_stopped(outcome, Error.BAD_OPCODE, index, f"opcode {opcode}")
+
+
+def assert_unpacks_up_to(stream, code, index, what):
+    """The stream ends with the error at the index where it is taken apart in Python, too."""
+    commands, found = unpack_stream(b"".join(stream.packed()))
+    assert (found, len(commands)) == (code, index), what
+
+
+@pytest.mark.parametrize("opcode", Opcode)
+def test_a_length_that_is_wrong_for_the_opcode_stops_the_job(tiny, opcode):
+    packed = (transfer(opcode) if opcode in (LOAD, STORE) else execute(opcode)).pack()
+    lengths = sorted({0, 1, 2, 3, 4, 5, 255} - set(units_of(opcode)))
+    bad = [stream_with(bytes([opcode, units]) + packed[2:]) for units in lengths]
+    for units, stream, outcome in zip(lengths, bad, run_with_a_network_behind(tiny, bad), strict=True):
+        assert_stopped(outcome, Error.BAD_FIELD, AT, f"units {units}")
+        assert_unpacks_up_to(stream, Error.BAD_FIELD, AT, f"units {units}")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_a_stream_that_ends_within_a_command_stops_the_job(tiny, missing):
+    packed = execute(second={"operation": Second.ADD}).pack()
+    stream = stream_with(packed[: -missing * UNIT_BYTES], after=0)
+    (outcome,) = run_with_a_network_behind(tiny, [stream])
+    assert_stopped(outcome, Error.BAD_FIELD, AT)
+    assert_unpacks_up_to(stream, Error.BAD_FIELD, AT, f"{missing} units are missing")
+
+
+def test_a_second_operand_without_operation_is_not_looked_at(tiny):
+    stream = stream_with(execute(second={"address": SIZE + 1, "clamp_max": -1}))
+    assert stream.commands[AT].units == max(units_of(MATMUL))
+    (outcome,) = run_with_a_network_behind(tiny, [stream])
+    assert_right(stream, outcome, "operation 0")
 
 
 @pytest.mark.parametrize("exponent", [-128, -32, 32, 127])

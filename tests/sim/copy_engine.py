@@ -13,7 +13,7 @@ ADDRESS_CHANNEL = {"id": 2, "addr": 32, "len": 8, "size": 3, "burst": 2}
 
 
 class CopyEngine(wiring.Component):
-    """Copies COMMAND_COUNT beats, then interrupts; ERROR_CODE shows the worst response.
+    """Copies COMMANDS_BYTES beats, then interrupts; ERROR_CODE shows the worst response.
 
     The register TIMEOUT, which it does not need, chooses how it misbehaves: an index into `FAULTS`.
 
@@ -61,7 +61,7 @@ class CopyEngine(wiring.Component):
         dead = fault == FAULTS.index("dead")
         self._registers(
             m,
-            {"COMMAND_COUNT": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target, "TIMEOUT": fault},
+            {"COMMANDS_BYTES": count, "MODEL_BASE_LO": source, "ARENA_BASE_LO": target, "TIMEOUT": fault},
             {"CONTROL": start, "IRQ_STATUS": clear},
             {"ERROR_CODE": error},
             dead,

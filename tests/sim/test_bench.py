@@ -29,7 +29,7 @@ def copy(beats, ddr=None, *, fault=None, source=SOURCE, limit=10_000, runs=1):
     for _ in range(runs):
         data.append(rng.integers(0, 256, beats * 8, dtype=np.uint8))
         job.load(source, data[-1])
-        for register, value in (("COMMAND_COUNT", beats), ("MODEL_BASE_LO", source), ("ARENA_BASE_LO", TARGET)):
+        for register, value in (("COMMANDS_BYTES", beats), ("MODEL_BASE_LO", source), ("ARENA_BASE_LO", TARGET)):
             job.poke(register, value)
         job.poke("TIMEOUT", FAULTS.index(fault))
         job.poke("CONTROL", 1)
@@ -114,7 +114,7 @@ def test_a_burst_across_4_kib_ends_the_run():
 def test_a_burst_beyond_memory_answers_decerr():
     job = Job(4096, lanes=8)
     job.reset(DdrConfig())
-    for register, value in (("COMMAND_COUNT", 2), ("MODEL_BASE_LO", 0), ("ARENA_BASE_LO", 1 << 20), ("CONTROL", 1)):
+    for register, value in (("COMMANDS_BYTES", 2), ("MODEL_BASE_LO", 0), ("ARENA_BASE_LO", 1 << 20), ("CONTROL", 1)):
         job.poke(register, value)
     job.wait(1000, log=False)
     error = job.peek("ERROR_CODE")

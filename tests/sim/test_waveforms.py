@@ -109,7 +109,7 @@ def traced(kind, folder):
     job.reset(DdrConfig.stalling(0.3, seed=1))
     for beats in (1, 200):
         job.load(0x1080, rng.integers(0, 256, beats * 8, dtype=np.uint8))
-        for register, value in (("COMMAND_COUNT", beats), ("MODEL_BASE_LO", 0x1080), ("ARENA_BASE_LO", 0x8200), ("CONTROL", 1)):
+        for register, value in (("COMMANDS_BYTES", beats), ("MODEL_BASE_LO", 0x1080), ("ARENA_BASE_LO", 0x8200), ("CONTROL", 1)):
             job.poke(register, value)
         job.wait(10_000, log=False)
         job.poke("IRQ_STATUS", 1)

@@ -13,7 +13,7 @@ import pytest
 
 import weft.job
 from golden.machine import Machine
-from hw.npu.isa import Error
+from hw.npu.isa import Error, unpack_stream
 from sim.run import RECORD_DTYPE
 from weft import __version__
 from weft.cli import FIELDS, _raise_lost_interrupts, main
@@ -124,7 +124,8 @@ def test_compile_writes_the_image_and_lists_the_commands(capsys, tmp_path):
     assert "SOFTMAX" in out
     layout = json.loads((tmp_path / "model" / "map.json").read_text())
     assert layout["network"] == "digits"
-    assert (tmp_path / "model" / "commands.bin").stat().st_size == 128 * len(layout["commands"])
+    commands, code = unpack_stream((tmp_path / "model" / "commands.bin").read_bytes())
+    assert (code, len(commands)) == (Error.NONE, len(layout["commands"]))
     (softmax,) = layout["host_after"]
     assert (softmax["op"], softmax["options"]) == ("SOFTMAX", {"beta": 1.0})
     assert softmax["inputs"][0].items() <= layout["outputs"][0].items()

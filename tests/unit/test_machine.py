@@ -184,9 +184,9 @@ def test_an_image_holds_what_the_program_holds(tmp_path):
     described = json.loads((folder / "map.json").read_text())
     assert (folder / "commands.bin").read_bytes() == program.command_bytes()
     assert (folder / "constants.bin").read_bytes() == program.constants
-    assert described["areas"]["commands"] == {"address": 1 << 20, "bytes": 128 * len(program.commands)}
+    assert described["areas"]["commands"] == {"address": 1 << 20, "bytes": len(program.command_bytes())}
     written = {register["name"]: register["value"] for register in described["registers"]}
-    assert (written["COMMAND_COUNT"], written["COMMANDS_BASE_LO"]) == (len(program.commands), 1 << 20)
+    assert (written["COMMANDS_BYTES"], written["COMMANDS_BASE_LO"]) == (len(program.command_bytes()), 1 << 20)
     assert [place["tensor"] for place in described["inputs"]] == ["input"]
     source = compiled.graph.tensors["input"]
     assert (described["inputs"][0]["scale"], described["inputs"][0]["zero_point"]) == (source.scale, source.zero_point)

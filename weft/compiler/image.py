@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from golden.program import Place, Program
-from hw.npu.isa import COMMAND_BYTES, Region
+from hw.npu.isa import Region
 from hw.npu.records import RECORD_BYTES
 from hw.npu.registers import ADDRESS_OF, REGISTERS, Access, constants
 from weft.compiler.driver import Compiled
@@ -52,12 +52,11 @@ def layout(program: Program, base: int = 0) -> dict[str, dict[str, int]]:
     dict
         ``{name: {"address": ..., "bytes": ...}}``, each at a page of its own, the first at `base`.
     """
-    count = len(program.commands)
     sizes = {
-        "commands": count * COMMAND_BYTES,
+        "commands": len(program.command_bytes()),
         "model": len(program.constants),
         "arena": program.arena_bytes,
-        "records": count * RECORD_BYTES,
+        "records": len(program.commands) * RECORD_BYTES,
     }
     areas = {}
     for name, size in sizes.items():
@@ -66,9 +65,9 @@ def layout(program: Program, base: int = 0) -> dict[str, dict[str, int]]:
     return areas
 
 
-def _registers(program, areas) -> list[dict]:
+def _registers(areas) -> list[dict]:
     """Registers to write before CONTROL.start, in this order: name, offset, value."""
-    values = {"COMMAND_COUNT": len(program.commands)}
+    values = {"COMMANDS_BYTES": areas["commands"]["bytes"]}
     for register, area in (("COMMANDS", "commands"), ("MODEL", "model"), ("ARENA", "arena"), ("RECORD", "records")):
         address = areas[area]["address"]
         values |= {f"{register}_BASE_LO": address & 0xFFFFFFFF, f"{register}_BASE_HI": address >> 32}
@@ -107,7 +106,7 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         "config": dataclasses.asdict(program.config),
         "identity": _identity(program.config),
         "areas": areas,
-        "registers": _registers(program, areas),
+        "registers": _registers(areas),
         "inputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.inputs],
         "outputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.outputs],
         "network_inputs": [_tensor(tensors[name]) for name in compiled.graph.inputs],
