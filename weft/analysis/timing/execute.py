@@ -5,7 +5,6 @@ from collections import deque
 from hw.npu.accumulators import Accumulators
 from hw.npu.array import array_latency
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.isa import Opcode
 from hw.npu.output_stage import OutputStage
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.second_operand import SecondOperand
@@ -32,9 +31,6 @@ FREE = 2
 """From a job's last vector, issued, to a feeder that knows its half is free: pulse, count."""
 RETIRE = 1
 """From a command's last write to its completion."""
-SOFTMAX_ROW_CYCLES = 60
-"""Of a row of SOFTMAX beyond its three passes."""
-SOFTMAX_PASSES = 3
 
 
 class ExecuteModel:
@@ -136,8 +132,6 @@ class ExecuteModel:
         self._wait(loads + PENDING, DDR_READ)
         self._wait(stores + PENDING, DDR_WRITE)
         self._wait(execs + PENDING, ACTIVATIONS)
-        if work.opcode == Opcode.SOFTMAX:
-            return self._softmax(work, start, output_taken)
         if not work.array:
             drained = self.array_wave + self.array_latency + 1 + work.partial_in
             self._wait(drained + PENDING, OUTPUT)
@@ -174,6 +168,11 @@ class ExecuteModel:
         latency = self.array_latency if work.array else 0
         final = self.wave + ENTER + latency + FINAL
         first = max(final, issue_from, self.issued + 1, available)
+        if work.serial:  # SOFTMAX runs alone
+            first = max(first, self.written + 1)
+            self.halves.append(first + FREE)
+            self.issued = self.written = first + work.serial
+            return
         if work.partial_out:
             self.issued = first + work.pixels - 1
             return
@@ -258,22 +257,12 @@ class ExecuteModel:
     def _retire(self, work):
         """The last write of the command, and its completion."""
         if work.partial_out:
-            settled = max(self.issued + 1, self.written + 1)
-            self.issued = settled
-            retire = settled + RETIRE
+            self.issued = max(self.issued + 1, self.written + 1)  # settled: the commands before are complete
+            retire = self.issued + RETIRE
         else:
-            self.written = max(self.written + 1, self.issued + (OutputStage.SECOND_LATENCY if work.second else OutputStage.LATENCY))
+            latency = OutputStage.SECOND_LATENCY if work.second else OutputStage.LATENCY
+            if not work.serial:
+                self.written = max(self.written + 1, self.issued + latency)
             retire = self.written + RETIRE
         self.retired.append(retire)
         return retire
-
-    def _softmax(self, work, start, output_taken):
-        """Rows one after the other, each in three passes."""
-        self._wait(self.loader.rows(work.table_rows, 0) + 1, WEIGHTS)
-        self.loader.end(work)
-        cycles = work.pixels * (SOFTMAX_PASSES * work.cols + SOFTMAX_ROW_CYCLES)
-        self.wave += cycles
-        self.left = self.wave - 1
-        self.issued = self.written = max(self.wave, output_taken)
-        self.retired.append(self.written + RETIRE)
-        return start, self.wave + 1, cycles, self.stalls, self.retired[-1]

@@ -43,9 +43,8 @@ class CommandStream:
         """Earliest cycle in which the next burst can pass the arbiter; `NEVER` where that is not known, or there is none."""
         if self.asked >= self.words:
             return NEVER
-        needed = (
-            self.asked + self.beats - self.capacity
-        )  # words that must have left: a whole burst, also for a shorter one
+        # Words that must have left the buffer: it asks for room for a whole burst, also where the last one is shorter.
+        needed = self.asked + self.beats - self.capacity
         if needed <= 0:
             return self.may_issue + ADDRESS
         while self._reader < len(self.taken) and self.ends[self._reader] < needed:

@@ -2,6 +2,7 @@
 
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Opcode
+from hw.npu.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.work import Work
 
 
@@ -9,15 +10,16 @@ def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, in
     """Bytes read from both scratchpads, and bytes written.
 
     A wave reads R bytes (SUM and MAX: C), unless it lies wholly in the padding. Where a wave takes bytes of several kernel rows, and in
-    DEPTHWISE and SOFTMAX, all waves count.
+    DEPTHWISE, all waves count. SOFTMAX reads its rows once a pass.
     """
     loops = command.fields["loops"]
     channels = 0 if work.partial_out else (work.jobs - 1) * work.cols + work.last_cols
     if work.opcode == Opcode.SOFTMAX:
-        channels = loops["lanes"]
+        written = work.pixels * loops["lanes"]
+        return SoftmaxUnit.PASSES * written + work.stream_rows * config.cols, written
     written = work.pixels * channels
     width = config.rows if work.opcode == Opcode.MATMUL else config.cols
-    if work.opcode in (Opcode.DEPTHWISE, Opcode.SOFTMAX) or loops.get("span", 0) > 1:
+    if work.opcode == Opcode.DEPTHWISE or loops.get("span", 0) > 1:
         waves = work.jobs * work.waves * len(work.tile_rows)
     else:
         waves = _reading_waves(loops, command.fields["input"], work, width)

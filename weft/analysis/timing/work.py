@@ -5,14 +5,16 @@ from functools import lru_cache
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
-from hw.npu.isa import UNIT_BYTES, Command, Opcode, Params, Target
+from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opcode, Params, Target
+from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
 from weft.compiler.reduction import reduction_tiles
 
 TABLE_BYTES = 256
 """A table of the output stage in the weight stream."""
-SOFTMAX_TABLE_BYTES = 1024
-"""The exponentials of SOFTMAX in the weight stream."""
+SOFTMAX_HEADROOM = 12
+"""Leading zeros of a row's sum of exponentials in Q12.19 that the model assumes: a sum from 1 to 2, where one element stands out."""
 
 
 def command_bytes(command: Command) -> int:
@@ -71,6 +73,8 @@ class Work:
         Partial sums are continued, or left; there is a second operand.
     reads, writes : Walk
         Of the feeder, and of the output stage.
+    serial : int
+        Cycles of the unit for SOFTMAX, which runs alone; else 0.
     """
 
     opcode: Opcode
@@ -92,6 +96,7 @@ class Work:
     second: bool
     reads: Walk
     writes: Walk
+    serial: int
 
     @property
     def stream_rows(self) -> int:
@@ -135,6 +140,12 @@ def _tiles(opcode, loops, rows) -> tuple[int, ...]:
     return (0,) * (taps_y * taps_x)
 
 
+@lru_cache
+def _softmax_row_cycles(cols, lanes, size) -> int:
+    """Cycles of a row of SOFTMAX beyond its passes."""
+    return SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=ActivationScratchpad.READ_LATENCY).row_cycles + SOFTMAX_HEADROOM
+
+
 def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     """The work of an execute command.
 
@@ -149,16 +160,17 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     block_rows, block_cols = loops["block_rows"], loops["block_cols"]
     pixels = block_rows * block_cols
     depthwise, softmax = opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
-    table = SOFTMAX_TABLE_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
+    table = EXPONENTIALS * EXPONENTIAL_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
+    row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config.cols, config.lanes, config.act_bytes)
     return Work(
         opcode=opcode,
         waits=waits_of(command),
         weights_wait=weights.get("wait_load", 0),
         array=opcode in (Opcode.MATMUL, Opcode.DEPTHWISE),
         tile_rows=_tiles(opcode, loops, config.rows),
-        waves=block_rows * loops["positions"] if depthwise else pixels,
+        waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
-        apart=pixels < shortest and not depthwise,
+        apart=pixels < shortest and not depthwise and not softmax,
         pixels=pixels,
         jobs=loops["column_tiles"],
         cols=config.cols,
@@ -185,4 +197,5 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
             row_step=output.get("row_step", 0),
             vectors=-(-min(config.cols, loops["last_cols"] if loops["column_tiles"] == 1 else config.cols) // config.lanes),
         ),
+        serial=pixels * row_cycles,
     )
