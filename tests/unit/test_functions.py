@@ -8,6 +8,7 @@ from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests import random_operators
 from tests.machine_checks import assert_exact
+from tests.network_checks import message_of
 from tests.reference import run_reference
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.compiler.driver import compile_graph
@@ -78,3 +79,64 @@ def test_softmax_of_a_reshaped_input_runs(read):
     ]  # fmt: skip
     operators = [BuilderOperator("RESHAPE", ("x",), ("flat",)), BuilderOperator("SOFTMAX", ("flat",), ("y",))]
     assert_exact(read(build_model(tensors, operators, ["x"], ["y"])), PRESETS["small"])
+
+
+def function(op, x, y, dtype="int8", **options) -> bytes:
+    """One function; `x` and `y` are scale and zero point."""
+    tensors = [BuilderTensor(name, (1, 256), dtype, scale=q[0], zero_point=q[1]) for name, q in (("x", x), ("y", y))]
+    return build_model(tensors, [BuilderOperator(op, ("x",), ("y",), options)], ["x"], ["y"])
+
+
+LAST_GOOD_AND_FIRST_BAD = {
+    "RELU": (
+        (2.0**21.9, 3),
+        (1.0, 5),
+        (2.0**22, 3),
+        (1.0, 5),
+        {},
+        "the ratio of input scale to output scale must be below 2^22; here 4.1943e+06",
+    ),
+    "RELU6": (
+        (2.0**-28, 3),
+        (2.0**-28, 5),
+        (2.0**-29, 3),
+        (2.0**-29, 5),
+        {},
+        "the output's scale must be 2^-28 or more, so that 6 of it is an int32",
+    ),
+    "LEAKY_RELU": (
+        (1.0, 3),
+        (1.0, 5),
+        (8.0, 3),
+        (1.0, 5),
+        {"alpha": 2.0**20},
+        "alpha must be 0 or more, and alpha * input scale / output scale below 2^22",
+    ),
+    "HARD_SWISH": ((127.9, 3), (1.0, 5), (128.0, 3), (1.0, 5), {}, "the ratio of input scale to output scale must be below 128"),
+    "LOGISTIC": ((0.1, 3), (1 / 256, -128), (0.1, 3), (1 / 256, -127), {}, "the output must have scale 1/256 and the lowest zero point"),
+    "RSQRT": ((1.0, -128), (2.0**10.9, 5), (1.0, -128), (2.0**13, 5), {}, "must be from 2^-11 to 2^30; here 2^-12"),
+    "SQRT": ((0.5, -128), (0.1, 5), (0.5, -127), (0.1, 5), {}, "the input's zero point must be -128, since there is no root"),
+    "NEG": ((0.5, 0), (0.5, 0), (0.5, 0), (0.5, 1), {}, "both zero points must be 0 and the scales equal"),
+    "TANH": ((2.0**-60, 3), (2.0**60, 5), (2.0**-61, 3), (2.0**60, 5), {}, "scales must be from 2^-60 to 2^60"),
+}
+"""For each function quantizations that are still exact, others that are not accepted, options, and a part of the message."""
+
+
+@pytest.mark.parametrize("op", LAST_GOOD_AND_FIRST_BAD)
+def test_limits_of_functions_on_both_sides(op, read):
+    x, y, bad_x, bad_y, options, expected = LAST_GOOD_AND_FIRST_BAD[op]
+    model, every = function(op, x, y, **options), all_bytes("int8").reshape(1, 256)
+    assert np.array_equal(evaluate(read(model), {"x": every})["y"], run_reference(model, [every])["y"])
+    assert f"{op}: {expected}" in message_of(read, function(op, bad_x, bad_y, **options)).replace(
+        "the factor 1 / (root of input scale * output scale) ", ""
+    )
+
+
+def test_a_root_that_overflows_is_refused(read):
+    assert "must be below 2^30; here 1.59687e+09" in message_of(read, function("SQRT", (1.0, -128), (1e-8, 0)))
+
+
+@pytest.mark.parametrize("op", ["ABS", "EXP", "LOG", "NEG", "RSQRT", "SQRT"])
+def test_functions_without_unsigned_kernels_are_refused(op, read):
+    message = message_of(read, function(op, (0.5, 0), (0.5, 0), "uint8"))
+    assert f"{op}: activations must be int8; here x has type uint8" in message

@@ -1,5 +1,7 @@
 """Limits of functions of one tensor; each has a table of 256 entries (`weft.compiler.tables`)."""
 
+import math
+
 from golden.operators.rectify import hard_swish_multipliers, leak_ratio
 from golden.operators.rsqrt import SHIFT, rsqrt_multiplier
 from weft.compiler.limits.tensors import is_computed, is_int8, is_quantized, keeps_shape, keeps_type, show_quantization, takes_one_input
@@ -16,6 +18,12 @@ def has_small_ratio(graph, operator):
     """The ratio of input scale to output scale must be below 2^22"""
     ratio = _ratio(graph, operator)
     return None if ratio < MAX_RATIO else f"{ratio:g}"
+
+
+def has_coarse_output(graph, operator):
+    """The output's scale must be 2^-28 or more, so that 6 of it is an int32"""
+    scale = graph.output(operator).scale
+    return None if scale >= 2.0**-28 else f"{scale:g}"
 
 
 def has_small_leak(graph, operator):
@@ -55,6 +63,12 @@ def has_root_multiplier(graph, operator):
     return None if SHIFT - 31 <= exponent <= 30 else f"2^{exponent}"
 
 
+def has_small_root(graph, operator):
+    """The root of 255 * input scale, divided by the output's scale, must be below 2^30"""
+    quotient = math.sqrt(255 * graph.input(operator, 0).scale) / graph.output(operator).scale
+    return None if quotient < 1 << 30 else f"{quotient:g}"
+
+
 def has_normal_scales(graph, operator):
     """Scales must be from 2^-60 to 2^60"""
     scales = graph.input(operator, 0).scale, graph.output(operator).scale
@@ -72,6 +86,7 @@ def negates_plain_bytes(graph, operator):
 _BYTES = (takes_one_input, is_computed, keeps_type, is_quantized, keeps_shape, has_normal_scales)
 _INT8 = (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_normal_scales)
 _RELU = (*_BYTES, has_small_ratio)
+_CLAMPED = (*_RELU, has_coarse_output)
 
 FUNCTION_LIMITS = {
     "ABS": (*_INT8, has_small_ratio),
@@ -83,11 +98,11 @@ FUNCTION_LIMITS = {
     "LOGISTIC": (*_BYTES, has_logistic_output),
     "NEG": (*_INT8, negates_plain_bytes),
     "RELU": _RELU,
-    "RELU6": _RELU,
-    "RELU_0_TO_1": _RELU,
-    "RELU_N1_TO_1": _RELU,
+    "RELU6": _CLAMPED,
+    "RELU_0_TO_1": _CLAMPED,
+    "RELU_N1_TO_1": _CLAMPED,
     "RSQRT": (*_INT8, has_lowest_zero_point, has_root_multiplier),
-    "SQRT": (*_INT8, has_lowest_zero_point),
+    "SQRT": (*_INT8, has_lowest_zero_point, has_small_root),
     "TANH": _BYTES,
 }
 """Rows of `weft.compiler.limits.LIMITS`: those with `_BYTES` have int8 and uint8 in the reference, the others int8 only."""
