@@ -184,17 +184,16 @@ def test_packed_kernel_rows_give_what_single_ones_give(seed, number):
 
 
 def test_a_matmul_is_exact_where_single_precision_of_all_terms_is_not(seed):
-    state = state_of(np.random.default_rng(seed))
-    lanes = 5000
-    state.activations[:lanes] = 0x80
-    state.weights[:] = 0x80
-    state.weights[: 16 * (lanes - 1) : 16 * 7] = 1
+    rng, lanes = np.random.default_rng(seed), 5000
+    state = state_of(rng)
+    state.activations[:lanes] = 0x81
+    state.weights[:] = rng.integers(0x80, 0x90, len(state.weights))
     loops = {"block_rows": 1, "block_cols": 1, "taps_y": 1, "taps_x": 1, "lanes": lanes, "span": 1, "column_tiles": 1, "last_cols": 16}
     source = {"height": 1, "image_row_bytes": lanes}
-    with_small_ring = changed(Command(Opcode.MATMUL, {"loops": loops, "input": source}), "loops", partial_out=1)
-    execute_job(state, 0, with_small_ring)
+    unfinished = changed(Command(Opcode.MATMUL, {"loops": loops, "input": source}), "loops", partial_out=1)
+    execute_job(state, 0, unfinished)
     weights = np.resize(state.weights.view(np.int8), lanes * 16).reshape(lanes, 16).astype(np.int64)
-    assert state.accumulators[0, 0].tolist() == (-128 * weights.sum(axis=0)).tolist()
+    assert state.accumulators[0, 0].tolist() == (-127 * weights.sum(axis=0)).tolist()
     assert max(state.accumulators[0, 0]) > 1 << 26
 
 
@@ -303,7 +302,12 @@ def random_reads(rng, opcode):
     steps = {"pixel_step": 19, "row_step": 23, "tap_y_step": 23, "tap_x_step": 19}
     source = {
         "address": int(
-            rng.choice([rng.integers(-1 << 24, 1 << 24) if far else 0, rng.integers(-size, 2 * size), rng.choice([-5, size - 7])])
+            rng.choice([
+                rng.integers(-1 << 24, 1 << 24) if far else 0,
+                rng.integers(-size, 2 * size),
+                rng.choice([-5, size - 7, 2 * size - 30]),
+                5 - size - rng.integers(50),
+            ])
         ),
         "y": int(rng.choice([rng.integers(-3, 4), rng.integers(-1 << 15, 1 << 15) if far else 0])),
         "height": int(rng.choice([3, 60000])),
@@ -335,3 +339,22 @@ def test_bytes_are_those_of_the_document_wherever_they_lie(seed, opcode):
         if got is not None:
             np.testing.assert_array_equal(got, expected, err_msg=f"seed {seed}, number {number}: {command}")
     assert min(ends.values()) > 20, ends
+
+
+@pytest.mark.parametrize(("loops", "address", "legal"), [
+    ({"taps_y": 2, "span": 2, "lanes": 3}, 3 - TINY.act_bytes, True),
+    ({"taps_y": 2, "span": 2, "lanes": 3}, 2 - TINY.act_bytes, False),  # the second kernel row's wave begins three bytes before it
+    ({"taps_y": 1, "span": 1, "lanes": 16}, 2 * TINY.act_bytes - 9, True),
+    ({"taps_y": 1, "span": 1, "lanes": 16}, 2 * TINY.act_bytes - 8, False),  # the second eight bytes begin two sizes away
+    ({"taps_y": 1, "span": 1, "lanes": 8}, 2 * TINY.act_bytes - 1, True),
+])  # fmt: skip
+def test_the_first_byte_of_each_wave_decides_over_its_address(seed, loops, address, legal):
+    loops = {"block_rows": 1, "block_cols": 1, "taps_x": 1, "column_tiles": 1, "last_cols": 1} | loops
+    source = {"address": address, "height": 2, "image_row_bytes": 99, "tap_y_rows": 1}
+    command = Command(Opcode.MATMUL, {"loops": loops, "input": source})
+    try:
+        input_bytes(state_of(np.random.default_rng(seed), TINY), 0, command)
+    except MachineError:
+        assert not legal
+    else:
+        assert legal
