@@ -1,8 +1,10 @@
 """Shape arithmetic disappears; what remains computes what the reference interpreter does."""
 
+import numpy as np
 import pytest
 
 from tests.network_checks import assert_outputs_equal_the_reference, constant, message_of
+from tests.random_operators import random_bytes
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 
 
@@ -104,3 +106,28 @@ def test_arithmetic_of_a_computed_tensor_is_not_supported(read):
     tensors = [BuilderTensor("x", (1, 4), scale=0.5), plain("y", (1, 4))]
     message = message_of(read, build_model(tensors, [BuilderOperator("CAST", ("x",), ("y",))], ["x"], ["y"]))
     assert "has unsupported operators: CAST (1x, first in layer cast_0 (y))" in message
+
+
+def test_weights_that_the_file_transposes_are_constant(read, seed):
+    """A converter may leave TRANSPOSE and RESHAPE of a constant in front of a convolution."""
+    rng = np.random.default_rng(seed)
+    values = np.maximum(random_bytes(rng, (3, 3, 2, 4)), -127)
+    tensors = [
+        BuilderTensor("x", (1, 5, 6, 2), scale=0.5), BuilderTensor("stored", (3, 3, 2, 4), scale=0.01, data=values),
+        constant("order", [3, 0, 1, 2]), BuilderTensor("weights", (4, 3, 3, 2), scale=0.01), constant("new", [4]),
+        BuilderTensor("bytes", (1, 4), "int32", data=rng.integers(-500, 500, (1, 4))), BuilderTensor("bias", (4,), "int32"),
+        BuilderTensor("y", (1, 3, 4, 4), scale=0.5, zero_point=-3),
+    ]  # fmt: skip
+    operators = [
+        BuilderOperator("TRANSPOSE", ("stored", "order"), ("weights",)),
+        BuilderOperator("RESHAPE", ("bytes", "new"), ("bias",), {"new_shape": (4,)}),
+        BuilderOperator("CONV_2D", ("x", "weights", "bias"), ("y",), {"padding": "VALID"}),
+    ]
+    graph = read(build_model(tensors, operators, ["x"], ["y"]))
+    assert [operator.op for operator in graph.operators] == ["CONV_2D"]
+    assert np.array_equal(graph.tensors["weights"].data, values.transpose(3, 0, 1, 2))
+    # the interpreter refuses computed weights of its own, so that it gets the folded file
+    folded = [BuilderTensor("x", (1, 5, 6, 2), scale=0.5), tensors[-1]]
+    folded += [BuilderTensor("weights", (4, 3, 3, 2), scale=0.01, data=graph.tensors["weights"].data)]
+    folded += [BuilderTensor("bias", (4,), "int32", scale=0.005, data=tensors[5].data.reshape(4))]
+    assert_outputs_equal_the_reference(graph, build_model(folded, operators[-1:], ["x"], ["y"]), seed)

@@ -1,13 +1,16 @@
 """Files that are legal but unusual: each is read and computed exactly, or stops with one line."""
 
+import numpy as np
 import pytest
 
 from hw.npu.config import PRESETS
-from tests import tflite_builder
+from tests import random_operators, tflite_builder
 from tests.machine_checks import assert_exact
-from tests.network_checks import assert_outputs_equal_the_reference, constant, message_of
+from tests.network_checks import assert_outputs_equal_the_reference, constant, message_of, refusal
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.compiler.driver import compile_graph
+from weft.compiler.evaluate import evaluate
+from weft.compiler.limits import LIMITS
 
 SMALL = PRESETS["small"]
 
@@ -156,3 +159,22 @@ def test_a_network_of_the_host_alone_is_not_compiled(read):
     graph = read(build_model(tensors, [BuilderOperator("DEQUANTIZE", ("x",), ("y",))], ["x"], ["y"]))
     message = message_of(lambda _: compile_graph(graph, SMALL), None)
     assert "the NPU computes none of its operators" in message
+
+
+@pytest.mark.parametrize("op", LIMITS)
+def test_changed_bytes_of_any_operator_are_read_or_refused(op, read, seed):
+    """Either a network, which then runs, or one line."""
+    rng = np.random.default_rng([seed, *op.encode()])
+
+    def read_and_evaluate(content):
+        graph = read(content)
+        if sum(tensor.size for tensor in graph.tensors.values()) < 100_000:
+            evaluate(graph, {name: np.zeros(graph.tensors[name].shape, graph.tensors[name].dtype) for name in graph.inputs})
+
+    for _ in range(6):
+        model = random_operators.OPERATORS[op](rng)
+        for _ in range(5):
+            changed = np.frombuffer(model, np.uint8).copy()
+            where = rng.integers(8, len(model), int(rng.integers(1, 4)))
+            changed[where] = rng.choice([0, 1, 2, 3, 0x7F, 0x80, 0xFF, *rng.integers(0, 256, 3)], where.size)
+            refusal(read_and_evaluate, changed.tobytes())

@@ -159,9 +159,10 @@ class Graph:
         return {name: tuple(operators) for name, operators in readers.items()}
 
     def __str__(self):
-        """One line an operator: name, output shape, options."""
+        """One line an operator: name, output shapes, options."""
         lines = [f"{self.name}: {len(self.operators)} operators"]
         for operator in self.operators:
             options = " ".join(f"{key}={value}" for key, value in operator.options.items())
-            lines.append(f"  {operator.title}: {self.output(operator).shape} {options}".rstrip())
+            shapes = " ".join(str(self.tensors[name].shape) for name in operator.outputs)
+            lines.append(f"  {operator.title}: {shapes} {options}".rstrip())
         return "\n".join(lines)
