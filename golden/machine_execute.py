@@ -9,10 +9,8 @@ from golden.machine_reads import input_bytes, wrap_bits
 from golden.machine_reduce import reduce_tiles
 from golden.machine_softmax import execute_softmax
 from golden.machine_state import MachineState
-from golden.machine_stream import PARAMETER_ROWS_OF, TABLE_BYTES, WeightStream, channel_parameters, stream_rows
+from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows
 from hw.npu.isa import Command, Opcode
-
-__all__ = ["PARAMETER_ROWS_OF", "execute_job"]
 
 
 def _accumulate(command, half, sums, bits):
