@@ -13,7 +13,7 @@ CHOICES = {
     "reorder": (True, False),
     "streamed_bytes": (8704, 4608, 16896, 33280),
     "piece_bytes": (12288, 6144, 24576),
-    "dependent_cycles": (70, 0, 35, 140, 280),
+    "dependent_cycles": (36, 0, 18, 72, 144),
 }
 """Values of each choice that are tried, the usual one in front."""
 MANY_COMMANDS = 4000

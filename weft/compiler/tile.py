@@ -105,7 +105,8 @@ class StepTiler:
     def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
         self.params = params_of(step)
-        self._cycles: dict = {}
+        self._cycles: dict[int, int] = {}
+        self._firs: dict[int, Fir] = {}
 
     @cached_property
     def vectors(self) -> int:
@@ -131,8 +132,13 @@ class StepTiler:
 
     def fir(self, rows: int) -> Fir:
         """DEPTHWISE: the filter along the axis that takes fewer cycles for bands of so many rows."""
-        firs = [fir_along(self.step, axis, self.config.rows) for axis in (1, 0)]
-        return min(firs, key=lambda fir: sum(self._job(block, fir) for block in self._filter_blocks(fir, 0, rows)))
+        if rows not in self._firs:
+            firs = [fir_along(self.step, axis, self.config.rows) for axis in (1, 0)]
+            if rows == self.step.result.height:
+                self._firs[rows] = min(firs, key=lambda fir: self._cost(self._best_filter_blocks(fir), fir, False))
+            else:
+                self._firs[rows] = min(firs, key=lambda fir: sum(self._job(block, fir) for block in self._filter_blocks(fir, 0, rows)))
+        return self._firs[rows]
 
     def along_height(self, rows: int) -> bool:
         """Whether it is a filter whose taps run along the height, in bands of so many rows."""
@@ -211,11 +217,7 @@ class StepTiler:
         if large or self.step.opcode == Opcode.SOFTMAX:
             return self.band_blocks(0, height)
         if self.step.opcode == Opcode.DEPTHWISE:
-            fir = self.fir(height)
-            least = len(self._filter_blocks(fir, 0, height, 1))
-            options = [self._filter_blocks(fir, 0, height, count) for count in range(1, MOST_BLOCKS)]
-            options = [blocks for blocks in options if len(blocks) <= least + MOST_BLOCKS]
-            return min(options, key=lambda blocks: (self._cost(blocks, fir, from_ddr), len(blocks)))
+            return self._best_filter_blocks(self.fir(height), from_ddr)
         return self._blocks(0, height, lambda height, widest: self._count(height, widest, from_ddr))
 
     def _blocks(self, y, rows, count_of) -> list[Block]:
@@ -247,6 +249,14 @@ class StepTiler:
                     blocks.append(Block(*rectangle, every=fir.phases))
         return blocks
 
+    def _best_filter_blocks(self, fir: Fir, from_ddr=False) -> list[Block]:
+        """Blocks of the whole image of a DEPTHWISE step: the cheapest."""
+        height = self.step.result.height
+        least = len(self._filter_blocks(fir, 0, height, 1))
+        options = [self._filter_blocks(fir, 0, height, count) for count in range(1, MOST_BLOCKS)]
+        options = [blocks for blocks in options if len(blocks) <= least + MOST_BLOCKS]
+        return min(options, key=lambda blocks: (self._cost(blocks, fir, from_ddr), len(blocks)))
+
     def _count(self, rows, widest, from_ddr) -> int:
         """Number of blocks to cut rows of so many waves into: the cheapest."""
         fewest = math.ceil(rows / max(1, self.config.ACCUMULATOR_DEPTH // widest))
@@ -258,18 +268,22 @@ class StepTiler:
         return min(options)[1]
 
     def _cost(self, blocks, fir, from_ddr) -> int:
-        """Cycles of the jobs, what the next layer waits (its first block needs the first two of this one; the others
-        hide the pipeline), the first block's input where that comes from DDR, and a little for each command.
+        """Cycles of the jobs, what the next layer waits, the first block's input where that comes from DDR, and a little for each command.
+
+        The next layer's first block needs the first two blocks of this one, or all where they are no rows. A block leaves the accumulators
+        pixel by pixel after its last wave; the blocks behind it hide that.
         """
         jobs = [self.tiles * self._job(block, fir) for block in blocks]
-        waits = max(0, self.tuning.dependent_cycles - sum(jobs[2:]))
+        needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
+        drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
+        waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
         low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
         fill = (high - low) * self.step.image.row_bytes // self.config.axi_bytes if from_ddr else 0
         return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
 
     # Streams
 
-    def streams(self, blocks: int, *, kept: bool, last: bool, rows: int) -> list[list[Stream]]:
+    def streams(self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int) -> list[list[Stream]]:
         """The weight streams: for each group of column tiles its parts.
 
         The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
@@ -281,8 +295,8 @@ class StepTiler:
             Blocks of the whole step.
         kept : bool
             All streams of the segment fit the weight scratchpad together.
-        last : bool
-            The network ends with this step: its last streams are small.
+        first, last : bool
+            The network begins with this step: its first stream is small, so that it starts soon; it ends with it: the last ones are small.
         rows : int
             Rows of a band.
         """
@@ -296,7 +310,7 @@ class StepTiler:
             parts = self.reduction.whole(config.rows)
         else:
             return [[self._stream(0, self.tiles, [self._plain_part()], 0)]]
-        groups = self._groups(blocks, kept=kept, last=last)
+        groups = self._groups(blocks, kept=kept, first=first, last=last)
         if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
             parts = self.reduction.split(config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
             groups = [(tile, 1) for tile in range(self.tiles)]
@@ -315,14 +329,18 @@ class StepTiler:
             rows += part.rows
         return Stream(self.index, first, tiles, part, params, len(self.step.table) + tiles * rows * config.cols)
 
-    def _groups(self, blocks, *, kept, last) -> list[tuple[int, int]]:
+    def _groups(self, blocks, *, kept, first, last) -> list[tuple[int, int]]:
         """Column tiles of each work: (first, how many)."""
         limit = self.config.weight_bytes // (1 if kept else 4)
         if blocks == 1:
             limit = min(limit, self.tuning.streamed_bytes)
         count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
         sizes = [size for _, size in even(0, self.tiles, count)]
-        edges = list(accumulate(_taper(sizes) if last and count > 1 else sizes, initial=0))
+        if last and count > 1:
+            sizes = _taper(sizes)
+        if first and sizes[0] > 1:
+            sizes = [1, sizes[0] - 1, *sizes[1:]]
+        edges = list(accumulate(sizes, initial=0))
         return [(low, high - low) for low, high in pairwise(edges)]
 
     def works(self, segment: int, blocks: list[Block], streams: list[list[Stream]], rows: int) -> list[Work]:

@@ -18,13 +18,13 @@ class Tuning:
         Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough
         that the commands themselves are little traffic.
     dependent_cycles : int
-        What a dependent layer is taken to wait: more makes more and smaller blocks.
+        What a dependent layer is taken to wait when the last accumulator has left: more makes more and smaller blocks.
     """
 
     reorder: bool = True
     streamed_bytes: int = 8704
     piece_bytes: int = 12288
-    dependent_cycles: int = 70
+    dependent_cycles: int = 36
 
     def __str__(self):
         order = "steps reordered" if self.reorder else "steps in the file's order"
