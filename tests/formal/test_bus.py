@@ -247,12 +247,16 @@ class CommandFetchProof(wiring.Component):
 
         # What is on its way has room.
         capacity = dut.bursts * longest
+        short = total[:whole]  # beats of the last burst; 0 where it is a whole one
         promised = dut.room + dut.level + (asked - came) + offered
         begun, ended = asked + longest - 1 >> whole, Mux(came == asked, asked + longest - 1, came) >> whole
         m.d.comb += [
             Assert(promised <= capacity),
             Assert(halted | (promised == capacity)),
             Assert(dut.outstanding == begun - ended + ar.valid),
+            Assert(dut.outstanding <= dut.bursts),
+            # A last burst that is shorter was issued with room for a whole one: so it is none too many while the oldest is nearly over.
+            Assert((dut.missing != 0) | (came == total) | (short == 0) | (dut.room + dut.level + short >= longest)),
             Assert(halted | ~arrived | (dut.level != capacity)),
             Assert(r.ready),
         ]
