@@ -171,14 +171,16 @@ def test_exponentials_that_sum_to_512_or_more_give_the_lowest_value(ones, value,
     UnitBench(16, 8, exponential_table(0.1, beta), memory).run(0, SIZE // 2, ones, 1)
 
 
-@pytest.mark.parametrize("table", ["random", "zero", "first only", "sign bits"])
+@pytest.mark.parametrize("table", ["random", "small", "zero", "first only", "saturating", "sign bits"])
 def test_every_table_gives_what_the_golden_machine_gives(table, seed):
     """A damaged stream neither hangs the unit nor makes it differ: sums of 0, results that saturate."""
     rng = random.Random(f"{seed} {table}")
     entries = {
         "random": [rng.randrange(1 << 32) >> rng.randrange(32) for _ in range(256)],
+        "small": [rng.randrange(1 << 14) for _ in range(256)],  # what the rounding adds to the sum matters
         "zero": [0] * 256,
         "first only": [1] + [0] * 255,
+        "saturating": [5000] + [0] * 255,  # one unit in the sum, which is less than the exponential itself
         "sign bits": [(1 << 31) | (rng.randrange(1 << 31) >> rng.randrange(20)) for _ in range(256)],
     }[table]
     bench = UnitBench(8, 4, entries, np.array([rng.randrange(256) for _ in range(SIZE)], np.uint8))
