@@ -37,13 +37,14 @@ def _matmul(command, config):
 
 def _depthwise(command, config):
     loops = command["loops"]
-    span, taps = loops["span"], loops["taps_x"]
+    span, taps, last_wave = loops["span"], loops["taps_x"], (loops["block_cols"] - 1) * loops["stride"]
     return (
         (1 <= span <= MAX_SPAN, f"span = {span}"),
         (span * taps <= config.rows, f"span * taps_x = {span} * {taps} is more than {config.rows}"),
         ((span - 1) * taps <= MOST_LAG, f"(span - 1) * taps_x = {(span - 1) * taps} is more than {MOST_LAG}"),
         (loops["positions"] >= LEAST_POSITIONS, f"positions = {loops['positions']} is less than {LEAST_POSITIONS}"),
         (loops["stride"] >= 1, "stride must be at least 1"),
+        (loops["positions"] > last_wave, f"positions = {loops['positions']} end before the last output pixel, at step {last_wave}"),
     )
 
 
@@ -58,26 +59,13 @@ def _softmax(command, config):
     )
 
 
-def _chunked(command, config):
-    """Of commands that give `chunks` and `last_rows` and not `lanes` and `span`."""
-    loops = command["loops"]
-    return (
-        (loops["chunks"] >= 1, "chunks must be at least 1"),
-        (1 <= loops["last_rows"] <= config.rows or command.opcode != Opcode.MATMUL, f"last_rows = {loops['last_rows']}"),
-        (command.opcode == Opcode.MATMUL or loops["chunks"] == 1, f"{command.opcode.name} needs chunks = 1"),
-    )
-
-
 LIMITS_OF = {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise, Opcode.SOFTMAX: _softmax}
 
 
 def check_fields(state: MachineState, index: int, command: Command):
     """Stops with BAD_FIELD at the first limit that a field does not keep."""
-    loops, limits = command["loops"], list(_common(command, state.config))
-    chunked = "chunks" in loops and loops["lanes"] == 0 and loops["span"] == 0
-    if chunked and command.opcode in (Opcode.MATMUL, Opcode.SUM, Opcode.MAX):
-        limits += _chunked(command, state.config)
-    elif command.opcode in LIMITS_OF:
+    limits = list(_common(command, state.config))
+    if command.opcode in LIMITS_OF:
         limits += LIMITS_OF[command.opcode](command, state.config)
     for holds, message in limits:
         if not holds:

@@ -19,18 +19,11 @@ def wrap_bits(values, bits):
     return ((values + half) & ((1 << bits) - 1)) - half
 
 
-def matmul_lanes(config: NpuConfig, loops: dict) -> int:
-    """Bytes of a tap of a MATMUL."""
-    if loops["lanes"] or "chunks" not in loops:
-        return loops["lanes"]
-    return (loops["chunks"] - 1) * config.rows + loops["last_rows"]
-
-
 def tap_bytes(config: NpuConfig, command: Command) -> int:
     """Consecutive bytes that are read at one place of the loop nest: a tap's lanes, or the channels of all column tiles."""
     loops = command["loops"]
     if command.opcode == Opcode.MATMUL:
-        return matmul_lanes(config, loops)
+        return loops["lanes"]
     if command.opcode == Opcode.SOFTMAX:
         return loops["lanes"]
     # SUM and MAX read the last tile's unused columns too: partial sums keep them

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from golden.machine_reads import matmul_lanes
 from hw.npu.config import NpuConfig
 from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, PARAMETER_ROWS, Command, Opcode, Params
 
@@ -16,7 +15,7 @@ def weight_rows(config: NpuConfig, command: Command) -> int:
     """Rows of C bytes of weights of each column tile."""
     loops = command["loops"]
     if command.opcode == Opcode.MATMUL:
-        return loops["taps_y"] * loops["taps_x"] * matmul_lanes(config, loops)
+        return loops["taps_y"] * loops["taps_x"] * loops["lanes"]
     if command.opcode == Opcode.DEPTHWISE:
         return math.ceil(loops["taps_y"] / loops["span"]) * loops["span"] * loops["taps_x"]
     return 0

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.delay import delayed
+from hw.npu.isa import MAX_SPAN
 from hw.npu.pe_row import PeRow
 
 
@@ -19,8 +20,20 @@ class SystolicArray(wiring.Component):
                :                | partial sums               all columns of a wave leave in the same cycle.
                                 v
 
-    One wave a cycle, each with its own weight plane; `latency` cycles from wave to sums; nothing stalls. Weights are
-    written a row at a time into the plane that does not compute there (see `hw.npu.weight_loader`).
+    One wave a cycle, each with its own weight plane; `latency` cycles in which the array moves from wave to sums. Weights are
+    written a row at a time into the plane that does not compute there (see `hw.npu.weight_loader`), whether the array moves or not.
+
+    **As a FIR filter** (the wave is a ``column`` wave): rows are grouped by kernel row, a row for each tap, and a column is a channel. The
+    vector of a kernel row is broadcast to all rows of its group, while the partial sums go down a row in each cycle, so that in row k
+    of a group a sum meets the pixel k steps behind the one that it met in row 0. Later column groups get vectors later, like waves. ::
+
+        vector 0 --+---> row 0   w[0][0]
+                   +---> row 1   w[0][1]      sum of pixel x at step t + k:
+                   +---> row 2   w[0][2]      adds w[0][k] * vector 0 of step t + k
+        vector 1 --+---> row 3   w[1][0]      vector 1 is that of three steps ago, in the next kernel row
+                   :
+
+    Rows of no group add nothing.
 
     Parameters
     ----------
@@ -31,10 +44,16 @@ class SystolicArray(wiring.Component):
 
     Members
     -------
+    enable : In(1)
+        The array moves: waves, activations, vectors and partial sums go on. Else they stand still, and ``valid`` is low.
     valid, plane, activations : In(1), In(1), In(signed(8)).array(rows)
         The wave: one activation a row. Rows that the reduction tile does not use get 0.
+    column, vectors : In(1), In(signed(8)).array(MAX_SPAN, cols)
+        It is a wave of the FIR filter; the vectors of this step, one for each kernel row.
+    group_ends : In(range(rows + 1)).array(MAX_SPAN)
+        Rows of each kernel row's group: from the end of the one before to its own. Counts from the next cycle on.
     sums : Out(signed(psum_bits)).array(cols)
-        Column sums, `latency` cycles after their wave.
+        Column sums, `latency` cycles in which the array moves after their wave.
     write, write_row, write_plane, weights : In(1), In(range(rows)), In(1), In(signed(8)).array(cols)
         One row of weights into one plane.
     """
@@ -46,9 +65,13 @@ class SystolicArray(wiring.Component):
         self.psum_bits = psum_bits(rows)
         self.latency = array_latency(rows=rows, cols=cols, broadcast=broadcast)
         super().__init__({
+            "enable": In(1),
             "valid": In(1),
             "plane": In(1),
             "activations": In(signed(8)).array(rows),
+            "column": In(1),
+            "vectors": In(signed(8)).array(MAX_SPAN, cols),
+            "group_ends": In(range(rows + 1)).array(MAX_SPAN),
             "sums": Out(signed(self.psum_bits)).array(cols),
             "write": In(1),
             "write_row": In(range(rows)),
@@ -60,48 +83,74 @@ class SystolicArray(wiring.Component):
         m = Module()
         write_rows = Signal(unsigned(self.rows))
         m.d.comb += write_rows.eq(self.write << self.write_row)
-        waves = self._waves(m)
+        waves, sides = self._waves(m), self._sides(m)
         for group in range(self.groups):
             first = group * self.group_cols
             sums = [0] * self.group_cols
+            vectors = self._vectors(m, group)
             for row in range(self.rows):
-                valid, plane, activation = waves[row][group]
+                valid, plane, column, activation = waves[row][group]
                 pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits)
                 m.submodules[f"row_{row}_{group}"] = pes
                 m.d.comb += [
-                    pes.valid.eq(valid),
+                    pes.valid.eq(valid & self.enable),
                     pes.plane.eq(plane),
                     pes.activation.eq(activation),
+                    pes.column.eq(column),
+                    pes.side.eq(sides[row]),
                     pes.write.eq(write_rows[row]),
                     pes.write_plane.eq(self.write_plane),
                 ]
+                for side in range(MAX_SPAN):
+                    m.d.comb += [ours.eq(theirs) for ours, theirs in zip(pes.vectors[side], vectors[side], strict=True)]
                 for col in range(self.group_cols):
                     m.d.comb += [pes.psum_in[col].eq(sums[col]), pes.weights[col].eq(self.weights[first + col])]
                 sums = [pes.psum_out[col] for col in range(self.group_cols)]
             for col in range(self.group_cols):
-                late = delayed(m, sums[col], self.groups - 1 - group, name=f"sum_{first + col}")
+                late = delayed(m, sums[col], self.groups - 1 - group, name=f"sum_{first + col}", enable=self.enable)
                 m.d.comb += self.sums[first + col].eq(late)
         return m
 
     def _waves(self, m):
-        """``waves[row][group]``: valid, plane and activation, row cycles down and group cycles to the right."""
-        valid, plane, waves = self.valid, self.plane, []
+        """``waves[row][group]``: valid, plane, column and activation, row cycles down and group cycles to the right."""
+        names, moves = ("valid", "plane", "column", "activation"), {"enable": self.enable}
+        valid, plane, column, waves = self.valid, self.plane, self.column, []
         for row in range(self.rows):
             if row:
-                valid = delayed(m, valid, 1, name=f"valid_{row}", reset_less=False)
-                plane = delayed(m, plane, 1, name=f"plane_{row}")
-            activation = delayed(m, self.activations[row], row, name=f"skew_{row}")
-            wave, across = (valid, plane, activation), []
+                valid = delayed(m, valid, 1, name=f"valid_{row}", reset_less=False, **moves)
+                plane = delayed(m, plane, 1, name=f"plane_{row}", **moves)
+                column = delayed(m, column, 1, name=f"column_{row}", **moves)
+            activation = delayed(m, self.activations[row], row, name=f"skew_{row}", **moves)
+            wave, across = (valid, plane, column, activation), []
             for group in range(self.groups):
                 across.append(wave)
                 if group == self.groups - 1:
                     break
                 wave = tuple(
-                    delayed(m, signal, 1, name=f"{name}_{row}_group_{group + 1}", reset_less=name != "valid")
-                    for name, signal in zip(("valid", "plane", "activation"), wave, strict=True)
+                    delayed(m, signal, 1, name=f"{name}_{row}_group_{group + 1}", reset_less=name != "valid", **moves)
+                    for name, signal in zip(names, wave, strict=True)
                 )
             waves.append(across)
         return waves
+
+    def _sides(self, m):
+        """The vector that each row takes in a column wave, one bit of `MAX_SPAN`, or none."""
+        sides = []
+        for row in range(self.rows):
+            taken, before = Signal(MAX_SPAN, name=f"side_{row}", reset_less=True), 0
+            for side, end in enumerate(self.group_ends):
+                m.d.sync += taken[side].eq((row < end) & (row >= before))
+                before = end
+            sides.append(taken)
+        return sides
+
+    def _vectors(self, m, group):
+        """The vectors of a column group, group cycles later."""
+        columns = range(group * self.group_cols, (group + 1) * self.group_cols)
+        return [
+            [delayed(m, self.vectors[side][col], group, name=f"vector_{side}_{col}", enable=self.enable) for col in columns]
+            for side in range(MAX_SPAN)
+        ]
 
 
 def psum_bits(rows) -> int:

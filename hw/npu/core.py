@@ -14,7 +14,7 @@ from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue
 from hw.npu.read_arbiter import ReadArbiter
 from hw.npu.record_writer import RecordWriter
 from hw.npu.registers import SETTINGS, base, command_units
-from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad import FEED, ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.store_dma import StoreDma
 from hw.npu.tokens import TokenBoard
@@ -129,7 +129,7 @@ class NpuCore(wiring.Component):
             (load.activations, activations.dma_write),
             (load.weights, weights.write),
             (store.activations, activations.dma_read),
-            (execute.feed, activations.feed),
+            *((port, getattr(activations, name)) for port, name in zip(execute.feed, FEED, strict=True)),
             (execute.second, activations.second),
             (execute.write, activations.write),
             (execute.weights, weights.read),

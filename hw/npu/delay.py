@@ -3,7 +3,7 @@
 from amaranth.hdl import Signal
 
 
-def delayed(m, signal, cycles, *, name, reset_less=True):
+def delayed(m, signal, cycles, *, name, reset_less=True, enable=None):
     """``signal`` after ``cycles`` clock cycles.
 
     Parameters
@@ -18,9 +18,12 @@ def delayed(m, signal, cycles, *, name, reset_less=True):
         Prefix of the registers' names.
     reset_less : bool
         False for control bits, which must be low after reset.
+    enable : Value, optional
+        The line stands still in cycles in which it is low.
     """
     for stage in range(cycles):
         register = Signal.like(signal, name=f"{name}_{stage + 1}", reset_less=reset_less)
-        m.d.sync += register.eq(signal)
+        with m.If(1 if enable is None else enable):
+            m.d.sync += register.eq(signal)
         signal = register
     return signal

@@ -2,7 +2,10 @@
 
 from amaranth.hdl import Const
 
-from hw.npu.isa import MAX_PRODUCT_SHIFT, Opcode, Params, Second
+from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Params, Second
+
+MAX_SOFTMAX_LANES = 4095
+"""Elements of a row."""
 
 
 def bad_field(command, *, rows, cols, depth, weight_bytes):
@@ -18,17 +21,34 @@ def bad_field(command, *, rows, cols, depth, weight_bytes):
     weight_bytes : int
         Size of the weight scratchpad.
     """
-    loops, weights = command.loops, command.weights
-    matmul, bad = command.header.opcode == Opcode.MATMUL, Const(0)
-    for name in ("block_rows", "block_cols", "taps_y", "taps_x", "chunks", "column_tiles"):
+    loops, weights, opcode = command.loops, command.weights, command.header.opcode
+    matmul, depthwise, softmax = opcode == Opcode.MATMUL, opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
+    bad = Const(0)
+    for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles"):
         bad |= loops[name] == 0
     bad |= loops.block_rows * loops.block_cols > depth
-    bad |= matmul & ((loops.last_rows == 0) | (loops.last_rows > rows))
     bad |= (loops.last_cols == 0) | (loops.last_cols > cols)
     bad |= (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1)
-    bad |= ~matmul & (loops.chunks != 1)
+    bad |= (matmul | depthwise) & (loops.span == 0)
+    bad |= matmul & ((loops.lanes == 0) | ((loops.span > 1) & (loops.taps_x != 1)))
+    bad |= depthwise & _bad_filter(loops, rows)
+    bad |= softmax & _bad_softmax(loops, weights)
     bad |= (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
     bad |= weights.params > Params.FULL
     bad |= command.output.right_shift > 31
     bad |= (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT)
     return bad
+
+
+def _bad_filter(loops, rows):
+    """DEPTHWISE: rows of the array, lag of the kernel rows, and steps of a block row, which must reach its last wave."""
+    last_wave = (loops.block_cols - 1) * loops.stride  # of a block without columns, which is refused anyway, it wraps
+    bad = (loops.span * loops.taps_x > rows) | ((loops.span - 1) * loops.taps_x > MOST_LAG)
+    return bad | (loops.stride == 0) | (loops.positions < LEAST_POSITIONS) | (loops.positions <= last_wave)
+
+
+def _bad_softmax(loops, weights):
+    """SOFTMAX: what a row of bytes has no use for."""
+    ones = (loops.taps_x != 1) | (loops.taps_y != 1) | (loops.column_tiles != 1) | (loops.last_cols != 1)
+    bad = (loops.lanes == 0) | (loops.lanes > MAX_SOFTMAX_LANES) | ones
+    return bad | (weights.params != Params.NONE) | weights.load_table | loops.partial_in | loops.partial_out

@@ -12,7 +12,7 @@ from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed_monitor import FeedMonitor
 from hw.npu.feeder import FEED_COMMAND, Feeder
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import Error
+from hw.npu.isa import MAX_SPAN, Error
 from hw.npu.output_command import OUTPUT_COMMAND, source_of
 from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
@@ -26,7 +26,7 @@ from hw.npu.weight_scratchpad import WeightScratchpad
 
 
 class ExecuteUnit(wiring.Component):
-    """Runs MATMUL, SUM and MAX commands.
+    """Runs the commands of the execute queue.
 
     ::
 
@@ -53,8 +53,8 @@ class ExecuteUnit(wiring.Component):
         Completed commands of all queues.
     running, cycle : In(1), In(unsigned(32))
         The job runs, and for how many cycles it has.
-    feed, second, write : Out(ReadPort), Out(ReadPort), Out(stream of write_layout)
-        The activation scratchpad.
+    feed, second, write : Out(ReadPort).array(MAX_SPAN), Out(ReadPort), Out(stream of write_layout)
+        The activation scratchpad; the feeder's requests are parts.
     weights : Out(ReadPort)
         The weight scratchpad.
     done, done_index : Out(1), Out(unsigned(32))
@@ -77,7 +77,7 @@ class ExecuteUnit(wiring.Component):
             "tokens": In(TOKENS),
             "running": In(1),
             "cycle": In(unsigned(32)),
-            "feed": Out(ReadPort(config.feed_bytes)),
+            "feed": Out(ReadPort(config.feed_bytes, parts=True)).array(MAX_SPAN),
             "second": Out(ReadPort(config.lanes)),
             "write": Out(write_port(config.lanes)),
             "weights": Out(ReadPort(config.cols)),
@@ -116,7 +116,8 @@ class ExecuteUnit(wiring.Component):
         m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT)
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
 
-        connect(m, feeder.read, flipped(self.feed))
+        for ours, theirs in zip(feeder.read, self.feed, strict=True):
+            connect(m, ours, flipped(theirs))
         connect(m, output.second_read, flipped(self.second))
         connect(m, output.write, flipped(self.write))
         connect(m, loader.read, flipped(self.weights))
@@ -127,6 +128,7 @@ class ExecuteUnit(wiring.Component):
             feeder.tokens.eq(self.tokens),
             loader.tokens.eq(self.tokens),
             feeder.tile_loaded.eq(loader.tile_loaded),
+            loader.enable.eq(feeder.enable),
             loader.tile_passed.eq(feeder.tile_passed),
             feeder.half_free.eq(output.half_free),
             output.entry_final.eq(accumulators.entry_final),
@@ -152,19 +154,29 @@ class ExecuteUnit(wiring.Component):
 
     def _waves(self, m, feeder, loader, array, accumulators):
         """Waves go through the array, vectors around it; the feeder never has both on the way."""
+        waves, cols = Signal(), self.config.cols
         m.d.comb += [
-            array.valid.eq(feeder.matmul),
+            waves.eq(feeder.matmul | feeder.column),
+            array.enable.eq(feeder.enable),
+            array.valid.eq(waves),
             array.plane.eq(feeder.plane),
+            array.column.eq(feeder.column),
             array.write.eq(loader.write),
             array.write_row.eq(loader.write_row),
             array.write_plane.eq(loader.write_plane),
         ]
         m.d.comb += [array.activations[row].eq(feeder.lanes[row]) for row in range(self.config.rows)]
-        m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(self.config.cols)]
-        valid = delayed(m, feeder.matmul, array.latency, name="sums_valid", reset_less=False)
-        tag = delayed(m, feeder.tag, array.latency, name="sums_tag")
-        m.d.comb += [accumulators.valid.eq(valid | feeder.vector), accumulators.tag.eq(Mux(feeder.vector, feeder.tag, tag))]
-        for col in range(self.config.cols):
+        m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(cols)]
+        for side, vector in enumerate((feeder.lanes, *feeder.sides)):
+            m.d.comb += [array.vectors[side][col].eq(vector[col]) for col in range(cols)]
+        m.d.comb += [ours.eq(theirs) for ours, theirs in zip(array.group_ends, feeder.group_ends, strict=True)]
+        valid = delayed(m, waves, array.latency, name="sums_valid", reset_less=False, enable=feeder.enable)
+        tag = delayed(m, feeder.tag, array.latency, name="sums_tag", enable=feeder.enable)
+        m.d.comb += [
+            accumulators.valid.eq((valid & feeder.enable) | feeder.vector),
+            accumulators.tag.eq(Mux(feeder.vector, feeder.tag, tag)),
+        ]
+        for col in range(cols):
             m.d.comb += accumulators.sums[col].eq(Mux(feeder.vector, feeder.lanes[col], array.sums[col]))
 
     def _dispatch(self, m, feeder, loader, output):

@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import Opcode
+from hw.npu.isa import MAX_SPAN, Opcode
 
 FEED_EVENT = data.StructLayout({
     "active": unsigned(1),
-    "reads": unsigned(1),
+    "reads": range(MAX_SPAN + 1),
     "held": unsigned(1),
     "bank": unsigned(1),
     "apart": unsigned(1),
@@ -23,8 +23,9 @@ FEED_EVENT = data.StructLayout({
     "index": unsigned(32),
     "opcode": unsigned(8),
 })
-"""One cycle of the feeder. ``active``: a wave was issued, ``reads``: it read the scratchpad; ``held``: a wave was pending; ``bank``
-and ``apart``: it was refused by the scratchpad, or kept apart from the one before; the others: what the next wave waited for."""
+"""One cycle of the feeder. ``active``: a step was issued that is no filler, ``reads``: ports that read for the step that was issued;
+``held``: a step was pending; ``bank`` and ``apart``: it was refused by the scratchpad, or kept apart from the one before; the others: what
+the next wave waited for, with nothing or a filler in its place."""
 
 COUNTERS = {
     "active": ("active",),
@@ -48,12 +49,12 @@ FEED_WINDOW = data.StructLayout(
 class FeedMonitor(wiring.Component):
     """Splits the job's cycles into windows, one for each execute command, and counts the events of each.
 
-    A window ends with the last wave of its command; the next begins in the next cycle.
+    A window ends with the last step of its command; the next begins in the next cycle.
 
     Parameters
     ----------
     rows, cols : int
-        Bytes that a wave reads in MATMUL, and in SUM and MAX.
+        Bytes that a port reads in MATMUL, and in the other operations.
     depth : int
         Windows held until they are taken: at least the number of commands between feeder and retirement.
 
@@ -85,7 +86,7 @@ class FeedMonitor(wiring.Component):
         finished = fifo.i.payload
         bytes_read = Mux(self.event.opcode == Opcode.MATMUL, self.rows, self.cols)
         added = {name: sum(self.event[event] for event in events) for name, events in COUNTERS.items()}
-        for name, amount in (added | {"sram_read_bytes": Mux(self.event.reads, bytes_read, 0)}).items():
+        for name, amount in (added | {"sram_read_bytes": self.event.reads * bytes_read}).items():
             counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")
             m.d.comb += [total.eq(counter + amount), finished[name].eq(total)]
             with m.If(self.event.command_end):

@@ -1,17 +1,20 @@
 """The feeder: reads activations and sends waves to the array and to the vector path."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.npu.accumulators import Accumulators
-from hw.npu.delay import delayed
+from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_monitor import FEED_EVENT
-from hw.npu.isa import Error, Opcode, group_layout
+from hw.npu.feed_reader import FeedReader
+from hw.npu.isa import MAX_SPAN, Error, Opcode, group_layout
+from hw.npu.port_positions import PortPositions, port_layout
+from hw.npu.port_window import PortWindow
 from hw.npu.ports import ReadPort
 from hw.npu.status import ERROR_LAYOUT
-from hw.npu.tokens import TOKENS, reached
-from hw.npu.wave import WAVE_TAG
+from hw.npu.tokens import TOKENS
+from hw.npu.wave import FEED_STEP, WAVE_TAG
 from hw.npu.wave_generator import WaveGenerator
 
 FEED_COMMAND = data.StructLayout({
@@ -23,37 +26,28 @@ FEED_COMMAND = data.StructLayout({
 """What the feeder needs of an execute command."""
 
 
-def _pending_layout(width):
-    """A wave between generator and scratchpad: its address, which lanes are read, which lanes are used, and its tag."""
-    return data.StructLayout({
-        "address": unsigned(24),
-        "outside": unsigned(1),
-        "real": unsigned(width),
-        "used": unsigned(width),
-        "pad": signed(8),
-        "matmul": unsigned(1),
-        "plane": unsigned(1),
-        "tile_end": unsigned(1),
-        "command_end": unsigned(1),
-        "apart": unsigned(1),
-        "tag": WAVE_TAG,
-        "index": unsigned(32),
-        "opcode": unsigned(8),
-    })
-
-
 class Feeder(wiring.Component):
-    """Issues one wave a cycle: reads its bytes, replaces those outside the image by the pad value, and sends it on.
+    """Issues one step a cycle: reads its bytes, replaces those outside the image by the pad value, and sends it on.
 
-    A wave waits in front of the scratchpad; behind it nothing stalls. The feeder waits for tokens (the command's three
-    counts), for the weights of a reduction tile, for a free half of the accumulators, and for the array to be empty before the
-    vector path is used: vectors need no cycles in the array and would overtake. ::
+    A step is a wave, but in DEPTHWISE, where the array is a FIR filter along a block row and some steps are data only. ::
 
-        generator --> pending wave --> scratchpad (READ_LATENCY) --> mask, pad --> array or vector path
-                      | waits here
+        generator --> placed step --> windows --> pending step --> scratchpad --> array or vector path
+        FeedGate      PortPositions   PortWindow  FeedReader
+        waits here                                waits here
+
+    Behind the scratchpad's ports nothing stalls. In front of the generator a step waits for tokens (the command's three counts), for the
+    weights of a reduction tile, for a free half of the accumulators, and where it has to, for the array to be empty (`FeedGate`).
+    A command takes two cycles from the queue to its first step; then there are no bubbles.
+
+    **Streams.** In DEPTHWISE vectors do not move through the array, but partial sums and waves do: both must move in the same cycles. From
+    the first step of the command to its last, the array moves only in cycles in which a step arrives (``enable``). The steps must
+    not end while a wave is among the rows that compute, nor while the loader waits to write weights, or nothing would ever move
+    again. *Fillers* push it on: steps in which port 0 reads nothing. What a FIR sees between two block rows is padding or nothing,
+    so they may stand there. They are inserted where the next reduction tile has to wait, and behind the last step of a command, as many as
+    there are rows that compute; with the last of them the stream ends, and the array moves freely.
 
     Waves of blocks smaller than the accumulators' pipeline are held `Accumulators.MIN_PERIOD` cycles apart.
-    A command takes two cycles from the queue to its first wave; then there are no bubbles.
+    SOFTMAX is one wave of the vector path that reads nothing: it waits as a command does, and is one final entry.
 
     Parameters
     ----------
@@ -72,16 +66,22 @@ class Feeder(wiring.Component):
         In order.
     tokens : In(TOKENS)
         Completed commands.
-    read : Out(ReadPort)
+    read : Out(ReadPort(max(R, C), parts=True)).array(MAX_SPAN)
         The scratchpad.
     tile_loaded : In(1)
         A pulse for each reduction tile whose weights are in the array.
     half_free : In(1)
         A pulse for each half of the accumulators that was read out.
-    matmul, vector : Out(1), Out(1)
-        A wave for the array, or for the vector path.
+    enable : Out(1)
+        The array moves in this cycle.
+    matmul, column, vector : Out(1), Out(1), Out(1)
+        A wave for the array, for the array as a FIR filter, or for the vector path.
     plane, tag, lanes : Out(1), Out(WAVE_TAG), Out(signed(8)).array(max(R, C))
         The wave.
+    sides : Out(signed(8)).array(MAX_SPAN - 1, C)
+        In DEPTHWISE, the vectors of the second and third kernel row; ``lanes`` is that of the first.
+    group_ends : Out(range(R + 1)).array(MAX_SPAN)
+        Where the rows of the array that belong to each kernel row end.
     tile_passed : Out(1)
         A pulse as the last wave of a reduction tile enters row 0.
     event : Out(FEED_EVENT)
@@ -97,14 +97,18 @@ class Feeder(wiring.Component):
         super().__init__({
             "command": In(stream.Signature(FEED_COMMAND)),
             "tokens": In(TOKENS),
-            "read": Out(ReadPort(self.width)),
+            "read": Out(ReadPort(self.width, parts=True)).array(MAX_SPAN),
             "tile_loaded": In(1),
             "half_free": In(1),
+            "enable": Out(1),
             "matmul": Out(1),
+            "column": Out(1),
             "vector": Out(1),
             "plane": Out(1),
             "tag": Out(WAVE_TAG),
             "lanes": Out(signed(8)).array(self.width),
+            "sides": Out(signed(8)).array(MAX_SPAN - 1, cols),
+            "group_ends": Out(range(rows + 1)).array(MAX_SPAN),
             "tile_passed": Out(1),
             "event": Out(FEED_EVENT),
             "error": Out(ERROR_LAYOUT),
@@ -112,168 +116,189 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.generator = generator = WaveGenerator(rows=self.rows, cols=self.cols)
+        m.submodules.generator = generator = WaveGenerator(cols=self.cols)
+        m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols)
+        m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
+        m.submodules.reader = reader = FeedReader(width=self.width, cols=self.cols, read_latency=self.read_latency)
         command = Signal(FEED_COMMAND, reset_less=True)
-        active, starting = Signal(), Signal()
-        pending, held = Signal(_pending_layout(self.width), reset_less=True), Signal()
-        accept, step = Signal(), Signal()
-        matmul = command.header.opcode == Opcode.MATMUL
+        placed = Signal(
+            data.StructLayout({"step": FEED_STEP, "ports": data.ArrayLayout(port_layout(self.width), MAX_SPAN)}), reset_less=True
+        )
+        has_placed, active, starting, begun = Signal(), Signal(), Signal(), Signal()
+        fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
+        matmul, depthwise = command.header.opcode == Opcode.MATMUL, command.header.opcode == Opcode.DEPTHWISE
+        command_end = generator.tile_end & positions.last_tile & generator.last_column
+        room, step, filler, idle = Signal(), Signal(), Signal(), Signal()
+        waits_at_tile = active & ~gate.open & generator.first_pixel
         m.d.comb += [
-            self.command.ready.eq(~active & ~starting),
-            generator.start.eq(starting),
-            generator.step.eq(step),
-            generator.vector.eq(~matmul),
-            generator.loops.eq(command.loops),
-            generator.input.eq(command.input),
+            room.eq(~has_placed | reader.step.ready),
+            step.eq(active & gate.open & room),
+            filler.eq(begun & ((fillers_left != 0) | waits_at_tile) & room),
+            idle.eq(~active & ~starting & (fillers_left == 0)),
+            self.command.ready.eq(idle & room),  # the step that is placed still needs its command
         ]
-        m.d.sync += starting.eq(self.command.valid & self.command.ready)
+        self._walk(m, command, generator, positions, starting, step, filler, matmul, depthwise)
+        self._guard(m, command, generator, positions, gate, active, step, depthwise)
+        m.d.comb += gate.array_near.eq((has_placed & placed.step.sent.array) | (reader.held & reader.present.sent.array))
+
         with m.If(self.command.valid & self.command.ready):
-            m.d.sync += command.eq(self.command.payload)
-        command_end = generator.last_pixel & generator.last_tile & generator.last_column
+            m.d.sync += [starting.eq(1), *self._take(command)]
         with m.If(starting):
-            m.d.sync += active.eq(1)
-        with m.Elif(step & command_end):
-            m.d.sync += active.eq(0)
-        may = self._may_leave(m, generator, command, active, matmul, step, held, held & pending.matmul)
-        m.d.comb += step.eq(may & (accept | ~held))
+            m.d.sync += [starting.eq(0), active.eq(1)]
         with m.If(step):
-            m.d.sync += held.eq(1)
-            self._prepare(m, generator, command, matmul, command_end, pending)
-        with m.Elif(accept):
-            m.d.sync += held.eq(0)
-        self._request(m, pending, held, accept)
-        self._send(m, pending, accept)
+            m.d.sync += begun.eq(depthwise)
+            with m.If(command_end):
+                m.d.sync += [active.eq(0), fillers_left.eq(Mux(depthwise, positions.row_ends[-1], 0))]
+        with m.If(filler & (fillers_left != 0)):
+            m.d.sync += [fillers_left.eq(fillers_left - 1), begun.eq(fillers_left != 1)]
+
+        cause = Signal(CAUSES, init={"command": 1})  # why there is no placed step, or only a filler
+        with m.If(room):
+            m.d.sync += [has_placed.eq(step | filler), cause.eq(Mux(step, 0, gate.cause.as_value()))]
+            with m.If(fillers_left != 0):
+                m.d.sync += cause.eq(CAUSES.const({"output": 1}))
+        with m.If(step | filler):
+            m.d.sync += [port.eq(place) for port, place in zip(placed.ports, positions.ports, strict=True)]
+            ends = Mux(depthwise, fillers_left == 1, command_end)
+            self._describe(m, command, generator, positions, placed.step, filler, ends, matmul, depthwise)
+        for side in range(MAX_SPAN):
+            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size)
+            m.d.comb += [
+                window.port.eq(placed.ports[side]),
+                window.input.eq(command.input),
+                reader.step.payload.windows[side].eq(window.window),
+            ]
+            connect(m, reader.read[side], flipped(self.read[side]))
+        m.d.comb += [reader.step.valid.eq(has_placed), reader.step.payload.step.eq(placed.step)]
+        self._report(m, reader, cause)
+        self._send(m, reader)
         return m
 
-    def _may_leave(self, m, generator, command, active, matmul, step, held, array_next):
-        """Whether the generator's wave may leave it; tells the monitor what it waits for."""
-        wait, first_of_job = command.header, generator.first_pixel & generator.first_tile
-        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
-        halves = Signal(range(3), init=2)
-        carried = Signal()  # a half holds partial sums: the next job has it already
-        starts_tile, starts_job = step & generator.first_pixel & matmul, step & first_of_job & ~carried
-        m.d.sync += [tiles.eq(tiles + self.tile_loaded - starts_tile), halves.eq(halves + self.half_free - starts_job)]
-        with m.If(step & generator.last_pixel & generator.last_tile):
-            m.d.sync += carried.eq(command.loops.partial_out)
-        drain = Signal(range(self.array_latency + 2))
-        with m.If(array_next):
-            m.d.sync += drain.eq(self.array_latency + 1)
-        with m.Elif(drain != 0):
-            m.d.sync += drain.eq(drain - 1)
-        # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
-        overtakes = array_next | (drain > Mux(command.loops.partial_in, 0, 1))
-        waits = {
-            "command": ~active,
-            "ddr_read": ~reached(self.tokens.load, wait.wait_load),
-            "ddr_write": ~reached(self.tokens.store, wait.wait_store),
-            "activations": ~reached(self.tokens.exec, wait.wait_exec),
-            "output": (first_of_job & ~carried & (halves == 0)) | (~matmul & overtakes),
-            "weights": matmul & generator.first_pixel & (tiles == 0),
-        }
-        stuck, cause = Const(0), dict.fromkeys(waits)
-        for name, waiting in waits.items():  # the first that holds is the cause
-            cause[name] = waiting & ~stuck
-            stuck = stuck | waiting
-        idle_cause = Signal(data.StructLayout(dict.fromkeys(waits, 1)), init={"command": 1})
-        for name, here in cause.items():
-            m.d.sync += idle_cause[name].eq(here)
-            m.d.comb += self.event[name].eq(idle_cause[name] & ~held)
-        return ~stuck
+    def _take(self, command):
+        """Registers a command; SOFTMAX as one wave of padding, what only the array knows as a tap of one byte."""
+        taken, opcode = self.command.payload, self.command.payload.header.opcode
+        softmax, array = opcode == Opcode.SOFTMAX, (opcode == Opcode.MATMUL) | (opcode == Opcode.DEPTHWISE)
+        changes = (
+            (command.loops.block_rows, Mux(softmax, 1, taken.loops.block_rows)),
+            (command.loops.block_cols, Mux(softmax, 1, taken.loops.block_cols)),
+            (command.loops.lanes, Mux(array, taken.loops.lanes, 1)),
+            (command.loops.span, Mux(array, taken.loops.span, 1)),
+            (command.input.height, Mux(softmax, 0, taken.input.height)),
+        )
+        return [command.eq(taken), *(field.eq(value) for field, value in changes)]
 
-    def _prepare(self, m, generator, command, matmul, command_end, pending):
-        """Registers the generator's wave: wrapped address, lanes inside the image, tag."""
-        width, place, inp, loops = self.width, generator.position, command.input, command.loops
-        wrapped = Signal(signed(27))
-        m.d.comb += wrapped.eq(place.address + Mux(place.address < 0, self.size, Mux(place.address >= self.size, -self.size, 0)))
-        row_inside = (place.y >= 0) & (place.y < inp.height)
-        behind = inp.image_row_bytes - place.x
-        low, high, used = Signal(range(width + 1)), Signal(range(width + 1)), Signal(width)
+    def _walk(self, m, command, generator, positions, starting, step, filler, matmul, depthwise):
+        """Generator and positions go on together; a filler is a step of the positions only."""
         m.d.comb += [
-            low.eq(Mux(place.x >= 0, 0, Mux(place.x <= -width, width, -place.x))),
-            high.eq(Mux((behind <= 0) | ~row_inside, 0, Mux(behind >= width, width, behind))),
-            used.eq(ones(Mux(matmul, Mux(generator.last_chunk, loops.last_rows, self.rows), self.cols), width)),
+            generator.start.eq(starting),
+            generator.step.eq(step),
+            generator.loops.eq(command.loops),
+            generator.input.eq(command.input),
+            generator.depthwise.eq(depthwise),
+            generator.channels.eq(~matmul),
+            generator.last_tile.eq(positions.last_tile),
+            positions.start.eq(starting),
+            positions.step.eq(step | filler),
+            positions.filler.eq(filler),
+            positions.tile_end.eq(step & generator.tile_end),
+            positions.loops.eq(command.loops),
+            positions.input.eq(command.input),
+            positions.matmul.eq(matmul),
+            positions.depthwise.eq(depthwise),
+            positions.pixel.eq(generator.position),
+            positions.last_column.eq(generator.last_column),
         ]
+
+    def _guard(self, m, command, generator, positions, gate, active, step, depthwise):
+        """Tells the gate of the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
+        regroups = [mine != now for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+        m.d.comb += [
+            gate.tokens.eq(self.tokens),
+            gate.header.eq(command.header),
+            gate.active.eq(active),
+            gate.array.eq((command.header.opcode == Opcode.MATMUL) | depthwise),
+            gate.partial_in.eq(command.loops.partial_in),
+            gate.partial_out.eq(command.loops.partial_out),
+            gate.regroups.eq(depthwise & (regroups[0] | regroups[1] | regroups[2])),
+            gate.first_pixel.eq(generator.first_pixel),
+            gate.first_tile.eq(positions.first_tile),
+            gate.last_pixel.eq(generator.last_pixel),
+            gate.last_tile.eq(positions.last_tile),
+            gate.leaves.eq(step),
+            gate.tile_loaded.eq(self.tile_loaded),
+            gate.half_free.eq(self.half_free),
+        ]
+        with m.If(step & depthwise):
+            m.d.sync += [now.eq(mine) for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+
+    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise):
+        """Registers what the step is; its wave gets its plane and its half."""
+        loops, sent, array = command.loops, step.sent, matmul | depthwise
+        half, plane = Signal(), Signal()
+        last_wave = ~filler & generator.last_pixel
+        with m.If(last_wave & array):
+            m.d.sync += plane.eq(~plane)
+        with m.If(last_wave & positions.last_tile & ~loops.partial_out):
+            m.d.sync += half.eq(~half)
         shortest = Accumulators.MIN_PERIOD
         short = ((loops.block_rows == 1) & (loops.block_cols < shortest)) | ((loops.block_cols == 1) & (loops.block_rows < shortest))
-        half, plane = Signal(), Signal()
-        with m.If(generator.last_pixel & matmul):
-            m.d.sync += plane.eq(~plane)
-        with m.If(generator.last_pixel & generator.last_tile & ~loops.partial_out):
-            m.d.sync += half.eq(~half)
+        continues = positions.first_tile & loops.partial_in  # of a command whose block may have been shorter
         m.d.sync += [
-            pending.address.eq(wrapped),
-            pending.outside.eq((wrapped < 0) | (wrapped >= self.size)),
-            pending.real.eq(ones(high, width) & ~ones(low, width) & used),
-            pending.used.eq(used),
-            pending.pad.eq(inp.pad_value),
-            pending.matmul.eq(matmul),
-            pending.plane.eq(plane),
-            pending.tile_end.eq(generator.last_pixel & matmul),
-            pending.command_end.eq(command_end),
-            pending.index.eq(command.index),
-            pending.opcode.eq(command.header.opcode),
-            pending.apart.eq(generator.first_pixel & short),
-            pending.tag.entry.eq(generator.entry),
-            pending.tag.half.eq(half),
-            pending.tag.overwrite.eq(generator.first_tile & ~loops.partial_in),
-            pending.tag.maximum.eq(command.header.opcode == Opcode.MAX),
-            pending.tag.final.eq(generator.last_tile),
-            pending.tag.job_end.eq(generator.last_pixel & generator.last_tile),
+            sent.array.eq(array),
+            sent.column.eq(depthwise),
+            sent.sides.eq(Mux(depthwise, (loops.span > 1) | ((loops.span > 2) << 1), 0)),
+            sent.wave.eq(~filler & generator.wave),
+            sent.plane.eq(plane),
+            sent.tile_end.eq(last_wave & array),
+            sent.command_end.eq(command_end),
+            sent.pad.eq(command.input.pad_value),
+            sent.tag.entry.eq(generator.entry),
+            sent.tag.half.eq(half),
+            sent.tag.overwrite.eq(positions.first_tile & ~loops.partial_in),
+            sent.tag.maximum.eq(command.header.opcode == Opcode.MAX),
+            sent.tag.final.eq(positions.last_tile),
+            sent.tag.job_end.eq(generator.last_pixel & positions.last_tile),
+            step.filler.eq(filler),
+            step.apart.eq(~filler & generator.first_pixel & ((short & ~depthwise) | continues)),
+            step.index.eq(command.index),
+            step.opcode.eq(command.header.opcode),
         ]
 
-    def _request(self, m, pending, held, accept):
-        """Offers the pending wave to the scratchpad, once the accumulators can take it; a wave of padding reads nothing."""
-        since = Signal(range(Accumulators.MIN_PERIOD))
-        with m.If(accept):
-            m.d.sync += since.eq(Accumulators.MIN_PERIOD - 1)
-        with m.Elif(since != 0):
-            m.d.sync += since.eq(since - 1)
-        early, reads = pending.apart & (since != 0), pending.real != 0
+    def _report(self, m, reader, placed_cause):
+        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
+        cause, present, event = Signal(CAUSES, init={"command": 1}), reader.present, self.event
+        with m.If(reader.step.ready):
+            m.d.sync += cause.eq(placed_cause)
+        idle = ~reader.held | (reader.accept & present.filler)
+        m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]
         m.d.comb += [
-            self.event.held.eq(held),
-            self.read.request.payload.eq(pending.address),
-            self.read.request.valid.eq(held & ~early & reads),
-            accept.eq(held & ~early & (self.read.request.ready | ~reads)),
-            self.event.active.eq(accept),
-            self.event.reads.eq(accept & reads),
-            self.event.bank.eq(held & ~early & ~accept),
-            self.event.apart.eq(held & early),
-            self.event.command_end.eq(accept & pending.command_end),
-            self.event.index.eq(pending.index),
-            self.event.opcode.eq(pending.opcode),
+            event.held.eq(reader.held),
+            event.active.eq(reader.accept & ~present.filler),
+            event.reads.eq(Mux(reader.accept, reader.reads, 0)),
+            event.bank.eq(reader.held & ~reader.early & ~reader.accept),
+            event.apart.eq(reader.held & reader.early),
+            event.command_end.eq(reader.accept & present.sent.command_end),
+            event.index.eq(present.index),
+            event.opcode.eq(present.opcode),
         ]
-        with m.If(accept & reads & pending.outside & ~self.error.valid):
-            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(pending.index)]
+        with m.If(reader.accept & reader.outside & ~self.error.valid):
+            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(present.index)]
 
-    def _send(self, m, pending, accept):
-        """Meets the answer of the scratchpad, and masks it."""
-        latency = self.read_latency
-        valid = delayed(m, accept, latency, name="accepted", reset_less=False)
-        travels = ("matmul", "plane", "tile_end", "tag", "real", "used", "pad")
-        late = {name: delayed(m, pending[name], latency, name=f"wave_{name}") for name in travels}
-        out_matmul, out_vector, passed = Signal(), Signal(), Signal()
-        m.d.sync += [
-            out_matmul.eq(valid & late["matmul"]),
-            out_vector.eq(valid & ~late["matmul"]),
-            passed.eq(valid & late["tile_end"]),
-        ]
-        plane, tag = Signal(reset_less=True), Signal(WAVE_TAG, reset_less=True)
-        with m.If(valid):
-            m.d.sync += [plane.eq(late["plane"]), tag.eq(late["tag"])]
+    def _send(self, m, reader):
+        """Hands a step on, and says when the array moves."""
+        step, streams = reader.arrived, Signal()
+        arrives, wave = reader.sent & step.column, reader.sent & step.wave
+        with m.If(arrives):
+            m.d.sync += streams.eq(~step.command_end)
         m.d.comb += [
-            self.matmul.eq(out_matmul),
-            self.vector.eq(out_vector),
-            self.tile_passed.eq(passed),
-            self.plane.eq(plane),
-            self.tag.eq(tag),
+            self.enable.eq(~streams | arrives),
+            self.matmul.eq(wave & step.array & ~step.column),
+            self.column.eq(wave & step.column),
+            self.vector.eq(wave & ~step.array),
+            self.plane.eq(step.plane),
+            self.tag.eq(step.tag),
+            self.tile_passed.eq(wave & step.tile_end),
         ]
-        for lane in range(self.width):
-            value = Signal(signed(8), name=f"lane_{lane}", reset_less=True)
-            with m.If(valid):
-                m.d.sync += value.eq(Mux(late["real"][lane], self.read.data[lane].as_signed(), Mux(late["used"][lane], late["pad"], 0)))
-            m.d.comb += self.lanes[lane].eq(value)
-
-
-def ones(count, width):
-    """Expression: a mask of ``width`` bits whose lowest ``count`` are set."""
-    return Cat(*(Const(bit, range(width + 1)) < count for bit in range(width)))
+        m.d.comb += [lane.eq(value) for lane, value in zip(self.lanes, reader.lanes, strict=True)]
+        for mine, values in zip(self.sides, reader.sides, strict=True):
+            m.d.comb += [lane.eq(value) for lane, value in zip(mine, values, strict=True)]

@@ -158,8 +158,6 @@ LOOPS = (
     Field("block_cols", 9, "columns of output pixels"),
     Field("taps_y", 8, "kernel rows, at least 1"),
     Field("taps_x", 8, "kernel columns: visited one by one (1 where a whole kernel row is contiguous); DEPTHWISE: taps of a kernel row"),
-    Field("chunks", 12, "reduction tiles in a tap, at least 1"),
-    Field("last_rows", 7, "array rows that the last chunk uses, 1 to R; the others use R"),
     Field(
         "lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; a reduction tile is R of them. SOFTMAX: elements of a row, 1 to 4095"
     ),

@@ -4,9 +4,14 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.isa import MAX_SPAN
+
 
 class PeRow(wiring.Component):
-    """Multiplies one activation by the weights of a row and adds the products to the partial sums from above.
+    """Multiplies activations by the weights of a row and adds the products to the partial sums from above.
+
+    The activation is one for the whole row or, where the wave is one of the array as a FIR filter, a byte for each element: of the
+    vector of the kernel row that the row belongs to, or 0 if it belongs to none.
 
     Every processing element holds two weights, one of each plane: the wave says which plane computes, the other may be
     written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
@@ -23,6 +28,10 @@ class PeRow(wiring.Component):
     -------
     valid, plane, activation : In(1), In(1), In(signed(8))
         The wave: its plane, and the activation that every element of the row gets.
+    column, side : In(1), In(MAX_SPAN)
+        It gets those of a vector instead; which one (one bit of these, or none).
+    vectors : In(signed(8)).array(MAX_SPAN, cols)
+        The vectors of the kernel rows.
     psum_in, psum_out : In(signed(psum_bits)).array(cols), Out(signed(psum_bits)).array(cols)
         Partial sums from above and to below.
     write, write_plane, weights : In(1), In(1), In(signed(8)).array(cols)
@@ -37,6 +46,9 @@ class PeRow(wiring.Component):
             "valid": In(1),
             "plane": In(1),
             "activation": In(signed(8)),
+            "column": In(1),
+            "side": In(MAX_SPAN),
+            "vectors": In(signed(8)).array(MAX_SPAN, cols),
             "psum_in": In(signed(psum_bits)).array(cols),
             "psum_out": Out(signed(psum_bits)).array(cols),
             "write": In(1),
@@ -52,7 +64,14 @@ class PeRow(wiring.Component):
             for plane, weight in enumerate(planes):
                 with m.If(self.write & (self.write_plane == plane)):
                     m.d.sync += weight.eq(self.weights[col])
+            operand = Signal(signed(8), name=f"operand_{col}")
+            m.d.comb += operand.eq(self.activation)
+            with m.If(self.column):
+                m.d.comb += operand.eq(0)
+                for side in range(MAX_SPAN):
+                    with m.If(self.side[side]):
+                        m.d.comb += operand.eq(self.vectors[side][col])
             with m.If(self.valid):
-                m.d.sync += psum.eq(self.psum_in[col] + self.activation * Mux(self.plane, planes[1], planes[0]))
+                m.d.sync += psum.eq(self.psum_in[col] + operand * Mux(self.plane, planes[1], planes[0]))
             m.d.comb += self.psum_out[col].eq(psum)
         return m

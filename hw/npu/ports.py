@@ -8,6 +8,11 @@ ADDRESS_BITS = 24
 """Width of a scratchpad address: bytes, as in the command layout."""
 
 
+def part_layout(width) -> data.StructLayout:
+    """A request for a part of an answer: the address of its byte 0, and its bytes ``first`` to ``end - 1``, at least one, that count."""
+    return data.StructLayout({"address": unsigned(ADDRESS_BITS), "first": range(width + 1), "end": range(width + 1)})
+
+
 class ReadPort(Signature):
     """A read port, seen from the reader.
 
@@ -15,19 +20,21 @@ class ReadPort(Signature):
     ----------
     width : int
         Bytes of an answer.
+    parts : bool
+        Requests say which bytes of the answer count, so that no bank is kept busy for the others, which mean nothing.
 
     Members
     -------
-    request : Out(stream of unsigned(24))
-        Byte address; accepted when valid and ready.
+    request : Out(stream of unsigned(24), or of part_layout)
+        Byte address, or a part; accepted when valid and ready.
     valid, data : In(1), In(array of bytes)
-        The answer, a fixed latency of the memory after the request was accepted; it cannot be refused.
+        The answer, a fixed latency of the memory after the request was accepted; it cannot be refused. The data hold until the next.
     """
 
-    def __init__(self, width):
-        self.width = width
+    def __init__(self, width, *, parts=False):
+        self.width, self.parts = width, parts
         super().__init__({
-            "request": Out(stream.Signature(unsigned(ADDRESS_BITS))),
+            "request": Out(stream.Signature(part_layout(width) if parts else unsigned(ADDRESS_BITS))),
             "valid": In(1),
             "data": In(data.ArrayLayout(unsigned(8), width)),
         })

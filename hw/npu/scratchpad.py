@@ -1,4 +1,4 @@
-"""The activation scratchpad: byte-addressed, banked, five ports on single-port memories."""
+"""The activation scratchpad: byte-addressed, banked, seven ports on single-port memories."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -7,22 +7,26 @@ from amaranth.lib.wiring import In
 from hw.npu.bank import Bank
 from hw.npu.bank_arbiter import BankArbiter
 from hw.npu.delay import delayed
+from hw.npu.isa import MAX_SPAN
 from hw.npu.ports import ReadPort, write_port
 
-READERS = ("feed", "second", "dma_read")
+FEED = tuple(f"feed_{side}" for side in range(MAX_SPAN))
+"""Read ports of the feeder, one for each kernel row that is read side by side; their requests are parts."""
+READERS = (*FEED, "second", "dma_read")
 """Read ports."""
 WRITERS = ("write", "dma_write")
 """Write ports."""
-PRIORITY = ("feed", "second", "write", "dma_write", "dma_read")
+PRIORITY = (*FEED, "second", "write", "dma_write", "dma_read")
 """All ports, the one that goes first in front."""
 
 
 class ActivationScratchpad(wiring.Component):
-    """Reads and writes up to W consecutive bytes at any byte address on each of five ports.
+    """Reads and writes up to W consecutive bytes at any byte address on each of seven ports.
 
     Words of W bytes are interleaved over the banks by their low-order address, so that an access touches one bank, or
-    two neighbours where it crosses a word. A request is accepted whole or not at all; accesses to different banks go on
-    at the same time: one access a port a cycle without conflicts. A write is seen by every request accepted later.
+    two neighbours where it crosses a word: an access whose bytes that count stand in one word asks for one bank.
+    A request is accepted whole or not at all; accesses to different banks go on at the same time: one access a port a cycle
+    without conflicts. A write is seen by every request accepted later.
 
     ::
 
@@ -41,8 +45,8 @@ class ActivationScratchpad(wiring.Component):
 
     Members
     -------
-    feed, second, dma_read : In(ReadPort)
-        Read ports of the feeder, of the second operand and of the store DMA.
+    feed_0, feed_1, feed_2, second, dma_read : In(ReadPort)
+        Read ports of the feeder (with parts), of the second operand and of the store DMA.
     write, dma_write : In(stream of write_layout)
         Write ports of the output stage and of the load DMA.
     """
@@ -55,16 +59,17 @@ class ActivationScratchpad(wiring.Component):
         if max(feed_bytes, lanes, dma_bytes) > word:
             raise ValueError(f"ActivationScratchpad word {word} must hold the widest port")
         self.banks, self.word, self.depth = banks, word, size // (banks * word)
-        self.widths = {"feed": feed_bytes, "second": lanes, "dma_read": dma_bytes, "write": lanes, "dma_write": dma_bytes}
-        super().__init__(
-            {name: In(ReadPort(self.widths[name])) for name in READERS} | {name: In(write_port(self.widths[name])) for name in WRITERS}
-        )
+        self.widths = dict.fromkeys(FEED, feed_bytes) | {"second": lanes, "dma_read": dma_bytes, "write": lanes, "dma_write": dma_bytes}
+        readers = {name: In(ReadPort(self.widths[name], parts=name in FEED)) for name in READERS}
+        super().__init__(readers | {name: In(write_port(self.widths[name])) for name in WRITERS})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.arbiter = arbiter = BankArbiter(ports=len(PRIORITY), banks=self.banks)
-        places = {name: self._locate(m, index, name, arbiter) for index, name in enumerate(PRIORITY)}
+        places = {name: self._locate(m, name) for name in PRIORITY}
         data = {name: self._place_write(m, name, places[name]) for name in WRITERS}
+        for index, name in enumerate(PRIORITY):
+            self._ask(m, index, name, places[name], data, arbiter)
         answers = []
         for index in range(self.banks):
             m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)
@@ -74,31 +79,47 @@ class ActivationScratchpad(wiring.Component):
             self._answer(m, name, places[name], answers)
         return m
 
-    def _request(self, name):
+    def _stream(self, name):
         """Stream that carries the requests of a port, and the address in it."""
         port = getattr(self, name)
-        return (port.request, port.request.payload) if name in READERS else (port, port.payload.address)
+        if name in WRITERS:
+            return port, port.payload.address
+        return port.request, port.request.payload.address if name in FEED else port.request.payload
 
-    def _locate(self, m, index, name, arbiter):
-        """Splits an address into offset, bank and row, and asks the arbiter for one bank or two."""
-        stream, address = self._request(name)
+    def _locate(self, m, name):
+        """Splits an address into offset, bank and row."""
+        _, address = self._stream(name)
         offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
         offset = Signal(range(self.word), name=f"{name}_offset")
         bank = Signal(range(self.banks), name=f"{name}_bank")
         row = Signal(range(self.depth), name=f"{name}_row")
         next_row = Signal(range(self.depth), name=f"{name}_next_row")
-        crosses = Signal(name=f"{name}_crosses")
-        low, high = Signal(self.banks, name=f"{name}_low"), Signal(self.banks, name=f"{name}_high")
         m.d.comb += [
             Cat(offset, bank, row).eq(address[: offset_bits + bank_bits + len(row)]),
             next_row.eq(Mux(row == self.depth - 1, 0, row + 1)),
-            crosses.eq(offset > self.word - self.widths[name]),
-            low.eq(1 << bank),
-            high.eq(Mux(crosses, Cat(low[-1], low[:-1]), 0)),
+        ]
+        return {"offset": offset, "bank": bank, "row": row, "next_row": next_row}
+
+    def _ask(self, m, index, name, place, data, arbiter):
+        """Asks the arbiter for the banks of the words that hold a byte which counts."""
+        stream, _ = self._stream(name)
+        low, high = Signal(self.banks, name=f"{name}_low"), Signal(self.banks, name=f"{name}_high")
+        offset, bank = place["offset"], Signal(self.banks, name=f"{name}_one_hot")
+        if name in FEED:
+            part = stream.payload
+            begins, crosses = offset + part.first < self.word, offset + part.end > self.word
+        elif name in WRITERS:
+            begins, crosses = Const(1), data[name]["high"][1].any()
+        else:
+            begins, crosses = Const(1), offset > self.word - self.widths[name]
+        m.d.comb += [
+            bank.eq(1 << place["bank"]),
+            low.eq(Mux(begins, bank, 0)),
+            high.eq(Mux(crosses, Cat(bank[-1], bank[:-1]), 0)),
             arbiter.request[index].eq(Mux(stream.valid, low | high, 0)),
             stream.ready.eq(arbiter.grant[index]),
         ]
-        return {"offset": offset, "bank": bank, "row": row, "next_row": next_row, "low": low, "high": high}
+        place.update(low=low, high=high)
 
     def _place_write(self, m, name, place):
         """Moves the bytes of a write to their offset: a low and a high word of data and of mask."""

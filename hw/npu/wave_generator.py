@@ -1,4 +1,4 @@
-"""Walks the loop nest of an execute command: one output pixel of one reduction tile a step."""
+"""Walks the pixels of an execute command: one wave, or one step of a depthwise convolution, at a time."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -7,53 +7,81 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.isa import group_layout
 
 POSITION = data.StructLayout({"address": signed(26), "x": signed(25), "y": signed(17)})
-"""Where a wave reads: byte address in the scratchpad, byte position in the image row, image row."""
+"""Where a port reads: byte address in the scratchpad, byte position in the image row, image row."""
+
+
+def row_to_row(inp, transposed, *, address, y, name, m):
+    """`POSITION` that goes from an image row, or from one column of a transposed walk, to the next.
+
+    Along the height the bytes of the step lead to another row, and the position in it stays; a transposed block has its rows along the
+    image's width, where every byte of the step is one in the image row too.
+    """
+    step = Signal(POSITION, name=name)
+    m.d.comb += [step.address.eq(inp[address]), step.x.eq(Mux(transposed, inp[address], 0)), step.y.eq(Mux(transposed, 0, inp[y]))]
+    return step
+
+
+def moved(m, origin, name, *steps):
+    """``origin`` moved by other positions."""
+    place = Signal(POSITION, name=name)
+    m.d.comb += [place[field].eq(sum((step[field] for step in steps), origin[field])) for field, _ in POSITION]
+    return place
 
 
 class WaveGenerator(wiring.Component):
-    """Addresses and loop ends of the wave that comes next.
+    """Positions of output pixels, without the tap, and loop ends of the step that comes next.
 
     ::
 
-        for column tile: for tap_y: for tap_x: for chunk:      a reduction tile
-            for row of the block: for column of the block:     a wave
+        for column tile: for reduction tile:                   walked by `PortPositions`, which says which tile is a job's last
+            for row of the block: for column of the block:     a step, and a wave
+
+    DEPTHWISE: ``positions`` steps along a block row; the step at ``stride`` times a column is the column's wave, the others are data only.
 
     One step a cycle, no bubble between tiles and between column tiles. Every level keeps the position at which it began
-    (column tile, kernel row, tap, reduction tile, block row), so that a step is one addition.
+    (column tile, block row), so that a step is one addition.
 
     Parameters
     ----------
-    rows, cols : int
-        Size of the array: a chunk is ``rows`` bytes; a column tile of the vector path is ``cols`` bytes.
+    cols : int
+        Columns of the array: bytes from column tile to column tile, where these read different bytes.
 
     Members
     -------
     start : In(1)
-        Load the command: the first wave is there in the next cycle.
+        Load the command: the first step is there in the next cycle.
     step : In(1)
-        Go to the next wave.
-    loops, input, vector : In(group loops), In(group input), In(1)
-        The command, steady from ``start`` on; vector for SUM and MAX.
+        Go to the next step.
+    loops, input : In(group loops), In(group input)
+        The command, steady from ``start`` on.
+    depthwise, channels : In(1), In(1)
+        It is a DEPTHWISE; each column tile reads its own bytes (all but MATMUL).
+    last_tile : In(1)
+        The present reduction tile is the last of its job.
     position : Out(POSITION)
-        The present wave.
+        Of the present step, for tap (0, 0).
+    wave : Out(1)
+        The step has a wave.
     entry : Out(unsigned(8))
-        Its pixel's number in the block.
-    first_pixel, last_pixel, first_tile, last_tile, last_column : Out(1)
-        Whether it is the first or last of its reduction tile, in the first or last reduction tile of its job, in the last job.
-    last_chunk : Out(1)
-        Whether its reduction tile is the last of a tap, which may use fewer rows.
+        The number of its pixel in the block, or of the pixel that comes next.
+    first_pixel, last_pixel : Out(1), Out(1)
+        It is the first or last wave of its reduction tile; the first wave is the first step.
+    tile_end, last_column : Out(1), Out(1)
+        It is the last step of its reduction tile; it is in the last job.
     """
 
-    def __init__(self, *, rows, cols):
-        self.rows, self.cols = rows, cols
-        flags = ("first_pixel", "last_pixel", "first_tile", "last_tile", "last_column", "last_chunk")
+    def __init__(self, *, cols):
+        self.cols = cols
+        flags = ("wave", "first_pixel", "last_pixel", "tile_end", "last_column")
         super().__init__(
             {
                 "start": In(1),
                 "step": In(1),
                 "loops": In(group_layout("loops")),
                 "input": In(group_layout("input")),
-                "vector": In(1),
+                "depthwise": In(1),
+                "channels": In(1),
+                "last_tile": In(1),
                 "position": Out(POSITION),
                 "entry": Out(unsigned(8)),
             }
@@ -63,22 +91,23 @@ class WaveGenerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ends = self._counters(m)
-        self._flags(m, ends)
+        row_wave_end = self._waves(m, ends)
+        self._flags(m, ends, row_wave_end)
         self._positions(m, ends)
         return m
 
     def _counters(self, m):
         """Counts each loop; gives the end of every loop, the innermost first."""
         loops, ends, all_inner = self.loops, {}, Const(1)
-        for loop, bound in (
-            ("bx", loops.block_cols),
-            ("by", loops.block_rows),
-            ("chunk", loops.chunks),
-            ("kx", loops.taps_x),
-            ("ky", loops.taps_y),
-            ("tile", loops.column_tiles),
+        steps = Signal.like(loops.positions, name="steps")
+        m.d.comb += steps.eq(Mux(self.depthwise, loops.positions, loops.block_cols))
+        for loop, bound, inner in (
+            ("bx", steps, Const(1)),
+            ("by", loops.block_rows, Const(1)),
+            ("tile", loops.column_tiles, self.last_tile),
         ):
             count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
+            all_inner = all_inner & inner
             m.d.comb += end.eq(count == bound - 1)
             with m.If(self.step & all_inner):
                 m.d.sync += count.eq(Mux(end, 0, count + 1))
@@ -88,66 +117,62 @@ class WaveGenerator(wiring.Component):
             all_inner = all_inner & end
         return ends
 
-    def _flags(self, m, ends):
-        first_pixel, first_tile = Signal(reset_less=True), Signal(reset_less=True)
-        entry = Signal(8, reset_less=True)
-        last_pixel = ends["bx"] & ends["by"]
-        last_tile = ends["chunk"] & ends["kx"] & ends["ky"]
+    def _waves(self, m, ends):
+        """Which steps of a block row have a wave; gives whether the present one is the last of them."""
+        phase = Signal.like(self.loops.stride, reset_less=True)  # steps behind the last that could have a wave
+        waves_left = Signal.like(self.loops.block_cols, reset_less=True)
+        m.d.comb += self.wave.eq(~self.depthwise | ((phase == 0) & (waves_left != 0)))
         with m.If(self.step):
-            m.d.sync += [first_pixel.eq(last_pixel), entry.eq(Mux(last_pixel, 0, entry + 1))]
-            with m.If(last_pixel):
-                m.d.sync += first_tile.eq(last_tile)
+            m.d.sync += phase.eq(Mux(phase == self.loops.stride - 1, 0, phase + 1))
+            with m.If(self.wave):
+                m.d.sync += waves_left.eq(waves_left - 1)
+        with m.If(self.start | (self.step & ends["bx"])):
+            m.d.sync += [phase.eq(0), waves_left.eq(self.loops.block_cols)]
+        return self.wave & (waves_left == 1)
+
+    def _flags(self, m, ends, row_wave_end):
+        first_pixel, entry = Signal(reset_less=True), Signal(8, reset_less=True)
+        tile_end = ends["bx"] & ends["by"]
+        with m.If(self.step):
+            m.d.sync += first_pixel.eq(tile_end)
+            with m.If(self.wave):
+                m.d.sync += entry.eq(Mux(self.last_pixel, 0, entry + 1))
         with m.If(self.start):
-            m.d.sync += [first_pixel.eq(1), first_tile.eq(1), entry.eq(0)]
+            m.d.sync += [first_pixel.eq(1), entry.eq(0)]
         m.d.comb += [
             self.entry.eq(entry),
             self.first_pixel.eq(first_pixel),
-            self.first_tile.eq(first_tile),
-            self.last_pixel.eq(last_pixel),
-            self.last_tile.eq(last_tile),
+            self.last_pixel.eq(row_wave_end & ends["by"]),
+            self.tile_end.eq(tile_end),
             self.last_column.eq(ends["tile"]),
-            self.last_chunk.eq(ends["chunk"]),
         ]
 
     def _positions(self, m, ends):
-        inp = self.input
-        column, tap_row, tap, tile, row, pixel = (
-            Signal(POSITION, name=name, reset_less=True) for name in ("column", "tap_row", "tap", "tile", "row", "pixel")
-        )
+        inp, transposed = self.input, self.depthwise & self.loops.transposed
+        column, row, pixel = (Signal(POSITION, name=name, reset_less=True) for name in ("column", "row", "pixel"))
         m.d.comb += self.position.eq(pixel)
 
-        def moved(origin, name, *, along=0, address=0, y=0):
-            """``origin`` moved along the image row by ``along`` bytes, and by whole rows."""
-            place = Signal(POSITION, name=name)
-            m.d.comb += [place.address.eq(origin.address + along + address), place.x.eq(origin.x + along), place.y.eq(origin.y + y)]
-            return place
-
-        next_pixel = moved(pixel, "next_pixel", along=inp.pixel_step)
-        next_row = Signal(POSITION)
-        m.d.comb += [next_row.address.eq(row.address + inp.row_step), next_row.x.eq(tile.x), next_row.y.eq(row.y + inp.row_step_y)]
-        next_chunk = moved(tile, "next_chunk", along=self.rows)
-        next_tap = moved(tap, "next_tap", along=inp.tap_x_step)
-        next_tap_row = moved(tap_row, "next_tap_row", address=inp.tap_y_step, y=inp.tap_y_rows)
-        next_column = moved(column, "next_column", along=Mux(self.vector, self.cols, 0))
-
-        def begin(place, *levels):
-            """The given levels, and all inside them, begin at ``place``."""
-            return [level.eq(place) for level in (*levels, tile, row, pixel)]
-
+        pixel_step, tile_step = Signal(POSITION), Signal(POSITION)
+        m.d.comb += [
+            pixel_step.address.eq(inp.pixel_step),
+            pixel_step.x.eq(Mux(transposed, 0, inp.pixel_step)),
+            pixel_step.y.eq(Mux(transposed, inp.row_step_y, 0)),
+            tile_step.address.eq(Mux(self.channels, self.cols, 0)),
+            tile_step.x.eq(tile_step.address),
+        ]
+        row_step = row_to_row(inp, transposed, address="row_step", y="row_step_y", name="row_step", m=m)
         with m.If(self.step):
             with m.If(~ends["bx"]):
-                m.d.sync += pixel.eq(next_pixel)
+                m.d.sync += pixel.eq(moved(m, pixel, "next_pixel", pixel_step))
             with m.Elif(~ends["by"]):
+                next_row = moved(m, row, "next_row", row_step)
                 m.d.sync += [row.eq(next_row), pixel.eq(next_row)]
-            with m.Elif(~ends["chunk"]):
-                m.d.sync += begin(next_chunk)
-            with m.Elif(~ends["kx"]):
-                m.d.sync += begin(next_tap, tap)
-            with m.Elif(~ends["ky"]):
-                m.d.sync += begin(next_tap_row, tap_row, tap)
+            with m.Elif(~self.last_tile):
+                m.d.sync += [row.eq(column), pixel.eq(column)]
             with m.Else():
-                m.d.sync += begin(next_column, column, tap_row, tap)
+                next_column = moved(m, column, "next_column", tile_step)
+                m.d.sync += [column.eq(next_column), row.eq(next_column), pixel.eq(next_column)]
         with m.If(self.start):
             origin = Signal(POSITION)
             m.d.comb += [origin.address.eq(inp.address), origin.x.eq(inp.x_bytes), origin.y.eq(inp.y)]
-            m.d.sync += begin(origin, column, tap_row, tap)
+            m.d.sync += [place.eq(origin) for place in (column, row, pixel)]

@@ -1,14 +1,15 @@
 """The weight loader: streams tables, parameters and weights out of the weight scratchpad."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import BIAS_ROWS, PARAMETER_ROWS, Opcode, Params, group_layout
+from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params, group_layout
 from hw.npu.plane_handoff import PlaneHandoff
 from hw.npu.ports import ADDRESS_BITS, ReadPort
+from hw.npu.reduction_walk import ReductionWalk
 from hw.npu.tokens import TOKENS, reached
 
 LOAD_COMMAND = data.StructLayout({
@@ -18,10 +19,15 @@ LOAD_COMMAND = data.StructLayout({
 })
 """What the weight loader needs of an execute command."""
 
+TABLE_BYTES, SOFTMAX_TABLE_BYTES = 256, EXPONENTIALS * EXPONENTIAL_BYTES
+"""What a table of the output stage takes of the stream: 256 int8, or 256 int32 (SOFTMAX, which has nothing else in its stream)."""
+
 
 def row_tag(cols):
-    """What a row of the stream is: for the table, the parameters or the array; its number; whether it is the last of its set."""
-    return data.StructLayout({"table": 1, "params": 1, "row": range(256), "last": 1, "cols": unsigned(8 * cols)})
+    """What a row of the stream is: for the table, the parameters or the array; whether its weights count as 0; its number; whether it is
+    the last of its set.
+    """
+    return data.StructLayout({"table": 1, "params": 1, "zero": 1, "row": range(256), "last": 1, "cols": unsigned(8 * cols)})
 
 
 def parameter_layout(cols):
@@ -32,6 +38,8 @@ def parameter_layout(cols):
 class WeightRows(wiring.Component):
     """Names the rows of a command's weight stream, one a step: table, then for each column tile parameters and weights.
 
+    MATMUL has a row of weights for each byte of a reduction tile, DEPTHWISE ``span * taps_x`` rows a pass.
+
     Members
     -------
     start, step : In(1), In(1)
@@ -40,6 +48,8 @@ class WeightRows(wiring.Component):
         Steady from ``start`` on.
     table, params : Out(1), Out(1)
         The row belongs to the table, or to the parameters; else to a reduction tile.
+    zero : Out(1)
+        The row's weights are of a kernel row behind the kernel's last: they count as 0.
     row : Out(range(256))
         Its number in the table, the parameters or the tile.
     last : Out(1)
@@ -58,6 +68,7 @@ class WeightRows(wiring.Component):
             "command": In(LOAD_COMMAND),
             "table": Out(1),
             "params": Out(1),
+            "zero": Out(1),
             "row": Out(range(256)),
             "last": Out(1),
             "end": Out(1),
@@ -66,42 +77,39 @@ class WeightRows(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        command, loops = self.command, self.command.loops
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows)
+        command, opcode = self.command, self.command.opcode
         table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
-        has_params, matmul = command.weights.params != Params.NONE, command.opcode == Opcode.MATMUL
-        counts = {
-            name: Signal.like(loops[name], name=f"count_{name}", reset_less=True) for name in ("chunks", "taps_x", "taps_y", "column_tiles")
-        }
-        ends = {name: count == loops[name] - 1 for name, count in counts.items()}
-        tile_rows = Mux(ends["chunks"], loops.last_rows, self.rows)
+        column = Signal.like(command.loops.column_tiles, name="column", reset_less=True)
+        softmax, depthwise = opcode == Opcode.SOFTMAX, opcode == Opcode.DEPTHWISE
+        has_table, has_params = command.weights.load_table | softmax, command.weights.params != Params.NONE
+        has_weights = (opcode == Opcode.MATMUL) | depthwise
+        table_rows = Mux(softmax, SOFTMAX_TABLE_BYTES // self.cols, TABLE_BYTES // self.cols)
         param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
-        bound = Mux(table, 256 // self.cols, Mux(params, param_rows, tile_rows))
-        tiles_end = ends["chunks"] & ends["taps_x"] & ends["taps_y"]
-        job_end = Mux(params, ~matmul, ~table & tiles_end)
-        nothing_behind_table = ~has_params & ~matmul
+        bound = Mux(table, table_rows, Mux(params, param_rows, walk.end[-1]))
+        job_end = Mux(params, ~has_weights, ~table & walk.last)
+        nothing_behind_table = ~has_params & ~has_weights
         m.d.comb += [
             self.table.eq(table),
             self.params.eq(params),
+            self.zero.eq(depthwise & Cat((row >= walk.end[side - 1]) & ~walk.side[side] for side in range(1, MAX_SPAN)).any()),
             self.row.eq(row),
             self.last.eq(row == bound - 1),
-            self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & ends["column_tiles"])),
-            self.empty.eq(~command.weights.load_table & nothing_behind_table),
+            self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & (column == command.loops.column_tiles - 1))),
+            walk.loops.eq(command.loops),
+            walk.depthwise.eq(depthwise),
+            walk.start.eq(self.start),
+            walk.step.eq(self.step & self.last & ~table & ~params),
+            self.empty.eq(~has_table & nothing_behind_table),
         ]
         with m.If(self.step):
             m.d.sync += row.eq(Mux(self.last, 0, row + 1))
             with m.If(self.last):
                 m.d.sync += [table.eq(0), params.eq(Mux(table | job_end, has_params, 0))]
-                with m.If(~table & ~params):
-                    inner = 1
-                    for name in ("chunks", "taps_x", "taps_y"):
-                        with m.If(inner):
-                            m.d.sync += counts[name].eq(Mux(ends[name], 0, counts[name] + 1))
-                        inner = inner & ends[name]
                 with m.If(job_end):
-                    m.d.sync += counts["column_tiles"].eq(counts["column_tiles"] + 1)
+                    m.d.sync += column.eq(column + 1)
         with m.If(self.start):
-            m.d.sync += [row.eq(0), table.eq(command.weights.load_table), params.eq(has_params & ~command.weights.load_table)]
-            m.d.sync += [count.eq(0) for count in counts.values()]
+            m.d.sync += [row.eq(0), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table)]
         return m
 
 
@@ -136,6 +144,8 @@ class WeightLoader(wiring.Component):
         Rows of tables and parameters, for the output stage.
     write, write_row, write_plane, weights : Out(1), Out(range(R)), Out(1), Out(unsigned(8)).array(C)
         Rows of weights, for the array.
+    enable : In(1)
+        The array moves in this cycle.
     tile_passed : In(1)
         A pulse as the last wave of a reduction tile enters row 0.
     tile_loaded : Out(1)
@@ -160,6 +170,7 @@ class WeightLoader(wiring.Component):
             "write_row": Out(range(rows)),
             "write_plane": Out(1),
             "weights": Out(unsigned(8)).array(cols),
+            "enable": In(1),
             "tile_passed": In(1),
             "tile_loaded": Out(1),
             "rows_read": Out(unsigned(32)),
@@ -217,7 +228,7 @@ class WeightLoader(wiring.Component):
     def _receive(self, m, rows, taken, queue):
         """Puts each answer into the queue, with what its row is."""
         tag = queue.i.payload
-        for name in ("table", "params", "row", "last"):
+        for name in ("table", "params", "zero", "row", "last"):
             m.d.comb += tag[name].eq(delayed(m, getattr(rows, name), self.read_latency, name=f"tag_{name}"))
         m.d.comb += [tag.cols.eq(self.read.data), queue.i.valid.eq(self.read.valid)]
 
@@ -226,6 +237,7 @@ class WeightLoader(wiring.Component):
         row, weights = queue.o.payload, ~(queue.o.payload.table | queue.o.payload.params)
         m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
+            handoff.enable.eq(self.enable),
             handoff.tile_passed.eq(self.tile_passed),
             handoff.offer.eq(queue.o.valid & weights),
             handoff.last.eq(row.last),
@@ -251,5 +263,5 @@ class WeightLoader(wiring.Component):
         for col in range(self.cols):
             weight = Signal(8, name=f"weight_{col}", reset_less=True)
             with m.If(handoff.write):
-                m.d.sync += weight.eq(row.cols[8 * col : 8 * col + 8])
+                m.d.sync += weight.eq(Mux(row.zero, 0, row.cols[8 * col : 8 * col + 8]))
             m.d.comb += self.weights[col].eq(weight)

@@ -32,6 +32,7 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, see
     sent = [(tile, wave) for tile, block in enumerate(waves) for wave in block]
 
     async def run(ctx):
+        ctx.set(dut.enable, 1)
         for cycle in range(first + len(sent) + dut.latency):
             write = schedule.get(cycle)
             ctx.set(dut.write, write is not None)
@@ -53,6 +54,56 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, see
                 want = (wave @ weights[tile]).tolist()
                 got = [ctx.get(dut.sums[col]) for col in range(cols)]
                 assert got == want, f"seed {seed}, wave {done} of tile {tile}: expected {want}, got {got}"
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(run)
+    sim.run()
+
+
+@pytest.mark.parametrize(("rows", "cols", "broadcast"), [(16, 4, 16), (8, 8, 2), (16, 2, 1), (4, 4, 4)])
+def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, seed):
+    """Wave u enters with step u; row r of group g multiplies the vector of kernel row g of step u + r. Steps come at random."""
+    rng = np.random.default_rng(seed)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast)
+    spans = [span for span in (1, 2, 3) if span <= rows]
+    span = int(rng.choice(spans))
+    taps = int(rng.integers(1, rows // span + 1))
+    weights = rng.integers(-128, 128, (rows, cols))
+    steps = 2 * rows + 5
+    vectors = rng.integers(-128, 128, (steps + rows + dut.groups, 3, cols))
+    valid = rng.integers(0, 2, steps)
+    group = [row // taps if row < span * taps else None for row in range(rows)]
+    want = [sum(vectors[u + r, group[r]] * weights[r] for r in range(rows) if group[r] is not None) for u in range(steps) if valid[u]]
+    due = [u + dut.latency for u in range(steps) if valid[u]]
+
+    async def run(ctx):
+        for row in range(rows):
+            ctx.set(dut.write, 1)
+            ctx.set(dut.write_row, row)
+            for col in range(cols):
+                ctx.set(dut.weights[col], int(weights[row, col]))
+            await ctx.tick()
+        ctx.set(dut.write, 0)
+        for side in range(3):
+            ctx.set(dut.group_ends[side], min(side + 1, span) * taps)
+        await ctx.tick()
+        for step in range(steps + dut.latency):
+            ctx.set(dut.enable, 0)
+            ctx.set(dut.valid, 0)
+            for _ in range(int(rng.integers(0, 3))):
+                await ctx.tick()
+            ctx.set(dut.enable, 1)
+            ctx.set(dut.valid, int(step < steps and valid[step]))
+            ctx.set(dut.column, 1)
+            for side in range(3):
+                for col in range(cols):
+                    ctx.set(dut.vectors[side][col], int(vectors[min(step, len(vectors) - 1), side, col]))
+            if step in due:
+                got = [ctx.get(dut.sums[col]) for col in range(cols)]
+                expected = want[due.index(step)].tolist()
+                assert got == expected, f"seed {seed}, span {span}, taps {taps}, step {step}: expected {expected}, got {got}"
             await ctx.tick()
 
     sim = Simulator(dut)

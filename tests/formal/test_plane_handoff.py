@@ -33,6 +33,7 @@ class PlaneHandoffProof(wiring.Component):
 
     The loader offers rows of tiles of 1 to `ROWS` rows when it likes. The feeder sends tiles of any number of waves: the first of
     a tile leaves once the tile is loaded, and each waits as long as it likes. Rows that a tile does not use keep what they hold.
+    The array moves when it likes: what goes down its rows stands still else, and no wave arrives at row 0 then.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ class PlaneHandoffProof(wiring.Component):
     send: In(1)
     last: In(1)
     go: In(1)
+    moves: In(1)
 
     def __init__(self, *, groups, dut, tied):
         self.groups, self.dut, self.tied = groups, dut, tied
@@ -74,12 +76,13 @@ class PlaneHandoffProof(wiring.Component):
             for group in {0, self.groups - 1}:
                 wave = self.waves[WAY + row + group]
                 m.d.comb += Assert(
-                    ~wave.valid | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
+                    ~wave.valid | ~self.dut.enable | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
                     "a wave meets the weights of its tile",
                 )
         if self.tied:
             self._tie_counts(m)
             self._tie_weights(m)
+            self._tie_waves(m)
         return m
 
     def _load(self, m):
@@ -111,9 +114,11 @@ class PlaneHandoffProof(wiring.Component):
         with m.If(step):
             m.d.sync += [self.first.eq(self.last), self.sent.eq(self.sent + self.last)]
             m.d.sync += [waits.end.eq(self.last), waits.number.eq(self.sent), waits.rows.eq(self.rows[self.sent[0]])]
-        m.d.sync += [after.eq(before) for before, after in pairwise(self.waves)]
+        m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[: WAY + 1])]
         m.d.sync += self.waves[1].valid.eq(accept)
-        m.d.comb += self.dut.tile_passed.eq(end.valid & end.end)
+        m.d.comb += [self.dut.enable.eq(self.moves | end.valid), self.dut.tile_passed.eq(end.valid & end.end)]
+        with m.If(self.dut.enable):
+            m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[WAY:])]
 
     def _tie_counts(self, m):
         """Where the tiles are that the design counts, and of which tile the wave that waits is."""
@@ -142,6 +147,28 @@ class PlaneHandoffProof(wiring.Component):
                 known = (begun | (row < self.rows[plane])) & ~(self.write & (self.at == row) & (self.plane == plane))
                 m.d.comb += Assert(~known | (self.held[row][plane] == number), "a row holds the newest tile of its plane")
 
+    def _tie_waves(self, m):
+        """Of which tile each wave is, and how far the loader is behind it; without this a standing array would keep any state for ever."""
+        unsent, younger_ends, last_group = self.loaded + self.tiles + ~self.first, 0, WAY + self.groups - 1
+        for passing, wave in zip(self.dut.passing, self.waves[WAY + 1 :], strict=False):
+            m.d.comb += Assert(passing == (wave.valid & wave.end), "the pulse goes to the right with its wave")
+        for stage, wave in enumerate(self.waves):
+            age, number = Signal(4, name=f"age_{stage}"), wave.number  # tiles behind the one that is being written
+            m.d.comb += age.eq(unsent + younger_ends + (wave.valid & wave.end))
+            younger_ends = younger_ends + (wave.valid & wave.end)
+            passed = max(0, stage - last_group - 1)  # rows that the wave has passed in every group, less the one it has just left
+            m.d.comb += [
+                Assert(~wave.valid | (number == (self.tile - age)[:NUMBER]), "waves go in the order of their tiles"),
+                Assert(~wave.valid | ((age >= 1) & (age <= 3)), "a wave is of one of the three last tiles"),
+                Assert(~wave.valid | (age > 2) | (wave.rows == self.rows[number[0]]), "a wave knows the rows of its tile"),
+                Assert(~wave.valid | (age != 2) | (self.row <= passed), "the loader stays behind the waves of the plane that it writes"),
+                Assert(~wave.valid | (age != 3) | (self.rows[number[0]] + self.row <= passed), "by a tile more behind older ones"),
+            ]
+            for row in range(max(0, stage - last_group), ROWS):
+                plane = number[0]
+                known = wave.valid & (age == 3) & (row < wave.rows)
+                m.d.comb += Assert(~known | (self.held[row][plane] == number), "rows ahead of an old wave are not written")
+
 
 class Unheld(PlaneHandoff):
     """Broken: writes each row as it comes."""
@@ -155,6 +182,19 @@ class Unheld(PlaneHandoff):
 @pytest.mark.parametrize("groups", [1, 4])
 def test_every_wave_meets_its_weights(groups, tmp_path):
     prove(PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True), tmp_path, depth=WAY + groups + 2)
+
+
+class Restless(PlaneHandoff):
+    """Broken: hands rows on while the array stands still."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.d.comb += self.write.eq(self.offer & (self.ahead != 2))
+        return m
+
+
+def test_rows_that_do_not_stand_still_are_noticed(tmp_path):
+    refute(PlaneHandoffProof(groups=1, dut=Restless(groups=1), tied=False), tmp_path, depth=18)
 
 
 def test_a_pulse_that_is_not_held_back_is_noticed(tmp_path):

@@ -24,6 +24,16 @@ def loops(opcode=MATMUL, **fields):
     return execute(opcode, loops=fields, input=MASKED, output={"pixel_step": 0, "row_step": 0})
 
 
+def depthwise(**fields):
+    return loops(Opcode.DEPTHWISE, **{"taps_x": 2, "stride": 1, "positions": 4, **fields})
+
+
+def softmax(**groups):
+    """Rows of 5 bytes; results may overlap."""
+    fields = {"taps_x": 1, "last_cols": 1, **groups.pop("loops", {})}
+    return execute(Opcode.SOFTMAX, loops=fields, **groups)
+
+
 LIMITS = {  # name: (legal, illegal)
     "row_bytes": (transfer(LOAD, row_bytes=1), transfer(LOAD, row_bytes=0)),
     "rows": (transfer(LOAD, rows=1), transfer(LOAD, rows=0)),
@@ -43,21 +53,38 @@ LIMITS = {  # name: (legal, illegal)
     "pixels in a column": (loops(block_rows=256, block_cols=1), loops(block_rows=257, block_cols=1)),
     **{
         name: (loops(**{name: 1}), loops(**{name: 0}))
-        for name in ("block_rows", "block_cols", "taps_y", "taps_x", "chunks", "column_tiles")
+        for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles", "lanes", "span")
     },
-    "last_rows low": (loops(last_rows=1), loops(last_rows=0)),
-    "last_rows high": (loops(last_rows=ROWS), loops(last_rows=ROWS + 1)),
+    "packed taps": (loops(span=2, taps_x=1), loops(span=2, taps_x=2)),
+    "packed taps, three rows": (loops(span=3, taps_x=1, taps_y=3), loops(span=3, taps_x=3)),
     "last_cols low": (loops(last_cols=1), loops(last_cols=0)),
     "last_cols high": (loops(last_cols=COLS), loops(last_cols=COLS + 1)),
     "last_cols of a maximum": (loops(MAX, last_cols=COLS), loops(MAX, last_cols=COLS + 1)),
     "partial_in": (loops(column_tiles=2), loops(partial_in=1, column_tiles=2)),
     "partial_out": (loops(partial_out=1), loops(partial_out=1, column_tiles=2)),
-    "chunks of a sum": (loops(SUM, chunks=1), loops(SUM, chunks=2)),
-    "chunks of a maximum": (loops(MAX, chunks=1, last_rows=0), loops(MAX, chunks=2)),
+    **{
+        f"{name} of a filter": (depthwise(**legal), depthwise(**illegal))
+        for name, legal, illegal in (
+            ("rows", {"span": 2, "taps_x": ROWS // 2, "positions": ROWS}, {"span": 3, "taps_x": ROWS // 2, "positions": ROWS}),
+            ("taps", {"taps_x": ROWS, "positions": ROWS + 3}, {"taps_x": ROWS + 1, "positions": ROWS + 4}),
+            ("span", {"span": 1}, {"span": 0}),
+            ("stride", {"stride": 1}, {"stride": 0}),
+            ("positions", {"block_cols": 1, "taps_x": 2, "positions": 3}, {"block_cols": 1, "taps_x": 2, "positions": 2}),
+            ("last wave", {"stride": 2, "positions": 6}, {"stride": 2, "positions": 4}),
+        )
+    },
     "weights.address": (execute(weights={"address": COLS}), execute(weights={"address": COLS + 1})),
     "weights.address high": (execute(weights={"address": WEIGHT_BYTES - COLS}), execute(weights={"address": WEIGHT_BYTES})),
     "weights.params": (execute(weights={"params": 1}), execute(weights={"params": 3})),
     "right_shift": (execute(output={"right_shift": 31}), execute(output={"right_shift": 32})),
+    **{
+        f"{name} of a softmax": (softmax(), softmax(loops={name: value}))
+        for name, value in (("taps_y", 2), ("taps_x", 2), ("column_tiles", 2), ("last_cols", 2), ("lanes", 0), ("lanes", 4096))
+    },
+    "table of a softmax": (softmax(weights={"load_table": 0}), softmax(weights={"load_table": 1})),
+    "parameters of a softmax": (softmax(weights={"params": 0}), softmax(weights={"params": 1})),
+    "partial_in of a softmax": (softmax(), softmax(loops={"partial_in": 1})),
+    "partial_out of a softmax": (softmax(), softmax(loops={"partial_out": 1})),
     "second.first_shift of a product": (
         execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT}),
         execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT + 1}),

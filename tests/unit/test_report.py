@@ -5,16 +5,17 @@ import json
 import pytest
 from rich.console import Console
 
+from golden.machine_stream import stream_bytes
 from golden.program import Layer, Planned, Program
 from hw.npu.config import PRESETS
 from hw.npu.isa import Command, Opcode, Target
 from hw.npu.records import RECORD
-from weft.analysis.energy import HOROWITZ_45NM, command_energy, weight_stream_bytes
+from weft.analysis.energy import HOROWITZ_45NM, command_energy
 from weft.analysis.report import CAUSES, build_report
 from weft.analysis.tables import print_report
 
 SMALL = PRESETS["small"]
-LOOPS = {"block_rows": 4, "block_cols": 4, "taps_y": 3, "taps_x": 3, "chunks": 1, "last_rows": 16, "column_tiles": 1, "last_cols": 16}
+LOOPS = {"block_rows": 4, "block_cols": 4, "taps_y": 3, "taps_x": 3, "lanes": 16, "span": 1, "column_tiles": 1, "last_cols": 16}
 
 
 def record(**values):
@@ -105,10 +106,8 @@ def test_sram_energy_meets_the_points_of_the_table_and_grows():
 
 
 def test_weight_stream_of_a_convolution():
-    command = Command(
-        Opcode.MATMUL, {"loops": LOOPS | {"chunks": 2, "last_rows": 5, "column_tiles": 3}, "weights": {"params": 2, "load_table": 1}}
-    )
-    assert weight_stream_bytes(command, SMALL) == 256 + 3 * 16 * (9 + 9 * (16 + 5))
+    command = Command(Opcode.MATMUL, {"loops": LOOPS | {"lanes": 21, "column_tiles": 3}, "weights": {"params": 2, "load_table": 1}})
+    assert stream_bytes(SMALL, command) == 256 + 3 * 16 * (9 + 9 * (16 + 5))
 
 
 def test_a_transfer_costs_only_memories():

@@ -7,11 +7,10 @@ are not in the table and are not counted.
 import math
 from dataclasses import dataclass, fields
 
+from golden.machine_stream import stream_bytes
 from hw.npu.config import KIB, NpuConfig
-from hw.npu.isa import BIAS_ROWS, EXECUTE, PARAMETER_ROWS, Command, Opcode, Params, Second, Target
+from hw.npu.isa import EXECUTE, Command, Opcode, Second, Target
 
-TABLE_BYTES = 256
-"""An activation table in the weight stream."""
 SLICE_BYTES = 8
 """Memories are counted in slices of 64 bits, as the table states them."""
 
@@ -116,16 +115,6 @@ class Energy:
         return sum(self.values())
 
 
-def weight_stream_bytes(command: Command, config: NpuConfig) -> int:
-    """Bytes of the weight scratchpad that an execute command reads."""
-    loops, weights = command["loops"], command["weights"]
-    parameter_rows = {Params.NONE: 0, Params.BIAS: BIAS_ROWS, Params.FULL: PARAMETER_ROWS}[Params(weights["params"])]
-    rows = parameter_rows
-    if command.opcode == Opcode.MATMUL:
-        rows += loops["taps_y"] * loops["taps_x"] * ((loops["chunks"] - 1) * config.rows + loops["last_rows"])
-    return TABLE_BYTES * weights["load_table"] + loops["column_tiles"] * rows * config.cols
-
-
 def command_energy(command: Command, record: dict, config: NpuConfig, table: EnergyTable = HOROWITZ_45NM) -> Energy:
     """Energy of one command.
 
@@ -145,7 +134,7 @@ def command_energy(command: Command, record: dict, config: NpuConfig, table: Ene
         to_weights = command["dma"]["target"] == Target.WEIGHTS
         return Energy(activations=0.0 if to_weights else sram * activation, weights=sram * weight if to_weights else 0.0, ddr=ddr)
 
-    weight_bytes = min(weight_stream_bytes(command, config), record["sram_read_bytes"])
+    weight_bytes = min(stream_bytes(config, command), record["sram_read_bytes"])
     waves = record["active"]
     lanes = config.cols * waves
     entry_bytes = config.cols * config.accumulator_bits / 8
@@ -165,4 +154,4 @@ def output_element(command: Command, table: EnergyTable) -> float:
     return one * 4 if command["second"]["operation"] == Second.ADD else one
 
 
-__all__ = ["HOROWITZ_45NM", "TABLES", "Energy", "EnergyTable", "command_energy", "output_element", "weight_stream_bytes"]
+__all__ = ["HOROWITZ_45NM", "TABLES", "Energy", "EnergyTable", "command_energy", "output_element"]

@@ -1,7 +1,5 @@
 """Pass: the stream as commands with all their fields, and the program around them."""
 
-import math
-
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
@@ -163,8 +161,7 @@ class Lowering:
         loops |= {"taps_y": work.part.taps_y, "taps_x": work.part.taps_x}
         if step.opcode == Opcode.MATMUL:
             loops |= {"lanes": work.part.lanes, "span": work.part.span}
-        chunks = math.ceil(loops["lanes"] / config.rows)
-        return loops | {"chunks": chunks, "last_rows": loops["lanes"] - (chunks - 1) * config.rows}
+        return loops
 
     def _filter_loops(self, step: Step, work: Work) -> dict:
         part = work.part

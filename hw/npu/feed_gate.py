@@ -1,0 +1,99 @@
+"""What the feeder waits for before a step may leave: tokens, weights, accumulators, the array."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.isa import group_layout
+from hw.npu.tokens import TOKENS, reached
+
+CAUSES = data.StructLayout(dict.fromkeys(("command", "ddr_read", "ddr_write", "activations", "output", "weights"), unsigned(1)))
+"""Why no wave can leave, the first that holds: there is no command, a token is missing, the accumulators or the array are in use, the
+weights are not loaded."""
+
+
+class FeedGate(wiring.Component):
+    """Opens when the step that comes next may leave; holds the credits of planes and halves.
+
+    Vectors need no cycles in the array and would overtake: they leave when the array is empty. A DEPTHWISE whose rows are grouped
+    otherwise than those of the last one waits for the same.
+
+    Parameters
+    ----------
+    array_latency : int
+        Cycles of the array.
+
+    Members
+    -------
+    tokens, header : In(TOKENS), In(group header)
+        Completed commands, and how many the present command waits for.
+    active : In(1)
+        There is a command.
+    array, partial_in, partial_out : In(1), In(1), In(1)
+        It is a MATMUL or a DEPTHWISE, else for the vector path; continues partial sums; leaves them.
+    regroups : In(1)
+        It is a DEPTHWISE whose rows of the array are grouped otherwise than now.
+    first_pixel, first_tile, last_pixel, last_tile : In(1), In(1), In(1), In(1)
+        The step that comes next has the first or last wave of its reduction tile; is of the first or last tile of its job.
+    leaves : In(1)
+        It leaves in this cycle; only while `open`.
+    array_near : In(1)
+        A step for the array has left and not reached the scratchpad's ports.
+    tile_loaded, half_free : In(1), In(1)
+        A pulse for each reduction tile whose weights are in the array, and for each half of the accumulators that was read out.
+    open : Out(1)
+        Nothing holds the step up.
+    cause : Out(CAUSES)
+        What does.
+    """
+
+    def __init__(self, *, array_latency):
+        self.array_latency = array_latency
+        flags = (
+            "active",
+            "array",
+            "partial_in",
+            "partial_out",
+            "regroups",
+            "first_pixel",
+            "first_tile",
+            "last_pixel",
+            "last_tile",
+            "leaves",
+        )
+        super().__init__(
+            {"tokens": In(TOKENS), "header": In(group_layout("header")), "open": Out(1), "cause": Out(CAUSES)}
+            | {flag: In(1) for flag in (*flags, "array_near", "tile_loaded", "half_free")}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        wait, first_of_job = self.header, self.first_pixel & self.first_tile
+        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
+        halves = Signal(range(3), init=2)
+        carried = Signal()  # a half holds partial sums: the next job has it already
+        starts_tile, starts_job = self.leaves & self.first_pixel & self.array, self.leaves & first_of_job & ~carried
+        m.d.sync += [tiles.eq(tiles + self.tile_loaded - starts_tile), halves.eq(halves + self.half_free - starts_job)]
+        with m.If(self.leaves & self.last_pixel & self.last_tile):
+            m.d.sync += carried.eq(self.partial_out)
+        drain = Signal(range(self.array_latency + 1))
+        with m.If(self.array_near):
+            m.d.sync += drain.eq(self.array_latency)
+        with m.Elif(drain != 0):
+            m.d.sync += drain.eq(drain - 1)
+        # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
+        overtakes = ~self.array & (self.array_near | (drain > Mux(self.partial_in, 0, 1)))
+        waits = {
+            "command": ~self.active,
+            "ddr_read": ~reached(self.tokens.load, wait.wait_load),
+            "ddr_write": ~reached(self.tokens.store, wait.wait_store),
+            "activations": ~reached(self.tokens.exec, wait.wait_exec),
+            "output": (first_of_job & ~carried & (halves == 0)) | overtakes | (self.regroups & (self.array_near | (drain != 0))),
+            "weights": self.array & self.first_pixel & (tiles == 0),
+        }
+        stuck = Const(0)
+        for name, waiting in waits.items():
+            m.d.comb += self.cause[name].eq(waiting & ~stuck)
+            stuck = stuck | waiting
+        m.d.comb += self.open.eq(~stuck)
+        return m

@@ -1,0 +1,155 @@
+"""The end of the feeder: asks the scratchpad for the bytes of a step, and makes lanes of the answers."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.accumulators import Accumulators
+from hw.npu.delay import delayed
+from hw.npu.isa import MAX_SPAN
+from hw.npu.port_window import window_layout
+from hw.npu.ports import ReadPort
+from hw.npu.wave import FEED_STEP, SENT_STEP
+
+
+def read_step(width) -> data.StructLayout:
+    """A step, and what each port reads for it."""
+    return data.StructLayout({"step": FEED_STEP, "windows": data.ArrayLayout(window_layout(width), MAX_SPAN)})
+
+
+class FeedReader(wiring.Component):
+    """Holds a step until every port that reads for it was granted; behind that nothing stalls. ::
+
+        step --> waits --> scratchpad (READ_LATENCY) --> mask, pad, join --> array or vector path
+
+    The ports are granted one by one. The step is *accepted* with the last of them; no port asks for the next step before, so
+    that all their answers stand `read_latency` cycles later. A step of padding reads nothing. One step a cycle.
+
+    A lane is the byte of the port that owns it, the pad value where that is outside the image, 0 where no port does. In MATMUL the lanes
+    of all ports make one vector; in DEPTHWISE each port has its own.
+
+    Steps that are to stay apart wait until `Accumulators.MIN_PERIOD` cycles after the step before.
+
+    Parameters
+    ----------
+    width, cols : int
+        Bytes of a port; of these, lanes of the vectors beside the first.
+    read_latency : int
+        Cycles from request to answer.
+
+    Members
+    -------
+    step : In(stream of read_step(width))
+        In order.
+    read : Out(ReadPort(width, parts=True)).array(MAX_SPAN)
+        The scratchpad.
+    held, early, accept : Out(1), Out(1), Out(1)
+        A step waits here; it is kept apart; it is accepted.
+    present : Out(FEED_STEP)
+        The step that waits here.
+    reads : Out(range(MAX_SPAN + 1))
+        Ports that read for it.
+    outside : Out(1)
+        One of them reads outside the scratchpad.
+    sent : Out(1)
+        A step reaches the array or the vector path.
+    arrived : Out(SENT_STEP)
+        That step; steady until the next.
+    lanes : Out(signed(8)).array(width)
+        Its vector.
+    sides : Out(signed(8)).array(MAX_SPAN - 1, cols)
+        The vectors beside it, where it has them.
+    """
+
+    def __init__(self, *, width, cols, read_latency):
+        self.width, self.cols, self.read_latency = width, cols, read_latency
+        super().__init__({
+            "step": In(stream.Signature(read_step(width))),
+            "read": Out(ReadPort(width, parts=True)).array(MAX_SPAN),
+            "held": Out(1),
+            "early": Out(1),
+            "accept": Out(1),
+            "present": Out(FEED_STEP),
+            "reads": Out(range(MAX_SPAN + 1)),
+            "outside": Out(1),
+            "sent": Out(1),
+            "arrived": Out(SENT_STEP),
+            "lanes": Out(signed(8)).array(width),
+            "sides": Out(signed(8)).array(MAX_SPAN - 1, cols),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        held, pending = Signal(), Signal(read_step(self.width), reset_less=True)
+        m.d.comb += self.step.ready.eq(self.accept | ~held)
+        with m.If(self.step.ready):
+            m.d.sync += held.eq(self.step.valid)
+        with m.If(self.step.valid & self.step.ready):
+            m.d.sync += pending.eq(self.step.payload)
+        m.d.comb += [self.held.eq(held), self.present.eq(pending.step)]
+        self._request(m, pending)
+        self._send(m, pending)
+        return m
+
+    def _request(self, m, pending):
+        """Offers what each port still has to read, once the accumulators can take the step."""
+        since = Signal(range(Accumulators.MIN_PERIOD))
+        with m.If(self.accept):
+            m.d.sync += since.eq(Accumulators.MIN_PERIOD - 1)
+        with m.Elif(since != 0):
+            m.d.sync += since.eq(since - 1)
+        m.d.comb += self.early.eq(pending.step.apart & (since != 0))
+        may, missing = self.held & ~self.early, Signal(MAX_SPAN)
+        for side in range(MAX_SPAN):
+            request, window, got = self.read[side].request, pending.windows[side], Signal(name=f"got_{side}")
+            m.d.comb += [
+                request.payload.eq(window.part),
+                request.valid.eq(may & window.reads & ~got),
+                missing[side].eq(window.reads & ~got & ~request.ready),
+            ]
+            with m.If(self.accept):
+                m.d.sync += got.eq(0)
+            with m.Elif(request.valid & request.ready):
+                m.d.sync += got.eq(1)
+        windows = [pending.windows[side] for side in range(MAX_SPAN)]
+        m.d.comb += [
+            self.accept.eq(may & ~missing.any()),
+            self.reads.eq(sum(window.reads for window in windows)),
+            self.outside.eq(Cat(window.reads & window.outside for window in windows).any()),
+        ]
+
+    def _send(self, m, pending):
+        """Meets the answers of the scratchpad, and masks them."""
+        latency = self.read_latency
+        valid = delayed(m, self.accept, latency, name="accepted", reset_less=False)
+        step = delayed(m, pending.step.sent, latency, name="step")
+        masks = [
+            [delayed(m, pending.windows[side][name], latency, name=f"{name}_{side}") for name in ("real", "used")]
+            for side in range(MAX_SPAN)
+        ]
+        arrived = Signal(SENT_STEP, reset_less=True)
+        m.d.sync += self.sent.eq(valid)
+        with m.If(valid):
+            m.d.sync += arrived.eq(step)
+        m.d.comb += self.arrived.eq(arrived)
+
+        def lane(side, number):
+            real, used = masks[side]
+            value = Mux(real[number], self.read[side].data[number], Mux(used[number], step.pad.as_unsigned(), 0))
+            masked = Signal(unsigned(8), name=f"masked_{side}_{number}")
+            m.d.comb += masked.eq(value)
+            return masked
+
+        def register(target, name, enable, value):
+            """A lane that leaves, registered."""
+            held = Signal(signed(8), name=name, reset_less=True)
+            with m.If(enable):
+                m.d.sync += held.eq(value)
+            m.d.comb += target.eq(held)
+
+        for number in range(self.width):
+            others = [lane(side, number) for side in range(1, MAX_SPAN)]
+            register(self.lanes[number], f"lane_{number}", valid, lane(0, number) | Mux(step.column, 0, others[0] | others[1]))
+            if number < self.cols:
+                for side, value in enumerate(others):
+                    register(self.sides[side][number], f"side_{side + 1}_{number}", valid & step.sides[side], value)

@@ -1,0 +1,205 @@
+"""Where the feeder's read ports read: the kernel rows of a reduction tile, side by side."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.isa import MAX_SPAN, MOST_LAG, group_layout
+from hw.npu.reduction_walk import ReductionWalk
+from hw.npu.wave_generator import POSITION, moved, row_to_row
+
+
+def port_layout(width) -> data.StructLayout:
+    """What one port reads: its byte 0, whether it reads at all, and which lanes: ``first`` to ``end - 1``; all that are its own end before
+    ``pad_end``.
+    """
+    lane = range(width + 1)
+    return data.StructLayout({"position": POSITION, "on": 1, "first": lane, "end": lane, "pad_end": lane})
+
+
+PAST_STEP = data.StructLayout({"position": POSITION, "side": MAX_SPAN, "last_column": 1})
+"""What later ports need of a step of port 0: its position, the kernel rows beside its own, and whether it is in the last column tile."""
+
+
+class StepHistory(wiring.Component):
+    """The last `MOST_LAG` steps of a depthwise convolution.
+
+    Port s lags by s times a kernel row's taps: its bytes are those of a past step of port 0, in a later kernel row. Keeping positions
+    costs less than delaying vectors of C bytes.
+
+    Members
+    -------
+    start : In(1)
+        Forget all steps.
+    step, real, present : In(1), In(1), In(PAST_STEP)
+        A step, whether port 0 reads in it, and what it is.
+    lag : In(range(MOST_LAG + 1)).array(MAX_SPAN - 1)
+        How many steps ago, at least 1.
+    past, past_real : Out(PAST_STEP).array(MAX_SPAN - 1), Out(1).array(MAX_SPAN - 1)
+        The step so long ago; whether there was one, and port 0 read in it.
+    """
+
+    def __init__(self):
+        others = MAX_SPAN - 1
+        super().__init__({
+            "start": In(1),
+            "step": In(1),
+            "real": In(1),
+            "present": In(PAST_STEP),
+            "lag": In(range(MOST_LAG + 1)).array(others),
+            "past": Out(PAST_STEP).array(others),
+            "past_real": Out(1).array(others),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.steps = steps = Memory(shape=PAST_STEP, depth=MOST_LAG, init=[])
+        place, real = Signal(range(MOST_LAG)), Signal(MOST_LAG)  # where the next step goes; bit n: step n + 1 ago was real
+        write = steps.write_port()
+        m.d.comb += [write.en.eq(self.step), write.addr.eq(place), write.data.eq(self.present)]
+        with m.If(self.step):
+            m.d.sync += [place.eq(place + 1), real.eq(Cat(self.real, real))]
+        with m.If(self.start):
+            m.d.sync += real.eq(0)
+        for lag, past, past_real in zip(self.lag, self.past, self.past_real, strict=True):
+            read = steps.read_port(domain="comb")
+            m.d.comb += [read.addr.eq(place - lag), past.eq(read.data), past_real.eq((real << 1).bit_select(lag, 1))]
+        return m
+
+
+class PortPositions(wiring.Component):
+    """Adds the tap to a pixel's position, for each of the feeder's read ports.
+
+    MATMUL: port s reads the tile's kernel row s, beginning before the row's first byte by the lanes that earlier rows take, so that
+    its bytes come out at their own lanes. SUM and MAX: port 0. DEPTHWISE: port 0 reads the first kernel row of the pass; port s
+    reads kernel row s at the position at which port 0 was s times ``taps_x`` steps ago.
+
+    Combinational from the present step to ``ports``; one step a cycle.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Size of the array.
+
+    Members
+    -------
+    start : In(1)
+        Begin the command: its first reduction tile is there in the next cycle.
+    step, filler, tile_end : In(1), In(1), In(1)
+        A step is taken; port 0 reads nothing in it; it is the last of its reduction tile.
+    loops, input : In(group loops), In(group input)
+        The command, steady from ``start`` on.
+    matmul, depthwise : In(1), In(1)
+        Its kind, SUM or MAX if neither.
+    pixel, last_column : In(POSITION), In(1)
+        Position of the step without the tap; it is in the last column tile.
+    ports : Out(port_layout(max(rows, cols))).array(MAX_SPAN)
+        What each port reads in this step.
+    row_ends : Out(range(rows + 1)).array(MAX_SPAN)
+        Where the tile's kernel rows end among the rows of the array.
+    first_tile, last_tile : Out(1), Out(1)
+        The reduction tile is the first or the last of its job.
+    """
+
+    def __init__(self, *, rows, cols):
+        self.rows, self.cols, self.width = rows, cols, max(rows, cols)
+        super().__init__({
+            "start": In(1),
+            "step": In(1),
+            "filler": In(1),
+            "tile_end": In(1),
+            "loops": In(group_layout("loops")),
+            "input": In(group_layout("input")),
+            "matmul": In(1),
+            "depthwise": In(1),
+            "pixel": In(POSITION),
+            "last_column": In(1),
+            "ports": Out(port_layout(self.width)).array(MAX_SPAN),
+            "row_ends": Out(range(rows + 1)).array(MAX_SPAN),
+            "first_tile": Out(1),
+            "last_tile": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows)
+        m.submodules.history = history = StepHistory()
+        m.d.comb += [
+            walk.start.eq(self.start),
+            walk.step.eq(self.step & self.tile_end),
+            walk.loops.eq(self.loops),
+            walk.depthwise.eq(self.depthwise),
+            self.first_tile.eq(walk.first),
+            self.last_tile.eq(walk.last),
+            history.start.eq(self.start),
+            history.step.eq(self.step & self.depthwise),
+            history.real.eq(~self.filler),
+            history.present.position.eq(self.ports[0].position),
+            history.present.side.eq(Cat(walk.side)),
+            history.present.last_column.eq(self.last_column),
+        ]
+        m.d.comb += [ours.eq(theirs) for ours, theirs in zip(self.row_ends, walk.end, strict=True)]
+        m.d.comb += [lag.eq(self.loops.taps_x * side) for side, lag in enumerate(history.lag, start=1)]
+        kernel_rows, shifts = self._tile(m, walk)
+        for side in range(MAX_SPAN):
+            self._port(m, side, walk, history, kernel_rows[side], shifts[side])
+        return m
+
+    def _tile(self, m, walk):
+        """Where the kernel rows of the present tile begin, and how far into (or before) them each port does."""
+        inp, transposed = self.input, self.depthwise & self.loops.transposed
+        step = row_to_row(inp, transposed, address="tap_y_step", y="tap_y_rows", name="kernel_row_step", m=m)
+        double = moved(m, step, "kernel_row_double", step)
+        along, tap = Signal(signed(25), reset_less=True), Signal(signed(25), reset_less=True)
+        begins = Signal(POSITION)  # of kernel row 0: the pixel itself
+        rows = [Signal(POSITION, name=f"kernel_row_{side}", reset_less=True) for side in range(MAX_SPAN)]
+        restart = self.start | (walk.step & walk.last)
+        with m.If(walk.step):
+            with m.If(walk.same_tap):
+                m.d.sync += along.eq(along + self.rows)
+            with m.Elif(walk.next_tap):
+                m.d.sync += [along.eq(tap + inp.tap_x_step), tap.eq(tap + inp.tap_x_step)]
+            with m.Else():
+                m.d.sync += [along.eq(walk.taken), tap.eq(0)]
+        with m.If(restart):
+            m.d.sync += [along.eq(0), tap.eq(0)]
+        for side, (row, first) in enumerate(zip(rows, (begins, step, double), strict=True)):
+            # by 1, 2 or 3 kernel rows; in DEPTHWISE rows 1 and 2 are relative to a past step, and stay
+            one, two = (Signal(POSITION, name=f"{name}_{side}") for name in ("by_one", "by_two"))
+            with m.If(walk.advance[0]):
+                m.d.comb += one.eq(step)
+            with m.If(walk.advance[1]):
+                m.d.comb += two.eq(double)
+            with m.If(restart):
+                m.d.sync += row.eq(first)
+            with m.Elif(walk.step & (~self.depthwise if side else 1)):
+                m.d.sync += row.eq(moved(m, row, f"next_row_{side}", one, two))
+        return rows, (along, *(Mux(self.depthwise, 0, -walk.end[side]) for side in range(MAX_SPAN - 1)))
+
+    def _port(self, m, side, walk, history, kernel_row, shift):
+        """One port: position, and lanes."""
+        port, base, last_column, loops = self.ports[side], self.pixel, self.last_column, self.loops
+        on, first, end = ~self.filler, 0, Mux(self.matmul, walk.end[0], self.cols)
+        if side:
+            past, past_real = history.past[side - 1], history.past_real[side - 1]
+            chosen = Signal(POSITION, name=f"base_{side}")
+            m.d.comb += chosen.eq(Mux(self.depthwise, past.position, self.pixel))
+            base, last_column = chosen, past.last_column
+            on = Mux(self.depthwise, past_real & past.side[side], self.matmul & walk.side[side])
+            first, end = Mux(self.matmul, walk.end[side - 1], 0), Mux(self.matmul, walk.end[side], 0)
+        m.d.comb += [
+            port.position.address.eq(base.address + kernel_row.address + shift),
+            port.position.x.eq(base.x + kernel_row.x + shift),
+            port.position.y.eq(base.y + kernel_row.y),
+            port.on.eq(on),
+            port.first.eq(first),
+            port.end.eq(end),
+            port.pad_end.eq(end),
+        ]
+        # A step of the last column tile may be padding for a wave of the tile before it: what is no column in the last tile is one there.
+        with m.If(self.depthwise):
+            m.d.comb += [
+                port.end.eq(Mux(last_column, loops.last_cols, self.cols)),
+                port.pad_end.eq(Mux(loops.column_tiles == 1, loops.last_cols, self.cols)),
+            ]
