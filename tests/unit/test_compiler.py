@@ -89,8 +89,8 @@ def test_autoencoder_is_exact_while_its_weights_stream(models, weight_kib):
 
 
 def test_resnet8_takes_one_cycle_for_each_wave(models):
-    # 48 834 cycles of MACs, the first layer's 27 rows in two tiles of 16, pooling
-    assert sum(ideal_cycles(compile_graph(read_tflite(models / "mlperf_ic_resnet8_int8.tflite"), SMALL).program).values()) == 49472
+    # 48 834 cycles of MACs, the first layer's 27 rows in two tiles of 16, pooling, 120 of SOFTMAX
+    assert sum(ideal_cycles(compile_graph(read_tflite(models / "mlperf_ic_resnet8_int8.tflite"), SMALL).program).values()) == 49592
 
 
 def test_macs_are_the_networks_own(models):
@@ -103,17 +103,11 @@ def test_results_do_not_depend_on_uninitialized_memory(fill):
     assert_exact(random_network(3), SMALL, fill=fill)
 
 
-def test_depthwise_networks_stop_with_the_operators_name(models):
-    with pytest.raises(WeftError, match=r"DEPTHWISE_CONV_2D"):
-        compile_graph(read_tflite(models / "mlperf_kws_dscnn_int8.tflite"), SMALL)
-
-
-def test_a_host_operator_in_the_middle_names_its_layer():
+def test_a_softmax_may_stand_anywhere():
     maker = GraphMaker(np.random.default_rng(0), (1, 10))
     soft = maker.softmax(maker.fully_connected("input", 9))
-    graph = maker.graph(maker.fully_connected(soft, 4))
-    with pytest.raises(WeftError, match=r"layer softmax_1: SOFTMAX.*edges only"):
-        compile_graph(graph, SMALL)
+    compiled = assert_exact(maker.graph(maker.fully_connected(soft, 4)), SMALL)
+    assert compiled.host_ops == ()
 
 
 def test_float_edges_run_on_the_host():

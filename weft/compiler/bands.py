@@ -7,7 +7,7 @@ rings of a few rows. What is computed one band ahead hides the pipeline: a band 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from weft.compiler.steps import Network
+from weft.compiler.steps import Network, extent_of, rows_as_they_are
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ def cascade(network: Network, first: int, end: int, rows_of: Callable[[int], int
                 for maker in makers.get(root[name], ()):
                     if maker < index:
                         # one band ahead, but for what is read whole
-                        make(maker, _rows_until(steps[maker], high) + rows_of(maker))
+                        make(maker, _rows_until(network, steps[maker], _rows_of_tensor(network, step, name, high)) + rows_of(maker))
+            _, high = step.rows_written(y, rows)
+            for maker in makers[root[step.output]]:
+                if maker < index:  # a fill, before what is put into it
+                    make(maker, _rows_until(network, steps[maker], _rows_of_tensor(network, step, step.output, high)))
             done[index] += rows
             bands.append(Band(index, y, rows))
 
@@ -61,9 +65,20 @@ def cascade(network: Network, first: int, end: int, rows_of: Callable[[int], int
     return bands
 
 
-def _rows_until(step, high):
+def _rows_of_tensor(network, step, name, high) -> int:
+    """The tensor's own rows below which all lies that a step touches up to a row of its own."""
+    memory = extent_of(network.graph.tensors[network.root[name]].shape)
+    seen = [(step.source, step.image, step.source_view), (step.second, step.result, step.second_view)]
+    places = [*seen, (step.output, step.result, step.output_view)]
+    alike = all(rows_as_they_are(extent, view, memory) for other, extent, view in places if other == name)
+    return high if alike else memory.height
+
+
+def _rows_until(network, step, high) -> int:
     """Result rows a step must have made so that its output's rows below `high` are written."""
-    view = step.output_view
+    view, memory = step.output_view, extent_of(network.graph.tensors[network.root[step.output]].shape)
+    if not rows_as_they_are(step.result, view, memory):
+        return step.result.height
     if view is None:
         return high
     return -(-(high - view.y) // view.dy) if view.dy else high
@@ -116,4 +131,4 @@ def rows_held(network: Network, bands: list[Band], tensor: str, height: int, *, 
                 before = span[0]
             elif reads[index] is not None:
                 held = max(held, highest - needed[index])
-    return min(held, height)
+    return max(1, min(held, height))

@@ -4,6 +4,7 @@ Each queue runs in order. An action must wait for an earlier one of another queu
 overwrites; and a work for an earlier work that wrote what it reads (works overlap, but reads of one are over before the next one writes).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,12 @@ class _Memory:
             table[queue][part] = number
 
 
+def _granule(memory: MemoryPlan, config: NpuConfig) -> int:
+    """Bytes that are told apart: rows of one buffer share none."""
+    rows = [size for buffer in memory.buffers.values() if buffer.rows > 1 for size in (buffer.row_bytes, buffer.row_pitch)]
+    return math.gcd(config.word_bytes, *rows)
+
+
 class Dependencies:
     """Walks the actions in program order.
 
@@ -67,7 +74,7 @@ class Dependencies:
 
     def __init__(self, network: Network, memory: MemoryPlan, config: NpuConfig):
         self.network, self.plan, self.config = network, memory, config
-        self.activations = _Memory(config.act_bytes, config.word_bytes)
+        self.activations = _Memory(config.act_bytes, _granule(memory, config))
         self.weights = _Memory(config.weight_bytes, min(config.weight_word_bytes, config.axi_bytes, config.cols))
         self.ddr: dict[str, list[tuple[int, int, int]]] = {}  # rows of spilled tensors, and the store that brought them
         self.counts = {"load": 0, "exec": 0, "store": 0}
@@ -150,6 +157,9 @@ class Dependencies:
     def _spans(buffer: Buffer, extent, view, low, high):
         if high <= low:
             return []
+        if view is not None and view.row_bytes:
+            first, end = view.spans(low, high, extent)
+            return [(buffer.address + first, buffer.address + end)]
         if view is None and extent.row_bytes != buffer.row_bytes:  # other rows than its own: it is dense
             return [(buffer.address + low * extent.row_bytes, buffer.address + high * extent.row_bytes)]
         return buffer.spans(low, high)

@@ -78,7 +78,7 @@ def compile_graph(
         announce(name)
         return step(*arguments)
 
-    network = run("select steps", select, graph)
+    network = run("select steps", select, graph, config)
     network = network if keep_tensors else run("fuse", fuse, network)
     network = run("order steps", order, network) if tuning.reorder else network
     run("check network", check_network, network)

@@ -25,10 +25,13 @@ class _Seen:
 
     def __init__(self, buffer: Buffer, extent: Extent, view: View | None):
         self.view = view or View(dx=extent.channels)
-        self.buffer, self.own_rows = buffer, view is not None or extent.row_bytes == buffer.row_bytes
-        self.pitch = buffer.row_pitch if self.own_rows else extent.row_bytes
-        self.row_bytes = buffer.row_bytes if view is not None else extent.row_bytes
-        self.height = extent.height
+        self.buffer, self.height = buffer, extent.height
+        self.own_rows = not view.row_bytes if view is not None else extent.row_bytes == buffer.row_bytes
+        self.pitch, self.row_bytes = buffer.row_pitch, buffer.row_bytes
+        if not self.own_rows:
+            self.pitch = self.row_bytes = extent.row_bytes
+        if view is not None and view.row_bytes:  # pixels may reach over a row's end, and none lies outside
+            self.pitch, self.row_bytes = view.row_bytes, buffer.rows * buffer.row_bytes
 
     def row(self, y: int) -> int:
         """Row of the tensor that image row `y` is."""
@@ -130,10 +133,7 @@ class Lowering:
             group = {"address": use.address, "wait_load": waits.weights & COUNT_MASK, "params": work.stream.params, "load_table": table}
             fields["weights"] = group
         if step.second is not None:
-            if step.constant is not None and step.second_view is None:
-                second = _Seen(self.memory.buffers[work.segment, step.second], step.result, None)
-            else:
-                second = self._seen(work, step.second, step.result, step.second_view)
+            second = self._seen(work, step.second, step.result, step.second_view)
             fields["second"] = self._place(tiler, work, second) | step.add
         return Command(step.opcode, fields)
 

@@ -250,11 +250,12 @@ class Partitioner:
             if name in whole:
                 continue
             rows = life.height
-            if life.ringable and height is not None:
+            if life.ringable and height is not None and not (goes and life.in_pieces):
                 rows = self._rows_held(first, end, height, name, comes, goes)
             rings[name] = rows
             size += self._bytes(rows * life.pitch)
-        over = self._overwritten(first, end, height, whole | {name for name, rows in rings.items() if rows == self._lives[name].height})
+        alike = {name for name, rows in rings.items() if rows == self._lives[name].height}
+        over = self._overwritten(first, end, height, (whole | alike) - loaded)
         if size - (self._bytes(self._lives[over].size) if over else 0) > self.budget:
             return None
         cycles, traffic, kept = self._cost(first, end, height, loaded, stored)

@@ -6,7 +6,7 @@ from golden.program import Place
 from weft.compiler.dependencies import image_rows
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.plan import extent_in_memory
-from weft.compiler.steps import Network
+from weft.compiler.steps import Network, rows_as_they_are
 from weft.compiler.transfers import Action, Load, Use
 
 
@@ -21,7 +21,7 @@ def _writers(network: Network, memory: MemoryPlan, ordered: list[Action]):
             root = network.root[step.output]
             buffer = memory.buffers[segment, root]
             rows = range(*step.rows_written(action.work.block.y, image_rows(action.work)))
-            if step.output_view is None and step.result.row_bytes != buffer.row_bytes:
+            if not rows_as_they_are(step.result, step.output_view, extent_in_memory(network, root)):
                 rows = range(buffer.rows)
         else:
             continue
@@ -48,7 +48,8 @@ def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> 
     """Every tensor that commands complete in the scratchpad, aliases too, in the order of completion."""
     names: dict[str, list[str]] = {}
     for name, root in network.root.items():
-        names.setdefault(root, []).append(name)
+        if name not in network.temporaries:
+            names.setdefault(root, []).append(name)
     found = []
     for root, written in _writers(network, memory, ordered).items():
         height = extent_in_memory(network, root).height
@@ -56,13 +57,18 @@ def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> 
             continue  # its bytes are not all loaded
         segments = {segment for _, segment in written.values()}
         buffers = {segment: memory.buffers[segment, root] for segment in segments}
-        whole = all(buffer.rows == height for buffer in buffers.values()) and len({buffer.address for buffer in buffers.values()}) == 1
+        taken = any(memory.plan.segments[segment].overwritten == root for segment in segments)  # by results, piece by piece
+        whole = (
+            not taken
+            and all(buffer.rows == height for buffer in buffers.values())
+            and len({buffer.address for buffer in buffers.values()}) == 1
+        )
         if whole:
             last = max(index for index, _ in written.values())
             pieces = [(0, height, next(iter(buffers.values())), last)]
         else:
             pieces = list(_pieces(buffers, written, height))
-        for name in names[root]:
+        for name in names.get(root, ()):
             tensor = network.graph.tensors[name]
             for first, rows, buffer, index in pieces:
                 place = (buffer.row_address(first), rows, buffer.row_bytes, buffer.row_pitch, None, index, first)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode
 from weft.compiler.bands import Band
-from weft.compiler.steps import Extent, Network, extent_of
+from weft.compiler.steps import Extent, Network, extent_of, rows_as_they_are
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ class Life:
         It is an output of the network.
     ringable : bool
         All steps see its rows as they are, so that a part of them can be held.
+    in_pieces : bool
+        Several steps make it, or one that does not make its rows one after the other: it goes to DDR as a whole.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Life:
     made: int
     output: bool
     ringable: bool
+    in_pieces: bool
 
     @property
     def size(self) -> int:
@@ -138,17 +141,20 @@ def extent_in_memory(network: Network, root: str) -> Extent:
 
 def lives(network: Network, config: NpuConfig, *, padded: bool = True) -> dict[str, Life]:
     """Every root tensor; constants apart."""
-    first, last, made, strange = {}, {}, {}, set()
+    first, last, made, strange, pieces = {}, {}, {}, set(), set()
     for index, step in enumerate(network.steps):
         for name, extent, view in touched(step):
             root = network.root[name]
             first.setdefault(root, index)
             last[root] = index
-            if view is None and extent.row_bytes != extent_in_memory(network, root).row_bytes:
+            if not rows_as_they_are(extent, view, extent_in_memory(network, root)):
                 strange.add(root)
             if step.opcode == Opcode.SOFTMAX and extent.height > 1:
                 strange.add(root)
-        made[network.root[step.output]] = index
+        root = network.root[step.output]
+        if root in made or step.output_view is not None:
+            pieces.add(root)
+        made[root] = index
     outputs = {network.root[name] for name in network.outputs}
     found = {}
     for root in first:
@@ -157,5 +163,5 @@ def lives(network: Network, config: NpuConfig, *, padded: bool = True) -> dict[s
         if padded and root not in strange and extent.height > 1 and pitch % banks == 0:
             pitch += config.word_bytes
         place = (extent.height, extent.row_bytes, pitch, first[root], last[root])
-        found[root] = Life(root, *place, made.get(root, -1), root in outputs, root not in strange)
+        found[root] = Life(root, *place, made.get(root, -1), root in outputs, root not in strange, root in pieces)
     return found

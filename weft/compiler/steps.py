@@ -4,11 +4,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hw.npu.isa import Opcode
+from hw.npu.isa import Opcode, Second
 from weft.compiler.graph import Graph, Operator
 
 IDENTITY = (1 << 30, 1)
 """Multiplier and exponent that leave every value as it is: 2^30 / 2^31 * 2."""
+
+SWAPPED = {
+    "first_zero_point": "zero_point",
+    "first_multiplier": "multiplier",
+    "first_shift": "shift",
+    "zero_point": "first_zero_point",
+    "multiplier": "first_multiplier",
+    "shift": "first_shift",
+}
+"""Fields of an ADD's second operand that change places with its operands; of a MUL's the zero points, its shift is the product's."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,20 @@ class View:
         First row, and rows from image row to image row; 0 repeats one row.
     x, dx : int
         First byte of a row, and bytes from pixel to pixel; 0 repeats one pixel.
+    row_bytes : int
+        0: rows are the tensor's own. Else the tensor is seen as bytes without gaps, in rows of so many; its own do not matter, a pixel
+        may reach over a row's end, and nothing outside the image is read.
     """
 
     y: int = 0
     dy: int = 1
     x: int = 0
     dx: int = 0
+    row_bytes: int = 0
+
+    def spans(self, low: int, high: int, extent: Extent) -> tuple[int, int]:
+        """Of a view with rows of its own: bytes of the tensor (first, end) in its rows ``low .. high - 1``."""
+        return low * self.row_bytes + self.x, (high - 1) * self.row_bytes + self.x + (extent.width - 1) * self.dx + extent.channels
 
 
 @dataclass(frozen=True)
@@ -183,6 +201,8 @@ class Network:
     root : dict of str to str
         The tensor that owns the bytes of each tensor the NPU touches: itself, or what it is an alias of.
     host_ops : tuple of HostOp
+    temporaries : frozenset of str
+        Tensors that steps hand on within one operator: the graph has them for their shape, the network's file has not.
     """
 
     graph: Graph
@@ -191,6 +211,18 @@ class Network:
     outputs: tuple[str, ...]
     root: dict[str, str]
     host_ops: tuple[HostOp, ...]
+    temporaries: frozenset[str] = frozenset()
+
+
+def swapped(add: dict) -> dict:
+    """The fields of a second operand, ADD or MUL, for operands in the other order."""
+    kept = ("first_shift",) if add["operation"] == Second.MUL else ()
+    return {name if name in kept else SWAPPED.get(name, name): value for name, value in add.items()}
+
+
+def rows_as_they_are(extent: Extent, view: View | None, memory: Extent) -> bool:
+    """Whether a step that sees a tensor with an extent and a view sees the rows as which it lies in memory."""
+    return not view.row_bytes if view is not None else extent.row_bytes == memory.row_bytes
 
 
 def extent_of(shape: tuple[int, ...]) -> Extent:

@@ -10,8 +10,8 @@ from itertools import groupby
 from weft.compiler.bands import operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
-from weft.compiler.plan import Segment, lives
-from weft.compiler.steps import Network, Step
+from weft.compiler.plan import Life, Segment, extent_in_memory, lives
+from weft.compiler.steps import Network, Step, rows_as_they_are
 from weft.compiler.tile import StepTiler, Stream, Work
 from weft.compiler.tuning import Tuning
 
@@ -130,6 +130,14 @@ class _Rows:
                 yield root, begin, high - begin
                 self.loaded[number, root] = high
 
+    def rest(self, number: int, segment: Segment):
+        """Rows that no work of the segment read, of tensors that stay whole for later ones."""
+        for root in sorted(segment.loaded):
+            begin, height = self.loaded.get((number, root), 0), self.lives[root].height
+            if self.memory.plan.resident.get(root, (0, 0))[1] > number and begin < height:
+                yield root, begin, height - begin
+                self.loaded[number, root] = height
+
     def stores(self, segment: Segment, root: str, whole: int):
         """Rows that may go, now that the tensor is whole up to a row."""
         begin = self.stored.get(root, 0)
@@ -143,6 +151,11 @@ def _rows(work: Work, step: Step) -> int:
     """Rows of the image from a block's first to its last."""
     block = work.block
     return (block.rows - 1) * (block.every if _down(work) else 1) + 1
+
+
+def _row_by_row(life: Life) -> bool:
+    """One step makes its rows, one after the other: they are whole as they come; else the whole tensor is, at the end of the segment."""
+    return life.ringable and not life.in_pieces
 
 
 def _down(work):
@@ -185,10 +198,16 @@ class Transferer:
                 blocks = tiler.band_blocks(band.y, band.rows, rows)
             blocks = [piece for block in blocks for piece in self._cut(number, step, block, tiler.along_height(rows))]
             if band.step not in streams:
-                last = band.step == len(self.network.steps) - 1
+                ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
-                streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, last=last, rows=rows)
+                streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
             self._band(number, segment, step, tiler.works(number, blocks, streams[band.step], rows))
+        for root, first, rows in self.rows.rest(number, segment):
+            self.actions.append(Load(segment.first, number, tensor=root, row=first, rows=rows))
+        for root in sorted(segment.stored):
+            life = self.rows.lives[root]
+            if not _row_by_row(life):
+                self._store(number, segment, life.made, root, life.height)
 
     def _constants(self, number, segment):
         for index in range(segment.first, segment.end):
@@ -199,10 +218,15 @@ class Transferer:
     def _cut(self, number, step: Step, block: Block, down: bool) -> list[Block]:
         """A block in pieces whose rows of the output, and of the second operand, do not go round their rings."""
         every = block.every if down else 1
-        rings = [(self.memory.buffers[number, self.network.root[step.output]].rows, step.rows_written)]
+        seen = [(step.output, step.output_view, step.rows_written)]
         if step.second is not None and step.constant is None:
-            rings.append((self.memory.buffers[number, self.network.root[step.second]].rows, step.rows_second))
-        turns = [tuple(seen(block.y + row * every, 1)[0] // rows for rows, seen in rings) for row in range(block.rows)]
+            seen.append((step.second, step.second_view, step.rows_second))
+        rings = []
+        for name, view, rows_of in seen:
+            root = self.network.root[name]
+            if rows_as_they_are(step.result, view, extent_in_memory(self.network, root)):  # what is seen otherwise is whole
+                rings.append((self.memory.buffers[number, root].rows, rows_of))
+        turns = [tuple(rows_of(block.y + row * every, 1)[0] // rows for rows, rows_of in rings) for row in range(block.rows)]
         pieces, first = [], 0
         for _, group in groupby(turns):
             rows = len(list(group))
@@ -218,9 +242,12 @@ class Transferer:
                 for row, rows in self._turns(number, name, first, count):
                     self.actions.append(Load(work.step, number, tensor=name, row=row, rows=rows))
             self.actions.append(Use(work, address))
-            for target, first, count in self.rows.stores(segment, root, self._whole_until(works, place, step, root)):
-                for row, rows in self._turns(number, root, first, count):
-                    self.actions.append(Store(work.step, number, root, target, row, rows))
+            self._store(number, segment, work.step, root, self._whole_until(works, place, step, root))
+
+    def _store(self, number, segment, step, root, whole):
+        for target, first, count in self.rows.stores(segment, root, whole):
+            for row, rows in self._turns(number, root, first, count):
+                self.actions.append(Store(step, number, root, target, row, rows))
 
     def _turns(self, number, name, first, count):
         """Rows in pieces that do not go round the ring: (first, rows)."""
@@ -245,17 +272,12 @@ class Transferer:
     def _whole_until(self, works, place, step, root) -> int:
         """Rows of the output that are whole after this work."""
         work, life = works[place], self.rows.lives[root]
-        if work.partial_out or work.first_tile != works[-1].first_tile:
+        if work.partial_out or work.first_tile != works[-1].first_tile or not _row_by_row(life):
             return 0
         following = works[place + 1].block if place + 1 < len(works) else None
-        plain = step.output_view is None and life.ringable
-        if plain and following is not None and following.y > work.block.y and not _down(work):
+        if following is not None and following.y > work.block.y and not _down(work):
             return work.block.y + work.block.rows
-        if following is not None:
-            return 0
-        if plain:
-            return max(one.block.y + _rows(one, step) for one in works)
-        return life.height if work.step == life.made else 0
+        return max(one.block.y + _rows(one, step) for one in works) if following is None else 0
 
 
 def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning) -> list[Action]:
