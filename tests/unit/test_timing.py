@@ -30,8 +30,8 @@ def programs(seed):
     return [compile_graph(random_network(1000 * seed + number), SMALL).program for number in range(NETWORKS)]
 
 
-def walk(pixel_step, *, width=16, offset=0, cols=32, row_step=0):
-    return Walk(width=width, offset=offset, vectors=1, step=width, pixel_step=pixel_step, cols=cols, row_step=row_step)
+def walk(pixel_step, *, width=16, offset=0, cols=32, row_step=0, rows=8):
+    return Walk(width=width, offset=offset, vectors=1, step=width, pixel_step=pixel_step, cols=cols, row_step=row_step, rows=rows)
 
 
 def test_a_burst_comes_a_latency_after_its_address_a_beat_a_cycle():

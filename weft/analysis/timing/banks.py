@@ -27,7 +27,7 @@ class Walk(NamedTuple):
         Bytes of an access.
     offset : int
         Of the first one in its word.
-    vectors, step, pixel_step, cols, row_step : int
+    vectors, step, pixel_step, cols, row_step, rows : int
     """
 
     width: int
@@ -37,28 +37,31 @@ class Walk(NamedTuple):
     pixel_step: int
     cols: int
     row_step: int
+    rows: int
 
 
-def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, vectors=1) -> Walk:
+def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, rows, vectors=1) -> Walk:
     """A walk, with what does not change the banks taken off, so that equal ones are equal."""
     around, word = config.BANKS * config.word_bytes, config.word_bytes
     aligned = not (pixel_step % word or row_step % word)  # then all accesses lie alike in their words
-    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around)
+    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around, rows)
+
+
+def beats(config: NpuConfig) -> Walk:
+    """The walk of a transfer: beat after beat."""
+    return Walk(config.axi_bytes, 0, 1, config.axi_bytes, config.axi_bytes, PIECE, 0, 1)
 
 
 def _masks(walk, word, banks, count):
     """Banks of the first accesses, a bit each."""
-    masks = []
-    row = first = walk.offset
+    masks: list[int] = []
+    first = walk.offset
     while len(masks) < count:
-        pixel = row
-        for _ in range(walk.cols):
-            masks.extend(_mask(pixel + vector * walk.step, walk.width, word, banks) for vector in range(walk.vectors))
-            pixel += walk.pixel_step
-        row += walk.row_step
-        if len(masks) % (8 * walk.cols * walk.vectors) == 0:
-            row = first + word  # the next reduction tile or column tile
-            first = row
+        for row in range(walk.rows):
+            for pixel in range(walk.cols):
+                place = first + row * walk.row_step + pixel * walk.pixel_step
+                masks.extend(_mask(place + vector * walk.step, walk.width, word, banks) for vector in range(walk.vectors))
+        first += word  # the next reduction tile or column tile
     return masks[:count]
 
 

@@ -60,28 +60,36 @@ class DdrPort:
         self.reads = deque([-1] * ddr.outstanding, maxlen=ddr.outstanding)  # last beats of the bursts that may be in flight
         self.writes = deque([-1] * ddr.outstanding, maxlen=ddr.outstanding)  # responses
 
-    def read(self, offered: int, beats: int) -> tuple[int, int]:
-        """A read burst whose address is offered from a cycle on: the cycles of its first and its last beat."""
+    def read(self, offered: int, beats: int, taken: float = 1) -> tuple[int, int]:
+        """A read burst whose address is offered from a cycle on: the cycles of its first and its last beat.
+
+        Its master takes a beat in ``taken`` cycles.
+        """
+        pace = max(self.pace, taken)
         accepted = max(offered, self.address_at + 1, self.reads[0] + 1)
         self.address_at = accepted
         first = max(accepted + self.latency, self.read_from)
         shared = max(self.shared_until, first) + beats * self.share
-        end = max(first + beats * self.pace, shared)
+        end = max(first + beats * pace, shared)
         self.shared_until, self.read_from = shared, end
-        last = math.ceil(end - self.pace)
+        last = math.ceil(end - pace)
         self.reads.append(last)
         return math.ceil(first), last
 
-    def write(self, offered: int, beats: int) -> tuple[int, int]:
-        """A write burst whose beats are offered from a cycle on: the cycles of its last beat and of its response."""
+    def write(self, offered: int, beats: int, given: float = 1) -> tuple[int, int]:
+        """A write burst whose beats are offered from a cycle on: the cycles of its last beat and of its response.
+
+        Its master gives a beat in ``given`` cycles.
+        """
+        pace = max(self.pace, given)
         begin = max(offered, self.write_from, self.writes[0] + 1)
         backlog = max(0, self.shared_until - begin)
-        end = begin + beats * self.pace
+        end = begin + beats * pace
         if self.share >= 1:  # reads and writes take turns
             end += min(backlog, beats * self.share)
         self.shared_until = max(self.shared_until, begin) + beats * self.share
         self.write_from = end
-        last = math.ceil(end - self.pace)
+        last = math.ceil(end - pace)
         self.response_at = max(self.response_at, last + self.write_latency)
         self.writes.append(self.response_at)
         return last, self.response_at

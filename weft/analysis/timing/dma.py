@@ -5,7 +5,7 @@ from collections import deque
 from hw.npu.axi import BOUNDARY
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.store_dma import StoreDma
-from weft.analysis.timing.stream import ADDRESS
+from weft.analysis.timing.stream import ADDRESS, NEVER
 
 PLAN = 1
 """From a command that is taken to its first burst."""
@@ -31,7 +31,7 @@ def bursts_of(transfer, block, axi_bytes) -> list[int]:
 
 
 class Mover:
-    """One DMA. `begin` takes a command, `issue` gives DDR its next burst; the command is complete with the last.
+    """One DMA. `begin` takes a command, `issue` gives DDR its next burst; a command is complete with its last.
 
     Parameters
     ----------
@@ -45,35 +45,50 @@ class Mover:
         self.block = min(BOUNDARY, config.max_burst * config.axi_bytes)
         self.in_flight = deque([-1] * config.outstanding, maxlen=config.outstanding)
         self.runs = deque([-1] * StoreDma.RUNS, maxlen=StoreDma.RUNS)
-        self.free = 0  # first cycle in which a command can be taken
-        self.beats, self.place, self.may_issue = [], 0, 0
-        self.first = self.moved = 0
+        self.may_issue = 0
+        self.bursts = deque()  # planned and not past the arbiter: beats, earliest cycle, command, whether it is the command's last
+        self.next = NEVER
+        """Earliest cycle in which the next burst can pass the arbiter; `NEVER` where there is none."""
+        self._free = 0
 
     @property
-    def busy(self) -> bool:
-        """Bursts of the present command are not issued."""
-        return self.place < len(self.beats)
+    def may_begin(self) -> bool:
+        """It is known when the next command can be taken: the last burst of the one before is next."""
+        return len(self.bursts) <= 1
 
-    def begin(self, transfer, taken):
-        """Takes a command."""
-        self.beats, self.place = bursts_of(transfer, self.block, self.axi_bytes), 0
-        self.may_issue = max(self.may_issue, taken + PLAN)
+    @property
+    def free(self) -> int:
+        """First cycle in which a command can be taken."""
+        return self.next - ADDRESS + 1 if self.bursts else self._free
 
-    def next_issue(self):
-        """Earliest cycle in which the next burst can pass the arbiter."""
-        room = max(self.in_flight[0], self.runs[0]) if self.stores else self.in_flight[0]
-        return max(self.may_issue, room + 1) + ADDRESS
+    def begin(self, transfer, taken, command) -> int:
+        """Takes a command; gives its beats."""
+        beats = bursts_of(transfer, self.block, self.axi_bytes)
+        for place, count in enumerate(beats, 1):
+            self.bursts.append((count, taken + PLAN, command, place == len(beats)))
+        self._plan()
+        return sum(beats)
 
-    def issue(self, cycle, port):
-        """The next burst passes the arbiter; gives the cycles of its first and last beat (stores: of the response)."""
-        beats = self.beats[self.place]
-        self.place += 1
-        self.free = self.next_issue() - ADDRESS + 1
+    def issue(self, cycle, port, beat_cycles):
+        """The next burst passes the arbiter; gives the cycles of its first and last beat (stores: of the response).
+
+        The scratchpad takes, or gives, a beat in ``beat_cycles``.
+        """
+        self._free = self.free
+        beats, *_ = self.bursts.popleft()
         if self.stores:
-            first, (last, ended) = cycle, port.write(cycle - ADDRESS + ANSWER, beats)
+            first, (last, ended) = cycle, port.write(cycle - ADDRESS + ANSWER, beats, beat_cycles)
             self.runs.append(last - ANSWER + 1)
         else:
-            first, ended = port.read(cycle + ADDRESS, beats)
+            first, ended = port.read(cycle + ADDRESS, beats, beat_cycles)
         self.may_issue = cycle
         self.in_flight.append(ended)
+        self._plan()
         return first, ended
+
+    def _plan(self):
+        if not self.bursts:
+            self.next = NEVER
+            return
+        room = max(self.in_flight[0], self.runs[0]) if self.stores else self.in_flight[0]
+        self.next = max(self.may_issue, room + 1, self.bursts[0][1]) + ADDRESS

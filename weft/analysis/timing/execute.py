@@ -32,6 +32,9 @@ FREE = 2
 RETIRE = 1
 """From a command's last write to its completion."""
 
+SETTLED = 2
+"""Reduction tiles of a job after which only waves and rows decide: as many as there are planes of weights."""
+
 
 class ExecuteModel:
     """Runs commands in order; all cycles are those of the job.
@@ -72,6 +75,7 @@ class ExecuteModel:
         self.second_issued = -1000  # last vector with a second operand
         self.written = -1
         self.retired = deque([-1, -1], maxlen=2)
+        self.reads = None  # the feeder's walk
         self.vectors = None  # of the last job: first issue, walk, how many
         self.stalls = [0] * len(CAUSES)
 
@@ -125,7 +129,7 @@ class ExecuteModel:
         taken = load_taken, feed_taken, output_taken = self._take(self.inside.popleft())
         loader = self.loader
         self.taken.append(taken)
-        self.stalls = [0] * len(CAUSES)
+        self.stalls, self.reads = [0] * len(CAUSES), work.reads
         start = self.wave + 1
         loader.begin(load_taken, weights, work.stream_rows)
         self._wait(feed_taken + TAKE + PENDING, COMMAND)
@@ -236,7 +240,10 @@ class ExecuteModel:
         loader, (before, last), waited = self.loader, self.tile_ends, 0
         passed, loaded = self.passed, LOADED + PENDING
         weights = apart = start = 0
-        for rows in work.tile_rows:
+        tiles = work.tile_rows
+        # a tile that takes longer than to load the next one leaves nothing to wait for, two tiles behind the start
+        steady = len(tiles) > SETTLED and waves >= passed + loaded + loader.slowest_tile
+        for rows in tiles[:SETTLED] if steady else tiles:
             first, ready = wave + 1, loader.rows(rows, before + passed) + loaded
             if ready > first:
                 weights += ready - first
@@ -247,6 +254,10 @@ class ExecuteModel:
             start = start or first
             wave = accepted = first + waves - 1
             before, last = last, wave
+        if steady:
+            wave = accepted = wave + (len(tiles) - SETTLED) * waves
+            before, last, waited = wave - waves, wave, 0
+            loader.skip(wave - 2 * waves + passed + tiles[-1] - 1)
         self.stalls[WEIGHTS] += weights
         self.stalls[OUTPUT] += apart
         self.wave = self.accepted = self.array_wave = wave

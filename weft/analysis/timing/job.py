@@ -11,6 +11,7 @@ from hw.npu.execute_unit import ExecuteUnit
 from hw.npu.isa import EXECUTE, Opcode
 from hw.npu.tokens import TOKEN_BITS
 from sim.run import RECORD_DTYPE
+from weft.analysis.timing.banks import beats, rate
 from weft.analysis.timing.ddr import DdrParameters, DdrPort
 from weft.analysis.timing.dma import BEAT, TOKEN, Mover
 from weft.analysis.timing.execute import CAUSES, ExecuteModel
@@ -67,9 +68,14 @@ class _Replay:
 
     def __init__(self, program, ddr, records, bases):
         config = program.config
-        self.config, self.bases = config, bases
+        self.config = config
         self.commands = [planned.command for planned in program.commands]
         self.queue = [EXEC if c.opcode in EXECUTE else LOAD if c.opcode == Opcode.LOAD else STORE for c in self.commands]
+        shortest = Accumulators.MIN_PERIOD
+        self.work: list = [
+            work_of(command, config, shortest) if queue == EXEC else transfer_of(command, bases)
+            for command, queue in zip(self.commands, self.queue)
+        ]
         self.port = DdrPort(ddr, config.axi_bytes)
         self.stream = CommandStream(config, [command_bytes(command) for command in self.commands])
         self.movers = {LOAD: Mover(config, stores=False), STORE: Mover(config, stores=True)}
@@ -79,21 +85,21 @@ class _Replay:
         self.left = [deque([-1] * config.queue_depth, maxlen=config.queue_depth) for _ in range(3)]  # when commands left their queue
         self.handed = [0, 0, 0]
         self.tokens = ([0], [0], [0])  # cycle from which n commands of a queue count as complete
-        self.moving: dict[int, tuple] = {}  # what the DMAs are doing
         self.executed = deque(maxlen=ExecuteUnit.IN_FLIGHT)  # the last commands of the execute unit
         self.sent: deque[int] = deque()  # commands that the execute unit has and that have not run
         self.ready: tuple = ()  # of the first of them: its work, what it waits for, its earliest end
+        self.beats = beats(config)
         self.complete = 0
         self.before = {}  # commands of each queue in front of one
         self.rows: list[dict] = [{} for _ in self.commands]
 
     def run(self) -> Timing:
         """Lets the unit act whose next burst, or command, comes first; until nobody has one."""
-        stream, port = self.stream, self.port
+        stream, port, loads, stores = self.stream, self.port, self.movers[LOAD], self.movers[STORE]
         while True:
             while self._dispatch() or self._send() or self._begin(LOAD) or self._begin(STORE):
                 pass
-            fetch, load, store = stream.next_issue(), self._move_at(LOAD), self._move_at(STORE)
+            fetch, load, store = stream.next_issue(), loads.next, stores.next
             record, execute = self.writer.next_issue(), self._execute_at()
             others = min(store, record, execute)
             # the fetch goes first wherever both wait for the address register
@@ -109,7 +115,7 @@ class _Replay:
                 self._execute()
             else:
                 break
-        assert all(self.rows), "a command waits for one behind it"
+        assert all("end" in row for row in self.rows), "a command waits for one behind it"
         idle = max(self.complete, self.writer.idle_from, max(self.writer.taken.values(), default=0) + 1)
         for number, (row, command) in enumerate(zip(self.rows, self.commands)):
             row |= {"index": number, "opcode": command.opcode}
@@ -160,7 +166,7 @@ class _Replay:
         """Cycle up to which the other units must be known before the next execute command runs; `NEVER` where it cannot."""
         if not self.ready and self.sent:
             number = self.sent[0]
-            work = work_of(self.commands[number], self.config, Accumulators.MIN_PERIOD)
+            work = self.work[number]
             loads, execs, stores = self._waits(number, work.waits)
             weights = self._reached(number, LOAD, work.weights_wait)
             reached = loads, weights, execs, stores
@@ -186,18 +192,13 @@ class _Replay:
             "sram_write_bytes": written,
         }
 
-    def _move_at(self, queue):
-        """Earliest cycle of the next burst of a DMA; `NEVER` where that is not known."""
-        mover = self.movers[queue]
-        return mover.next_issue() if mover.busy else NEVER
-
     def _begin(self, queue):
         """The DMA takes the next command of its queue, if it is known when."""
         mover = self.movers[queue]
-        if mover.busy or not self.queued[queue]:
+        if not self.queued[queue] or not mover.may_begin:
             return False
         number, valid = self.queued[queue][0]
-        transfer = transfer_of(self.commands[number], self.bases)
+        transfer = self.work[number]
         reached = self._waits(number, transfer.waits)
         if NEVER in reached:
             return False
@@ -207,38 +208,12 @@ class _Replay:
         stall_load = max(0, loads - start - stall_exec)
         stall_store = max(0, stores - start - stall_exec - stall_load)
         taken = start + stall_exec + stall_load + stall_store
-        mover.begin(transfer, taken)
+        beats = mover.begin(transfer, taken, (number, transfer))
         self.queued[queue].popleft()
         self.left[queue].append(taken)
-        self.moving[queue] = number, transfer, start, stall_exec, stall_load, stall_store, sum(mover.beats)
-        return True
-
-    def _load(self, limit):
-        """Issues bursts of the load DMA until another unit comes first."""
-        mover, port = self.movers[LOAD], self.port
-        while True:
-            at = max(mover.next_issue(), port.address_at)
-            self._move(LOAD, at)
-            if not mover.busy or mover.next_issue() >= limit or port.address_at >= limit:
-                return
-
-    def _move(self, queue, cycle):
-        """Issues the next burst of a DMA."""
-        mover = self.movers[queue]
-        first, ended = mover.issue(cycle, self.port)
-        number, transfer, start, stall_exec, stall_load, stall_store, beats = self.moving[queue]
-        if queue == LOAD and transfer.weights:
-            self.execute.loader.written(first + BEAT, ended + BEAT)
-        if mover.busy:
-            return
-        done = ended + BEAT if queue == LOAD else ended
-        self.tokens[queue].append(done + TOKEN)
-        self.complete = max(self.complete, done + 1)
-        self.writer.add(0 if queue == LOAD else 2, done + 1, number)
         ways = ("ddr_read_bytes", "sram_write_bytes") if queue == LOAD else ("ddr_write_bytes", "sram_read_bytes")
         self.rows[number] = {
             "start": start,
-            "end": done + 1,
             "active": beats,
             "stall_activations": stall_exec,
             "stall_ddr_read": stall_load,
@@ -246,3 +221,38 @@ class _Replay:
             ways[0]: beats * self.config.axi_bytes,
             ways[1]: transfer.row_bytes * transfer.rows,
         }
+        return True
+
+    def _load(self, limit):
+        """Issues bursts of the load DMA until another unit comes first."""
+        mover, port = self.movers[LOAD], self.port
+        while True:
+            at = max(mover.next, port.address_at)
+            self._move(LOAD, at)
+            if mover.may_begin or mover.next >= limit or port.address_at >= limit:
+                return
+
+    def _beat_cycles(self, cycle):
+        """Cycles in which the activation scratchpad takes a beat of a DMA beside the feeder, which goes first."""
+        if cycle <= self.execute.accepted:
+            reads = self.execute.reads
+        elif self.ready and cycle >= max(self.ready[1]):
+            reads = self.ready[0].reads
+        else:
+            return 1
+        return 1 / rate(reads, self.beats, self.config.word_bytes, self.config.BANKS)
+
+    def _move(self, queue, cycle):
+        """Issues the next burst of a DMA."""
+        mover = self.movers[queue]
+        _, _, (number, transfer), last = mover.bursts[0]
+        first, ended = mover.issue(cycle, self.port, 1 if transfer.weights else self._beat_cycles(cycle))
+        if queue == LOAD and transfer.weights:
+            self.execute.loader.written(first + BEAT, ended + BEAT)
+        if not last:
+            return
+        done = ended + BEAT if queue == LOAD else ended
+        self.tokens[queue].append(done + TOKEN)
+        self.complete = max(self.complete, done + 1)
+        self.writer.add(0 if queue == LOAD else 2, done + 1, number)
+        self.rows[number]["end"] = done + 1

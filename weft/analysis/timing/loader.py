@@ -1,5 +1,6 @@
 """The weight loader: when each row of a command's stream is delivered."""
 
+import math
 from collections import deque
 
 from hw.npu.weight_loader import WeightLoader
@@ -39,6 +40,8 @@ class Loader:
 
     def __init__(self, config, pace):
         self.row_cycles = row_cycles(config, pace)
+        self.slowest_tile = math.ceil(config.rows * self.row_cycles) + WeightLoader.QUEUE
+        """Cycles in which the rows of any reduction tile are delivered."""
         self.writing = deque()  # cycles in which the load DMA writes weights: first, last
         self.delivered = self.asked = -1  # last row delivered, and asked for
         self._row_asked = -1  # the same while weights are written, a fraction of a cycle taken into account
@@ -61,6 +64,10 @@ class Loader:
             last = max(last, self._read(begin, count))
         self.delivered = last
         return last
+
+    def skip(self, last):
+        """Rows were delivered, up to this cycle, in time for their waves."""
+        self.delivered = max(self.delivered, last)
 
     def end(self, work):
         """The last row of a command is delivered: when it was asked for."""

@@ -31,27 +31,29 @@ def _reading_waves(loops, source, work, width) -> int:
     """Waves of which a byte lies inside the image."""
     cols, taps_y, taps_x = loops["block_cols"], loops["taps_y"], loops["taps_x"]
     pieces = work.tile_rows[: len(work.tile_rows) // (taps_y * taps_x)]  # reduction tiles of a tap
-    rows = sum(
-        0 <= source.get("y", 0) + row * source.get("row_step_y", 0) + tap * source.get("tap_y_rows", 0) < source["height"]
-        for tap in range(taps_y)
-        for row in range(loops["block_rows"])
-    )
+    y, step_y, tap_rows = source.get("y", 0), source.get("row_step_y", 0), source.get("tap_y_rows", 0)
+    rows = sum(_inside(y + tap * tap_rows, 1, step_y, source["height"], loops["block_rows"]) for tap in range(taps_y))
     # column tiles of the vector path follow each other in the image row; those of MATMUL read the same bytes
     starts = [0] if work.array else [job * width for job in range(work.jobs)]
-    across = sum(
-        _inside(source.get("x_bytes", 0) + start + tap * source.get("tap_x_step", 0) + piece * width, taken, source, cols)
-        for start in starts
-        for tap in range(taps_x)
-        for piece, taken in enumerate(pieces if work.array else (width,))
-    )
+    x, step, tap_step, size = source.get("x_bytes", 0), source.get("pixel_step", 0), source.get("tap_x_step", 0), source["image_row_bytes"]
+    pieces = pieces if work.array else (width,)
+    end = x + (cols - 1) * step + (taps_x - 1) * tap_step + starts[-1] + sum(pieces)
+    if x >= 0 and end <= size:
+        across = cols * taps_x * len(pieces) * len(starts)
+    else:
+        across = sum(
+            _inside(x + start + tap * tap_step + piece * width, taken, step, size, cols)
+            for start in starts
+            for tap in range(taps_x)
+            for piece, taken in enumerate(pieces)
+        )
     return rows * across * (work.jobs if work.array else 1)
 
 
-def _inside(first, taken, source, cols) -> int:
-    """Positions ``first``, ``first + pixel_step``, ... (``cols`` of them) of which one of ``taken`` bytes lies in the image row."""
-    step, size = source.get("pixel_step", 0), source["image_row_bytes"]
+def _inside(first, taken, step, size, count) -> int:
+    """Positions ``first``, ``first + step``, ... (``count`` of them) of which one of ``taken`` bytes lies in ``0 .. size - 1``."""
     if not step:
-        return cols if -taken < first < size else 0
+        return count if -taken < first < size else 0
     low = max(0, -(-(1 - taken - first) // step))  # first + low * step > -taken
-    high = min(cols, -(-(size - first) // step))  # first + (high - 1) * step < size
+    high = min(count, -(-(size - first) // step))  # first + (high - 1) * step < size
     return max(0, high - low)

@@ -187,6 +187,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
             pixel_step=source.get("pixel_step", 0),
             cols=block_cols,
             row_step=source.get("row_step", 0),
+            rows=block_rows,
         ),
         writes=walk(
             config,
@@ -195,6 +196,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
             pixel_step=output.get("pixel_step", 0),
             cols=block_cols,
             row_step=output.get("row_step", 0),
+            rows=block_rows,
             vectors=-(-min(config.cols, loops["last_cols"] if loops["column_tiles"] == 1 else config.cols) // config.lanes),
         ),
         serial=pixels * row_cycles,

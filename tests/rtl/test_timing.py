@@ -1,0 +1,55 @@
+"""The timing model against the generated Verilog: cycles within a bound, bytes and waves equal, on configurations far apart."""
+
+import pytest
+
+from sim.ddr import DdrConfig
+from tests.machine_checks import random_inputs
+from tests.random_graphs import random_network
+from tests.rtl.configurations import CORNERS, SIZES
+from weft.analysis.timing import DdrParameters, replay
+from weft.compiler.driver import compile_graph
+from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.host import host_before
+from weft.inputs import random_sample
+
+BOUND = 0.05
+"""Of the RTL's cycles. What is met is printed (``pytest -rP``), and mostly below 1 %."""
+MODELS = {"resnet8": "mlperf_ic_resnet8_int8.tflite", "autoencoder": "mlperf_ad_fcae_int8.tflite"}
+SIZE_NAMES = {"16x16": SIZES[16, 16], "8x8": SIZES[8, 8], "32x32": SIZES[32, 32]}
+DDRS = {"reference": DdrConfig(), "slow": DdrConfig(read_latency=150, bytes_per_cycle=4)}
+EQUAL = ("active", "ddr_read_bytes", "ddr_write_bytes", "sram_write_bytes")
+"""Fields of the records that the model must not miss at all."""
+RANDOM = range(3)
+
+
+def assert_close(simulator, graph, inputs, ddr):
+    """Runs a network on the RTL and in the model."""
+    config = simulator.config
+    compiled = compile_graph(graph, config)
+    program = compiled.program
+    run = simulator.run(program, host_before(compiled, inputs), ddr=ddr, log=False)
+    parameters = DdrParameters(ddr.read_latency, ddr.bytes_per_cycle, ddr.outstanding, ddr.write_latency)
+    timing = replay(program, parameters)
+    error = timing.cycles / run.cycles - 1
+    print(f"{graph.name} on {config.name} {config.rows}x{config.cols}: RTL {run.cycles}, model {timing.cycles}, error {error:+.2%}")
+    for index, (planned, measured, predicted) in enumerate(zip(program.commands, run.records, timing.records)):
+        for name in EQUAL:
+            assert measured[name] == predicted[name], (
+                f"command {index} {planned.command}: {name} is {measured[name]}, the model says {predicted[name]}"
+            )
+    assert abs(error) <= BOUND
+
+
+@pytest.mark.parametrize("size", SIZE_NAMES)
+@pytest.mark.parametrize("model", MODELS)
+def test_networks_take_the_predicted_cycles(model, size, models, simulator):
+    graph = read_tflite(models / MODELS[model])
+    assert_close(simulator(SIZE_NAMES[size]), graph, random_sample(graph, 1), DDRS["reference"])
+
+
+@pytest.mark.parametrize("number", RANDOM)
+@pytest.mark.parametrize("ddr", DDRS)
+@pytest.mark.parametrize("config", CORNERS[:1], ids=lambda config: config.name)
+def test_random_networks_take_the_predicted_cycles(config, ddr, number, seed, simulator):
+    graph = random_network(1000 * seed + number)
+    assert_close(simulator(config), graph, random_inputs(graph, number), DDRS[ddr])
