@@ -17,8 +17,8 @@ CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights"
 """What the feeder waits for; the first that holds is counted (`hw.npu.feeder.Feeder`)."""
 COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS = range(6)
 
-PENDING = 1
-"""From a wave that leaves the generator to the scratchpad."""
+PENDING = 2
+"""From a wave that leaves the generator to the scratchpad: it is placed, and it is held there."""
 TAKE = 2
 """From a command that the feeder takes to its first wave in the generator."""
 LOADED = 2
@@ -137,7 +137,7 @@ class ExecuteModel:
         self._wait(stores + PENDING, DDR_WRITE)
         self._wait(execs + PENDING, ACTIVATIONS)
         if not work.array:
-            drained = self.array_wave + self.array_latency + 1 + work.partial_in
+            drained = self.array_wave + self.array_latency + work.partial_in
             self._wait(drained + PENDING, OUTPUT)
         issue_from = output_taken + 2
         if work.table_rows:
@@ -164,13 +164,13 @@ class ExecuteModel:
         if not self.carried:
             self._wait(self.halves.popleft() + PENDING, OUTPUT)
         begin = self._feed(work)
-        if work.filler and last_job:
-            self.wave += work.filler
-            self.left = self.wave - 1
         self._let_write(work, begin)
+        final = self.accepted - work.tail + ENTER + (self.array_latency if work.array else 0) + FINAL
+        if work.filler and last_job:
+            self.stalls[OUTPUT] += work.filler
+            self.wave = self.accepted = self.array_wave = self.wave + work.filler
+            self.left = self.wave - PENDING
         self.carried = work.partial_out
-        latency = self.array_latency if work.array else 0
-        final = self.wave + ENTER + latency + FINAL
         first = max(final, issue_from, self.issued + 1, available)
         if work.serial:  # SOFTMAX runs alone
             first = max(first, self.written + 1)
@@ -235,10 +235,10 @@ class ExecuteModel:
             spaced = start - wave - 1 + (len(work.tile_rows) - 1) * (gap - 1)
             self.stalls[OUTPUT] += spaced
             self.wave = self.accepted = wave + len(work.tile_rows) * waves + spaced
-            self.left = self.wave - (gap if waves == 1 else 1)
+            self.left = self.wave - PENDING * (gap if waves == 1 else 1)
             return start
         loader, (before, last), waited = self.loader, self.tile_ends, 0
-        passed, loaded = self.passed, LOADED + PENDING
+        passed, loaded = self.passed - work.tail, LOADED + PENDING
         weights = apart = start = 0
         tiles = work.tile_rows
         # a tile that takes longer than to load the next one leaves nothing to wait for, two tiles behind the start
@@ -261,7 +261,7 @@ class ExecuteModel:
         self.stalls[WEIGHTS] += weights
         self.stalls[OUTPUT] += apart
         self.wave = self.accepted = self.array_wave = wave
-        self.left = wave - 1 - (waited if waves == 1 else 0)
+        self.left = wave - PENDING * (gap if waited and waves == 1 else 1)
         self.tile_ends.extend((before, last))
         return start
 

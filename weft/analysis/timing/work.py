@@ -59,6 +59,8 @@ class Work:
         Rows of weights of each reduction tile of a job; of the vector path all 0.
     waves, filler : int
         Waves of a reduction tile; cycles that the command's last one takes beyond them.
+    tail : int
+        Steps of a reduction tile behind its last wave: of a DEPTHWISE, which needs pixels behind that of the wave.
     apart : bool
         Waves of one entry would follow too closely: tiles are kept apart.
     pixels : int
@@ -84,6 +86,7 @@ class Work:
     tile_rows: tuple[int, ...]
     waves: int
     filler: int
+    tail: int
     apart: bool
     pixels: int
     jobs: int
@@ -132,8 +135,7 @@ def _tiles(opcode, loops, rows) -> tuple[int, ...]:
     """Rows of weights of the reduction tiles of a job (``docs/architecture.md``, loop nest of the execute queue)."""
     taps_y, taps_x = loops["taps_y"], loops["taps_x"]
     if opcode == Opcode.MATMUL:
-        lanes = loops.get("lanes", 0) or (loops["chunks"] - 1) * rows + loops["last_rows"]
-        return _tile_rows(taps_y, taps_x, lanes, loops.get("span", 0) or 1, rows)
+        return _tile_rows(taps_y, taps_x, loops["lanes"], loops["span"], rows)
     if opcode == Opcode.DEPTHWISE:
         span = loops["span"]
         return (span * taps_x,) * -(-taps_y // span)
@@ -170,6 +172,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         tile_rows=_tiles(opcode, loops, config.rows),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
+        tail=max(0, loops["positions"] - 1 - (block_cols - 1) * loops["stride"]) if depthwise else 0,
         apart=pixels < shortest and not depthwise and not softmax,
         pixels=pixels,
         jobs=loops["column_tiles"],
