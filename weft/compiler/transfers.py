@@ -75,6 +75,9 @@ class Use:
 
 Action = Load | Use | Store
 
+PIECES_AHEAD = 8
+"""Loads into which the rows of the next band are cut, so that weights come in between."""
+
 
 class _WeightRing:
     """The weight scratchpad as a ring of streams: the oldest are overwritten first."""
@@ -117,9 +120,9 @@ class _Rows:
         self.loaded: dict[tuple[int, str], int] = {}
         self.stored: dict[str, int] = {}
 
-    def loads(self, number: int, segment: Segment, work: Work, step: Step):
-        """Rows that the work is the first of its segment to read."""
-        for name, (low, high) in operands(step, work.block.y, _rows(work, step)):
+    def loads(self, number: int, segment: Segment, y: int, rows: int, step: Step):
+        """Rows that rows ``y .. y + rows - 1`` of the step's result are the first of the segment to read."""
+        for name, (low, high) in operands(step, y, rows):
             root = self.network.root[name]
             if root not in segment.loaded or high <= low:
                 continue
@@ -189,7 +192,7 @@ class Transferer:
     def _segment(self, number, segment):
         self._constants(number, segment)
         streams, nominal = {}, {}
-        for band in segment.bands:
+        for place, band in enumerate(segment.bands):
             tiler, step = self.tilers[band.step], self.network.steps[band.step]
             rows = nominal.setdefault(band.step, band.rows)
             if segment.whole:
@@ -201,13 +204,29 @@ class Transferer:
                 ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
                 streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
-            self._band(number, segment, step, tiler.works(number, blocks, streams[band.step], rows))
+            self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
         for root, first, rows in self.rows.rest(number, segment):
             self.actions.append(Load(segment.first, number, tensor=root, row=first, rows=rows))
         for root in sorted(segment.stored):
             life = self.rows.lives[root]
             if not _row_by_row(life):
                 self._store(number, segment, life.made, root, life.height)
+
+    def _ahead(self, number, segment, place) -> list[Load]:
+        """Loads of rows that the next band reads, in pieces: they come while the present one computes."""
+        following = next((band for band in segment.bands[place + 1 :] if self._reads_ddr(segment, band)), None)
+        if following is None or not self._reads_ddr(segment, segment.bands[place]):
+            return []
+        step = self.network.steps[following.step]
+        return [
+            Load(following.step, number, tensor=name, row=row, rows=rows)
+            for name, first, count in self.rows.loads(number, segment, following.y, following.rows, step)
+            for start in range(first, first + count, max(1, -(-count // PIECES_AHEAD)))
+            for row, rows in self._turns(number, name, start, min(max(1, -(-count // PIECES_AHEAD)), first + count - start))
+        ]
+
+    def _reads_ddr(self, segment, band) -> bool:
+        return any(self.network.root[name] in segment.loaded for name in self.network.steps[band.step].reads)
 
     def _constants(self, number, segment):
         for index in range(segment.first, segment.end):
@@ -234,14 +253,18 @@ class Transferer:
             first += rows
         return pieces
 
-    def _band(self, number, segment, step, works):
+    def _band(self, number, segment, index, works):
+        step = self.network.steps[segment.bands[index].step]
         root = self.network.root[step.output]
+        own = [list(self.rows.loads(number, segment, work.block.y, _rows(work, step), step)) for work in works]
+        ahead = self._ahead(number, segment, index)
         for place, work in enumerate(works):
             address = self._weights(number, work)
-            for name, first, count in self.rows.loads(number, segment, work, step):
+            for name, first, count in own[place]:
                 for row, rows in self._turns(number, name, first, count):
                     self.actions.append(Load(work.step, number, tensor=name, row=row, rows=rows))
             self.actions.append(Use(work, address))
+            self.actions += ahead[len(ahead) * place // len(works) : len(ahead) * (place + 1) // len(works)]
             self._store(number, segment, work.step, root, self._whole_until(works, place, step, root))
 
     def _store(self, number, segment, step, root, whole):
