@@ -57,7 +57,7 @@ def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> 
             continue  # its bytes are not all loaded
         segments = {segment for _, segment in written.values()}
         buffers = {segment: memory.buffers[segment, root] for segment in segments}
-        taken = any(memory.plan.segments[segment].overwritten == root for segment in segments)  # by results, piece by piece
+        taken = any(root in (plan.overwritten, *plan.rings) for plan in map(memory.plan.segments.__getitem__, segments))  # piece by piece
         whole = (
             not taken
             and all(buffer.rows == height for buffer in buffers.values())
