@@ -13,9 +13,9 @@ from weft.analysis.timing.loader import Loader
 
 WAITING = OutputStage.SLOTS - OutputStage.LATENCY
 """Vectors that can wait to be written before none is issued."""
-CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights")
+CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights", "bank")
 """What the feeder waits for; the first that holds is counted (`hw.npu.feeder.Feeder`)."""
-COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS = range(6)
+COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS, BANK = range(7)
 
 PENDING = 2
 """From a wave that leaves the generator to the scratchpad: it is placed, and it is held there."""
@@ -240,10 +240,11 @@ class ExecuteModel:
         loader, (before, last), waited = self.loader, self.tile_ends, 0
         passed, loaded = self.passed - work.tail, LOADED + PENDING
         weights = apart = start = 0
-        tiles = work.tile_rows
+        tiles, refused = work.tile_rows, work.refused or (0,) * len(work.tile_rows)
+        self.stalls[BANK] += sum(refused)
         # a tile that takes longer than to load the next one leaves nothing to wait for, two tiles behind the start
         steady = len(tiles) > SETTLED and waves >= passed + loaded + loader.slowest_tile
-        for rows in tiles[:SETTLED] if steady else tiles:
+        for rows, more in zip(tiles[:SETTLED] if steady else tiles, refused):
             first, ready = wave + 1, loader.rows(rows, before + passed) + loaded
             if ready > first:
                 weights += ready - first
@@ -252,11 +253,11 @@ class ExecuteModel:
             apart += waited
             first += waited
             start = start or first
-            wave = accepted = first + waves - 1
+            wave = accepted = first + waves - 1 + more
             before, last = last, wave
         if steady:
-            wave = accepted = wave + (len(tiles) - SETTLED) * waves
-            before, last, waited = wave - waves, wave, 0
+            wave = accepted = wave + (len(tiles) - SETTLED) * waves + sum(refused[SETTLED:])
+            before, last, waited = wave - waves - refused[-1], wave, 0
             loader.skip(wave - 2 * waves + passed + tiles[-1] - 1)
         self.stalls[WEIGHTS] += weights
         self.stalls[OUTPUT] += apart

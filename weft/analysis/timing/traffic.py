@@ -9,8 +9,8 @@ from weft.analysis.timing.work import Work
 def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, int]:
     """Bytes read from both scratchpads, and bytes written.
 
-    A wave reads R bytes (SUM and MAX: C), unless it lies wholly in the padding. Where a wave takes bytes of several kernel rows, and in
-    DEPTHWISE, all waves count. SOFTMAX reads its rows once a pass.
+    A wave reads R bytes (SUM and MAX: C), unless it lies wholly in the padding. Each kernel row that it takes
+    bytes of is a read. SOFTMAX reads its rows once a pass.
     """
     loops = command.fields["loops"]
     channels = 0 if work.partial_out else (work.jobs - 1) * work.cols + work.last_cols
@@ -19,10 +19,7 @@ def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, in
         return SoftmaxUnit.PASSES * written + work.stream_rows * config.cols, written
     written = work.pixels * channels
     width = config.rows if work.opcode == Opcode.MATMUL else config.cols
-    if work.opcode == Opcode.DEPTHWISE or loops.get("span", 0) > 1:
-        waves = work.jobs * work.waves * len(work.tile_rows)
-    else:
-        waves = _reading_waves(loops, command.fields["input"], work, width)
+    waves = work.jobs * work.reads_of_ports if work.refused else _reading_waves(loops, command.fields["input"], work, width)
     second = written if work.second else 0
     return waves * width + work.stream_rows * config.cols + second, written
 

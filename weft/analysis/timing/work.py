@@ -9,7 +9,8 @@ from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opc
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
-from weft.compiler.reduction import reduction_tiles
+from weft.analysis.timing.ports import port_reads
+from weft.compiler.reduction import tile_rows
 
 TABLE_BYTES = 256
 """A table of the output stage in the weight stream."""
@@ -57,6 +58,10 @@ class Work:
         Its waves go through the array, with weights.
     tile_rows : tuple of int
         Rows of weights of each reduction tile of a job; of the vector path all 0.
+    refused : tuple of int
+        Cycles that each of these takes longer, because two of its kernel rows lie in one bank; empty where there are none.
+    reads_of_ports : int
+        Reads of a job, where a step may read several kernel rows; else 0.
     waves, filler : int
         Waves of a reduction tile; cycles that the command's last one takes beyond them.
     tail : int
@@ -84,6 +89,8 @@ class Work:
     weights_wait: int
     array: bool
     tile_rows: tuple[int, ...]
+    refused: tuple[int, ...]
+    reads_of_ports: int
     waves: int
     filler: int
     tail: int
@@ -128,7 +135,7 @@ def transfer_of(command: Command, bases: tuple[int, int]) -> Transfer:
 
 @lru_cache(maxsize=4096)
 def _tile_rows(taps_y, taps_x, lanes, span, rows) -> tuple[int, ...]:
-    return tuple(reduction_tiles(taps_y, taps_x, lanes, span, rows))
+    return tuple(tile_rows(taps_y, taps_x, lanes, span, rows))
 
 
 def _tiles(opcode, loops, rows) -> tuple[int, ...]:
@@ -163,6 +170,8 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     pixels = block_rows * block_cols
     depthwise, softmax = opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
     table = EXPONENTIALS * EXPONENTIAL_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
+    wide = loops.get("span", 0) > 1 or depthwise
+    ports = port_reads(opcode, loops, source, config) if wide and opcode in (Opcode.MATMUL, Opcode.DEPTHWISE) else ()
     row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config.cols, config.lanes, config.act_bytes)
     return Work(
         opcode=opcode,
@@ -170,6 +179,8 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         weights_wait=weights.get("wait_load", 0),
         array=opcode in (Opcode.MATMUL, Opcode.DEPTHWISE),
         tile_rows=_tiles(opcode, loops, config.rows),
+        refused=tuple(cycles for cycles, _ in ports),
+        reads_of_ports=sum(count for _, count in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
         tail=max(0, loops["positions"] - 1 - (block_cols - 1) * loops["stride"]) if depthwise else 0,

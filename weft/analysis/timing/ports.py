@@ -1,0 +1,104 @@
+"""The feeder's read ports: steps that read several kernel rows side by side, and find two of them in one bank."""
+
+from functools import lru_cache
+
+from hw.npu.config import NpuConfig
+from hw.npu.isa import Opcode
+
+
+def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> tuple[tuple[int, int], ...]:
+    """Of each reduction tile of a job: cycles beyond its steps, because its ports are granted one by one; reads of all ports.
+
+    Parameters
+    ----------
+    loops, source : dict of str to int
+        Groups ``loops`` and ``input`` of a MATMUL or DEPTHWISE with a span of 2 or more.
+    """
+    around = config.BANKS * config.word_bytes
+    x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
+    if opcode == Opcode.DEPTHWISE:
+        along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
+        reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], config.cols, _inside(*along, 1, loops["positions"]))
+    else:
+        row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
+        reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.rows, row)
+    across, line_step, tap_step, wide = y, step_y, source.get("tap_y_rows", 0), source["height"]
+    if loops.get("transposed", 0):
+        across, line_step, tap_step, wide = x, source.get("row_step", 0), source.get("tap_y_step", 0), source["image_row_bytes"]
+    # kernel rows of each block row that lie in the image: what is padding is not read
+    inside = tuple(
+        tuple(0 <= across + line * line_step + tap * tap_step < wide for tap in range(loops["taps_y"]))
+        for line in range(loops["block_rows"])
+    )
+    walk = tuple(source.get(name, 0) % around for name in ("address", "pixel_step", "row_step", "tap_y_step"))
+    return tuple(_conflicts(tile, inside, walk, config.word_bytes, config.BANKS) for tile in reads)
+
+
+def _inside(first, step, size, taken, count) -> tuple[int, int]:
+    """Steps, from the first up to the end, of which one of ``taken`` bytes lies in the image."""
+    if not step:
+        return 0, count if -taken < first < size else 0
+    return max(0, -(-(1 - taken - first) // step)), min(count, -(-(size - first) // step))
+
+
+@lru_cache(maxsize=1024)
+def _passes(taps_y, taps_x, span, cols, steps):
+    """Of each pass of a DEPTHWISE, of each port: kernel row, steps that it lags, first byte, bytes, steps that read."""
+    return tuple(
+        tuple((row, taps_x * (row - first), 0, cols, steps) for row in range(first, min(first + span, taps_y)))
+        for first in range(0, taps_y, span)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _packed(taps_y, lanes, span, rows, along):
+    """The same of each reduction tile of a MATMUL: kernel rows are laid end to end (`hw.npu.reduction_walk.reduction_tiles`)."""
+    x, step, size, count = along
+    tiles, row, start = [], 0, 0
+    while row < taps_y:
+        parts, room = [], rows
+        while row < taps_y and room and len(parts) < span:
+            taken = min(room, lanes - start)
+            parts.append((row, 0, start, taken, _inside(x + start, step, size, taken, count)))
+            room, start = room - taken, start + taken
+            if start == lanes:
+                row, start = row + 1, 0
+        tiles.append(tuple(parts))
+    return tuple(tiles)
+
+
+@lru_cache(maxsize=4096)
+def _conflicts(tile, inside, walk, word, banks) -> tuple[int, int]:
+    """Rounds of grants beyond the first, summed over the steps of a reduction tile; reads of all ports."""
+    address, pixel_step, row_step, tap_step = walk
+    total = count = 0
+    for line, there in enumerate(inside):
+        ports = [
+            (address + line * row_step + row * tap_step + start - lag * pixel_step, taken, first + lag, end + lag)
+            for row, lag, start, taken, (first, end) in tile
+            if there[row]
+        ]
+        count += sum(max(0, end - first) for _, _, first, end in ports)
+        if len(ports) > 1:
+            last = max(end for *_, end in ports)
+            total += sum(_rounds(ports, step, step * pixel_step, word, banks) for step in range(last))
+    return total, count
+
+
+def _rounds(ports, step, moved, word, banks) -> int:
+    """Cycles beyond the first until every port has been granted in one step."""
+    waiting = []
+    for place, taken, first, end in ports:
+        if first <= step < end:
+            low = place + moved
+            waiting.append(1 << low // word % banks | 1 << (low + taken - 1) // word % banks)
+    cycles = -1
+    while waiting:
+        used, left = 0, []
+        for mask in waiting:
+            if mask & used:
+                left.append(mask)
+            else:
+                used |= mask
+        waiting, cycles = left, cycles + 1
+    return max(0, cycles)
