@@ -1,9 +1,8 @@
-"""The command line: ``weft generate``, ``weft compile``, ``weft run``.
+"""The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``.
 
 What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a defect and shows its traceback.
 """
 
-import dataclasses
 import io
 import signal
 import sys
@@ -14,22 +13,16 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException, UsageError  # Typer carries its own copy of Click and exports no name for these
 
-from hw.npu.config import PRESETS, NpuConfig, load_config
+from hw.npu.config import load_config
 from hw.npu.errors import WeftError
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
+from weft.cli_explore import explore
+from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 
-USER_ERROR = 2
-"""Exit code of a mistake that the user can mend."""
-MISMATCH = 1
-"""Exit code of a run whose results differ from the reference."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
 EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference; 2 a mistake that you can mend, in one line; 130 interrupted."
-FIELDS = ", ".join(field.name for field in dataclasses.fields(NpuConfig))
-
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -38,23 +31,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
-Config = Annotated[
-    str,
-    typer.Option("--config", metavar="NAME|FILE", help=f"Preset ({', '.join(PRESETS)}) or a TOML file with fields of the configuration."),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help=f"Override a field of the configuration, as in cols=32; may be given several times. The fields are {FIELDS}.",
-    ),
-]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A quantized network: a .tflite file.")]
-KeepTensors = Annotated[
-    bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to a scratchpad, where run compares it.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 
 
 @app.callback(invoke_without_command=True)
@@ -63,7 +40,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile or run (weft --help)")
+        raise UsageError("no command; use generate, compile, run or explore (weft --help)")
 
 
 @app.command()
@@ -127,9 +104,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the random input; a run without one prints its own.")
     ] = None,
-    clock: Annotated[
-        float, typer.Option("--clock", metavar="MHZ", min=0.001, max=100_000, help="Clock for latency and power, MHz.")
-    ] = DEFAULT_CLOCK_MHZ,
+    clock: Clock = DEFAULT_CLOCK_MHZ,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what was chosen for each layer, and what the runner-up would have cost.")
     ] = False,

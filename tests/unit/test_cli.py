@@ -16,7 +16,8 @@ from golden.machine import Machine
 from hw.npu.isa import Error, unpack_stream
 from sim.run import RECORD_DTYPE
 from weft import __version__
-from weft.cli import FIELDS, _raise_lost_interrupts, main
+from weft.cli import _raise_lost_interrupts, main
+from weft.options import FIELDS
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 TEST_IMAGES = DIGITS.with_name("digits_test.npz")

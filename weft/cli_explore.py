@@ -1,0 +1,153 @@
+"""The command ``weft explore``: its options, and what it prints and writes."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hw.npu.config import load_config
+from hw.npu.errors import WeftError
+from weft.analysis.report import DEFAULT_CLOCK_MHZ
+from weft.options import MISMATCH, Clock, Config, Overrides, Quiet
+from weft.outputs import check_writable
+from weft.progress import Steps
+
+SEED = 0
+"""Of the random input of ``--verify``: the same at each call."""
+
+
+def _values(field, meaning):
+    return typer.Option(f"--{field.replace('_', '-')}", metavar="N,N,...", help=f"Values of {field}: {meaning}.")
+
+
+def explore(
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Quantized networks: .tflite files.")],
+    rows: Annotated[str | None, _values("rows", "rows of the array")] = None,
+    cols: Annotated[str | None, _values("cols", "columns of the array")] = None,
+    act_kib: Annotated[str | None, _values("act_kib", "activation scratchpad")] = None,
+    weight_kib: Annotated[str | None, _values("weight_kib", "weight scratchpad")] = None,
+    axi_bits: Annotated[str | None, _values("axi_bits", "width of the bus")] = None,
+    lane_divisor: Annotated[str | None, _values("lane_divisor", "columns to an output lane")] = None,
+    accumulator_bits: Annotated[str | None, _values("accumulator_bits", "width of an accumulator")] = None,
+    config: Config = "small",
+    overrides: Overrides = None,
+    clock: Clock = DEFAULT_CLOCK_MHZ,
+    fps: Annotated[
+        float | None, typer.Option("--fps", metavar="N", min=0.001, max=1e9, help="Frames a second that are asked for: who reaches them?")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write every figure as CSV.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with an interactive plot and table.")] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option("--verify", metavar="best|N|front|CONFIG,...", help="Run the best, the N best, the front or these on the Verilog."),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes; as many as there are cores.")] = None,
+    quiet: Quiet = False,
+):
+    """Compile networks for every combination of the listed values and show what each costs; without a list, arrays of 4x4 to 32x32.
+
+    Cycles are the timing model's; --verify runs chosen configurations on their Verilog, exit code 1 if a tensor differs from the reference.
+    """
+    from weft.explore.grid import candidates
+
+    texts = {
+        "rows": rows,
+        "cols": cols,
+        "act_kib": act_kib,
+        "weight_kib": weight_kib,
+        "axi_bits": axi_bits,
+        "lane_divisor": lane_divisor,
+        "accumulator_bits": accumulator_bits,
+    }
+    base = load_config(config, overrides or ())
+    check_writable(csv, "the CSV file")
+    check_writable(html, "the page")
+    chosen = candidates(base, _lists(texts, overrides or ()))
+    _check_verify(verify, chosen)
+    steps = Steps(quiet)
+    survey = _survey(models, base, chosen, clock, fps, jobs, steps)
+    _write(survey, csv, html)
+    _print(survey)
+    if verify and not _verified(models, survey.choose(verify), steps):
+        raise typer.Exit(MISMATCH)
+
+
+def _check_verify(verify, chosen):
+    """Refuses what --verify cannot do before the sweep."""
+    if verify is not None:
+        from sim.build import check_tools
+        from weft.explore.survey import check_choice
+
+        check_choice(verify, [candidate.label for candidate in chosen])
+        check_tools()
+
+
+def _lists(texts, overrides):
+    from weft.explore.grid import parse_values
+
+    fixed = {override.partition("=")[0].strip() for override in overrides}
+    lists = {}
+    for field, text in texts.items():
+        if text is not None:
+            option = f"--{field.replace('_', '-')}"
+            if field in fixed:
+                raise WeftError(f"{option} {text} and --set {field}: both choose it", remedy="leave one out")
+            lists[field] = parse_values(option, text)
+    return lists
+
+
+def _survey(models, base, chosen, clock, fps, jobs, steps):
+    from weft.compiler.frontends.tflite import read_tflite
+    from weft.explore.survey import Survey
+    from weft.explore.sweep import sweep
+    from weft.explore.workers import usable_cores
+
+    graphs = [read_tflite(model) for model in models]
+    names = tuple(graph.name for graph in graphs)
+    if len(set(names)) < len(names):
+        raise WeftError(f"two networks are called alike: {', '.join(names)}", remedy="give each model once, or rename a file")
+    points = sweep(graphs, chosen, jobs=jobs or usable_cores(), stage=steps.stage)
+    if not any(point.works for point in points):
+        reasons = dict.fromkeys(point.reason for point in points)
+        raise WeftError(f"none of {len(points)} configurations works: {next(iter(reasons))}" + (", and others" if len(reasons) > 1 else ""))
+    return Survey(names, base, points, clock, fps)
+
+
+def _write(survey, csv, html):
+    if csv:
+        from weft.explore.tables import write_csv
+
+        write_csv(survey, csv)
+    if html:
+        from weft.explore.page import write_page
+
+        write_page(survey, html)
+
+
+def _print(survey):
+    from weft.analysis.tables import default_console
+    from weft.explore.plot import plot_lines
+    from weft.explore.tables import print_tables
+    from weft.explore.words import summary
+
+    console = default_console()
+    print_tables(survey, console)
+    for line in plot_lines(survey, console.width, ascii_only=console.options.ascii_only):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print()
+    for line in summary(survey):
+        console.print(line, highlight=False, markup=False)
+
+
+def _verified(models, points, steps):
+    """Runs points on the RTL and prints what it took; whether all tensors were right."""
+    from weft.analysis.tables import default_console
+    from weft.verify import verified_table, verify
+
+    verified = list(verify(models, points, seed=SEED, steps=steps))
+    default_console().print(verified_table(verified))
+    for one in verified:
+        if one.mismatch:
+            print(f"weft: {one.label}, {one.network}: {one.mismatch}", file=sys.stderr)
+    return not any(one.mismatch for one in verified)
