@@ -28,6 +28,8 @@ class Walk(NamedTuple):
     offset : int
         Of the first one in its word.
     vectors, step, pixel_step, cols, row_step, rows : int
+    beside : tuple of int
+        Bytes from each access to others that are made with it: further kernel rows.
     """
 
     width: int
@@ -38,13 +40,14 @@ class Walk(NamedTuple):
     cols: int
     row_step: int
     rows: int
+    beside: tuple[int, ...] = ()
 
 
-def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, rows, vectors=1) -> Walk:
+def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, rows, vectors=1, beside=()) -> Walk:
     """A walk, with what does not change the banks taken off, so that equal ones are equal."""
     around, word = config.BANKS * config.word_bytes, config.word_bytes
     aligned = not (pixel_step % word or row_step % word)  # then all accesses lie alike in their words
-    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around, rows)
+    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around, rows, beside)
 
 
 def beats(config: NpuConfig) -> Walk:
@@ -60,7 +63,11 @@ def _masks(walk, word, banks, count):
         for row in range(walk.rows):
             for pixel in range(walk.cols):
                 place = first + row * walk.row_step + pixel * walk.pixel_step
-                masks.extend(_mask(place + vector * walk.step, walk.width, word, banks) for vector in range(walk.vectors))
+                for vector in range(walk.vectors):
+                    mask = _mask(place + vector * walk.step, walk.width, word, banks)
+                    for other in walk.beside:
+                        mask |= _mask(place + other, walk.width, word, banks)
+                    masks.append(mask)
         first += word  # the next reduction tile or column tile
     return masks[:count]
 

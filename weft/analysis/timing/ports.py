@@ -17,8 +17,9 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
     around = config.BANKS * config.word_bytes
     x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
     if opcode == Opcode.DEPTHWISE:
+        channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols
         along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
-        reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], config.cols, _inside(*along, 1, loops["positions"]))
+        reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], channels, _inside(*along, 1, loops["positions"]))
     else:
         row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
         reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.rows, row)

@@ -155,6 +155,13 @@ def _softmax_row_cycles(cols, lanes, size) -> int:
     return SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=ActivationScratchpad.READ_LATENCY).row_cycles + SOFTMAX_HEADROOM
 
 
+def _beside(loops, source, around, depthwise) -> tuple[int, ...]:
+    """Bytes from the first kernel row of a step to the others; those of a DEPTHWISE lag."""
+    lag = loops["taps_x"] * source.get("pixel_step", 0) if depthwise else 0
+    others = range(1, min(loops["span"], loops["taps_y"]))
+    return tuple(number * (source.get("tap_y_step", 0) - lag) % around for number in others)
+
+
 def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     """The work of an execute command.
 
@@ -169,9 +176,11 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     block_rows, block_cols = loops["block_rows"], loops["block_cols"]
     pixels = block_rows * block_cols
     depthwise, softmax = opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
+    channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols  # of most column tiles
     table = EXPONENTIALS * EXPONENTIAL_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
-    wide = loops.get("span", 0) > 1 or depthwise
-    ports = port_reads(opcode, loops, source, config) if wide and opcode in (Opcode.MATMUL, Opcode.DEPTHWISE) else ()
+    wide = loops.get("span", 0) > 1
+    around = config.BANKS * config.word_bytes
+    ports = port_reads(opcode, loops, source, config) if depthwise or (wide and opcode == Opcode.MATMUL) else ()
     row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config.cols, config.lanes, config.act_bytes)
     return Work(
         opcode=opcode,
@@ -196,22 +205,23 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         second=bool(fields.get("second", {}).get("operation", 0)),
         reads=walk(
             config,
-            width=config.feed_bytes,
+            width=min(config.rows, loops["lanes"]) if opcode == Opcode.MATMUL else channels,
             address=source.get("address", 0),
             pixel_step=source.get("pixel_step", 0),
             cols=block_cols,
             row_step=source.get("row_step", 0),
             rows=block_rows,
+            beside=_beside(loops, source, around, depthwise) if wide else (),
         ),
         writes=walk(
             config,
-            width=config.lanes,
+            width=min(config.lanes, channels),
             address=output.get("address", 0),
             pixel_step=output.get("pixel_step", 0),
             cols=block_cols,
             row_step=output.get("row_step", 0),
             rows=block_rows,
-            vectors=-(-min(config.cols, loops["last_cols"] if loops["column_tiles"] == 1 else config.cols) // config.lanes),
+            vectors=-(-channels // config.lanes),
         ),
         serial=pixels * row_cycles,
     )
