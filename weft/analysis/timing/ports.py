@@ -23,6 +23,7 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
     else:
         row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
         reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.rows, row)
+    steps = loops["positions"] if opcode == Opcode.DEPTHWISE else loops["block_cols"]
     across, line_step, tap_step, wide = y, step_y, source.get("tap_y_rows", 0), source["height"]
     if loops.get("transposed", 0):
         across, line_step, tap_step, wide = x, source.get("row_step", 0), source.get("tap_y_step", 0), source["image_row_bytes"]
@@ -32,7 +33,7 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
         for line in range(loops["block_rows"])
     )
     walk = tuple(source.get(name, 0) % around for name in ("address", "pixel_step", "row_step", "tap_y_step"))
-    return tuple(_conflicts(tile, inside, walk, config.word_bytes, config.BANKS) for tile in reads)
+    return tuple(_conflicts(tile, inside, walk, steps, config.word_bytes, config.BANKS) for tile in reads)
 
 
 def _inside(first, step, size, taken, count) -> tuple[int, int]:
@@ -69,30 +70,34 @@ def _packed(taps_y, lanes, span, rows, along):
 
 
 @lru_cache(maxsize=4096)
-def _conflicts(tile, inside, walk, word, banks) -> tuple[int, int]:
-    """Rounds of grants beyond the first, summed over the steps of a reduction tile; reads of all ports."""
+def _conflicts(tile, inside, walk, steps, word, banks) -> tuple[int, int]:
+    """Rounds of grants beyond the first, summed over the steps of a reduction tile; reads of all ports.
+
+    A port that lags is at the end of one block row while the first begins the next.
+    """
     address, pixel_step, row_step, tap_step = walk
-    total = count = 0
-    for line, there in enumerate(inside):
-        ports = [
-            (address + line * row_step + row * tap_step + start - lag * pixel_step, taken, first + lag, end + lag)
-            for row, lag, start, taken, (first, end) in tile
-            if there[row]
-        ]
-        count += sum(max(0, end - first) for _, _, first, end in ports)
-        if len(ports) > 1:
-            last = max(end for *_, end in ports)
-            total += sum(_rounds(ports, step, step * pixel_step, word, banks) for step in range(last))
+    lines = [
+        [address + line * row_step + row * tap_step + start if there[row] else None for row, _, start, *_ in tile]
+        for line, there in enumerate(inside)
+    ]
+    count = sum(max(0, end - first) for line in lines for place, (*_, (first, end)) in zip(line, tile) if place is not None)
+    if len(tile) == 1:
+        return 0, count
+    total, most = 0, max(lag for _, lag, *_ in tile)
+    for step in range(len(lines) * steps + most):
+        waiting = []
+        for port, (_, lag, _, taken, (first, end)) in enumerate(tile):
+            line, place = divmod(step - lag, steps)
+            if 0 <= line < len(lines) and first <= place < end and lines[line][port] is not None:
+                low = lines[line][port] + place * pixel_step
+                waiting.append(1 << low // word % banks | 1 << (low + taken - 1) // word % banks)
+        if len(waiting) > 1:
+            total += _rounds(waiting)
     return total, count
 
 
-def _rounds(ports, step, moved, word, banks) -> int:
-    """Cycles beyond the first until every port has been granted in one step."""
-    waiting = []
-    for place, taken, first, end in ports:
-        if first <= step < end:
-            low = place + moved
-            waiting.append(1 << low // word % banks | 1 << (low + taken - 1) // word % banks)
+def _rounds(waiting) -> int:
+    """Cycles beyond the first until every port has been granted; a mask of banks each."""
     cycles = -1
     while waiting:
         used, left = 0, []
