@@ -1,6 +1,6 @@
 """The weight scratchpad: one aligned read and one aligned write a cycle on single-port banks."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -12,9 +12,13 @@ from hw.npu.ports import ReadPort, write_port
 class WeightScratchpad(wiring.Component):
     """Rows of C bytes for the weight loader, beats of the bus from the load DMA; both aligned to their width.
 
-    Words of ``max(C, bus)`` bytes are interleaved over the banks. The DMA goes first: where the weights decide the time,
-    the bus is what must not wait, and the loader still gets every other cycle at least. One access a port a cycle
-    without conflicts; an answer comes `READ_LATENCY` cycles after its request.
+    Words of ``max(C, bus)`` bytes are interleaved over the banks. Beats of the DMA are gathered to words, so that it needs a bank
+    every ``word / beat`` cycles only, and a word waits while the loader reads its bank: neither loses a cycle to the other where a
+    word has two beats or more. A beat is accepted while the word before it waits; one access a port a cycle; an answer comes `READ_LATENCY`
+    cycles after its request. A row that is still among the gathered words is not read before it is written. ::
+
+        write --> gathered word --> waiting word --> bank, when the loader is not there
+        read  ------------------------------------> bank
 
     Parameters
     ----------
@@ -43,31 +47,26 @@ class WeightScratchpad(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
-        read, write = self.read.request.payload, self.write.payload.address
-        read_bank, write_bank = read[offset_bits : offset_bits + bank_bits], write[offset_bits : offset_bits + bank_bits]
+        read = self.read.request.payload
+        read_bank = read[offset_bits : offset_bits + bank_bits]
+        waiting, leaves = self._gather(m, offset_bits)
+        taken, conflict = Signal(), Signal()
         m.d.comb += [
-            self.write.ready.eq(1),
-            self.read.request.ready.eq(~self.write.valid | (read_bank != write_bank)),
+            taken.eq(self.read.request.valid & self.read.request.ready),
+            conflict.eq(taken & (read_bank == waiting.place[:bank_bits])),
+            leaves.eq(waiting.valid & ~conflict),
         ]
-        taken = Signal()
-        m.d.comb += taken.eq(self.read.request.valid & self.read.request.ready)
-        copies = self.word // self.dma_bytes
-        mask = self.write.payload.mask << write[:offset_bits]
         answers = []
         for index in range(self.banks):
             m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)
-            reads, writes = taken & (read_bank == index), self.write.valid & (write_bank == index)
+            reads, writes = taken & (read_bank == index), leaves & (waiting.place[:bank_bits] == index)
             row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
             data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
             lanes = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
             enable, store = Signal(name=f"enable_{index}"), Signal(name=f"store_{index}")
             m.d.sync += [enable.eq(reads | writes), store.eq(writes)]
             with m.If(writes):
-                m.d.sync += [
-                    row.eq(write[offset_bits + bank_bits :]),
-                    data.eq(self.write.payload.data.as_value().replicate(copies)),
-                    lanes.eq(mask),
-                ]
+                m.d.sync += [row.eq(waiting.place[bank_bits:]), data.eq(waiting.data), lanes.eq(waiting.mask)]
             with m.Elif(reads):
                 m.d.sync += row.eq(read[offset_bits + bank_bits :])
             m.d.comb += [
@@ -80,6 +79,43 @@ class WeightScratchpad(wiring.Component):
             answers.append(bank.read_data)
         self._answer(m, taken, read_bank, read[:offset_bits], answers)
         return m
+
+    def _gather(self, m, offset_bits):
+        """Gathers beats to words; gives the word that waits for its bank, and the signal that it leaves in this cycle."""
+        write, address = self.write.payload, self.write.payload.address
+        place_bits = len(address) - offset_bits
+        gathered, waiting = _Word("gathered", place_bits, self.word), _Word("waiting", place_bits, self.word)
+        leaves, moves, same = Signal(), Signal(), Signal()
+        taken = self.write.valid & self.write.ready
+        place, mask = address[offset_bits:], Signal(self.word)
+        beat = write.data.as_value().replicate(self.word // self.dma_bytes)
+        read_place = self.read.request.payload[offset_bits:]
+        m.d.comb += [
+            same.eq(gathered.valid & (place == gathered.place)),
+            moves.eq(gathered.valid & (~waiting.valid | leaves) & (gathered.mask.all() | ~(self.write.valid & same))),
+            mask.eq(write.mask << address[:offset_bits]),
+            self.write.ready.eq(~gathered.valid | moves | (same & ~gathered.mask.all())),
+            self.read.request.ready.eq(
+                ~(gathered.valid & (gathered.place == read_place)) & ~(waiting.valid & (waiting.place == read_place))
+            ),
+        ]
+        with m.If(moves):
+            m.d.sync += [
+                waiting.valid.eq(1),
+                waiting.place.eq(gathered.place),
+                waiting.data.eq(gathered.data),
+                waiting.mask.eq(gathered.mask),
+            ]
+        with m.Elif(leaves):
+            m.d.sync += waiting.valid.eq(0)
+        with m.If(taken):
+            kept = Mux(gathered.valid & ~moves, gathered.mask, 0)
+            m.d.sync += [gathered.valid.eq(1), gathered.place.eq(place), gathered.mask.eq(kept | mask)]
+            merged = [Mux(mask[lane], beat.word_select(lane, 8), gathered.data.word_select(lane, 8)) for lane in range(self.word)]
+            m.d.sync += gathered.data.eq(Cat(merged))
+        with m.Elif(moves):
+            m.d.sync += gathered.valid.eq(0)
+        return waiting, leaves
 
     def _answer(self, m, taken, bank, offset, answers):
         """Selects the word, and the row of C bytes in it."""
@@ -97,3 +133,13 @@ class WeightScratchpad(wiring.Component):
         with m.If(valid):
             m.d.sync += row.eq(word.word_select(offset[(self.cols - 1).bit_length() :], 8 * self.cols) if self.word > self.cols else word)
         m.d.comb += [self.read.valid.eq(answered), self.read.data.eq(row)]
+
+
+class _Word:
+    """Registers of a word on its way: where it belongs, its bytes, and which of them count."""
+
+    def __init__(self, name, place_bits, word):
+        self.valid = Signal(name=f"{name}_valid")
+        self.place = Signal(place_bits, name=f"{name}_place", reset_less=True)
+        self.data = Signal(8 * word, name=f"{name}_data", reset_less=True)
+        self.mask = Signal(word, name=f"{name}_mask", reset_less=True)
