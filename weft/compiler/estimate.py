@@ -4,7 +4,7 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.isa import EXECUTE, Command, Opcode, Params
-from weft.compiler.reduction import reduction_tiles
+from weft.compiler.reduction import tile_rows
 
 MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
@@ -40,7 +40,7 @@ def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_
 def _tile_rows(config, command) -> list[int]:
     loops = command["loops"]
     if command.opcode == Opcode.MATMUL:
-        return reduction_tiles(loops["taps_y"], loops["taps_x"], loops["lanes"], loops["span"], config.rows)
+        return tile_rows(loops["taps_y"], loops["taps_x"], loops["lanes"], loops["span"], config.rows)
     if command.opcode == Opcode.DEPTHWISE:
         return [loops["span"] * loops["taps_x"]] * -(-loops["taps_y"] // loops["span"])
     return [0] * (loops["taps_y"] * loops["taps_x"])

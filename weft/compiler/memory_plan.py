@@ -129,7 +129,7 @@ def _first_fit(wanted: list[list[Buffer]], config: NpuConfig, order) -> list[Buf
 
 def _placed(network, config, tilers, constants) -> tuple[Plan, list[Buffer]]:
     """The first plan whose buffers find places side by side."""
-    life, failed = lives(network, config), None
+    life, failed = lives(network, config, tilers), None
     for reserve in RESERVES:
         budget = int(config.act_bytes * (1 - reserve)) - constants
         try:

@@ -94,7 +94,7 @@ class Partitioner:
     _computed: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        self._lives = lives(self.network, self.config)
+        self._lives = lives(self.network, self.config, self.tilers)
 
     def plan(self) -> Plan:
         """The plan with the fewest estimated cycles.

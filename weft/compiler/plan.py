@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode
 from weft.compiler.bands import Band
+from weft.compiler.conflicts import pitches
 from weft.compiler.steps import Extent, Network, extent_of, rows_as_they_are
+from weft.compiler.tile import StepTiler
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def extent_in_memory(network: Network, root: str) -> Extent:
     return extent_of(network.graph.tensors[root].shape)
 
 
-def lives(network: Network, config: NpuConfig, *, padded: bool = True) -> dict[str, Life]:
+def lives(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> dict[str, Life]:
     """Every root tensor; constants apart."""
     first, last, made, strange, pieces = {}, {}, {}, set(), set()
     for index, step in enumerate(network.steps):
@@ -156,12 +158,26 @@ def lives(network: Network, config: NpuConfig, *, padded: bool = True) -> dict[s
             pieces.add(root)
         made[root] = index
     outputs = {network.root[name] for name in network.outputs}
-    found = {}
-    for root in first:
-        extent = extent_in_memory(network, root)
-        pitch, banks = extent.row_bytes, config.BANKS * config.word_bytes
-        if padded and root not in strange and extent.height > 1 and pitch % banks == 0:
-            pitch += config.word_bytes
-        place = (extent.height, extent.row_bytes, pitch, first[root], last[root])
-        found[root] = Life(root, *place, made.get(root, -1), root in outputs, root not in strange, root in pieces)
-    return found
+    extents = {root: extent_in_memory(network, root) for root in first}
+    rows = {root: extent.row_bytes for root, extent in extents.items() if root not in strange and extent.height > 1}
+    readers: dict[str, list[StepTiler]] = {}
+    for tiler in tilers:
+        readers.setdefault(network.root[tiler.step.source], []).append(tiler)
+    sums = [step for step in network.steps if step.second is not None and step.constant is None]
+    alike = [(network.root[step.second], network.root[step.output]) for step in sums]
+    pitch = {root: extent.row_bytes for root, extent in extents.items()} | pitches(rows, readers, alike, config)
+    return {
+        root: Life(
+            root,
+            extent.height,
+            extent.row_bytes,
+            pitch[root],
+            first[root],
+            last[root],
+            made.get(root, -1),
+            root in outputs,
+            root not in strange,
+            root in pieces,
+        )
+        for root, extent in extents.items()
+    }

@@ -3,26 +3,13 @@
 from dataclasses import dataclass
 
 from hw.npu.isa import MAX_SPAN, Opcode
+from hw.npu.reduction_walk import reduction_tiles
 from weft.compiler.steps import Step
 
 
-def reduction_tiles(taps_y: int, taps_x: int, lanes: int, span: int, array_rows: int) -> list[int]:
-    """Rows of each reduction tile of a MATMUL, as the hardware walks them (``docs/architecture.md``)."""
-    if span == 1:
-        full, rest = divmod(lanes, array_rows)
-        return ([array_rows] * full + [rest] * (rest > 0)) * (taps_y * taps_x)
-    tiles, row, rest = [], 0, lanes
-    while row < taps_y:
-        takes = [min(array_rows, rest)]
-        while len(takes) < span and row + len(takes) < taps_y and sum(takes) < array_rows:
-            takes.append(min(array_rows - sum(takes), lanes))
-        rest -= takes[0]
-        for taken in takes[1:]:
-            row, rest = row + 1, lanes - taken
-        if rest == 0:
-            row, rest = row + 1, lanes
-        tiles.append(sum(takes))
-    return tiles
+def tile_rows(taps_y: int, taps_x: int, lanes: int, span: int, array_rows: int) -> list[int]:
+    """Rows of each reduction tile of a MATMUL, as the hardware walks them."""
+    return [tile.rows for tile in reduction_tiles(taps_y=taps_y, taps_x=taps_x, lanes=lanes, span=span, rows=array_rows)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,7 @@ class Part:
 
     def tile_rows(self, array_rows: int) -> list[int]:
         """Rows of each reduction tile."""
-        return reduction_tiles(self.taps_y, self.taps_x, self.lanes, self.span, array_rows)
+        return tile_rows(self.taps_y, self.taps_x, self.lanes, self.span, array_rows)
 
     def packed(self, array_rows: int) -> "Part":
         """The same with the smallest span that needs the fewest tiles."""

@@ -107,9 +107,9 @@ class _WeightRing:
 class _Rows:
     """What of each tensor is loaded, made and stored, segment by segment."""
 
-    def __init__(self, network: Network, memory: MemoryPlan, config):
+    def __init__(self, network: Network, memory: MemoryPlan, config, tilers):
         self.network, self.memory = network, memory
-        self.lives = lives(network, config)
+        self.lives = lives(network, config, tilers)
         reloaded = {name for segment in memory.plan.segments for name in segment.loaded}
         self.targets: dict[str, list[str]] = {}
         for name in network.outputs:
@@ -128,10 +128,17 @@ class _Rows:
                 continue
             if not self.lives[root].ringable:
                 low, high = 0, self.lives[root].height
-            begin = self.loaded.get((number, root), low if self.memory.buffers[number, root].rows < self.lives[root].height else 0)
+            begin = self.loaded[number, root] if (number, root) in self.loaded else self._lowest(number, segment, root)
             if high > begin:
                 yield root, begin, high - begin
                 self.loaded[number, root] = high
+
+    def _lowest(self, number, segment, root) -> int:
+        """The first row that is loaded: of a ring the first that any band reads, which need not be the first band."""
+        if self.memory.buffers[number, root].rows == self.lives[root].height:
+            return 0
+        read = [operands(self.network.steps[band.step], band.y, band.rows) for band in segment.bands]
+        return min(low for found in read for name, (low, high) in found if self.network.root[name] == root and high > low)
 
     def rest(self, number: int, segment: Segment):
         """Rows that no work of the segment read, of tensors that stay whole for later ones."""
@@ -180,7 +187,7 @@ class Transferer:
     def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning):
         self.network, self.memory, self.tilers, self.config = network, memory, tilers, config
         self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes, tuning.piece_bytes)
-        self.rows = _Rows(network, memory, config)
+        self.rows = _Rows(network, memory, config, tilers)
         self.actions: list[Action] = []
 
     def run(self) -> list[Action]:
@@ -298,7 +305,7 @@ class Transferer:
         if work.partial_out or work.first_tile != works[-1].first_tile or not _row_by_row(life):
             return 0
         following = works[place + 1].block if place + 1 < len(works) else None
-        if following is not None and following.y > work.block.y and not _down(work):
+        if following is not None and following.y > work.block.y and not _down(work) and work.block.every == 1:
             return work.block.y + work.block.rows
         return max(one.block.y + _rows(one, step) for one in works) if following is None else 0
 
