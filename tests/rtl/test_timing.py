@@ -14,10 +14,17 @@ from weft.inputs import random_sample
 
 BOUND = 0.05
 """Of the RTL's cycles. What is met is printed (``pytest -rP``), and mostly below 1 %."""
-MODELS = {"resnet8": "mlperf_ic_resnet8_int8.tflite", "autoencoder": "mlperf_ad_fcae_int8.tflite"}
+MODELS = {
+    "resnet8": "mlperf_ic_resnet8_int8.tflite",
+    "autoencoder": "mlperf_ad_fcae_int8.tflite",
+    "visual-wake-words": "mlperf_vww_mbv1_025_96_int8.tflite",
+    "keyword": "mlperf_kws_dscnn_int8.tflite",
+    "wake-word": "mlperf_sww_int8.tflite",
+    "person": "tflm_person_detect_int8.tflite",
+}
 SIZE_NAMES = {"16x16": SIZES[16, 16], "8x8": SIZES[8, 8], "32x32": SIZES[32, 32]}
 DDRS = {"reference": DdrConfig(), "slow": DdrConfig(read_latency=150, bytes_per_cycle=4)}
-EQUAL = ("active", "ddr_read_bytes", "ddr_write_bytes", "sram_write_bytes")
+EQUAL = ("active", "ddr_read_bytes", "ddr_write_bytes", "sram_read_bytes", "sram_write_bytes")
 """Fields of the records that the model must not miss at all."""
 RANDOM = range(3)
 

@@ -17,6 +17,7 @@ from weft.analysis.timing.ddr import DdrPort
 from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.job import meant
 from weft.analysis.timing.loader import row_cycles
+from weft.analysis.timing.ports import port_reads
 from weft.analysis.timing.work import Transfer, Waits
 from weft.compiler.driver import compile_graph
 
@@ -102,6 +103,50 @@ def test_results_wait_behind_an_image_of_few_channels():
 
 def test_a_stream_that_always_finds_its_bank_taken_moves_when_it_is_old_enough():
     assert rate(walk(0, cols=10_000), walk(0), 16, 8) == pytest.approx(1 / SLOWEST)
+
+
+def depthwise(pitch, *, height=5, y=0):
+    """Two rows of four 16-channel pixels, 3x3, stride 1; ``pitch`` bytes from kernel row to kernel row."""
+    loops = {
+        "block_rows": 2,
+        "block_cols": 4,
+        "taps_y": 3,
+        "taps_x": 3,
+        "span": 3,
+        "column_tiles": 1,
+        "last_cols": 16,
+        "positions": 6,
+        "stride": 1,
+    }
+    source = {
+        "y": y,
+        "height": height,
+        "image_row_bytes": 96,
+        "pixel_step": 16,
+        "row_step": pitch,
+        "row_step_y": 1,
+        "tap_y_step": pitch,
+        "tap_y_rows": 1,
+    }
+    return port_reads(Opcode.DEPTHWISE, loops, source, SMALL)
+
+
+def test_kernel_rows_in_different_banks_are_read_in_one_cycle():
+    ((lost, reads),) = depthwise(6 * 16)
+    assert reads == 3 * 6 * 2, "three kernel rows of six pixels, twice"
+    assert lost == 0, "banks t, t + 6 - 3, t + 12 - 6"
+
+
+def test_kernel_rows_in_one_bank_are_read_one_after_the_other():
+    ((lost, _),) = depthwise(3 * 16)
+    # Ports lag by 3 and 6 of the 6 steps and lie 3 and 6 words behind: two of them that are in the same block row meet, others do not.
+    # Steps 3 to 5 have ports 0 and 1 in one, 6 to 8 ports 1 and 2, 9 to 11 ports 0 and 1, 12 to 14, when port 0 is done, ports 1 and 2.
+    assert lost == 4 * 3
+
+
+def test_kernel_rows_of_padding_are_not_read():
+    ((_, inner),), ((_, border),) = depthwise(96), depthwise(96, y=-1)
+    assert inner - border == 6, "the first kernel row of the first block row"
 
 
 def test_windows_partition_the_time_and_each_cycle_is_active_or_one_stall(programs):
