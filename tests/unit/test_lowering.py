@@ -6,8 +6,11 @@ import pytest
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact
+from tests.random_graphs import GraphMaker
 from tests.random_operators import OPERATORS
+from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.graph import Tensor
 
 COUNT = 12
 SIDES = (4, 8, 16, 32)
@@ -20,6 +23,9 @@ REFUSED = {
     "PRELU": "is above 2^14",
 }
 """What an operator may be refused for, by a part of the message."""
+
+MOSTLY_REFUSED = ("DEQUANTIZE", "RESIZE_BILINEAR")
+"""Most random ratios of sizes have weights that are no bytes; those that have are in the next test."""
 
 
 def random_config(rng) -> NpuConfig:
@@ -49,4 +55,24 @@ def test_random_operators_are_exact_or_refused_in_one_line(op, keep_tensors, see
         except WeftError as error:
             refused.append(str(error))
     assert all(REFUSED.get(op, "never") in message and "\n" not in message for message in refused), refused
-    assert exact > COUNT // 4 or op == "DEQUANTIZE"
+    assert exact > COUNT // 4 or op in MOSTLY_REFUSED
+
+
+@pytest.mark.parametrize("alignment", ["edges", "half_pixel_centers", "align_corners"])
+@pytest.mark.parametrize("factor", [2, 4])
+def test_bilinear_enlargement_by_a_power_of_two_is_exact(factor, alignment, seed):
+    maker = GraphMaker(np.random.default_rng([seed, factor]), (1, 5, 9, 3))
+    size = [factor * (n - 1) + 1 if alignment == "align_corners" else factor * n for n in (5, 9)]
+    maker.tensors["size"] = Tensor("size", (2,), "int32", None, np.array(size, np.int32))
+    options = {name: name == alignment for name in ("align_corners", "half_pixel_centers")}
+    output = maker._operator("RESIZE_BILINEAR", ("input", "size"), (1, *size, 3), options, like=maker.tensors["input"])
+    assert_exact(maker.graph(output), NpuConfig(), seed=seed)
+
+
+def test_a_resize_that_the_npu_does_not_do_names_the_ratio():
+    maker = GraphMaker(np.random.default_rng(0), (1, 5, 5, 3))
+    maker.tensors["size"] = Tensor("size", (2,), "int32", None, np.array((13, 13), np.int32))
+    options = {"align_corners": False, "half_pixel_centers": True}
+    output = maker._operator("RESIZE_BILINEAR", ("input", "size"), (1, 13, 13, 3), options, like=maker.tensors["input"])
+    with pytest.raises(WeftError, match="layer resize_bilinear_0: RESIZE_BILINEAR: a resize from 5x5 to 13x13 needs weights"):
+        compile_graph(maker.graph(output), NpuConfig())

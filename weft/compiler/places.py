@@ -44,6 +44,21 @@ def _pieces(buffers, written, height):
         yield run[0], len(run), buffers[segment], index
 
 
+def _taken(network: Network, memory: MemoryPlan, actions: list[Action], root: str, buffer: Buffer) -> bool:
+    """Whether some action puts bytes of another tensor where a tensor lies: nobody reads its first rows any more, and its last are made."""
+    for action in actions:
+        if isinstance(action, Load) and action.tensor is not None:
+            other, segment = action.tensor, action.segment
+        elif isinstance(action, Use):
+            other, segment = network.root[network.steps[action.work.step].output], action.work.segment
+        else:
+            continue
+        place = memory.buffers[segment, other]
+        if other != root and place.address < buffer.address + buffer.size and buffer.address < place.address + place.size:
+            return True
+    return False
+
+
 def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> tuple[Place, ...]:
     """Every tensor that commands complete in the scratchpad, aliases too, in the order of completion."""
     names: dict[str, list[str]] = {}
@@ -57,17 +72,12 @@ def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> 
             continue  # its bytes are not all loaded
         segments = {segment for _, segment in written.values()}
         buffers = {segment: memory.buffers[segment, root] for segment in segments}
-        taken = any(root in (plan.overwritten, *plan.rings) for plan in map(memory.plan.segments.__getitem__, segments))  # piece by piece
-        whole = (
-            not taken
-            and all(buffer.rows == height for buffer in buffers.values())
-            and len({buffer.address for buffer in buffers.values()}) == 1
-        )
-        if whole:
-            last = max(index for index, _ in written.values())
-            pieces = [(0, height, next(iter(buffers.values())), last)]
-        else:
+        indices = [index for index, _ in written.values()]
+        apart = len({buffer.address for buffer in buffers.values()}) > 1 or any(buffer.rows < height for buffer in buffers.values())
+        if apart or _taken(network, memory, ordered[min(indices) : max(indices)], root, next(iter(buffers.values()))):
             pieces = list(_pieces(buffers, written, height))
+        else:
+            pieces = [(0, height, next(iter(buffers.values())), max(indices))]
         for name in names.get(root, ()):
             tensor = network.graph.tensors[name]
             for first, rows, buffer, index in pieces:
