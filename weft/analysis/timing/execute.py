@@ -49,11 +49,9 @@ class ExecuteModel:
     Parameters
     ----------
     config : NpuConfig
-    pace : int
-        Cycles from beat to beat of a load.
     """
 
-    def __init__(self, config, pace):
+    def __init__(self, config):
         self.config = config
         self.array_latency = array_latency(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
         groups = max(1, config.cols // config.broadcast)
@@ -62,7 +60,7 @@ class ExecuteModel:
         self.inside = deque()  # when the commands were sent that have not run
         # when loader, feeder and output stage took the last commands
         self.taken = deque([(-1, -1, -1)] * ExecuteUnit.STAGE_QUEUE, maxlen=ExecuteUnit.STAGE_QUEUE)
-        self.loader = Loader(config, pace)
+        self.loader = Loader(config.rows)
         self.wave = -1  # no wave is accepted up to this cycle
         self.accepted = self.left = -1  # last wave: its cycle, and when it left the generator
         self.tile_ends = deque([-1000, -1000], maxlen=2)  # last waves of the two tiles before that used weights
@@ -106,7 +104,7 @@ class ExecuteModel:
 
     def earliest_end(self, work, *reached) -> int:
         """A cycle before which the next command cannot end, and nobody waits for it: weights that are written until then are known."""
-        return max(self.wave, *reached) + max(self.loader.cycles(work.stream_rows), work.jobs * work.waves * len(work.tile_rows))
+        return max(self.wave, *reached) + max(work.stream_rows, work.jobs * work.waves * len(work.tile_rows))
 
     def run(self, work, loads, weights, execs, stores):
         """Runs the oldest command that was sent.

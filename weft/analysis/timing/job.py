@@ -79,7 +79,7 @@ class _Replay:
         self.port = DdrPort(ddr, config.axi_bytes)
         self.stream = CommandStream(config, [command_bytes(command) for command in self.commands])
         self.movers = {LOAD: Mover(config, stores=False), STORE: Mover(config, stores=True)}
-        self.execute = ExecuteModel(config, self.port.pace)
+        self.execute = ExecuteModel(config)
         self.writer = RecordQueue(config, enabled=records)
         self.queued = [deque(), deque(), deque()]  # (command, cycle from which it can be taken)
         self.left = [deque([-1] * config.queue_depth, maxlen=config.queue_depth) for _ in range(3)]  # when commands left their queue
@@ -246,9 +246,7 @@ class _Replay:
         """Issues the next burst of a DMA."""
         mover = self.movers[queue]
         _, _, (number, transfer), last = mover.bursts[0]
-        first, ended = mover.issue(cycle, self.port, 1 if transfer.weights else self._beat_cycles(cycle))
-        if queue == LOAD and transfer.weights:
-            self.execute.loader.written(first + BEAT, ended + BEAT)
+        _, ended = mover.issue(cycle, self.port, 1 if transfer.weights else self._beat_cycles(cycle))
         if not last:
             return
         done = ended + BEAT if queue == LOAD else ended
