@@ -65,12 +65,21 @@ class DdrPort:
 
         Its master takes a beat in ``taken`` cycles.
         """
-        pace = max(self.pace, taken)
-        accepted = max(offered, self.address_at + 1, self.reads[0] + 1)
+        # comparisons instead of max(): this runs for each burst, and a call takes as long as five of them
+        pace = taken if taken > self.pace else self.pace
+        accepted = self.address_at + 1
+        if self.reads[0] >= accepted:
+            accepted = self.reads[0] + 1
+        if offered > accepted:
+            accepted = offered
         self.address_at = accepted
-        first = max(accepted + self.latency, self.read_from)
-        shared = max(self.shared_until, first) + beats * self.share
-        end = max(first + beats * pace, shared)
+        first = accepted + self.latency
+        if self.read_from > first:
+            first = self.read_from
+        end = first + beats * pace
+        shared = (self.shared_until if self.shared_until > first else first) + beats * self.share
+        if shared > end:
+            end = shared
         self.shared_until, self.read_from = shared, end
         last = math.ceil(end - pace)
         self.reads.append(last)

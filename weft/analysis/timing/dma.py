@@ -91,4 +91,9 @@ class Mover:
             self.next = NEVER
             return
         room = max(self.in_flight[0], self.runs[0]) if self.stores else self.in_flight[0]
-        self.next = max(self.may_issue, room + 1, self.bursts[0][1]) + ADDRESS
+        at = self.bursts[0][1]
+        if self.may_issue > at:
+            at = self.may_issue
+        if room >= at:
+            at = room + 1
+        self.next = at + ADDRESS
