@@ -16,7 +16,7 @@ from weft.analysis.timing.banks import SLOWEST, Walk, rate
 from weft.analysis.timing.ddr import DdrPort
 from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.job import meant
-from weft.analysis.timing.loader import row_cycles
+from weft.analysis.timing.loader import Loader
 from weft.analysis.timing.ports import port_reads
 from weft.analysis.timing.work import Transfer, Waits
 from weft.compiler.driver import compile_graph
@@ -83,12 +83,12 @@ def test_rows_are_cut_at_multiples_of_the_block():
     assert bursts_of(transfer(500, 24, rows=2, stride=100), 512, 8) == [2, 2, 3]
 
 
-def test_a_loader_follows_the_dma_at_its_speed_where_that_is_slower():
-    assert row_cycles(SMALL, pace=1) == 2, "a row of 16 bytes, 8 written a cycle"
-    assert row_cycles(SMALL.replace(rows=32, cols=32), pace=1) == 4
-    assert row_cycles(SMALL.replace(rows=8, cols=8), pace=1) == 1, "both walk at the same speed"
-    assert row_cycles(SMALL.replace(rows=8, cols=8), pace=2) == 2, "the next beat meets it in the next bank"
-    assert row_cycles(SMALL.replace(axi_bits=128, cols=4), pace=2) == pytest.approx(16 / 15), "the DMA passes it every 16 cycles"
+def test_rows_are_delivered_one_a_cycle_behind_their_gate():
+    loader = Loader(rows=16)
+    loader.begin(taken=10, loaded=0, rows=25)
+    assert loader.rows(9, gate=0) == 10 + 2 + 4 + 8, "taken, first row asked for, read and queued, eight more"
+    assert loader.rows(16, gate=100) == 115
+    assert loader.rows(4, gate=0) == 119
 
 
 def test_streams_of_equal_steps_do_not_meet_twice():
