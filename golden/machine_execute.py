@@ -34,7 +34,7 @@ def execute_job(state: MachineState, index: int, command: Command):
         state.table = stream.take(TABLE_BYTES).copy()
     tiles, (parameter_rows, weight_rows) = loops["column_tiles"], stream_rows(config, command)
     rows = stream.take(tiles * (parameter_rows + weight_rows) * config.cols).reshape(tiles, -1, config.cols)
-    sums = reduce_tiles(command, input_bytes(state, index, command), rows[:, parameter_rows:].view(np.int8))
+    sums = reduce_tiles(command, input_bytes(state, index, command), rows[:, :weight_rows].view(np.int8))
     written = [NOTHING]
     for tile in range(tiles):
         entries = _accumulate(command, state.accumulators[state.jobs % 2], sums[:, tile], config.accumulator_bits)
@@ -42,7 +42,7 @@ def execute_job(state: MachineState, index: int, command: Command):
             continue
         state.jobs += 1
         channels = loops["last_cols"] if tile == tiles - 1 else config.cols
-        parameters = channel_parameters(rows[tile, :parameter_rows], weights["params"])
+        parameters = channel_parameters(rows[tile, weight_rows:], weights["params"])
         result = finish(state, index, command, entries, parameters, tile, channels)
         addresses = write_addresses(state, index, command, tile, channels)
         state.activations[addresses] = result

@@ -54,23 +54,23 @@ OUTPUT_NEST = """\
 MATMUL_NEST = f"""\
 if load_table: table = next 256 bytes of the weight stream
 for tile in column_tiles:
-    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
     for ky in taps_y: for kx in taps_x: for R of a tap's lanes:       # a reduction tile; with span 2 or 3, R bytes of the kernel rows laid
         n = the bytes of this reduction tile, R or fewer              #   end to end (taps_x is 1), of at most span kernel rows
         W[n, C] = next n rows of C bytes of the weight stream
         for by in block_rows: for bx in block_cols:                  # a wave, one a cycle
             v[n] = scratchpad at input(by, bx, ky, kx, byte of the tap), pad_value outside the image
             accumulators[by, bx][c] (+)= sum over i of v[i] * W[i, c]
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
 {OUTPUT_NEST}"""
 DEPTHWISE_NEST = f"""\
 if load_table: table = next 256 bytes of the weight stream
 for tile in column_tiles:
-    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
     for every span of the taps_y kernel rows:                         # a pass: its last kernel rows may be missing
         W[span, taps_x, C] = next span * taps_x rows of C bytes of the weight stream
         for by in block_rows: for step in positions:                 # a cycle each; a step reads C bytes of each kernel row
             v[span, C] = scratchpad at input(by, step, ky, tile), pad_value outside the image
             accumulators[by, bx][c] (+)= sum over g, k of v[g, c] at step bx * stride + k, times W[g, k, c]
+    parameters = next 0, 4 or 9 rows of C bytes of the weight stream
 {OUTPUT_NEST}"""
 VECTOR_NEST = """\
 for tile in column_tiles:

@@ -18,8 +18,8 @@ class Accumulators(wiring.Component):
         cycle 0       1              2
 
     One wave a cycle, never stalls. Two waves of the same entry must be at least `MIN_PERIOD` cycles apart: the feeder
-    keeps that. Each half has one read port and one write port: waves and the output stage use different halves, since an
-    entry is shown as final only when the last wave of its job has been written.
+    keeps that. Each half has one read port and one write port: waves that add and the output stage use different halves, since an
+    entry is shown as final only when the last wave of its job has been written; waves that overwrite leave the read port alone.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ class Accumulators(wiring.Component):
     valid, tag, sums : In(1), In(WAVE_TAG), In(signed(sum_bits)).array(cols)
         The wave.
     entry_final : Out(1)
-        A pulse for each final entry, in their order, at most one a cycle, after the last wave of the job.
+        A pulse for each final entry, in their order, at most one a cycle: after the last wave of a job, or after each wave where the
+        job has one reduction tile and continues no partial sums.
     read_enable, read_half, read_entry : In(1), In(1), In(range(depth))
         The output stage reads an entry.
     read_data : Out(array of C signed)
@@ -100,14 +101,18 @@ class Accumulators(wiring.Component):
         return read, write
 
     def _announce(self, m, valid, tag):
-        """Counts final entries, and announces those of a job when its last wave is written."""
+        """Announces final entries: those of a job of several tiles together when its last wave is written, since until then its waves
+        read the half; those of a job of one tile, which reads nothing, one by one.
+        """
         gathered = Signal(range(self.depth + 1))
         pending = Signal(range(2 * self.depth + 1))
         total = gathered + 1
         announced = Signal()
         m.d.comb += announced.eq(pending != 0)
         m.d.sync += pending.eq(pending - announced)
-        with m.If(valid & tag.final):
+        with m.If(valid & tag.final & tag.overwrite):
+            m.d.sync += pending.eq(pending - announced + 1)
+        with m.Elif(valid & tag.final):
             m.d.sync += gathered.eq(total)
             with m.If(tag.job_end):
                 m.d.sync += [gathered.eq(0), pending.eq(pending - announced + total)]

@@ -68,7 +68,7 @@ class Target(enum.IntEnum):
 
 
 class Params(enum.IntEnum):
-    """What the weight stream holds in front of the weights of each column tile."""
+    """What the weight stream holds behind the weights of each column tile."""
 
     NONE = 0
     BIAS = 1
@@ -195,7 +195,7 @@ INPUT = (
 WEIGHTS = (
     Field("address", 24, "weight-scratchpad address of the stream, a multiple of C; addresses wrap at the scratchpad's end"),
     Field("wait_load", 16, "transfers of the load queue that must be complete before the stream is read"),
-    Field("params", 2, "parameters before each column tile: 0 none, 1 bias (4 rows), 2 bias, multiplier, exponent (9 rows)"),
+    Field("params", 2, "parameters behind the weights of each column tile: 0 none, 1 bias (4 rows), 2 bias, multiplier, exponent (9 rows)"),
     Field("load_table", 1, "the stream starts with a 256-byte table for the output stage"),
 )
 

@@ -36,7 +36,7 @@ def parameter_layout(cols):
 
 
 class WeightRows(wiring.Component):
-    """Names the rows of a command's weight stream, one a step: table, then for each column tile parameters and weights.
+    """Names the rows of a command's weight stream, one a step: table, then for each column tile weights and parameters.
 
     MATMUL has a row of weights for each byte of a reduction tile, DEPTHWISE ``span * taps_x`` rows a pass.
 
@@ -87,7 +87,7 @@ class WeightRows(wiring.Component):
         table_rows = Mux(softmax, SOFTMAX_TABLE_BYTES // self.cols, TABLE_BYTES // self.cols)
         param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
         bound = Mux(table, table_rows, Mux(params, param_rows, walk.end[-1]))
-        job_end = Mux(params, ~has_weights, ~table & walk.last)
+        job_end = params | (~table & walk.last & ~has_params)
         nothing_behind_table = ~has_params & ~has_weights
         m.d.comb += [
             self.table.eq(table),
@@ -105,11 +105,11 @@ class WeightRows(wiring.Component):
         with m.If(self.step):
             m.d.sync += row.eq(Mux(self.last, 0, row + 1))
             with m.If(self.last):
-                m.d.sync += [table.eq(0), params.eq(Mux(table | job_end, has_params, 0))]
+                m.d.sync += [table.eq(0), params.eq(has_params & Mux(table | job_end, ~has_weights, walk.last))]
                 with m.If(job_end):
                     m.d.sync += column.eq(column + 1)
         with m.If(self.start):
-            m.d.sync += [row.eq(0), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table)]
+            m.d.sync += [row.eq(0), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
         return m
 
 

@@ -183,10 +183,16 @@ class StepTiler:
         cycles = 0
         for part in fir.parts:
             rows = part.span * part.count
-            waves = lines * fir.positions(self.step, first, count, part)
+            waves = lines * (fir.positions(self.step, first, count, part) + self._lagging_conflicts(fir, part))
             tiles = [rows] * part.passes
             cycles += job_cycles(self.config, self.params, pixels, waves, tiles) + rows // self.tiles
         return cycles
+
+    def _lagging_conflicts(self, fir: Fir, part: Taps) -> int:
+        """Steps of a block row in which a port that lags is still in the row that the one before it reads, and finds it in the same bank."""
+        view, channels = self.step.source_view, self.step.image.channels
+        turns = fir.axis == 1 and (fir.step * (channels if view is None else view.dx)) % (self.config.BANKS * self.config.word_bytes) == 0
+        return part.count * (min(part.span, part.lines) - 1) if turns else 0
 
     def band_cycles(self, rows: int) -> int:
         """Cycles of a band of so many rows, in as few blocks as the accumulators allow."""

@@ -67,7 +67,7 @@ def _filter_rows(step: Step, part: Taps) -> np.ndarray:
 
 
 def stream_bytes(tiler: StepTiler, stream: Stream) -> bytes:
-    """One stream: the table if there is one, then for each column tile its parameters and its rows of weights."""
+    """One stream: the table if there is one, then for each column tile its rows of weights and its parameters."""
     step, cols = tiler.step, tiler.config.cols
     pieces, rows = [step.table], None
     if step.opcode == Opcode.MATMUL:
@@ -76,12 +76,12 @@ def stream_bytes(tiler: StepTiler, stream: Stream) -> bytes:
         rows = _filter_rows(step, stream.part)
     for tile in range(stream.first_tile, stream.first_tile + stream.tiles):
         channels = slice(tile * cols, (tile + 1) * cols)
-        if stream.params != Params.NONE:
-            pieces.append(parameter_rows(step, channels, cols).tobytes())
         if rows is not None:
             weights = np.zeros((len(rows), cols), np.int8)
             weights[:, : rows[:, channels].shape[1]] = rows[:, channels]
             pieces.append(weights.tobytes())
+        if stream.params != Params.NONE:
+            pieces.append(parameter_rows(step, channels, cols).tobytes())
     return b"".join(pieces)
 
 

@@ -156,12 +156,10 @@ class ExecuteModel:
 
     def _job(self, work, job, issue_from, last_job):
         """A column tile: its parameters, its reduction tiles, its vectors."""
-        available = 0
-        if work.parameter_rows:
-            available = self.loader.rows(work.parameter_rows, self.shadow) + 1
         if not self.carried:
             self._wait(self.halves.popleft() + PENDING, OUTPUT)
         begin = self._feed(work)
+        available = self.loader.rows(work.parameter_rows, self.shadow) + 1 if work.parameter_rows else 0
         self._let_write(work, begin)
         final = self.accepted - work.tail + ENTER + (self.array_latency if work.array else 0) + FINAL
         if work.filler and last_job:
