@@ -21,6 +21,8 @@ LONGEST_CASCADE = 6
 """Steps of a segment, at most."""
 BANDS = (("rows", 1), *(("blocks", count) for count in (1, 2, 4, 8)), *(("parts", count) for count in (2, 3, 4, 6, 8)))
 """Heights of bands that are tried: single rows, blocks of the accumulators, parts of the image."""
+MOST_STATES = 96
+"""Before a step, at most: the cheapest half of them and those with the fewest bytes. Sixteen branches side by side have 2^16."""
 DDR_BYTES = 8
 """Bytes a cycle of the reference DDR."""
 TRAFFIC_WEIGHT = 16
@@ -109,7 +111,7 @@ class Partitioner:
         states[0][frozenset()] = _Path(0)
         ways: list[_Way] = []
         for first in range(count):
-            for resident, path in states[first].items():
+            for resident, path in self._worth_going_on(states[first]):
                 for segment, after in self._choices(first, resident):
                     ways.append(_Way(resident, segment, after))
                     cycles = path.cycles + segment.cycles
@@ -119,6 +121,14 @@ class Partitioner:
         if not states[count]:
             raise self._too_small(max(index for index in range(count) if states[index]))
         return self._plan_of(min(states[count].values(), key=lambda path: path.cycles), ways)
+
+    def _worth_going_on(self, states: dict[frozenset, _Path]) -> list[tuple[frozenset, _Path]]:
+        if len(states) <= MOST_STATES:
+            return list(states.items())
+        cheapest = sorted(states, key=lambda resident: (states[resident].cycles, sorted(resident)))
+        smallest = sorted(cheapest, key=lambda resident: sum(self._lives[name].size for name in resident))
+        kept = dict.fromkeys((*cheapest[: MOST_STATES // 2], *smallest[: MOST_STATES // 2]))
+        return [(resident, states[resident]) for resident in kept]
 
     def _plan_of(self, path, ways) -> Plan:
         chain = []
@@ -296,10 +306,12 @@ class Partitioner:
     def _too_small(self, index) -> WeftError:
         step, needed = self.network.steps[index], 0
         bands = self._bands(index, index + 1, BANDS[0])
-        for name in self._roots(index):
+        # what several segments make stays whole until it is made
+        unfinished = {name for name, life in self._lives.items() if life.in_pieces and life.first <= index <= life.made}
+        for name in self._roots(index) | unfinished:
             life = self._lives[name]
             rows = life.height
-            if life.ringable:
+            if life.ringable and name not in unfinished:
                 rows = rows_held(
                     self.network, bands, name, life.height, loaded=life.first < index or life.made < 0, stored=life.first >= index
                 )
