@@ -1,10 +1,7 @@
 """Limits of an execute command's fields in the golden machine: BAD_FIELD as the hardware raises it."""
 
 from golden.machine_state import MachineError, MachineState
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Error, Opcode, Params, Second
-
-MAX_SOFTMAX_LANES = 4095
-"""Elements of a SOFTMAX row: the sum of more exponentials could overflow."""
+from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MAX_SPAN, MOST_LAG, Command, Error, Opcode, Params, Second
 
 
 def _common(command, config):

@@ -2,10 +2,7 @@
 
 from amaranth.hdl import Const
 
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Params, Second
-
-MAX_SOFTMAX_LANES = 4095
-"""Elements of a row."""
+from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second
 
 
 def bad_field(command, *, rows, cols, depth, weight_bytes):

@@ -150,6 +150,8 @@ MAX_SPAN = 3
 """Kernel rows that are read side by side: read ports of the feeder."""
 MOST_LAG = 16
 """DEPTHWISE: steps that the last of these kernel rows may be behind the first."""
+MAX_SOFTMAX_LANES = 4095
+"""Elements of a SOFTMAX row: the sum of more exponentials could overflow."""
 LEAST_POSITIONS = 3
 """DEPTHWISE: steps of a run, at least: the accumulators' read-modify-write."""
 

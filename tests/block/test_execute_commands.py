@@ -56,7 +56,14 @@ def _filter_cycles(*, pitch, positions):
     channels, width, rows = 64, 28, 9
     config = NpuConfig(rows=16, cols=16, act_kib=64, weight_kib=8, axi_bits=64)
     loops = {"block_rows": rows, "block_cols": width, "taps_y": 3, "taps_x": 3, "span": 3, "stride": 1, "positions": positions}
-    source = {"address": -channels, "x_bytes": -channels, "height": 28, "image_row_bytes": width * channels, "row_step_y": 1, "tap_y_rows": 1}
+    source = {
+        "address": -channels,
+        "x_bytes": -channels,
+        "height": 28,
+        "image_row_bytes": width * channels,
+        "row_step_y": 1,
+        "tap_y_rows": 1,
+    }
     command = Command(
         Opcode.DEPTHWISE,
         {
@@ -80,11 +87,11 @@ def test_a_filter_of_3x3_keeps_half_of_the_multipliers_at_work():
 
 
 def test_shared_padding_may_cost_more_than_it_saves():
-    """With 29 steps, 26 pixels of 4 words lie between two kernel rows where one has begun the next block row: the same bank, four times a row.
+    """With 29 steps, 26 pixels lie between two kernel rows where one has begun the next block row: the same bank, four times a row.
 
-    A pixel is a multiple of four words here, and only pixels of the same parity meet: planning can avoid it (30 steps above).
+    A pixel is four words here, so that only pixels of the same parity meet: planning can avoid it (30 steps above).
     """
-    cycles, ideal = _filter_cycles(pitch=28 * 64 + 16, positions=29)
+    cycles, _ = _filter_cycles(pitch=28 * 64 + 16, positions=29)
     assert 4 * 9 * (29 + 3) < cycles < 4 * 9 * (29 + 5)
 
 
