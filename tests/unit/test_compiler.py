@@ -1,6 +1,7 @@
 """The compiler and the command machine together: every tensor equals the golden operators'."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.estimate import ideal_cycles
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Operator, Quantization, Tensor
+from weft.compiler.image import write_image
 
 SIZES = (4, 8, 16, 32, 64)
 SMALL = PRESETS["small"]
@@ -110,7 +112,7 @@ def test_a_softmax_may_stand_anywhere():
     assert compiled.host_ops == ()
 
 
-def test_float_edges_run_on_the_host():
+def test_float_edges_run_on_the_host(tmp_path):
     maker = GraphMaker(np.random.default_rng(0), (1, 6, 6, 3))
     maker.tensors["input"] = Tensor("input", (1, 6, 6, 3), "float32")
     quantized = maker.quantize("input")
@@ -120,6 +122,12 @@ def test_float_edges_run_on_the_host():
     compiled = assert_exact(maker.graph("real"), SMALL)
     assert [host.operator.op for host in compiled.host_ops] == ["QUANTIZE", "DEQUANTIZE"]
     assert [place.tensor for place in compiled.program.inputs] == [quantized]
+    layout = json.loads((write_image(compiled, tmp_path) / "map.json").read_text())
+    (before,), (after,) = layout["host_before"], layout["host_after"]
+    assert before["inputs"] == layout["network_inputs"] == [{**before["inputs"][0], "dtype": "float32", "scale": None}]
+    assert before["outputs"][0].items() <= layout["inputs"][0].items()
+    assert after["inputs"][0].items() <= layout["outputs"][0].items()
+    assert after["outputs"] == layout["network_outputs"]
 
 
 def test_unsigned_edges_run_on_the_npu():
