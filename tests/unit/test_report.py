@@ -10,7 +10,7 @@ from golden.program import Layer, Planned, Program
 from hw.npu.config import PRESETS
 from hw.npu.isa import Command, Opcode, Target
 from hw.npu.records import RECORD
-from weft.analysis.energy import HOROWITZ_45NM, command_energy
+from weft.analysis.energy import HOROWITZ_45NM, array_element, command_energy
 from weft.analysis.report import CAUSES, build_report
 from weft.analysis.tables import print_report
 
@@ -121,3 +121,10 @@ def test_a_missing_record_is_noticed():
     program, records = example()
     with pytest.raises(ValueError, match="4 commands left 3 records"):
         build_report(program, records[:-1], 520)
+
+
+def test_a_depthwise_step_is_billed_for_the_rows_of_its_groups():
+    loops = {"span": 3, "taps_x": 3, "block_cols": 28, "positions": 29}
+    small, row = SMALL, HOROWITZ_45NM.mac
+    assert array_element(Command(Opcode.DEPTHWISE, {"loops": loops}), small, HOROWITZ_45NM) == pytest.approx(9 * row * 28 / 29)
+    assert array_element(Command(Opcode.MATMUL, {"loops": loops}), small, HOROWITZ_45NM) == pytest.approx(16 * row)

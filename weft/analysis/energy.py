@@ -139,7 +139,7 @@ def command_energy(command: Command, record: dict, config: NpuConfig, table: Ene
     lanes = config.cols * waves
     entry_bytes = config.cols * config.accumulator_bits / 8
     return Energy(
-        array=lanes * config.rows * table.mac if command.opcode == Opcode.MATMUL else lanes * table.add_32,
+        array=lanes * array_element(command, config, table),
         accumulators=2 * waves * entry_bytes * table.sram_byte(config.ACCUMULATOR_DEPTH * SLICE_BYTES),
         activations=(sram - weight_bytes) * activation,
         weights=weight_bytes * weight,
@@ -148,10 +148,26 @@ def command_energy(command: Command, record: dict, config: NpuConfig, table: Ene
     )
 
 
+def array_element(command: Command, config: NpuConfig, table: EnergyTable) -> float:
+    """Picojoules of one column for one step of the feeder.
+
+    MATMUL: every row multiplies, used or not. DEPTHWISE: the rows of its groups, in the steps that carry an output pixel. Else one sum.
+    """
+    loops = command["loops"]
+    if command.opcode == Opcode.MATMUL:
+        return config.rows * table.mac
+    if command.opcode == Opcode.DEPTHWISE:
+        return loops["span"] * loops["taps_x"] * table.mac * min(1.0, loops["block_cols"] / loops["positions"])
+    return table.add_32
+
+
+PRODUCTS = {Second.NONE: 1, Second.ADD: 4, Second.SUB: 4, Second.MUL: 3}
+"""32-bit products of an element of the output stage: requantization; a sum has its operands and the result more, a product two."""
+
+
 def output_element(command: Command, table: EnergyTable) -> float:
-    """Picojoules of one element of the output stage: bias, product, rounding; a second operand adds three more products."""
-    one = table.multiply_32 + 3 * table.add_32
-    return one * 4 if command["second"]["operation"] == Second.ADD else one
+    """Picojoules of one element of the output stage: bias, product, rounding; a second operand adds products."""
+    return (table.multiply_32 + 3 * table.add_32) * PRODUCTS[Second(command["second"]["operation"])]
 
 
-__all__ = ["HOROWITZ_45NM", "TABLES", "Energy", "EnergyTable", "command_energy", "output_element"]
+__all__ = ["HOROWITZ_45NM", "TABLES", "Energy", "EnergyTable", "array_element", "command_energy", "output_element"]
