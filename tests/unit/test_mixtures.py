@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact
-from tests.random_mixtures import random_mixture
+from tests.random_mixtures import MixtureMaker, random_mixture
 from tests.unit.test_lowering import random_config
 
 COUNT = 20
@@ -24,3 +25,55 @@ def test_random_mixtures_are_exact_or_too_large(keep_tensors, seed):
             refused.append(str(error))
     assert all("activation scratchpad" in message and "\n" not in message for message in refused), refused
     assert len(refused) <= MOST_REFUSED, refused
+
+
+def small_unet(kind: str):
+    """Down and up again, with a join across: its largest tensor has 288 KiB."""
+    maker = MixtureMaker(np.random.default_rng(0), (1, 96, 96, 3))
+    across = maker.conv(maker.conv("input", 16, (3, 3)), 16, (3, 3))
+    low = maker.conv(maker.pool("MAX_POOL_2D", across, (2, 2), stride=(2, 2), padding="VALID"), 16, (3, 3))
+    if kind == "TRANSPOSE_CONV":
+        high = maker.transposed(low, 16, (3, 3), (2, 2))
+    else:
+        options = {"align_corners": False, "half_pixel_centers": True}
+        high = maker._operator(kind, (low, maker.numbers((96, 96))), (1, 96, 96, 16), options, like=maker.like(low))
+    return maker.graph(maker.conv(maker.conv(maker.concatenate([high, across], 3), 16, (3, 3)), 2, (1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"])
+def test_a_join_larger_than_the_scratchpad_is_made_in_bands(kind, seed):
+    program = assert_exact(small_unet(kind), PRESETS["small"].replace(act_kib=64), seed=seed).program
+    assert any(layer.op == f"{kind}+CONCATENATION" for layer in program.layers)  # each phase goes to its place at once
+
+
+def test_a_function_goes_into_the_steps_that_make_its_tensor():
+    maker = MixtureMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    clamped = maker._operator("RELU", (maker.grouped("input", 4, 12, (3, 3)),), (1, 8, 8, 48), {}, like=maker.tensors["conv_2d_0_out"])
+    graph = maker.graph(maker.function("TANH", maker.function("LEAKY_RELU", clamped)))
+    program = assert_exact(graph, PRESETS["nano"]).program
+    assert {layer.op for layer in program.layers} == {"CONV_2D+RELU+LEAKY_RELU+TANH"}
+
+
+def test_branches_write_into_their_join():
+    maker = MixtureMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    branches = [maker.conv("input", 24, (1, 1)), maker.depthwise("input", 1, (3, 3)), maker.function("TANH", "input")]
+    program = assert_exact(maker.graph(maker.concatenate(branches, 3)), PRESETS["small"]).program
+    assert [layer.op for layer in program.layers] == [f"{op}+CONCATENATION" for op in ("CONV_2D", "DEPTHWISE_CONV_2D", "TANH")]
+
+
+@pytest.mark.parametrize("op", ["ADD", "SUB", "MUL"])
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_pair_goes_into_the_step_that_makes_an_operand(op, swap):
+    maker = MixtureMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    made, gate = maker.depthwise("input", 1, (3, 3)), maker.function("LOGISTIC", maker.mean("input"))
+    first, second = (gate, made) if swap else (made, gate)
+    program = assert_exact(maker.graph(maker.pair(op, first, second)), PRESETS["small"]).program
+    fused = f"DEPTHWISE_CONV_2D+{op}" in [layer.op for layer in program.layers]
+    assert fused == (op != "SUB" or not swap)  # what is subtracted comes second
+
+
+def test_an_unread_part_of_a_split_is_not_computed():
+    maker = MixtureMaker(np.random.default_rng(0), (1, 8, 8, 16))
+    maker.slice("input", 3)
+    program = assert_exact(maker.graph(maker.function("TANH", "input")), PRESETS["small"]).program
+    assert [layer.op for layer in program.layers] == ["TANH"]

@@ -17,8 +17,8 @@ from weft.compiler.plan import Life, Plan, RunnerUp, Segment, lives
 from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
 
-LONGEST_CASCADE = 6
-"""Steps of a segment, at most."""
+LONGEST_CASCADE, MOST_CASCADED = 6, 32
+"""Operators of a segment, at most, and steps: an operator may have several, which make one tensor together."""
 BANDS = (("rows", 1), *(("blocks", count) for count in (1, 2, 4, 8)), *(("parts", count) for count in (2, 3, 4, 6, 8)))
 """Heights of bands that are tried: single rows, blocks of the accumulators, parts of the image."""
 MOST_STATES = 96
@@ -150,7 +150,7 @@ class Partitioner:
     def _choices(self, first: int, resident: frozenset) -> Iterator[tuple[Segment, frozenset]]:
         """Segments that can begin here, each with the tensors that are whole in the scratchpad after it."""
         found = False
-        for end in range(first + 1, min(first + LONGEST_CASCADE, len(self.network.steps)) + 1):
+        for end in self._ends(first):
             if end > first + 1 and not self._worth_cascading(first, end):
                 break
             touched = {name for index in range(first, end) for name in self._roots(index)}
@@ -168,6 +168,15 @@ class Partitioner:
                         break  # bands are for what does not fit
             if end == first + 1 and found and self._fits_whole(first, resident):
                 break
+
+    def _ends(self, first) -> Iterator[int]:
+        """Ends of segments that are not too long."""
+        operators = set()
+        for end in range(first + 1, min(first + MOST_CASCADED, len(self.network.steps)) + 1):
+            operators.add(self.network.steps[end - 1].name.split("/")[0])
+            if len(operators) > LONGEST_CASCADE:
+                return
+            yield end
 
     def _bytes(self, size):
         """Bytes that a buffer takes: whole words."""
