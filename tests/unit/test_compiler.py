@@ -212,3 +212,12 @@ def test_writes_are_the_tensors_bytes_in_hardware_order():
             assert (np.diff(addresses)[: min(channels, 16) - 1] == 1).all()  # the first tile's channels
             assert len(addresses) == loops["block_rows"] * 4 * channels
     np.testing.assert_array_equal(place.read(memory), result.tensors[place.tensor])
+
+
+@pytest.mark.parametrize(("channels", "rows", "cols"), [(2100, 8, 64), (1000, 8, 8), (1001, 8, 16)])
+def test_parameters_of_many_channels_go_through_a_small_weight_scratchpad(channels, rows, cols):
+    maker = GraphMaker(np.random.default_rng(0), (1, 4, 3, channels))
+    maker.tensors["axes"] = Tensor("axes", (1,), "int32", None, np.array([2], np.int32))
+    maker.tensors["mean"] = Tensor("mean", (1, 4, channels), "int8", Quantization((0.1,), (3,)))
+    maker.operators.append(Operator("mean", "MEAN", ("input", "axes"), ("mean",), {"keep_dims": False}))
+    assert_exact(maker.graph("mean"), NpuConfig(rows=rows, cols=cols, weight_kib=8))

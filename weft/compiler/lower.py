@@ -185,7 +185,8 @@ class Lowering:
             tap_y, tap_x = (part.first, 0) if part.axis == 0 else (0, part.first)
             lane = work.first_tile * self.config.cols
         else:
-            tap_y, tap_x, lane = part.tap_y, part.tap_x, part.lane
+            tap_y, tap_x = part.tap_y, part.tap_x
+            lane = part.lane if step.opcode == Opcode.MATMUL else work.first_tile * self.config.cols
         y = block.y * step.stride[0] - step.pad[0] + tap_y * step.dilation[0]
         x = block.x * step.stride[1] - step.pad[1] + tap_x * step.dilation[1]
         fields = {

@@ -315,7 +315,9 @@ class StepTiler:
         elif step.opcode == Opcode.MATMUL:
             parts = self.reduction.whole(config.rows)
         else:
-            return [[self._stream(0, self.tiles, [self._plain_part()], 0)]]
+            parts = [self._plain_part()]
+            if self.params == Params.NONE or self.vectors:
+                return [[self._stream(0, self.tiles, parts, 0)]]
         groups = self._groups(blocks, kept=kept, first=first, last=last)
         if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
             parts = self.reduction.split(config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
