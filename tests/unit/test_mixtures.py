@@ -77,3 +77,17 @@ def test_an_unread_part_of_a_split_is_not_computed():
     maker.slice("input", 3)
     program = assert_exact(maker.graph(maker.function("TANH", "input")), PRESETS["small"]).program
     assert [layer.op for layer in program.layers] == ["TANH"]
+
+
+@pytest.mark.parametrize("kind", ["TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR", "CONCATENATION"])
+def test_an_output_larger_than_the_scratchpad_leaves_while_its_makers_go_on(kind, seed):
+    maker = MixtureMaker(np.random.default_rng(0), (1, 64, 64, 3))
+    image = maker.conv("input", 16, (3, 3))
+    if kind == "TRANSPOSE_CONV":
+        output = maker.transposed(image, 16, (3, 3), (2, 2))
+    elif kind == "CONCATENATION":
+        output = maker.concatenate([maker.conv(image, 20, (3, 3)), maker.conv(image, 30, (1, 1))], 3)
+    else:
+        options = {"align_corners": False, "half_pixel_centers": False}
+        output = maker._operator(kind, (image, maker.numbers((128, 128))), (1, 128, 128, 16), options, like=maker.like(image))
+    assert_exact(maker.graph(output), PRESETS["small"].replace(act_kib=32), seed=seed)

@@ -4,7 +4,7 @@ Steps of a segment are cascaded: each computes as many rows as the next ones nee
 rings of a few rows. What is computed one band ahead hides the pipeline: a band never waits for the one just before it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from weft.compiler.steps import Network, extent_of, rows_as_they_are
@@ -58,7 +58,8 @@ def cascade(network: Network, first: int, end: int, rows_of: Callable[[int], int
             bands.append(Band(index, y, rows))
 
     for index in range(first, end):
-        if root[steps[index].output] not in read or index == end - 1:
+        made = root[steps[index].output]
+        if (made not in read and index == makers[made][-1]) or index == end - 1:
             make(index, steps[index].result.height)
     for index in range(first, end):
         make(index, steps[index].result.height)  # rows that nobody reads
@@ -92,6 +93,37 @@ def operands(step, y: int, rows: int) -> list[tuple[str, tuple[int, int]]]:
     return found
 
 
+class Progress:
+    """Rows of a tensor that are whole while its makers go on, band by band.
+
+    Parameters
+    ----------
+    network : Network
+    makers : iterable of int
+        The steps that still make it.
+    height : int
+        Rows of the tensor.
+    """
+
+    def __init__(self, network: Network, makers: Iterable[int], height: int):
+        self.network, self.height = network, height
+        self.following = {index: self._row(index, 0) for index in makers}
+
+    def _row(self, index, done) -> int:
+        """The tensor's row that a step writes after so many of its own."""
+        step = self.network.steps[index]
+        return self.height if done >= step.result.height else step.rows_written(done, 1)[0]
+
+    def note(self, band: Band):
+        """A band is made."""
+        self.following[band.step] = self._row(band.step, band.y + band.rows)
+
+    @property
+    def whole(self) -> int:
+        """Rows below which all are made."""
+        return min(self.following.values())
+
+
 def rows_held(network: Network, bands: list[Band], tensor: str, height: int, *, loaded: bool, stored: bool) -> int:
     """Rows of a tensor that a ring must hold so that no row is overwritten that is still needed.
 
@@ -122,13 +154,15 @@ def rows_held(network: Network, bands: list[Band], tensor: str, height: int, *, 
             ahead = readers[min(place + 1, len(readers) - 1)]
             held = max(held, max(reads[ahead][1], reads[index][1]) - needed[index])
     else:
-        highest, before = 0, 0
+        makers = {band.step for band in bands if network.root[network.steps[band.step].output] == tensor}
+        progress, highest, before = Progress(network, makers, height), 0, 0
         for index, span in enumerate(writes):
             if span is not None:
                 highest = max(highest, span[1])
                 oldest = min(needed[index], before) if stored else needed[index]
                 held = max(held, highest - min(oldest, span[0]))
-                before = span[0]
+                before = progress.whole
+                progress.note(bands[index])
             elif reads[index] is not None:
                 held = max(held, highest - needed[index])
     return max(1, min(held, height))

@@ -269,7 +269,7 @@ class Partitioner:
             if name in whole:
                 continue
             rows = life.height
-            if life.ringable and height is not None and not (goes and life.in_pieces):
+            if life.ringable and height is not None:
                 rows = self._rows_held(first, end, height, name, comes, goes)
             rings[name] = rows
             size += self._bytes(rows * life.pitch)

@@ -108,7 +108,7 @@ class Life:
     ringable : bool
         All steps see its rows as they are, so that a part of them can be held.
     in_pieces : bool
-        Several steps make it, or one that does not make its rows one after the other: it goes to DDR as a whole.
+        Several steps make it, or one that does not make its rows one after the other.
     """
 
     name: str

@@ -7,7 +7,7 @@ come from DDR are loaded when a work first needs them, rows that go there are st
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from weft.compiler.bands import operands
+from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import Life, Segment, extent_in_memory, lives
@@ -164,7 +164,7 @@ def _rows(work: Work, step: Step) -> int:
 
 
 def _row_by_row(life: Life) -> bool:
-    """One step makes its rows, one after the other: they are whole as they come; else the whole tensor is, at the end of the segment."""
+    """One step makes its rows, one after the other: they are whole as they come."""
     return life.ringable and not life.in_pieces
 
 
@@ -198,7 +198,7 @@ class Transferer:
 
     def _segment(self, number, segment):
         self._constants(number, segment)
-        streams, nominal = {}, {}
+        streams, nominal, progress = {}, {}, self._in_pieces(segment)
         for place, band in enumerate(segment.bands):
             tiler, step = self.tilers[band.step], self.network.steps[band.step]
             rows = nominal.setdefault(band.step, band.rows)
@@ -212,12 +212,26 @@ class Transferer:
                 count = len(blocks) * (1 if segment.whole else 2)
                 streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
+            root = self.network.root[step.output]
+            if root in progress:
+                progress[root].note(band)
+                self._store(number, segment, band.step, root, progress[root].whole)
         for root, first, rows in self.rows.rest(number, segment):
             self.actions.append(Load(segment.first, number, tensor=root, row=first, rows=rows))
         for root in sorted(segment.stored):
             life = self.rows.lives[root]
-            if not _row_by_row(life):
+            if not life.ringable:
                 self._store(number, segment, life.made, root, life.height)
+
+    def _in_pieces(self, segment) -> dict[str, Progress]:
+        """How far the tensors are whole that several steps make and that go to DDR."""
+        found = {}
+        for root in segment.stored:
+            life = self.rows.lives[root]
+            makers = [index for index in range(segment.first, segment.end) if self.network.root[self.network.steps[index].output] == root]
+            if life.ringable and life.in_pieces:
+                found[root] = Progress(self.network, makers, life.height)
+        return found
 
     def _ahead(self, number, segment, place) -> list[Load]:
         """Loads of rows that the next band reads, in pieces: they come while the present one computes."""
