@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 CODE := hw golden sim weft tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all verilog bench lint format docs clean help
+.PHONY: demo test test-all verilog bench networks lint format docs clean help
 
 demo: $(STAMP)  ## run the trained digits network on the generated Verilog and print the report
 	@$(BIN)/python examples/digits/demo.py
@@ -25,6 +25,9 @@ verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 
 bench: $(STAMP)  ## speed of the simulated RTL: MACs and cycles a second
 	@$(BIN)/python -m weft.bench
+
+networks: $(STAMP)  ## every network of ../shared/models on the RTL: cycles, utilization, energy (FOLDER=..., CONFIG=small)
+	@$(BIN)/python -m weft.networks $(FOLDER) --config $(CONFIG)
 
 lint: $(STAMP)  ## linter, formatter and type checker
 	@$(BIN)/ruff check $(CODE)

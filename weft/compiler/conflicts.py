@@ -15,6 +15,8 @@ from weft.compiler.tile import StepTiler
 
 SAMPLED_STEPS = 16
 """Steps along a block row that are looked at: two turns of eight banks."""
+POSITIONS_TRIED = 3
+"""Lengths of a block row that are tried."""
 WORDS_TRIED = 8
 """Pitches that are tried beside the row itself: 0 to 7 words more than the words that hold a row."""
 
@@ -69,6 +71,34 @@ def _rounds(ports: tuple[tuple[int, int], ...], word: int, banks: int) -> int:
         masks = waiting
         rounds += 1
     return rounds - 1
+
+
+def best_positions(part: Taps, least: int, along: int, across: int, row_step: int, width: int, config: NpuConfig) -> int:
+    """Steps of a block row of a DEPTHWISE, at least so many: a step more may keep the ports apart where one of them has begun the next row.
+
+    Parameters
+    ----------
+    along, across, row_step : int
+        Bytes from step to step, from kernel row to kernel row, and from block row to block row.
+    width : int
+        Bytes of a read.
+    """
+    return min(
+        range(least, least + POSITIONS_TRIED), key=lambda steps: steps + _row_conflicts(part, steps, along, across, row_step, width, config)
+    )
+
+
+def _row_conflicts(part, steps, along, across, row_step, width, config) -> int:
+    """Cycles that the ports lose to each other in a block row that follows another."""
+    around, lost = config.BANKS * config.word_bytes, 0
+    for step in range(steps):
+        ports = []
+        for side in range(min(part.span, part.lines)):
+            behind = step - side * part.count  # the step at which this port is
+            place = side * across + (behind * along if behind >= 0 else (behind + steps) * along - row_step)
+            ports.append((place % around, width))
+        lost += _rounds(tuple(ports), config.word_bytes, config.BANKS)
+    return lost
 
 
 def conflicts(tiler: StepTiler, pitch: int, config: NpuConfig) -> float:

@@ -4,6 +4,7 @@ from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Opcode, Region, Target
+from weft.compiler.conflicts import best_positions
 from weft.compiler.dependencies import Waits
 from weft.compiler.fir import Taps, fir_along
 from weft.compiler.memory_plan import Buffer, MemoryPlan
@@ -124,7 +125,7 @@ class Lowering:
         output = self._seen(work, step.output, step.result, step.output_view)
         fields = {
             "header": _header(waits),
-            "loops": self._loops(tiler, work),
+            "loops": self._loops(tiler, work, source),
             "input": self._input(tiler, work, source),
             "output": self._place(tiler, work, output) | _scaling(step, work),
         }
@@ -137,7 +138,7 @@ class Lowering:
             fields["second"] = self._place(tiler, work, second) | step.add
         return Command(step.opcode, fields)
 
-    def _loops(self, tiler: StepTiler, work: Work) -> dict:
+    def _loops(self, tiler: StepTiler, work: Work, source: _Seen) -> dict:
         step, config, block = tiler.step, self.config, work.block
         vectors = tiler.vectors
         channels = config.cols if vectors else step.result.channels - work.first_tile * config.cols
@@ -156,25 +157,29 @@ class Lowering:
         if step.opcode == Opcode.SOFTMAX:
             return loops | {"lanes": step.image.channels, "last_cols": 1}
         if step.opcode == Opcode.DEPTHWISE:
-            return loops | self._filter_loops(step, work)
+            return loops | self._filter_loops(tiler, work, source)
         assert isinstance(work.part, Part)
         loops |= {"taps_y": work.part.taps_y, "taps_x": work.part.taps_x}
         if step.opcode == Opcode.MATMUL:
             loops |= {"lanes": work.part.lanes, "span": work.part.span}
         return loops
 
-    def _filter_loops(self, step: Step, work: Work) -> dict:
-        part = work.part
+    def _filter_loops(self, tiler: StepTiler, work: Work, source: _Seen) -> dict:
+        step, part = tiler.step, work.part
         assert isinstance(part, Taps)
         fir, block = fir_along(step, part.axis, self.config.rows), work.block
         first, count, lines = (block.y, block.rows, block.cols) if part.axis == 0 else (block.x, block.cols, block.rows)
+        positions, moves = fir.positions(step, first, count, part), self._steps(tiler, work, source)
+        if lines > 1:
+            width = min(self.config.cols, step.image.channels)
+            positions = best_positions(part, positions, moves["pixel_step"], moves["tap_y_step"], moves["row_step"], width, self.config)
         return {
             "block_rows": lines,
             "block_cols": count,
             "taps_y": part.lines,
             "taps_x": part.count,
             "span": part.span,
-            "positions": fir.positions(step, first, count, part),
+            "positions": positions,
             "stride": fir.stride,
             "transposed": part.axis == 0,
         }

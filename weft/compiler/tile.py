@@ -189,7 +189,7 @@ class StepTiler:
         return cycles
 
     def _lagging_conflicts(self, fir: Fir, part: Taps) -> int:
-        """Steps of a block row in which a port that lags is still in the row that the one before it reads, and finds it in the same bank."""
+        """Steps of a block row in which a port that lags is still in the row that the one before it reads, in the same bank."""
         view, channels = self.step.source_view, self.step.image.channels
         turns = fir.axis == 1 and (fir.step * (channels if view is None else view.dx)) % (self.config.BANKS * self.config.word_bytes) == 0
         return part.count * (min(part.span, part.lines) - 1) if turns else 0

@@ -1,0 +1,66 @@
+"""``make networks``: every network of a folder on the generated Verilog, one line each: the figures of the README."""
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hw.npu.config import load_config
+from hw.npu.errors import WeftError
+from weft.compiler.frontends.tflite import read_tflite
+from weft.inputs import random_sample
+from weft.job import prepare, report_of, run_samples
+from weft.progress import Steps
+
+MODELS = Path(__file__).resolve().parent.parent.parent / "shared" / "models"
+HEADINGS = ("network", "MACs", "cycles", "model", "util %", "ms", "uJ", "DDR KiB", "exact", "s")
+
+
+def line(model: Path, config, steps: Steps) -> tuple[str, ...]:
+    """A network's row: measured on RTL with a random input, every tensor compared."""
+    began = time.perf_counter()
+    prepared = prepare(model, config, steps=steps)
+    with steps.stage(f"running {model.stem} on the RTL"):
+        (outcome,) = run_samples(prepared, [random_sample(read_tflite(model), 1)])
+    report = report_of(prepared, outcome)
+    predicted = prepared.searched.cycles if prepared.searched else report.cycles
+    return (
+        model.stem.removeprefix("mlperf_").removesuffix("_int8"),
+        f"{report.macs / 1e6:.2f}M",
+        f"{report.cycles:,}",
+        f"{100 * (predicted / report.cycles - 1):+.1f} %",
+        f"{100 * report.utilization:.1f}",
+        f"{report.latency_ms:.3g}",
+        f"{report.energy_uj:.4g}",
+        f"{sum(report.ddr_bytes.values()) / 1024:,.0f}",
+        "no" if outcome.mismatch else f"{outcome.compared} tensors",
+        f"{time.perf_counter() - began:.0f}",
+    )
+
+
+def main(arguments=None):
+    """Run them all and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m weft.networks", description="Every network of a folder on the generated Verilog.")
+    parser.add_argument("folder", nargs="?", type=Path, default=MODELS, help="folder of .tflite files")
+    parser.add_argument("--config", default="small", help="preset or TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a field of the configuration")
+    options = parser.parse_args(arguments)
+    config, steps = load_config(options.config, options.set), Steps()
+    table = Table(title=f"{config.name}, reference DDR, latency at 500 MHz", title_justify="left", box=None)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
+    refused = []
+    for model in sorted(options.folder.glob("*.tflite")):
+        try:
+            table.add_row(*line(model, config, steps))
+        except WeftError as error:
+            refused.append(str(error))
+    Console(width=120).print(table)
+    for message in refused:
+        print(message)
+
+
+if __name__ == "__main__":
+    main()
