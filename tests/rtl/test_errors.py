@@ -209,7 +209,8 @@ def test_an_exponent_among_the_parameters_is_a_field_too(tiny, exponent):
     for value in (legal, exponent):
         stream = stream_with(execute(weights={"params": 2}))
         model = bytearray(stream.model)
-        model[8 * COLS + 3] = value & 0xFF  # of the last column, which is not even used
+        rows = 2 * 5 + 8  # behind the weights of two taps of five lanes: bias and multiplier
+        model[rows * COLS + 3] = value & 0xFF  # of the last column, which is not even used
         streams.append(type(stream)(stream.commands, bytes(model), stream.arena))
     good, bad = run_with_a_network_behind(tiny, streams)
     assert_right(streams[0], good, f"exponent {legal}")
