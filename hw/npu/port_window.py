@@ -1,6 +1,6 @@
 """The part of a vector that lies inside the image."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -75,5 +75,5 @@ class PortWindow(wiring.Component):
 
 
 def ones(count, width):
-    """Expression: a mask of ``width`` bits whose lowest ``count`` are set."""
-    return Cat(*(Const(bit, range(width + 1)) < count for bit in range(width)))
+    """Expression: a mask of ``width`` bits whose lowest ``count`` are set; one shift, where a comparison for each bit simulates slowly."""
+    return Const((1 << width) - 1, width) >> (width - count)[: width.bit_length()]
