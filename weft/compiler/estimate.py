@@ -14,8 +14,15 @@ COMMAND_CYCLES = 4
 """What one more command costs, so that equal tilings are decided for fewer commands."""
 READ_LATENCY = 64
 """Cycles from a DDR request to its first byte in the reference DDR."""
+DDR_BYTES = 8
+"""Bytes a cycle of the reference DDR, both directions together."""
 SOFTMAX_ROW_CYCLES = 90
 """Of a row of SOFTMAX beyond its three passes."""
+
+
+def transfer_rate(config: NpuConfig) -> int:
+    """Bytes a cycle of a transfer: the bus's or the memory's, whichever is slower."""
+    return min(config.axi_bytes, DDR_BYTES)
 
 
 def tiles_cycles(waves: int, tile_rows: list[int]) -> int:

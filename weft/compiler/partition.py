@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.bands import Band, cascade, rows_held
-from weft.compiler.estimate import DEPENDENT_CYCLES
+from weft.compiler.estimate import DEPENDENT_CYCLES, transfer_rate
 from weft.compiler.plan import Life, Plan, RunnerUp, Segment, lives
 from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
@@ -23,8 +23,6 @@ BANDS = (("rows", 1), *(("blocks", count) for count in (1, 2, 4, 8)), *(("parts"
 """Heights of bands that are tried: single rows, blocks of the accumulators, parts of the image."""
 MOST_STATES = 96
 """Before a step, at most: the cheapest half of them and those with the fewest bytes. Sixteen branches side by side have 2^16."""
-DDR_BYTES = 8
-"""Bytes a cycle of the reference DDR."""
 TRAFFIC_WEIGHT = 16
 """What a byte that hides behind computation costs, against one that does not: it takes energy, and another master's time."""
 COMMAND_TRAFFIC = 200
@@ -305,7 +303,7 @@ class Partitioner:
         activations = sum(self._lives[name].height * self._lives[name].row_bytes for name in (*loaded, *stored))
         moved = sum(size * (1 if kept else times[tiler.index]) for size, tiler in zip(weights, tilers))
         traffic = activations + moved + COMMAND_TRAFFIC * len(bands)
-        rate = min(self.config.axi_bytes, DDR_BYTES)
+        rate = transfer_rate(self.config)
         fill = sum(self._lives[name].row_bytes * min(bands[0].rows, self._lives[name].height) for name in loaded) // rate
         cycles = max(compute, traffic // rate) + DEPENDENT_CYCLES + fill // 2 + traffic // rate // TRAFFIC_WEIGHT
         return cycles, traffic, kept

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hw.npu.config import NpuConfig
 from weft.compiler.dependencies import Waits
-from weft.compiler.estimate import DEPENDENT_CYCLES, READ_LATENCY
+from weft.compiler.estimate import DEPENDENT_CYCLES, READ_LATENCY, transfer_rate
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.transfers import Action, Load, Store, Use
 
@@ -106,7 +106,7 @@ class _Merger:
             size = action.size
         else:
             size = action.rows * self.memory.buffers[action.segment, action.tensor].row_bytes
-        return -(-size // self.config.axi_bytes) + TRANSFER_CYCLES
+        return -(-size // transfer_rate(self.config)) + TRANSFER_CYCLES
 
 
 def schedule(actions: list[Action], waits: list[Waits], memory: MemoryPlan, config: NpuConfig) -> Schedule:

@@ -9,7 +9,7 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles
+from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Part, Reduction, reduction_of
 from weft.compiler.steps import Step
@@ -284,7 +284,7 @@ class StepTiler:
         drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
         low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
-        fill = (high - low) * self.step.image.row_bytes // self.config.axi_bytes if from_ddr else 0
+        fill = (high - low) * self.step.image.row_bytes // transfer_rate(self.config) if from_ddr else 0
         return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
 
     # Streams
