@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from golden.geometry import output_size
+from hw.npu.errors import WeftError
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker, random_network
+from tests.random_mixtures import random_mixture
 from tests.rtl.configurations import CORNERS, SIZES
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
@@ -81,3 +83,31 @@ def test_many_random_networks_are_exact(name, simulator, seed):
     first = 10_000 * seed + 5_000 + 100 * list(CONFIGS).index(name)
     for keep_tensors, half in itertools.product((False, True), (0, 20)):
         check((random_network(first + half + number) for number in range(20)), CONFIGS[name], simulator, keep_tensors=keep_tensors)
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_random_mixtures_are_exact(name, simulator, seed):
+    """Operators of all kinds: their steps see slices, broadcasts and interleaved pixels, and several make one tensor."""
+    first = 10_000 * seed + 8_000 + 100 * list(CONFIGS).index(name)
+    check(fitting(range(first, first + 3), CONFIGS[name]), CONFIGS[name], simulator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_many_random_mixtures_are_exact(name, simulator, seed):
+    first = 10_000 * seed + 9_000 + 100 * list(CONFIGS).index(name)
+    for keep_tensors in (False, True):
+        check(fitting(range(first, first + 12), CONFIGS[name], keep_tensors), CONFIGS[name], simulator, keep_tensors=keep_tensors)
+
+
+def fitting(seeds, config, keep_tensors=False):
+    """Random mixtures that are not too large for the scratchpad."""
+    for number in seeds:
+        graph = random_mixture(number)
+        try:
+            compile_graph(graph, config, keep_tensors=keep_tensors)
+        except WeftError as error:
+            if "activation scratchpad" in str(error):
+                continue
+            raise
+        yield graph
