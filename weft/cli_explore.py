@@ -8,6 +8,7 @@ import typer
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.options import MISMATCH, Clock, Config, Overrides, Quiet
 from weft.outputs import check_writable
@@ -122,7 +123,7 @@ def _write(survey, csv, html):
     if html:
         from weft.explore.page import write_page
 
-        write_page(survey, html)
+        write_page(survey, html, __version__)
 
 
 def _print(survey):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from weft import __version__
 from weft.explore.columns import all_columns, marks
 from weft.explore.survey import Survey
 from weft.explore.words import summary
@@ -39,13 +38,13 @@ for (const head of document.querySelectorAll("th")) head.onclick = () => {
 """Sorts by what a cell's ``data-value`` holds, numbers as numbers, empty cells last."""
 
 
-def write_page(survey: Survey, path: Path):
+def write_page(survey: Survey, path: Path, version: str):
     """Write the file."""
-    path.write_text(page(survey), encoding="utf-8")
+    path.write_text(page(survey, version), encoding="utf-8")
 
 
-def page(survey: Survey) -> str:
-    """The text of the file; plotly's script, 4.8 MB, is in it."""
+def page(survey: Survey, version: str) -> str:
+    """The text of the file, with Weft's version; plotly's script, 4.8 MB, is in it."""
     title = escape(f"weft explore: {', '.join(survey.networks)} at {survey.clock_mhz:g} MHz")
     plot = figure(survey).to_html(full_html=False, include_plotlyjs=True, div_id="plot")
     failed = [point for point in survey.points if not point.works]
@@ -55,7 +54,7 @@ def page(survey: Survey) -> str:
         f"<body>\n<h1>{title}</h1>\n{plot}\n{_table(survey)}\n"
         + (f"<h2>Configurations that do not work</h2>\n<ul>\n{reasons}</ul>\n" if failed else "")
         + "".join(f"<p>{escape(line)}</p>\n" for line in summary(survey))
-        + f"<p>weft {__version__}</p>\n<script>{SORT}</script>\n</body>\n</html>\n"
+        + f"<p>weft {escape(version)}</p>\n<script>{SORT}</script>\n</body>\n</html>\n"
     )
 
 

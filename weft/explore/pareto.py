@@ -15,5 +15,5 @@ def on_front(rows: Sequence[Sequence[float]]) -> list[bool]:
     rows : sequence of sequences of float
         As many columns in each.
     """
-    values = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+    values = np.asarray(rows, dtype=np.float64)
     return [not ((values <= row).all(axis=1) & (values < row).any(axis=1)).any() for row in values]

@@ -12,6 +12,9 @@ from weft.explore.grid import SWEPT
 from weft.explore.survey import Survey
 from weft.explore.sweep import Point
 
+UNLIMITED = 100_000
+"""Columns that no table has."""
+
 
 def print_tables(survey: Survey, console: Console):
     """Print the tables, and the configurations that do not work."""
@@ -24,13 +27,16 @@ def print_tables(survey: Survey, console: Console):
     for point in survey.points:
         if not point.works:
             console.print(f"{point.candidate.label}: {point.reason}", highlight=False, markup=False)
+    if len(survey.working) < len(survey.points):
+        console.print()
 
 
 def _parts(survey, title, columns, console):
     """The table, or several where it is wider than the console: none of its figures is cut."""
     part: list[Column] = []
     for column in columns:
-        if part and console.measure(_table(survey, title, [*part, column])).maximum > console.width:
+        wide = _table(survey, title, [*part, column])
+        if part and console.measure(wide, options=console.options.update(max_width=UNLIMITED)).maximum > console.width:
             yield _table(survey, title, part)
             part = []
         part.append(column)

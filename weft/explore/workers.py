@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
@@ -49,6 +51,11 @@ def run_tasks(
             answers.append(_answer(graphs[number], config, thorough))
             advance()
         return answers
+    with _signal(signal.SIGPIPE, signal.SIG_IGN):  # the pool writes to workers that are gone
+        return _in_pool(graphs, tasks, jobs, advance)
+
+
+def _in_pool(graphs, tasks, jobs, advance):
     before = set(multiprocessing.active_children())
     # spawn: a fork of a process with threads (the progress bar's) may inherit their locks for ever
     pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_keep, initargs=(tuple(graphs),))
@@ -69,12 +76,33 @@ def run_tasks(
 
 
 def _submit(pool, tasks):
-    """The futures. The workers, which start here, inherit a mask that keeps Ctrl-C from them: this process ends them."""
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """The futures. The workers, which start here, inherit a mask that keeps Ctrl-C from them: this process ends them.
+
+    Here it comes when all have started. The mask is not enough for that: numpy's threads take the signal too, and this one handles it.
+    """
+    held = []
+    with _signal(signal.SIGINT, lambda *arguments: held.append(arguments)):
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            futures = [pool.submit(_work, task) for task in tasks]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if held:
+        raise KeyboardInterrupt
+    return futures
+
+
+@contextmanager
+def _signal(number, handler):
+    """Handles a signal so for a while; only the main thread may say how."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
     try:
-        return [pool.submit(_work, task) for task in tasks]
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(number, before)
 
 
 def _keep(graphs):
