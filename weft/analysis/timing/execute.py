@@ -161,7 +161,10 @@ class ExecuteModel:
         begin = self._feed(work)
         available = self.loader.rows(work.parameter_rows, self.shadow) + 1 if work.parameter_rows else 0
         self._let_write(work, begin)
-        final = self.accepted - work.tail + ENTER + (self.array_latency if work.array else 0) + FINAL
+        behind = ENTER + (self.array_latency if work.array else 0) + FINAL
+        last_final = self.accepted - work.tail + behind
+        # entries of a job of one reduction tile are final one by one, those of others together
+        final = begin + behind if len(work.tile_rows) == 1 and not work.partial_in else last_final
         if work.filler and last_job:
             self.stalls[OUTPUT] += work.filler
             self.wave = self.accepted = self.array_wave = self.wave + work.filler
@@ -174,14 +177,14 @@ class ExecuteModel:
             self.issued = self.written = first + work.serial
             return
         if work.partial_out:
-            self.issued = first + work.pixels - 1
+            self.issued = max(first + work.pixels - 1, last_final)
             return
         if work.second:
             first += job == 0
         else:
             first = max(first, self.second_issued + SecondOperand.LATENCY + 1)
         cols = work.last_cols if last_job else work.cols
-        self.issued = first + work.pixels * -(-cols // self.config.lanes) - 1
+        self.issued = max(first + work.pixels * -(-cols // self.config.lanes) - 1, last_final)
         if work.second:
             self.second_issued = self.issued
         if work.parameter_rows:
