@@ -1,0 +1,23 @@
+"""Which random operators the compiler may refuse, and why."""
+
+REFUSED = {
+    "DEQUANTIZE": "the NPU computes none of its operators",
+    "QUANTIZE": "the NPU computes none of its operators",
+    "MEAN": "does not sum dimensions",
+    "RESIZE_BILINEAR": "which are not bytes",
+    "MUL": "is above 2^14",
+    "PRELU": "is above 2^14",
+}
+"""What an operator may be refused for, by a part of the message."""
+
+ALWAYS_REFUSED = frozenset({"DEQUANTIZE"})
+"""Operators to real numbers run on the host, and a network of nothing else is none for the NPU."""
+
+MOST_REFUSED = 0.9
+"""Share of a dozen draws. Of the random ratios of a RESIZE_BILINEAR, about one half have weights that are no bytes."""
+
+
+def assert_refused_for_its_reason(op, message):
+    """One line, which gives the reason that the table allows this operator."""
+    assert "\n" not in message, message
+    assert op in REFUSED and REFUSED[op] in message, f"{op}: refused for another reason than the table's: {message}"
