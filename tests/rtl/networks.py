@@ -5,7 +5,8 @@ import functools
 import numpy as np
 
 from tests.machine_checks import random_inputs
-from tests.random_graphs import GraphMaker, random_network
+from tests.random_graphs import random_network
+from tests.random_mixtures import MixtureMaker
 from tests.rtl.jobs import TINY, Stream
 from weft.compiler.driver import compile_graph
 from weft.compiler.host import host_before
@@ -19,13 +20,13 @@ def stream_of(graph, seed, config=TINY) -> Stream:
 
 @functools.cache
 def small_network() -> Stream:
-    """Two convolutions, a sum, a pooling and a fully connected layer: some dozen commands of all queues."""
-    maker = GraphMaker(np.random.default_rng(7), (1, 9, 7, 3))
-    first = maker.conv("input", 6, (3, 3))
+    """Three convolutions, one of them depthwise, a sum, a pooling, a fully connected layer and a softmax: every opcode but SUM."""
+    maker = MixtureMaker(np.random.default_rng(7), (1, 9, 7, 3))
+    first = maker.depthwise(maker.conv("input", 6, (3, 3)), 1, (3, 3))
     second = maker.conv(first, 6, (3, 2), dilation=(1, 2))
     total = maker.pool("MAX_POOL_2D", maker.add(first, second), (2, 2), stride=(2, 2))
     flat = maker.reshape(total, (1, maker.tensors[total].size))
-    return stream_of(maker.graph(maker.fully_connected(flat, 10)), 3)
+    return stream_of(maker.graph(maker.softmax(maker.fully_connected(flat, 10))), 3)
 
 
 @functools.cache

@@ -3,12 +3,21 @@
 import numpy as np
 import pytest
 
+from hw.npu.isa import EXECUTE, Opcode
 from sim.ddr import PROBABILITIES, DdrConfig
 from tests.rtl.jobs import TINY, Session, assert_right
 from tests.rtl.networks import random_stream, small_network
 
 NETWORKS = (0, 1, 2, 5, 8, 9)
 """Seeds of random networks that fit."""
+
+
+def test_the_small_network_has_commands_of_every_kind():
+    commands = small_network().commands
+    assert {command.opcode for command in commands} == set(Opcode) - {Opcode.SUM}
+    packed = [command["loops"]["span"] > 1 for command in commands if command.opcode == Opcode.MATMUL]
+    assert any(packed) and not all(packed)
+    assert any(command["second"]["operation"] for command in commands if command.opcode in EXECUTE)
 
 
 def assert_nothing_changes(simulator, stream, ddrs, what):
