@@ -13,7 +13,6 @@ from hw.npu.config import NpuConfig
 from weft.compiler.bands import operands
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.steps import Network, Step
-from weft.compiler.tile import Work
 from weft.compiler.transfers import Action, Load, Store, Use
 
 
@@ -138,7 +137,7 @@ class Dependencies:
 
     def reads(self, work, step: Step) -> list[tuple[int, int]]:
         """Spans of the activation scratchpad that a work reads."""
-        rows, spans = image_rows(work), []
+        rows, spans = work.image_rows, []
         for name, (low, high) in operands(step, work.block.y, rows):
             extent, view = (step.image, step.source_view) if name == step.source else (step.result, step.second_view)
             spans += self._spans(self.buffer(work.segment, name), extent, view, low, high)
@@ -150,7 +149,7 @@ class Dependencies:
         """Spans that it writes."""
         if work.partial_out:
             return []
-        low, high = step.rows_written(work.block.y, image_rows(work))
+        low, high = step.rows_written(work.block.y, work.image_rows)
         return self._spans(self.buffer(work.segment, step.output), step.result, step.output_view, low, high)
 
     @staticmethod
@@ -163,12 +162,6 @@ class Dependencies:
         if view is None and extent.row_bytes != buffer.row_bytes:  # other rows than its own: it is dense
             return [(buffer.address + low * extent.row_bytes, buffer.address + high * extent.row_bytes)]
         return buffer.spans(low, high)
-
-
-def image_rows(work: Work) -> int:
-    """Rows of the image from a block's first to its last."""
-    every = work.block.every if getattr(work.part, "axis", 1) == 0 else 1
-    return (work.block.rows - 1) * every + 1
 
 
 def dependencies(network: Network, memory: MemoryPlan, config: NpuConfig, actions: list[Action]) -> list[Waits]:

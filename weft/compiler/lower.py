@@ -210,7 +210,7 @@ class Lowering:
     def _steps(self, tiler: StepTiler, work: Work, seen: _Seen) -> dict:
         """Steps of the input's loops."""
         step, dx, pitch = tiler.step, seen.view.dx, seen.pitch * seen.view.dy
-        if isinstance(work.part, Taps) and work.part.axis == 0:
+        if work.down:
             return {
                 "pixel_step": step.dilation[0] * pitch,
                 "row_step": step.stride[1] * dx,
@@ -232,7 +232,7 @@ class Lowering:
         """Address and steps of the output or of the second operand."""
         block, down = work.block, seen.pitch * seen.view.dy
         address = seen.address(block.y, block.x) + work.first_tile * self.config.cols
-        if isinstance(work.part, Taps) and work.part.axis == 0:
+        if work.down:
             return {"address": address, "pixel_step": down * block.every, "row_step": seen.view.dx}
         pixel_step = self.config.cols if tiler.vectors else seen.view.dx * block.every
         return {"address": address, "pixel_step": pixel_step, "row_step": down}

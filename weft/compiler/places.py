@@ -3,7 +3,6 @@
 from itertools import groupby
 
 from golden.program import Place
-from weft.compiler.dependencies import image_rows
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.plan import extent_in_memory
 from weft.compiler.steps import Network, rows_as_they_are
@@ -20,7 +19,7 @@ def _writers(network: Network, memory: MemoryPlan, ordered: list[Action]):
             step, segment = network.steps[action.work.step], action.work.segment
             root = network.root[step.output]
             buffer = memory.buffers[segment, root]
-            rows = range(*step.rows_written(action.work.block.y, image_rows(action.work)))
+            rows = range(*step.rows_written(action.work.block.y, action.work.image_rows))
             if not rows_as_they_are(step.result, step.output_view, extent_in_memory(network, root)):
                 rows = range(buffer.rows)
         else:
@@ -30,7 +29,7 @@ def _writers(network: Network, memory: MemoryPlan, ordered: list[Action]):
     return writers
 
 
-def _pieces(buffers, written, height):
+def _pieces(buffers, written):
     """Runs of rows that are complete after one command: (first row, rows, buffer, command)."""
     rows = sorted(written)
 
@@ -75,7 +74,7 @@ def find_places(network: Network, memory: MemoryPlan, ordered: list[Action]) -> 
         indices = [index for index, _ in written.values()]
         apart = len({buffer.address for buffer in buffers.values()}) > 1 or any(buffer.rows < height for buffer in buffers.values())
         if apart or _taken(network, memory, ordered[min(indices) : max(indices)], root, next(iter(buffers.values()))):
-            pieces = list(_pieces(buffers, written, height))
+            pieces = list(_pieces(buffers, written))
         else:
             pieces = [(0, height, next(iter(buffers.values())), max(indices))]
         for name in names.get(root, ()):

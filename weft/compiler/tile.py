@@ -30,7 +30,7 @@ class Stream:
     part : Part or Taps
         Of the reduction.
     params : Params
-        What stands in front of each column tile's weights.
+        What stands behind each column tile's weights.
     size : int
         Bytes.
     """
@@ -57,7 +57,9 @@ class Work:
     part : Part or Taps
         Of the reduction.
     partial_in, partial_out : bool
+        It continues the sums of the work before; it leaves its sums to the next one and writes nothing.
     stream : Stream or None
+        What it reads of the weight stream; None where that holds nothing for it.
     cycles : int
         Estimate.
     """
@@ -72,6 +74,16 @@ class Work:
     partial_out: bool
     stream: Stream | None
     cycles: int
+
+    @property
+    def down(self) -> bool:
+        """A filter whose taps run along the height: its block rows are columns of the image."""
+        return isinstance(self.part, Taps) and self.part.axis == 0
+
+    @property
+    def image_rows(self) -> int:
+        """Rows of the result from the block's first to its last, with those that it leaves to other phases."""
+        return (self.block.rows - 1) * (self.block.every if self.down else 1) + 1
 
 
 def params_of(step: Step) -> Params:
@@ -122,7 +134,7 @@ class StepTiler:
 
     @cached_property
     def reduction(self) -> Reduction:
-        """Of a MATMUL, SUM or MAX."""
+        """Of a MATMUL."""
         return reduction_of(self.step)
 
     @cached_property
@@ -210,13 +222,13 @@ class StepTiler:
             return self._filter_blocks(self.fir(nominal or rows), y, rows)
         return self._blocks(y, rows, lambda height, widest: math.ceil(height / max(1, self.config.ACCUMULATOR_DEPTH // widest)))
 
-    def whole_blocks(self, from_ddr: bool) -> list[Block]:
+    def whole_blocks(self, *, from_ddr: bool) -> list[Block]:
         """Blocks of the whole image, so many that the next step need not wait for all of it.
 
         Parameters
         ----------
         from_ddr : bool
-            The step reads an input of the network.
+            Its source comes from DDR while it runs: the first block waits for its rows.
         """
         height = self.step.result.height
         large = self.step.opcode == Opcode.MATMUL and self.tile_bytes > self.config.weight_bytes // 4

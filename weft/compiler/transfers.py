@@ -114,7 +114,7 @@ class _Rows:
         self.targets: dict[str, list[str]] = {}
         for name in network.outputs:
             self.targets.setdefault(network.root[name], []).append(name)
-        for name in memory.plan.spilled & reloaded:
+        for name in sorted(memory.plan.spilled & reloaded):
             if name not in self.targets.setdefault(name, []):
                 self.targets[name].append(name)
         self.loaded: dict[tuple[int, str], int] = {}
@@ -157,19 +157,9 @@ class _Rows:
             self.stored[root] = whole
 
 
-def _rows(work: Work, step: Step) -> int:
-    """Rows of the image from a block's first to its last."""
-    block = work.block
-    return (block.rows - 1) * (block.every if _down(work) else 1) + 1
-
-
 def _row_by_row(life: Life) -> bool:
     """One step makes its rows, one after the other: they are whole as they come."""
     return life.ringable and not life.in_pieces
-
-
-def _down(work):
-    return getattr(work.part, "axis", 1) == 0
 
 
 class Transferer:
@@ -203,7 +193,7 @@ class Transferer:
             tiler, step = self.tilers[band.step], self.network.steps[band.step]
             rows = nominal.setdefault(band.step, band.rows)
             if segment.whole:
-                blocks = tiler.whole_blocks(self.network.root[step.source] in segment.loaded)
+                blocks = tiler.whole_blocks(from_ddr=self.network.root[step.source] in segment.loaded)
             else:
                 blocks = tiler.band_blocks(band.y, band.rows, rows)
             blocks = [piece for block in blocks for piece in self._cut(number, step, block, tiler.along_height(rows))]
@@ -226,7 +216,7 @@ class Transferer:
     def _in_pieces(self, segment) -> dict[str, Progress]:
         """How far the tensors are whole that several steps make and that go to DDR."""
         found = {}
-        for root in segment.stored:
+        for root in sorted(segment.stored):
             life = self.rows.lives[root]
             makers = [index for index in range(segment.first, segment.end) if self.network.root[self.network.steps[index].output] == root]
             if life.ringable and life.in_pieces:
@@ -277,7 +267,7 @@ class Transferer:
     def _band(self, number, segment, index, works):
         step = self.network.steps[segment.bands[index].step]
         root = self.network.root[step.output]
-        own = [list(self.rows.loads(number, segment, work.block.y, _rows(work, step), step)) for work in works]
+        own = [list(self.rows.loads(number, segment, work.block.y, work.image_rows, step)) for work in works]
         ahead = self._ahead(number, segment, index)
         for place, work in enumerate(works):
             address = self._weights(number, work)
@@ -319,9 +309,9 @@ class Transferer:
         if work.partial_out or work.first_tile != works[-1].first_tile or not _row_by_row(life):
             return 0
         following = works[place + 1].block if place + 1 < len(works) else None
-        if following is not None and following.y > work.block.y and not _down(work) and work.block.every == 1:
+        if following is not None and following.y > work.block.y and not work.down and work.block.every == 1:
             return work.block.y + work.block.rows
-        return max(one.block.y + _rows(one, step) for one in works) if following is None else 0
+        return max(one.block.y + one.image_rows for one in works) if following is None else 0
 
 
 def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning) -> list[Action]:
