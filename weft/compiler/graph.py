@@ -145,10 +145,6 @@ class Graph:
         """An operator's output tensor."""
         return self.tensors[operator.outputs[index]]
 
-    def producers(self) -> dict[str, Operator]:
-        """The operator that writes each tensor; inputs and constants have none."""
-        return {name: operator for operator in self.operators for name in operator.outputs}
-
     def consumers(self) -> dict[str, tuple[Operator, ...]]:
         """The operators that read each tensor, in order; every tensor has an entry."""
         readers = {name: [] for name in self.tensors}

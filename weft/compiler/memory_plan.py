@@ -10,7 +10,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.partition import Partitioner
 from weft.compiler.plan import Life, Plan, extent_in_memory, lives
-from weft.compiler.steps import Extent, Network
+from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
 
 ARENA_GRANULE = 64
@@ -48,10 +48,6 @@ class Buffer:
     def row_address(self, row: int) -> int:
         """Where a row lies."""
         return self.address + row % self.rows * self.row_pitch
-
-    def pitch_of(self, extent: Extent) -> int:
-        """Row pitch of the bytes seen as an image of this extent."""
-        return self.row_pitch if extent.row_bytes == self.row_bytes else extent.row_bytes
 
     def spans(self, first: int, end: int) -> list[tuple[int, int]]:
         """Addresses (first, end) of rows ``first .. end - 1``; two where they go round the ring."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hw.npu.isa import MAX_SPAN, Opcode
+from hw.npu.isa import MAX_SPAN
 from hw.npu.reduction_walk import reduction_tiles
 from weft.compiler.steps import Step
 
@@ -93,13 +93,11 @@ class Reduction:
 
 
 def reduction_of(step: Step) -> Reduction:
-    """A kernel row of an undilated MATMUL is contiguous in NHWC; everything else goes tap by tap.
+    """Of a MATMUL. A kernel row of an undilated one is contiguous in NHWC; everything else goes tap by tap.
 
     A contiguous row never has more tiles than taps one by one: ``ceil(KW * Cin / R) <= KW * ceil(Cin / R)``.
     """
     height, width = step.kernel
-    if step.opcode != Opcode.MATMUL:
-        return Reduction(height, width, 1)
     whole_pixels = step.source_view is None or step.source_view.dx == step.image.channels
     if whole_pixels and (step.dilation[1] == 1 or width == 1):
         return Reduction(height, 1, width * step.image.channels)
