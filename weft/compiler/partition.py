@@ -136,7 +136,7 @@ class Partitioner:
         chain.reverse()
         resident = {}
         for index, link in enumerate(chain):
-            for name in link.resident:
+            for name in sorted(link.resident):
                 resident[name] = (resident.get(name, (index, index))[0], index)
         for name, (begin, _) in resident.items():  # it is there until its last reader is done
             last = max((i for i, link in enumerate(chain) if link.segment.first <= self._lives[name].last), default=begin)
