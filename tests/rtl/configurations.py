@@ -13,3 +13,12 @@ CORNERS = (
     SMALL.replace(name="wide", rows=8, cols=32, act_kib=256, weight_kib=32, axi_bits=256, lane_divisor=2, outstanding=2, max_burst=16),
 )
 """Every other parameter away from its default, in one of them at least."""
+
+VARIANTS = {
+    "96 KiB": SMALL.replace(act_kib=96),
+    "half the lanes": SMALL.replace(lane_divisor=2),
+    "a quarter of the lanes": SMALL.replace(lane_divisor=4),
+    "32-bit AXI": SMALL.replace(axi_bits=32),
+    "128-bit AXI": SMALL.replace(axi_bits=128),
+}
+"""The reference configuration with one thing changed."""

@@ -1,0 +1,72 @@
+"""The networks that people deploy, wholly on the generated Verilog: every tensor exact, in exactly so many cycles, nothing left to the host."""
+
+import numpy as np
+import pytest
+
+from tests.rtl.configurations import SIZES, SMALL, VARIANTS
+from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX
+from weft.analysis.search import search
+from weft.analysis.timing import replay
+from weft.compiler.frontends.tflite import read_tflite
+from weft.inputs import load_samples, random_sample
+from weft.job import Prepared, report_of, run_samples
+
+MODEL_ERROR = 0.05
+"""Largest difference of the timing model's cycles and the RTL's, as a part of the latter."""
+KEYWORDS_ON_RTL = 100
+
+
+def check(name, config, models, simulator, profile="quick"):
+    """Runs a network on two inputs; gives its cycles on RTL, after every tensor was compared."""
+    graph = read_tflite(models / FILES[name])
+    found = search(graph, config)
+    assert found.compiled.host_ops == ()
+    prepared = Prepared(found.compiled, simulator(config, profile), found)
+    samples = [random_sample(graph, 1)] if name in LARGE else [random_sample(graph, 1), random_sample(graph, 2)]
+    outcomes = run_samples(prepared, samples)
+    for outcome in outcomes:
+        assert outcome.mismatch is None, str(outcome.mismatch)
+    cycles = {outcome.run.cycles for outcome in outcomes}
+    assert len(cycles) == 1, "cycles depend on the input"
+    report = report_of(prepared, outcomes[0])
+    assert sum(layer.cycles for layer in report.layers) == report.cycles
+    (measured,) = cycles
+    error = replay(found.compiled.program).cycles / measured - 1
+    print(f"{name} on {config.name} {config.rows}x{config.cols}: {measured} cycles, timing model {100 * error:+.2f} %")
+    assert abs(error) <= MODEL_ERROR
+    return measured
+
+
+@pytest.mark.parametrize("name", SMALL_SIX)
+def test_the_small_six_take_the_stated_cycles(name, models, simulator):
+    assert check(name, SMALL, models, simulator) == CYCLES[name, "small"] <= LIMITS[name]
+
+
+@pytest.mark.parametrize("size", [(8, 8), (32, 32)], ids=["8x8", "32x32"])
+@pytest.mark.parametrize("name", SMALL_SIX)
+def test_the_small_six_take_the_stated_cycles_on_other_arrays(name, size, models, simulator):
+    assert check(name, SIZES[size], models, simulator) == CYCLES[name, "{}x{}".format(*size)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", list(VARIANTS))
+@pytest.mark.parametrize("name", SMALL_SIX)
+def test_the_small_six_are_exact_on_other_configurations(name, variant, models, simulator):
+    check(name, VARIANTS[variant], models, simulator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_the_large_three_take_the_stated_cycles(name, models, simulator):
+    assert check(name, SMALL, models, simulator, "fast") == CYCLES[name, "small"] <= LIMITS[name]
+
+
+def test_a_hundred_keywords_are_exact(models, simulator):
+    graph = read_tflite(models / FILES["kws"])
+    found = search(graph, SMALL)
+    samples, _ = load_samples(graph, models / "inputs" / "mlperf_kws_1000.npz")
+    outcomes = run_samples(Prepared(found.compiled, simulator(SMALL), found), samples[:KEYWORDS_ON_RTL])
+    assert [str(outcome.mismatch) for outcome in outcomes if outcome.mismatch] == []
+    labels = np.load(models / "inputs" / "mlperf_kws_1000.npz")["y"][:KEYWORDS_ON_RTL]
+    right = [np.argmax(next(iter(outcome.outputs.values()))) == label for outcome, label in zip(outcomes, labels)]
+    assert sum(right) >= KEYWORDS_ON_RTL * 85 // 100  # 901 of all 1000
