@@ -55,6 +55,17 @@ class GraphMaker:
         options |= {"dilation_h": dilation[0], "dilation_w": dilation[1]}
         return self._operator("CONV_2D", (source, weights, bias), (1, *size, channels), options)
 
+    def depthwise(self, source, kernel, *, stride=(1, 1), dilation=(1, 1), padding="SAME"):
+        shape = self.tensors[source].shape
+        weights, bias = self._weights((shape[3], *kernel), True)
+        old = self.tensors[weights]
+        data = np.ascontiguousarray(old.data.transpose(1, 2, 0))[None]
+        self.tensor(weights, data.shape, data=data, scale=old.quantization.scale, zero_point=old.quantization.zero_point, axis=3)
+        size = [output_size(padding, shape[1 + i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
+        options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": self._activation()}
+        options |= {"dilation_h": dilation[0], "dilation_w": dilation[1], "depth_multiplier": 1}
+        return self._operator("DEPTHWISE_CONV_2D", (source, weights, bias), (1, *size, shape[3]), options)
+
     def fully_connected(self, source, channels, *, pixels=1, per_channel=False):
         size = self.tensors[source].size
         weights, bias = self._weights((channels, size // pixels), per_channel)

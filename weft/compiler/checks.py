@@ -1,9 +1,10 @@
-"""What holds between the passes; a failure is a defect of the compiler, not the user's."""
+"""What holds between the passes; an assertion that fails is a defect of the compiler, not the user's."""
 
 from itertools import combinations
 
 from golden.program import Program
 from hw.npu.config import NpuConfig
+from hw.npu.errors import WeftError
 from hw.npu.isa import EXECUTE, Opcode
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.steps import Network
@@ -35,8 +36,14 @@ def check_plan(plan: MemoryPlan, config: NpuConfig):
             assert a.address + a.size <= b.address or b.address + b.size <= a.address, f"{a} and {b} overlap"
 
 
-def check_program(program: Program):
-    """A wait names only what stands earlier, and every field fits."""
+def check_program(program: Program, network: Network):
+    """A wait names only what stands earlier, and every field fits.
+
+    Raises
+    ------
+    WeftError
+        Where a tensor is larger than the fields of a command can say: the one failure that is the user's.
+    """
     counts = {"load": 0, "exec": 0, "store": 0}
     for index, planned in enumerate(program.commands):
         command = planned.command
@@ -46,5 +53,9 @@ def check_program(program: Program):
             waits.append(("load", command["weights"]["wait_load"]))
         for queue, wait in waits:
             assert (counts[queue] - wait) % (1 << 16) < 1 << 15, f"command {index} waits for a later {queue}"
-        command.pack()
+        try:
+            command.pack()
+        except WeftError as error:
+            file, layer = network.graph.file, network.steps[planned.layer].title
+            raise WeftError(error.message, file=file, layer=layer, remedy="use a smaller tensor, or cut it in the network") from None
         counts["exec" if command.opcode in EXECUTE else "load" if command.opcode == Opcode.LOAD else "store"] += 1

@@ -91,5 +91,5 @@ def compile_graph(
     image = run("lay out weights", weight_image, network, actions, tilers, config)
     merged = run("schedule", schedule, actions, waits, memory, config)
     program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
-    run("check program", check_program, program)
+    run("check program", check_program, program, network)
     return Compiled(program, network.host_ops, graph, merged.cycles, memory.plan, tuning)

@@ -7,6 +7,8 @@ come from DDR are loaded when a work first needs them, rows that go there are st
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from hw.npu.config import KIB
+from hw.npu.errors import WeftError
 from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
@@ -201,6 +203,7 @@ class Transferer:
                 ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
                 streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
+                self._check_fits(step, streams[band.step])
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
             root = self.network.root[step.output]
             if root in progress:
@@ -300,8 +303,19 @@ class Transferer:
             for offset, target, size in self.ring.place(work.stream, length):
                 self.actions.append(Load(work.step, number, stream=work.stream, offset=offset, address=target, size=size))
             address = self.ring.address(work.stream)
-            assert address is not None, "a weight stream is larger than the weight scratchpad"
+        assert address is not None
         return address
+
+    def _check_fits(self, step, streams):
+        """A filter's kernel rows are not cut: what stands side by side in them must be in the weight scratchpad at a time."""
+        largest = max(stream.size for group in streams for stream in group)
+        if largest > self.config.weight_bytes:
+            raise WeftError(
+                f"the weight scratchpad of {self.config.weight_kib} KiB is too small for {largest} bytes of weights that it needs at a time",
+                file=self.network.graph.file,
+                layer=step.title,
+                remedy=f"set weight_kib to {-(-largest // KIB)} or more",
+            )
 
     def _whole_until(self, works, place, step, root) -> int:
         """Rows of the output that are whole after this work."""
