@@ -1,0 +1,74 @@
+"""The waits of compiled networks suffice, and none is there for nothing: each that is left out is a hazard, or follows from the others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.footprint import Hazard
+from golden.hazards import QUEUE_NAMES, HazardChecker, check_hazards
+from golden.program import Program
+from hw.npu.config import NpuConfig
+from hw.npu.isa import EXECUTE, Command, Opcode
+from tests.random_graphs import random_network
+from weft.compiler.driver import compile_graph
+
+SAMPLES = 8
+NETWORKS = 6
+
+
+def waits_of(program: Program):
+    """Every wait that is not 0: (command, queue that is waited for, whether by the weight loader)."""
+    for index, planned in enumerate(program.commands):
+        for queue, name in enumerate(QUEUE_NAMES):
+            if planned.command["header"][f"wait_{name}"]:
+                yield index, queue, False
+        if planned.command.opcode in EXECUTE and planned.command["weights"]["wait_load"]:
+            yield index, 0, True
+
+
+def without(program: Program, index: int, queue: int, weights: bool) -> Program:
+    """The program with one wait left out."""
+    command = program.commands[index].command
+    group, field = ("weights", "wait_load") if weights else ("header", f"wait_{QUEUE_NAMES[queue]}")
+    changed = Command(command.opcode, {**command.fields, group: {**command[group], field: 0}})
+    commands = list(program.commands)
+    commands[index] = replace(commands[index], command=changed)
+    return replace(program, commands=tuple(commands))
+
+
+def follows(program: Program, index: int, queue: int, weights: bool) -> bool:
+    """Whether a wait of a command is met by its other waits and by those of the commands before it in its queue."""
+    checker = HazardChecker(program)
+    for number in range(index):
+        checker.step(number, program.commands[number].command)
+    command = program.commands[index].command
+    if weights:
+        return checker.loader[queue] >= command["weights"]["wait_load"]
+    own = 1 if command.opcode in EXECUTE else 0 if command.opcode == Opcode.LOAD else 2
+    others = [0 if name == queue else command["header"][f"wait_{QUEUE_NAMES[name]}"] for name in range(3)]
+    return checker.clock(checker.started[own], others)[queue] >= command["header"][f"wait_{QUEUE_NAMES[queue]}"]
+
+
+def is_sound(program: Program) -> bool:
+    try:
+        check_hazards(program)
+    except Hazard:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("act_kib", [24, 384])
+def test_a_wait_that_is_left_out_is_a_hazard_or_follows_from_the_others(act_kib, seed):
+    rng, hazards = np.random.default_rng(seed), 0
+    for network in map(int, rng.integers(0, 1000, NETWORKS)):
+        program = compile_graph(random_network(network), NpuConfig(act_kib=act_kib)).program
+        assert is_sound(program), f"network {network}"
+        waits = list(waits_of(program))
+        for number in rng.choice(len(waits), min(SAMPLES, len(waits)), replace=False):
+            index, queue, weights = waits[number]
+            hazard = not is_sound(without(program, index, queue, weights))
+            of = f"network {network}, command {index}: {program.commands[index].command}, queue {QUEUE_NAMES[queue]}, weights {weights}"
+            assert hazard or follows(program, index, queue, weights), f"a wait for nothing: {of}"
+            hazards += hazard
+    assert hazards > NETWORKS
