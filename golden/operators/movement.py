@@ -4,7 +4,7 @@ import numpy as np
 
 
 def strided_index(begin, end, strides, *, begin_mask=0, end_mask=0, ellipsis_mask=0, new_axis_mask=0, shrink_axis_mask=0) -> tuple:
-    """STRIDED_SLICE's numbers as a numpy index.
+    """STRIDED_SLICE's numbers as a numpy index, which gives a view even of a single element.
 
     Bit i of a mask belongs to entry i. Entries are clamped to the tensor as numpy clamps them.
 
@@ -23,12 +23,12 @@ def strided_index(begin, end, strides, *, begin_mask=0, end_mask=0, ellipsis_mas
             index.append(int(first))
         else:
             index.append(slice(None if begin_mask & bit else int(first), None if end_mask & bit else int(last), int(stride)))
-    return tuple(index)
+    return tuple(index) if Ellipsis in index else (*index, ...)
 
 
 def axis_index(axis: int, chosen) -> tuple:
-    """A numpy index of one axis, counted from 0, that takes the others whole."""
-    return (*(slice(None) for _ in range(axis)), chosen)
+    """A numpy index of one axis, counted from 0, that takes the others whole; of a single element it gives a view too, no copy."""
+    return (*(slice(None) for _ in range(axis)), chosen, ...)
 
 
 def mirror_pad(x, paddings, mode) -> np.ndarray:

@@ -11,7 +11,7 @@ from tests.random_operators import OPERATORS
 from tests.random_operators.refused import ALWAYS_REFUSED, MOST_REFUSED, assert_refused_for_its_reason
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.graph import Tensor
+from weft.compiler.graph import Graph, Operator, Tensor
 
 COUNT = 12
 SIDES = (4, 8, 16, 32)
@@ -43,6 +43,32 @@ def test_random_operators_are_exact_or_refused_in_one_line(op, keep_tensors, see
         except WeftError as error:
             assert_refused_for_its_reason(op, str(error))
     assert COUNT - exact <= MOST_REFUSED * COUNT or op in ALWAYS_REFUSED
+
+
+SCALARS = {
+    "MAXIMUM": ((), (), {}),
+    "MINIMUM": ((), (), {}),
+    "PACK": ((), (2,), {"axis": 0}),
+    "STRIDED_SLICE": ((5,), (), {"begin_mask": 0, "end_mask": 0, "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 1}),
+    "UNPACK": ((2,), (), {"axis": 0}),
+}
+"""Operators on tensors without a dimension: shapes of inputs and outputs, options."""
+
+
+@pytest.mark.parametrize("op", SCALARS)
+def test_scalars_are_found_where_they_lie(op, seed):
+    given, result, options = SCALARS[op]
+    maker = GraphMaker(np.random.default_rng([seed, *op.encode()]), (2,))
+    for name, shape in (("a", given), ("b", given), ("c", result), ("d", result)):
+        maker.tensor(name, shape, scale=(0.1,), zero_point=(3,))
+    for name, number in (("begin", 3), ("end", 4), ("stride", 1)):
+        maker.tensors[name] = Tensor(name, (1,), "int32", None, np.array([number], np.int32))
+    sources = {"UNPACK": ("a",), "STRIDED_SLICE": ("a", "begin", "end", "stride")}.get(op, ("a", "b"))
+    inputs = tuple(name for name in sources if name in "ab")
+    outputs = ("c", "d") if op == "UNPACK" else ("c",)
+    graph = Graph("scalars", "scalars.tflite", maker.tensors, (Operator("it", op, sources, outputs, options),), inputs, outputs)
+    for number in range(8):
+        assert_exact(graph, NpuConfig(), seed=seed + number)
 
 
 @pytest.mark.parametrize("alignment", ["edges", "half_pixel_centers", "align_corners"])

@@ -51,6 +51,7 @@ def whole(shape: tuple[int, ...]) -> np.ndarray:
 
 def operand(name: str, base: np.ndarray, view: np.ndarray) -> Operand:
     """A view of the array that `whole` made for a tensor."""
+    assert isinstance(view, np.ndarray), "numpy copies an element that is indexed without `...`: it lies anywhere"
     first = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
     return Operand(name, first, view.shape, view.strides)
 

@@ -136,9 +136,9 @@ def _larger(selection, operator, fields) -> list[Step]:
         source = operand(name, base, np.broadcast_to(base, shape))
         if fields and selection.tensors[name].constant:  # a table comes before the second operand, which a constant is
             source = replace(source, name=_complement(selection, name))
-            steps += copy(selection, operator, source, operand(both, target, target[index]))
+            steps += copy(selection, operator, source, operand(both, target, target[index, ...]))
         else:
-            steps += copy(selection, operator, source, operand(both, target, target[index]), **fields)
+            steps += copy(selection, operator, source, operand(both, target, target[index, ...]), **fields)
     image = Extent(2, size // channels, channels)
     steps.append(selection.step(operator, Opcode.MAX, both, output, image, Extent(1, image.width, channels), kernel=(2, 1), **fields))
     return steps
