@@ -55,12 +55,13 @@ def _packed_ports(part, step: Step, pitch: int, rows: int):
 
 @lru_cache(maxsize=1 << 14)
 def _rounds(ports: tuple[tuple[int, int], ...], word: int, banks: int) -> int:
-    """Cycles beyond the first until every port is granted."""
-    masks = []
-    for place, taken in ports:
-        first, last = place // word % banks, (place + taken - 1) // word % banks
-        masks.append(1 << first | 1 << last)
-    rounds = 0
+    """`rounds` of ports that read from a byte on so many."""
+    return rounds([1 << place // word % banks | 1 << (place + taken - 1) // word % banks for place, taken in ports])
+
+
+def rounds(masks: list[int]) -> int:
+    """Cycles beyond the first until every port has been granted; a mask of banks each, the ones that go first in front."""
+    cycles = -1
     while masks:
         used, waiting = 0, []
         for mask in masks:
@@ -68,9 +69,8 @@ def _rounds(ports: tuple[tuple[int, int], ...], word: int, banks: int) -> int:
                 waiting.append(mask)
             else:
                 used |= mask
-        masks = waiting
-        rounds += 1
-    return rounds - 1
+        masks, cycles = waiting, cycles + 1
+    return max(0, cycles)
 
 
 def best_positions(part: Taps, least: int, along: int, across: int, row_step: int, width: int, config: NpuConfig) -> int:

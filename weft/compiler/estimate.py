@@ -1,10 +1,8 @@
 """Cycles that execute commands take when nothing makes them wait: what the plan, the tiling and the schedule weigh against each other."""
 
 from golden.machine_stream import PARAMETER_ROWS_OF
-from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXECUTE, Command, Opcode, Params
-from weft.compiler.reduction import tile_rows
+from hw.npu.isa import Params
 
 MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
@@ -42,30 +40,3 @@ def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_
     """
     loads = PARAMETER_ROWS_OF[params] + sum(tile_rows)
     return max(tiles_cycles(waves, tile_rows), loads, pixels * config.lane_divisor)
-
-
-def _tile_rows(config, command) -> list[int]:
-    loops = command["loops"]
-    if command.opcode == Opcode.MATMUL:
-        return tile_rows(loops["taps_y"], loops["taps_x"], loops["lanes"], loops["span"], config.rows)
-    if command.opcode == Opcode.DEPTHWISE:
-        return [loops["span"] * loops["taps_x"]] * -(-loops["taps_y"] // loops["span"])
-    return [0] * (loops["taps_y"] * loops["taps_x"])
-
-
-def command_cycles(config: NpuConfig, command: Command) -> int:
-    """Cycles of an execute command's reduction tiles."""
-    loops = command["loops"]
-    waves = loops["block_rows"] * (loops["positions"] if command.opcode == Opcode.DEPTHWISE else loops["block_cols"])
-    if command.opcode == Opcode.SOFTMAX:
-        return waves * (3 * loops["lanes"] + SOFTMAX_ROW_CYCLES)
-    return loops["column_tiles"] * tiles_cycles(waves, _tile_rows(config, command))
-
-
-def ideal_cycles(program: Program) -> dict[str, int]:
-    """`command_cycles` summed for each layer, by its name."""
-    cycles = {layer.name: 0 for layer in program.layers}
-    for planned in program.commands:
-        if planned.command.opcode in EXECUTE:
-            cycles[program.layers[planned.layer].name] += command_cycles(program.config, planned.command)
-    return cycles

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode
+from weft.compiler.conflicts import rounds
 
 
 def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> tuple[tuple[int, int], ...]:
@@ -92,19 +93,5 @@ def _conflicts(tile, inside, walk, steps, word, banks) -> tuple[int, int]:
                 low = lines[line][port] + place * pixel_step
                 waiting.append(1 << low // word % banks | 1 << (low + taken - 1) // word % banks)
         if len(waiting) > 1:
-            total += _rounds(waiting)
+            total += rounds(waiting)
     return total, count
-
-
-def _rounds(waiting) -> int:
-    """Cycles beyond the first until every port has been granted; a mask of banks each."""
-    cycles = -1
-    while waiting:
-        used, left = 0, []
-        for mask in waiting:
-            if mask & used:
-                left.append(mask)
-            else:
-                used |= mask
-        waiting, cycles = left, cycles + 1
-    return max(0, cycles)
