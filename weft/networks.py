@@ -7,30 +7,39 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from hw.npu.config import load_config
+from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import random_sample
 from weft.job import prepare, report_of, run_samples
+from weft.options import USER_ERROR
 from weft.progress import Steps
 
 MODELS = Path(__file__).resolve().parent.parent.parent / "shared" / "models"
 HEADINGS = ("network", "MACs", "cycles", "model", "util %", "ms", "uJ", "DDR KiB", "exact", "s")
 
 
-def line(model: Path, config, steps: Steps) -> tuple[str, ...]:
+def models_of(folder: Path) -> list[Path]:
+    """The networks of a folder, by name."""
+    found = sorted(folder.glob("*.tflite"))
+    if not found:
+        raise WeftError("no .tflite file is here", file=folder, remedy="name a folder of networks")
+    return found
+
+
+def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[str, ...]:
     """A network's row: measured on RTL with a random input, every tensor compared."""
     began = time.perf_counter()
     prepared = prepare(model, config, steps=steps)
     with steps.stage(f"running {model.stem} on the RTL"):
         (outcome,) = run_samples(prepared, [random_sample(read_tflite(model), 1)])
     report = report_of(prepared, outcome)
-    predicted = prepared.searched.cycles if prepared.searched else report.cycles
+    assert prepared.searched is not None  # `prepare` searches
     return (
         model.stem.removeprefix("mlperf_").removesuffix("_int8"),
         f"{report.macs / 1e6:.2f}M",
         f"{report.cycles:,}",
-        f"{100 * (predicted / report.cycles - 1):+.1f} %",
+        f"{100 * (prepared.searched.cycles / report.cycles - 1):+.1f} %",
         f"{100 * report.utilization:.1f}",
         f"{report.latency_ms:.3g}",
         f"{report.energy_uj:.4g}",
@@ -47,12 +56,16 @@ def main(arguments=None):
     parser.add_argument("--config", default="small", help="preset or TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="override a field of the configuration")
     options = parser.parse_args(arguments)
-    config, steps = load_config(options.config, options.set), Steps()
+    try:
+        config, models = load_config(options.config, options.set), models_of(options.folder)
+    except WeftError as error:
+        parser.exit(USER_ERROR, f"weft: error: {error}\n")
+    steps = Steps()
     table = Table(title=f"{config.name}, reference DDR, latency at 500 MHz", title_justify="left", box=None)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
     refused = []
-    for model in sorted(options.folder.glob("*.tflite")):
+    for model in models:
         try:
             table.add_row(*line(model, config, steps))
         except WeftError as error:

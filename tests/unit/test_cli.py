@@ -15,7 +15,7 @@ import weft.job
 from golden.machine import Machine
 from hw.npu.isa import Error, unpack_stream
 from sim.run import RECORD_DTYPE
-from weft import __version__
+from weft import __version__, networks
 from weft.cli import _raise_lost_interrupts, main
 from weft.options import FIELDS
 
@@ -232,3 +232,16 @@ def test_any_name_is_printed_in_any_locale(tmp_path):
         out, errors = process.communicate()
     assert process.returncode == 0, errors
     assert "commands" in out
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["{folder}"], "{folder}: no .tflite file is here; name a folder of networks"),
+    (["{folder}", "--config", "nope"], "no configuration named 'nope'"),
+    (["{folder}", "--set", "rows=7"], "configuration field rows = 7 must be one of"),
+])  # fmt: skip
+def test_the_table_of_networks_refuses_a_mistake_in_one_line(capsys, tmp_path, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        networks.main([each.format(folder=tmp_path) for each in arguments])
+    written = capsys.readouterr()
+    assert ended.value.code == 2 and written.out == ""
+    assert written.err.count("\n") == 1 and message.format(folder=tmp_path) in written.err
