@@ -10,7 +10,9 @@ from golden.hazards import QUEUE_NAMES, HazardChecker, check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.isa import EXECUTE, Command, Opcode
+from tests.machine_checks import assert_exact
 from tests.random_graphs import random_network
+from weft.compiler import lower
 from weft.compiler.driver import compile_graph
 
 SAMPLES = 8
@@ -72,3 +74,16 @@ def test_a_wait_that_is_left_out_is_a_hazard_or_follows_from_the_others(act_kib,
             assert hazard or follows(program, index, queue, weights), f"a wait for nothing: {of}"
             hazards += hazard
     assert hazards > NETWORKS
+
+
+@pytest.mark.parametrize("longest", [0, 1, 5])
+def test_a_wait_never_names_a_command_that_is_too_far_behind_for_a_token_of_16_bits(longest, seed, monkeypatch):
+    """With a short limit, as if the program had tens of thousands of commands; results stay exact."""
+    monkeypatch.setattr(lower, "LONGEST_WAIT", longest)
+    program = assert_exact(random_network(seed), NpuConfig(act_kib=24), seed=seed).program
+    issued = [0, 0, 0]
+    for planned in program.commands:
+        header, own = planned.command["header"], planned.command.opcode
+        assert all(0 <= issued[queue] - header[f"wait_{name}"] <= longest for queue, name in enumerate(QUEUE_NAMES))
+        issued[1 if own in EXECUTE else 0 if own == Opcode.LOAD else 2] += 1
+    assert is_sound(program)

@@ -11,7 +11,7 @@ from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.places import find_places
 from weft.compiler.plan import extent_in_memory
 from weft.compiler.reduction import Part
-from weft.compiler.schedule import Schedule
+from weft.compiler.schedule import QUEUES, Schedule, queue_of
 from weft.compiler.steps import Extent, Network, Step, View
 from weft.compiler.tile import StepTiler, Work
 from weft.compiler.transfers import Action, Load, Store, Use
@@ -19,6 +19,8 @@ from weft.compiler.weights import WeightImage
 
 COUNT_MASK = 0xFFFF
 """Tokens count in 16 bits."""
+LONGEST_WAIT = 1 << 14
+"""A wait names one of so many last commands of a queue: one of 2^15 before looks like one to come (``docs/architecture.md``, Tokens)."""
 
 
 class _Seen:
@@ -250,6 +252,13 @@ class Lowering:
         return ", ".join(words)
 
 
+def _recent(waits: Waits, issued: dict[str, int]) -> Waits:
+    """Waits that can be told from later ones, after so many commands of each queue: long ones become stricter, 0 too."""
+    least = {queue: count - LONGEST_WAIT for queue, count in issued.items()}
+    load, weights = max(waits.load, least["load"]), max(waits.weights, least["load"])
+    return Waits(load=load, exec=max(waits.exec, least["exec"]), store=max(waits.store, least["store"]), weights=weights)
+
+
 def _header(waits: Waits) -> dict:
     return {"wait_load": waits.load & COUNT_MASK, "wait_exec": waits.exec & COUNT_MASK, "wait_store": waits.store & COUNT_MASK}
 
@@ -300,7 +309,11 @@ def lower(
 ) -> Program:
     """The program."""
     lowering = Lowering(network, tilers, memory, image, config)
-    commands = tuple(lowering.planned(actions[index], waits[index]) for index in order.stream)
+    issued = dict.fromkeys(QUEUES, 0)
+    commands = []
+    for index in order.stream:
+        commands.append(lowering.planned(actions[index], _recent(waits[index], issued)))
+        issued[queue_of(actions[index])] += 1
     stored, ordered = {}, [actions[index] for index in order.stream]
     for index, action in enumerate(ordered):
         if isinstance(action, Store):
@@ -309,7 +322,7 @@ def lower(
     return Program(
         network.graph.name,
         config,
-        commands,
+        tuple(commands),
         layers,
         image.constants,
         memory.arena_bytes,
