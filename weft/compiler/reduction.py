@@ -1,6 +1,6 @@
 """How a MATMUL's reduction is cut into tiles of R: kernel rows, kernel columns, chunks of consecutive bytes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hw.npu.isa import MAX_SPAN
 from hw.npu.reduction_walk import reduction_tiles
@@ -47,11 +47,8 @@ class Part:
         """The same with the smallest span that needs the fewest tiles."""
         if self.taps_x > 1 or self.taps_y == 1:
             return self
-        spans = [self._with_span(span) for span in range(1, MAX_SPAN + 1)]
+        spans = [replace(self, span=span) for span in range(1, MAX_SPAN + 1)]
         return min(spans, key=lambda part: (len(part.tile_rows(array_rows)), part.span))
-
-    def _with_span(self, span):
-        return Part(self.tap_y, self.taps_y, self.tap_x, self.taps_x, self.lane, self.lanes, span)
 
 
 @dataclass(frozen=True)
