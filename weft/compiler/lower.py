@@ -135,6 +135,8 @@ class Lowering:
             table = bool(step.table) and step.opcode != Opcode.SOFTMAX
             group = {"address": use.address, "wait_load": waits.weights & COUNT_MASK, "params": work.stream.params, "load_table": table}
             fields["weights"] = group
+        elif waits.weights:  # nothing is read, but 0 would name a command that is too far behind
+            fields["weights"] = {"wait_load": waits.weights & COUNT_MASK}
         if step.second is not None:
             second = self._seen(work, step.second, step.result, step.second_view)
             fields["second"] = self._place(tiler, work, second) | step.add
