@@ -9,7 +9,7 @@ from golden.machine_state import MachineError
 from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, unpack_stream
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import Outcome, Stream, assert_right
-from tests.rtl.networks import random_stream, small_network
+from tests.rtl.networks import mixed_stream, random_stream, small_network
 from tests.rtl.random_commands import StreamMaker, legal_stream
 from tests.rtl.random_execute import cycles_of
 from tests.rtl.simple import changed
@@ -80,7 +80,7 @@ def _noise(rng, packed) -> bytes:
 def with_flipped_bits(seed) -> Stream:
     """A compiled network with one to three bits of its commands flipped."""
     rng = np.random.default_rng(seed)
-    stream = [small_network(), random_stream(0), random_stream(8)][seed % 3]
+    stream = [small_network(), random_stream(0), random_stream(8), mixed_stream(5)][seed % 4]
     for _ in range(int(rng.integers(1, 4))):
         index = int(rng.integers(len(stream.commands)))
         packed, flipped = stream.packed()[index], None

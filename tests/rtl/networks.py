@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
-from tests.random_mixtures import MixtureMaker
+from tests.random_mixtures import MixtureMaker, random_mixture
 from tests.rtl.jobs import TINY, Stream
 from weft.compiler.driver import compile_graph
 from weft.compiler.host import host_before
@@ -33,3 +33,9 @@ def small_network() -> Stream:
 def random_stream(seed) -> Stream:
     """A random network."""
     return stream_of(random_network(seed), seed)
+
+
+@functools.cache
+def mixed_stream(seed) -> Stream:
+    """A random network of all operators."""
+    return stream_of(random_mixture(seed), seed)

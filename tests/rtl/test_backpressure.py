@@ -6,10 +6,13 @@ import pytest
 from hw.npu.isa import EXECUTE, Opcode
 from sim.ddr import PROBABILITIES, DdrConfig
 from tests.rtl.jobs import TINY, Session, assert_right
-from tests.rtl.networks import random_stream, small_network
+from tests.rtl.networks import mixed_stream, random_stream, small_network
 
-NETWORKS = (0, 1, 2, 5, 8, 9)
-"""Seeds of random networks that fit."""
+NETWORKS = {
+    **{f"random network {number}": (random_stream, number) for number in (0, 1, 2, 5, 8, 9)},
+    **{f"random mixture {number}": (mixed_stream, number) for number in (3, 5)},
+}
+"""Random networks that fit; the mixed ones filter, join and end in a SOFTMAX."""
 
 
 def test_the_small_network_has_commands_of_every_kind():
@@ -49,8 +52,9 @@ def random_ddrs(rng, count):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_stalls_and_latency_change_no_result(simulator, seed, network):
-    ddrs = [DdrConfig(), *random_ddrs(np.random.default_rng([seed, network]), 12)]
-    cycles = assert_nothing_changes(simulator, random_stream(network), ddrs, f"seed {seed}, network {network}")
+    make, number = NETWORKS[network]
+    ddrs = [DdrConfig(), *random_ddrs(np.random.default_rng([seed, number]), 12)]
+    cycles = assert_nothing_changes(simulator, make(number), ddrs, f"seed {seed}, {network}")
     assert len(set(cycles)) > 6, "the memories differ"
 
 
@@ -75,4 +79,5 @@ def test_every_width_of_memory_and_latency_gives_the_same_result(simulator, late
 @pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_stalls_and_latency_change_no_result_often(simulator, seed, network):
-    assert_nothing_changes(simulator, random_stream(network), random_ddrs(np.random.default_rng([seed, network, 1]), 100), f"seed {seed}")
+    make, number = NETWORKS[network]
+    assert_nothing_changes(simulator, make(number), random_ddrs(np.random.default_rng([seed, number, 1]), 100), f"seed {seed}, {network}")
