@@ -1,17 +1,23 @@
 """Random networks of all kinds of operators, fused and not, in scratchpads that hold everything or hardly a few rows."""
 
+import re
+
 import numpy as np
 import pytest
 
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact
+from tests.network_checks import refusal
 from tests.random_mixtures import MixtureMaker, random_mixture
 from tests.unit.test_lowering import random_config
+from weft.compiler.driver import compile_graph
 
 COUNT = 20
 MOST_REFUSED = COUNT // 4
 """Networks that may be too large for the scratchpad that was drawn."""
+MOST_REMEDIES = 8
+"""Sizes that a user tries at most, each as he is told: a remedy is of one step, and the next one may need more."""
 
 
 @pytest.mark.parametrize("keep_tensors", [False, True])
@@ -25,6 +31,21 @@ def test_random_mixtures_are_exact_or_too_large(keep_tensors, seed):
             refused.append(str(error))
     assert all("activation scratchpad" in message and "\n" not in message for message in refused), refused
     assert len(refused) <= MOST_REFUSED, refused
+
+
+@pytest.mark.parametrize("number", [1, 7, 8, 10, 12, 13])
+def test_who_is_refused_is_told_of_a_larger_scratchpad_and_finds_one_soon(number):
+    """Where one step alone would fit, too: the remedy had named 9 KiB to who has 16."""
+    config = PRESETS["nano"].replace(rows=8, cols=4, act_kib=16, weight_kib=8, accumulator_bits=28)
+    for _ in range(MOST_REMEDIES):
+        line = refusal(compile_graph, random_mixture(number), config)
+        if line is None:
+            break
+        told = int(re.search(r"set act_kib to (\d+) or more", line)[1])
+        assert told > config.act_kib, line
+        config = config.replace(act_kib=told)
+    assert line is None, f"network {number} is refused with {config.act_kib} KiB as well: {line}"
+    assert config.act_kib > 16
 
 
 def small_unet(kind: str):

@@ -324,10 +324,12 @@ class Partitioner:
                 )
             needed += rows * life.pitch
         granule = max(1, self.config.BANKS * self.config.word_bytes // KIB)
-        enough = -(-needed // KIB // granule) * granule + granule
-        missing = -(-max(1, needed - self.budget) // KIB)
+        missing = -(-max(0, needed - self.budget) // KIB)
+        amount = f"{missing} KiB " if missing else ""
+        # where the step alone would fit, it is the tensors around it that do not: a quarter more is a guess
+        enough = -(-(self.config.act_kib + (missing or self.config.act_kib // 4)) // granule) * granule + granule
         return WeftError(
-            f"the activation scratchpad of {self.config.act_kib} KiB is {missing} KiB too small for the rows that it needs at a time",
+            f"the activation scratchpad of {self.config.act_kib} KiB is {amount}too small for the rows that it needs at a time",
             file=self.network.graph.file,
             layer=step.title,
             remedy=f"set act_kib to {enough} or more"
