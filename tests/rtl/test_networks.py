@@ -1,4 +1,4 @@
-"""The networks that people deploy, wholly on the generated Verilog: every tensor exact, in exactly so many cycles, nothing left to the host."""
+"""The networks that people deploy, on the generated Verilog: every tensor exact, in exactly so many cycles, nothing left to the host."""
 
 import numpy as np
 import pytest

@@ -311,7 +311,7 @@ class Transferer:
         largest = max(stream.size for group in streams for stream in group)
         if largest > self.config.weight_bytes:
             raise WeftError(
-                f"the weight scratchpad of {self.config.weight_kib} KiB is too small for {largest} bytes of weights that it needs at a time",
+                f"the weight scratchpad of {self.config.weight_kib} KiB is too small for the {largest} bytes that it needs at a time",
                 file=self.network.graph.file,
                 layer=step.title,
                 remedy=f"set weight_kib to {-(-largest // KIB)} or more",
