@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.machine_checks import random_inputs
+from tests.random_graphs import GraphMaker
 from tests.rtl.configurations import SIZES, SMALL, VARIANTS
 from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX
 from weft.analysis.search import search
@@ -70,3 +72,18 @@ def test_a_hundred_keywords_are_exact(models, simulator):
     labels = np.load(models / "inputs" / "mlperf_kws_1000.npz")["y"][:KEYWORDS_ON_RTL]
     right = [np.argmax(next(iter(outcome.outputs.values()))) == label for outcome, label in zip(outcomes, labels)]
     assert sum(right) >= KEYWORDS_ON_RTL * 85 // 100  # 901 of all 1000
+
+
+def test_a_depthwise_layer_keeps_half_of_the_multipliers_at_work(simulator):
+    """28x28x64, 3x3, stride 1: 9 of 16 rows are the bound. Its input is made by the layer before, so that the layer's cycles are its own."""
+    maker = GraphMaker(np.random.default_rng(0), (1, 28, 28, 16))
+    filtered = maker.depthwise(maker.conv("input", 64, (1, 1)), (3, 3))
+    graph = maker.graph(maker.pool("AVERAGE_POOL_2D", filtered, (28, 28), stride=(28, 28), padding="VALID"))
+    found = search(graph, SMALL)
+    prepared = Prepared(found.compiled, simulator(SMALL), found)
+    (outcome,) = run_samples(prepared, [random_inputs(graph, 1)])
+    assert outcome.mismatch is None, str(outcome.mismatch)
+    (layer,) = (layer for layer in report_of(prepared, outcome).layers if layer.op == "DEPTHWISE_CONV_2D")
+    assert layer.macs == 28 * 28 * 64 * 9
+    assert layer.cycles == 3_420  # 451 584 of 256 * 3 420 multiplications: 51.6 %
+    assert layer.utilization >= 0.5
