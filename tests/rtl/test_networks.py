@@ -75,7 +75,7 @@ def test_a_hundred_keywords_are_exact(models, simulator):
 
 
 def test_a_depthwise_layer_keeps_half_of_the_multipliers_at_work(simulator):
-    """28x28x64, 3x3, stride 1: 9 of 16 rows are the bound. Its input is made by the layer before, so that the layer's cycles are its own."""
+    """28x28x64, 3x3, stride 1: 9 of 16 rows are the bound. The layer before makes its input, so that its cycles are its own."""
     maker = GraphMaker(np.random.default_rng(0), (1, 28, 28, 16))
     filtered = maker.depthwise(maker.conv("input", 64, (1, 1)), (3, 3))
     graph = maker.graph(maker.pool("AVERAGE_POOL_2D", filtered, (28, 28), stride=(28, 28), padding="VALID"))
