@@ -10,7 +10,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.isa import GROUPS, Error, Opcode
 from hw.npu.registers import REGISTERS
 from tests.random_graphs import random_network
-from tests.rtl.test_resnet8 import CYCLES
+from tests.rtl.network_cycles import CYCLES
 from weft.compiler.driver import compile_graph
 from weft.compiler.image import write_image
 from weft.docs import FOLDER, PAGES_OF_DOCS, commands_page, configuration_page
@@ -54,4 +54,6 @@ def test_places_are_those_of_the_layout():
 
 def test_the_report_in_the_readme_has_the_cycles_that_the_rtl_takes():
     readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
-    assert f"cycles       {CYCLES[16, 16, False]} of the NPU" in readme, "run the command above the report and paste what it prints"
+    assert f"cycles       {CYCLES['resnet8', 'small']} of the NPU" in readme, "run the command above the report and paste what it prints"
+    for (network, array), cycles in CYCLES.items():
+        assert array != "small" or f" {cycles:,} |".replace(",", " ") in readme, f"{network}: run make networks and paste its figures"
