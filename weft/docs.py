@@ -72,6 +72,17 @@ for tile in column_tiles:
             accumulators[by, bx][c] (+)= sum over g, k of v[g, c] at step bx * stride + k, times W[g, k, c]
     parameters = next 0, 4 or 9 rows of C bytes of the weight stream
 {OUTPUT_NEST}"""
+MATMUL_INT4_NEST = """\
+as MATMUL, but a reduction tile is 2R bytes or fewer, and a row of the weight stream holds two rows of weights:
+    W[2i + 0, c] = bits 3..0, W[2i + 1, c] = bits 7..4 of byte c of row i, signed; n bytes take (n + 1) / 2 rows of C bytes,
+    and where n is odd the last row's upper bits mean nothing
+"""
+DEPTHWISE_INT4_NEST = """\
+as DEPTHWISE, cycle for cycle, but a row of the weight stream holds two rows of weights:
+    w = the span * taps_x rows of a pass, one behind the other
+    w[2i + 0, c] = bits 3..0, w[2i + 1, c] = bits 7..4 of byte c of row i, signed; n rows take (n + 1) / 2 rows of C bytes,
+    and where n is odd the last row's upper bits mean nothing
+"""
 VECTOR_NEST = """\
 for tile in column_tiles:
     parameters = next 0, 4 or 9 rows of C bytes of the weight stream
@@ -111,6 +122,11 @@ PAGES = {
     ),
     Opcode.DEPTHWISE: ("Depthwise convolution on the array, a kernel row a group of array rows (execute queue).", DEPTHWISE_NEST),
     Opcode.SOFTMAX: ("Softmax of rows of int8, one element at a time (execute queue).", SOFTMAX_NEST),
+    Opcode.MATMUL_INT4: ("MATMUL with weights of 4 bits; only where the configuration has `int4` (execute queue).", MATMUL_INT4_NEST),
+    Opcode.DEPTHWISE_INT4: (
+        "DEPTHWISE with weights of 4 bits; only where the configuration has `int4` (execute queue).",
+        DEPTHWISE_INT4_NEST,
+    ),
 }
 """What each command does, in a sentence and as a loop nest."""
 

@@ -49,6 +49,8 @@ class NpuConfig:
         Commands that each queue holds, 2 to 64, a power of two.
     address_bits : int
         Width of an AXI address, 32 to 64.
+    int4 : bool
+        The array multiplies by two 4-bit weights in each processing element, where a layer's weights allow it: twice the reduction a cycle.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class NpuConfig:
     max_burst: int = 64
     queue_depth: int = 4
     address_bits: int = 32
+    int4: bool = False
 
     BANKS = 8
     """Banks of the activation scratchpad, low-order interleaved."""
@@ -82,6 +85,8 @@ class NpuConfig:
             value = getattr(self, field.name)
             if field.type is int and (isinstance(value, bool) or not isinstance(value, int)):
                 raise WeftError(f"configuration field {field.name} must be a whole number, not {value!r}")
+            if field.type is bool and not isinstance(value, bool):
+                raise WeftError(f"configuration field {field.name} must be true or false, not {value!r}")
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise WeftError(
                 f"configuration field name = {self.name!r} must be 1 to 220 letters, digits and ._+=,- and begin with a letter or digit"
@@ -126,15 +131,19 @@ class NpuConfig:
         """Output lanes, L: channels requantized a cycle."""
         return self.cols // self.lane_divisor
 
+    def tile_depth(self, int4: bool) -> int:
+        """Bytes of the reduction that the array takes in a cycle: R, with 4-bit weights 2R."""
+        return 2 * self.rows if int4 else self.rows
+
     @property
     def feed_bytes(self) -> int:
-        """Widest vector the feeder reads in a cycle, bytes: R for the array, C for the vector path."""
-        return max(self.rows, self.cols)
+        """Widest vector the feeder reads in a cycle, bytes: what the array takes at most, C for the vector path."""
+        return max(self.tile_depth(self.int4), self.cols)
 
     @property
     def word_bytes(self) -> int:
         """Word of the activation scratchpad, W, bytes."""
-        return max(self.rows, self.cols, self.axi_bytes)
+        return max(self.feed_bytes, self.axi_bytes)
 
     @property
     def act_bytes(self) -> int:
@@ -153,7 +162,7 @@ class NpuConfig:
 
     @property
     def macs_per_cycle(self) -> int:
-        """Multipliers of the array."""
+        """Processing elements of the array: multiply-adds a cycle; with 4-bit weights twice as many."""
         return self.rows * self.cols
 
     def replace(self, **changes) -> "NpuConfig":
@@ -168,6 +177,11 @@ def _check_known(field):
     if field not in known:
         raise WeftError(f"unknown configuration field {field!r}", remedy=f"the fields are {', '.join(known)}")
 
+
+SWITCHES = frozenset(field.name for field in dataclasses.fields(NpuConfig) if field.type is bool)
+"""Fields that are true or false."""
+BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+"""How they are written on the command line."""
 
 PRESETS = {
     "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32),
@@ -210,6 +224,10 @@ def _parse(field, value):
     _check_known(field)
     if field == "name":
         return value
+    if field in SWITCHES:
+        if value.lower() not in BOOLEANS:
+            raise WeftError(f"--set {field}={value}: {value!r} is neither true nor false")
+        return BOOLEANS[value.lower()]
     try:
         return int(value, 0)
     except ValueError:

@@ -94,7 +94,9 @@ class NpuCore(wiring.Component):
         bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
         m.submodules.fetch = fetch = CommandFetch(**bus)
-        m.submodules.dispatcher = dispatcher = Dispatcher(axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH)
+        m.submodules.dispatcher = dispatcher = Dispatcher(
+            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4
+        )
         m.submodules.load = load = LoadDma(
             **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes
         )

@@ -6,15 +6,18 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.command_fetch import word_layout
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import EXECUTE, EXECUTE_UNITS, MOST_UNITS, UNIT_BYTES, Error, Opcode, units_of
+from hw.npu.isa import EXECUTE, EXECUTE_UNITS, MOST_UNITS, UNIT_BYTES, Error, Opcode, opcodes, units_of
 from hw.npu.queues import INDEX_BITS, QUEUED_EXECUTE, QUEUED_TRANSFER, STREAM_BITS
 from hw.npu.status import ERROR_LAYOUT, latch
 from hw.npu.tokens import TOKEN_BITS, reached
 
 WAITS = {"load": "wait_load", "execute": "wait_exec", "store": "wait_store"}
 """Field of the header that waits for each queue."""
-QUEUES = {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE)), "store": (Opcode.STORE,)}
-"""Queues, and the opcodes of each."""
+
+
+def queues(int4: bool) -> dict:
+    """Queues, and the opcodes of each."""
+    return {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE & opcodes(int4))), "store": (Opcode.STORE,)}
 
 
 class Dispatcher(wiring.Component):
@@ -29,6 +32,8 @@ class Dispatcher(wiring.Component):
         Bytes of a beat.
     tracked : int
         Incomplete commands remembered in each queue; one more waits, so it should be what the queue and its unit hold together.
+    int4 : bool
+        The commands with 4-bit weights are known too.
 
     Members
     -------
@@ -55,10 +60,10 @@ class Dispatcher(wiring.Component):
         waits for what stands later in the stream.
     """
 
-    def __init__(self, *, axi_bytes, tracked):
+    def __init__(self, *, axi_bytes, tracked, int4=False):
         if tracked < 1:
             raise ValueError(f"Dispatcher tracked must be at least 1, not {tracked}")
-        self.axi_bytes, self.tracked = axi_bytes, tracked
+        self.axi_bytes, self.tracked, self.queues = axi_bytes, tracked, queues(int4)
         layouts = {"load": QUEUED_TRANSFER, "execute": QUEUED_EXECUTE, "store": QUEUED_TRANSFER}
         super().__init__({
             "words": In(stream.Signature(word_layout(axi_bytes))),
@@ -83,8 +88,10 @@ class Dispatcher(wiring.Component):
         begun, bad = self._assemble(m, words, per_unit, full, wrong, handed)
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
-        mine = {queue: Cat(opcode == value for value in opcodes).any() for queue, opcodes in QUEUES.items()}
-        legal = Cat(mine[queue] & Cat(units == length for length in units_of(opcodes[0])).any() for queue, opcodes in QUEUES.items()).any()
+        mine = {queue: Cat(opcode == value for value in values).any() for queue, values in self.queues.items()}
+        legal = Cat(
+            mine[queue] & Cat(units == length for length in units_of(values[0])).any() for queue, values in self.queues.items()
+        ).any()
         known = Cat(mine.values()).any()
         m.d.comb += wrong.eq(bad | (begun & (~legal | (units > left))))
         latch(m, self.error, bad, Error.AXI_READ, index)
@@ -93,7 +100,7 @@ class Dispatcher(wiring.Component):
 
         # A whole command goes to the queue of its opcode.
         oldest_of = {}
-        for queue in QUEUES:
+        for queue in self.queues:
             out = getattr(self, queue)
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
             m.d.comb += [
@@ -106,7 +113,7 @@ class Dispatcher(wiring.Component):
             ]
             oldest_of[queue] = indices.o
         m.d.comb += [
-            handed.eq(Cat(getattr(self, queue).valid & getattr(self, queue).ready for queue in QUEUES).any()),
+            handed.eq(Cat(getattr(self, queue).valid & getattr(self, queue).ready for queue in self.queues).any()),
             self.progress.eq(handed),
         ]
         with m.If(self.start):

@@ -47,10 +47,31 @@ class Opcode(enum.IntEnum):
     MAX = 5
     DEPTHWISE = 6
     SOFTMAX = 7
+    MATMUL_INT4 = 8
+    DEPTHWISE_INT4 = 9
+
+    @property
+    def operation(self) -> "Opcode":
+        """What it computes, whatever the width of its weights."""
+        return WIDE_TWIN.get(self, self)
+
+    @property
+    def int4(self) -> bool:
+        """Its weight stream holds 4-bit weights; only an NPU with ``int4`` knows it."""
+        return self in WIDE_TWIN
 
 
-EXECUTE = frozenset({Opcode.MATMUL, Opcode.SUM, Opcode.MAX, Opcode.DEPTHWISE, Opcode.SOFTMAX})
+WIDE_TWIN = {Opcode.MATMUL_INT4: Opcode.MATMUL, Opcode.DEPTHWISE_INT4: Opcode.DEPTHWISE}
+"""The same with weights of 8 bits."""
+INT4_TWIN = {wide: narrow for narrow, wide in WIDE_TWIN.items()}
+"""The same with weights of 4 bits."""
+EXECUTE = frozenset(set(Opcode) - {Opcode.LOAD, Opcode.STORE})
 """Opcodes of the execute queue."""
+
+
+def opcodes(int4: bool) -> frozenset:
+    """Opcodes that an NPU knows: with or without 4-bit weights."""
+    return frozenset(opcode for opcode in Opcode if int4 or not opcode.int4)
 
 
 class Region(enum.IntEnum):
@@ -279,16 +300,18 @@ def groups_of(opcode) -> tuple[str, ...]:
     return tuple(name for name, _ in layout_of(opcode))
 
 
-def measure(stream) -> tuple[Error, int]:
+def measure(stream, *, int4: bool) -> tuple[Error, int]:
     """Whether a command begins here, as the hardware looks at it, and its length in units; BAD_FIELD where the stream ends within it.
 
     Parameters
     ----------
     stream : bytes
         Packed commands, a whole number of units, at least one.
+    int4 : bool
+        The hardware knows commands with 4-bit weights.
     """
     opcode, units = stream[0], stream[1]
-    if opcode not in set(Opcode):
+    if opcode not in opcodes(int4):
         return Error.BAD_OPCODE, units
     legal = units in units_of(opcode) and len(stream) >= units * UNIT_BYTES
     return Error.NONE if legal else Error.BAD_FIELD, units
@@ -315,6 +338,11 @@ class Command:
         if group == "header":
             values |= {"opcode": int(self.opcode), "units": self.units}
         return values
+
+    @property
+    def operation(self) -> Opcode:
+        """What it computes, whatever the width of its weights."""
+        return self.opcode.operation
 
     @property
     def units(self) -> int:
@@ -356,7 +384,7 @@ class Command:
         WeftError
             If the opcode or the length is wrong.
         """
-        code, units = measure(packed)
+        code, units = measure(packed, int4=True)
         if code != Error.NONE or len(packed) != units * UNIT_BYTES:
             raise WeftError(f"{len(packed)} bytes with opcode {packed[0]} and units {packed[1]} are no command")
         opcode = Opcode(packed[0])
@@ -382,17 +410,19 @@ class Command:
         return " ".join([f"{self.opcode.name:<6}", *parts])
 
 
-def unpack_stream(stream) -> tuple[list[Command], Error]:
+def unpack_stream(stream, *, int4: bool = False) -> tuple[list[Command], Error]:
     """The commands of a stream up to its end or to the first that is none, and why that is none.
 
     Parameters
     ----------
     stream : bytes
         Packed commands, a whole number of units.
+    int4 : bool
+        The hardware knows commands with 4-bit weights.
     """
     commands, place = [], 0
     while place < len(stream):
-        code, units = measure(stream[place : place + MOST_UNITS * UNIT_BYTES])
+        code, units = measure(stream[place : place + MOST_UNITS * UNIT_BYTES], int4=int4)
         if code != Error.NONE:
             return commands, code
         commands.append(Command.unpack(stream[place : place + units * UNIT_BYTES]))

@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hw.npu.command_fetch import CommandFetch
-from hw.npu.dispatcher import QUEUES, WAITS, Dispatcher
+from hw.npu.dispatcher import WAITS, Dispatcher, queues
 from hw.npu.isa import EXECUTE, GROUPS, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
@@ -15,6 +15,7 @@ from tests.streams import plain, simulate
 BASE = 0x1000
 
 
+QUEUES = queues(int4=True)
 QUEUE_OF = {opcode: queue for queue, opcodes in QUEUES.items() for opcode in opcodes}
 
 
@@ -49,9 +50,9 @@ def random_commands(rng, number):
 class FrontEnd(wiring.Component):
     """Fetch and dispatcher, as the top connects them."""
 
-    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4):
+    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True):
         self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead)
-        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked)
+        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -225,6 +226,14 @@ def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes):
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
     bad = with_header(good[0], opcode=opcode, units=units)
     assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16), Error.BAD_OPCODE, 3)
+
+
+@pytest.mark.parametrize("opcode", [opcode for opcode in Opcode if opcode.int4])
+def test_without_int4_its_opcodes_are_unknown(opcode):
+    rng = random.Random(2)
+    good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
+    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, int4=False)
+    assert_stops(bench, Error.BAD_OPCODE, 3)
 
 
 @pytest.mark.parametrize("axi_bytes", [8, 32])
