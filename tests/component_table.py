@@ -11,6 +11,8 @@ from hw.npu.registers import constants
 
 CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
+INT4 = {"int4": True}
+"""Where a component has members more for 4-bit weights."""
 LANES = {"cols": CONFIG.cols, "lanes": CONFIG.lanes}
 BUS = {"address_bits": CONFIG.address_bits, "data_bits": CONFIG.axi_bits}
 BURSTS = {"axi_bytes": CONFIG.axi_bytes, "address_bits": CONFIG.address_bits, "max_burst": CONFIG.max_burst}
@@ -20,7 +22,7 @@ DEPTH = CONFIG.ACCUMULATOR_DEPTH
 
 EXAMPLES = {
     "hw.npu.accumulators.Accumulators": {"cols": CONFIG.cols, "depth": DEPTH, "sum_bits": 20, **BITS},
-    "hw.npu.array.SystolicArray": {**ARRAY, "broadcast": 4},
+    "hw.npu.array.SystolicArray": {**ARRAY, "broadcast": 4, **INT4},
     "hw.npu.bank.Bank": {"width": 8, "depth": 16},
     "hw.npu.bank_arbiter.BankArbiter": {"ports": 3, "banks": 8},
     "hw.npu.beat_reader.BeatReader": {"axi_bytes": 8, "read_latency": 3},
@@ -34,25 +36,26 @@ EXAMPLES = {
     "hw.npu.execute_unit.ExecuteUnit": ((CONFIG,), {}),
     "hw.npu.feed_gate.FeedGate": {"array_latency": 9},
     "hw.npu.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
-    "hw.npu.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 3},
-    "hw.npu.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9},
+    "hw.npu.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 3, **INT4},
+    "hw.npu.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9, **INT4},
     "hw.npu.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
     "hw.npu.load_dma.LoadDma": {**DMA, "weight_bytes": CONFIG.weight_bytes},
     "hw.npu.npu.Npu": ((CONFIG,), {"observe": True}),
     "hw.npu.operand_fetch.OperandFetch": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, "use_delay": 6},
     "hw.npu.output_pipeline.OutputPipeline": {**LANES, **BITS},
     "hw.npu.output_stage.OutputStage": {**LANES, **BITS, "depth": DEPTH, "size": CONFIG.act_bytes, "read_latency": 3},
+    "hw.npu.pair_rows.PairRows": {"cols": 8},
     "hw.npu.parameter_shadow.ParameterShadow": ((8,), {}),
-    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20},
+    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4},
     "hw.npu.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.plane_handoff.PlaneHandoff": {"groups": 1},
-    "hw.npu.port_positions.PortPositions": ARRAY,
+    "hw.npu.port_positions.PortPositions": {**ARRAY, **INT4},
     "hw.npu.port_positions.StepHistory": {},
     "hw.npu.port_window.PortWindow": {"width": 8, "size": CONFIG.act_bytes},
     "hw.npu.queues.CommandQueue": ((TRANSFER_LAYOUT,), {"depth": 4}),
     "hw.npu.read_arbiter.ReadArbiter": BUS,
     "hw.npu.record_writer.RecordWriter": {"sources": 3, **BURSTS},
-    "hw.npu.reduction_walk.ReductionWalk": {"rows": CONFIG.rows},
+    "hw.npu.reduction_walk.ReductionWalk": {"rows": CONFIG.rows, **INT4},
     "hw.npu.register_file.RegisterFile": {"values": constants(CONFIG)},
     "hw.npu.requantize.Requantize": {"lanes": 8, **BITS},
     "hw.npu.scale.Scale": {"lanes": 8, "width": 32, "rules": 8},
@@ -75,7 +78,7 @@ EXAMPLES = {
     "hw.npu.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
     "hw.npu.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
     "hw.npu.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
-    "hw.npu.weight_loader.WeightRows": ARRAY,
+    "hw.npu.weight_rows.WeightRows": {**ARRAY, **INT4},
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.write_arbiter.WriteArbiter": BUS,
     "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4},

@@ -1,6 +1,6 @@
 """The weight-stationary systolic array."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,19 +35,26 @@ class SystolicArray(wiring.Component):
 
     Rows of no group add nothing.
 
+    **Two weights an element** (``int4``; the wave is ``double``): row r holds the weights of activations 2r and 2r + 1 in the lower and
+    upper halves of its bytes, and adds both products: a wave reduces twice as many activations.
+
     Parameters
     ----------
     rows, cols : int
         Size of the array.
     broadcast : int
         Columns that an activation reaches in one cycle (P); 1 is the textbook array.
+    int4 : bool
+        There are double waves.
 
     Members
     -------
     enable : In(1)
         The array moves: waves, activations, vectors and partial sums go on. Else they stand still, and ``valid`` is low.
-    valid, plane, activations : In(1), In(1), In(signed(8)).array(rows)
-        The wave: one activation a row. Rows that the reduction tile does not use get 0.
+    valid, plane, activations : In(1), In(1), In(signed(8)).array(rows), with ``int4`` of twice as many
+        The wave: one activation a row, or two. Rows that the reduction tile does not use get 0.
+    double : In(1)
+        With ``int4``: it is a wave with two activations a row.
     column, vectors : In(1), In(signed(8)).array(MAX_SPAN, cols)
         It is a wave of the FIR filter; the vectors of this step, one for each kernel row.
     group_ends : In(range(rows + 1)).array(MAX_SPAN)
@@ -58,8 +65,8 @@ class SystolicArray(wiring.Component):
         One row of weights into one plane.
     """
 
-    def __init__(self, *, rows, cols, broadcast):
-        self.rows, self.cols = rows, cols
+    def __init__(self, *, rows, cols, broadcast, int4=False):
+        self.rows, self.cols, self.int4 = rows, cols, int4
         self.group_cols = min(broadcast, cols)
         self.groups = cols // self.group_cols
         self.psum_bits = psum_bits(rows)
@@ -68,7 +75,8 @@ class SystolicArray(wiring.Component):
             "enable": In(1),
             "valid": In(1),
             "plane": In(1),
-            "activations": In(signed(8)).array(rows),
+            "activations": In(signed(8)).array(2 * rows if int4 else rows),
+            **({"double": In(1)} if int4 else {}),
             "column": In(1),
             "vectors": In(signed(8)).array(MAX_SPAN, cols),
             "group_ends": In(range(rows + 1)).array(MAX_SPAN),
@@ -89,14 +97,11 @@ class SystolicArray(wiring.Component):
             sums = [0] * self.group_cols
             vectors = self._vectors(m, group)
             for row in range(self.rows):
-                valid, plane, column, activation = waves[row][group]
-                pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits)
+                wave = waves[row][group]
+                pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits, int4=self.int4)
                 m.submodules[f"row_{row}_{group}"] = pes
+                m.d.comb += [getattr(pes, name).eq(signal & self.enable if name == "valid" else signal) for name, signal in wave.items()]
                 m.d.comb += [
-                    pes.valid.eq(valid & self.enable),
-                    pes.plane.eq(plane),
-                    pes.activation.eq(activation),
-                    pes.column.eq(column),
                     pes.side.eq(sides[row]),
                     pes.write.eq(write_rows[row]),
                     pes.write_plane.eq(self.write_plane),
@@ -112,26 +117,35 @@ class SystolicArray(wiring.Component):
         return m
 
     def _waves(self, m):
-        """``waves[row][group]``: valid, plane, column and activation, row cycles down and group cycles to the right."""
-        names, moves = ("valid", "plane", "column", "activation"), {"enable": self.enable}
-        valid, plane, column, waves = self.valid, self.plane, self.column, []
+        """``waves[row][group]``: what each row gets of a wave, by its name there, row cycles down and group cycles to the right."""
+        moves, waves = {"enable": self.enable}, []
+        down = {name: getattr(self, name) for name in ("valid", "plane", "column", *(("double",) if self.int4 else ()))}
         for row in range(self.rows):
             if row:
-                valid = delayed(m, valid, 1, name=f"valid_{row}", reset_less=False, **moves)
-                plane = delayed(m, plane, 1, name=f"plane_{row}", **moves)
-                column = delayed(m, column, 1, name=f"column_{row}", **moves)
-            activation = delayed(m, self.activations[row], row, name=f"skew_{row}", **moves)
-            wave, across = (valid, plane, column, activation), []
+                down = {
+                    name: delayed(m, signal, 1, name=f"{name}_{row}", reset_less=name != "valid", **moves) for name, signal in down.items()
+                }
+            operands = {name: delayed(m, signal, row, name=f"{skew}_{row}", **moves) for name, skew, signal in self._operands(m, row)}
+            wave, across = down | operands, []
             for group in range(self.groups):
                 across.append(wave)
                 if group == self.groups - 1:
                     break
-                wave = tuple(
-                    delayed(m, signal, 1, name=f"{name}_{row}_group_{group + 1}", reset_less=name != "valid", **moves)
-                    for name, signal in zip(names, wave, strict=True)
-                )
+                wave = {
+                    name: delayed(m, signal, 1, name=f"{name}_{row}_group_{group + 1}", reset_less=name != "valid", **moves)
+                    for name, signal in wave.items()
+                }
             waves.append(across)
         return waves
+
+    def _operands(self, m, row):
+        """The activations of a row: name in the row, name of the delay, signal."""
+        if not self.int4:
+            return [("activation", "skew", self.activations[row])]
+        pair = [Signal(signed(8), name=f"{name}_activation_{row}") for name in ("lower", "upper")]
+        for place, activation in enumerate(pair):
+            m.d.comb += activation.eq(Mux(self.double, self.activations[2 * row + place], self.activations[row]))
+        return [("activation", "skew", pair[0]), ("other", "skew_other", pair[1])]
 
     def _sides(self, m):
         """The vector that each row takes in a column wave, one bit of `MAX_SPAN`, or none."""

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Const
 
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second
+from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second, is_operation
 
 
-def bad_field(command, *, rows, cols, depth, weight_bytes):
+def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False):
     """Expression: a field of the execute command is outside its limits (error BAD_FIELD).
 
     Parameters
@@ -17,9 +17,12 @@ def bad_field(command, *, rows, cols, depth, weight_bytes):
         Entries of a half of the accumulators.
     weight_bytes : int
         Size of the weight scratchpad.
+    int4 : bool
+        There are commands with 4-bit weights.
     """
     loops, weights, opcode = command.loops, command.weights, command.header.opcode
-    matmul, depthwise, softmax = opcode == Opcode.MATMUL, opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
+    matmul, depthwise = (is_operation(opcode, operation, int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
+    softmax = opcode == Opcode.SOFTMAX
     bad = Const(0)
     for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles"):
         bad |= loops[name] == 0

@@ -21,7 +21,8 @@ from hw.npu.records import RECORD_LAYOUT
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.tokens import TOKENS
-from hw.npu.weight_loader import LOAD_COMMAND, WeightLoader
+from hw.npu.weight_loader import WeightLoader
+from hw.npu.weight_rows import LOAD_COMMAND
 from hw.npu.weight_scratchpad import WeightScratchpad
 
 
@@ -91,9 +92,14 @@ class ExecuteUnit(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
+        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4)
         m.submodules.loader = loader = WeightLoader(
-            rows=config.rows, cols=config.cols, groups=array.groups, size=config.weight_bytes, read_latency=WeightScratchpad.READ_LATENCY
+            rows=config.rows,
+            cols=config.cols,
+            groups=array.groups,
+            size=config.weight_bytes,
+            read_latency=WeightScratchpad.READ_LATENCY,
+            int4=config.int4,
         )
         m.submodules.feeder = feeder = Feeder(
             rows=config.rows,
@@ -101,6 +107,7 @@ class ExecuteUnit(wiring.Component):
             size=config.act_bytes,
             read_latency=ActivationScratchpad.READ_LATENCY,
             array_latency=array.latency,
+            int4=config.int4,
         )
         m.submodules.accumulators = accumulators = Accumulators(
             cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
@@ -113,7 +120,7 @@ class ExecuteUnit(wiring.Component):
             size=config.act_bytes,
             read_latency=ActivationScratchpad.READ_LATENCY,
         )
-        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT)
+        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
@@ -165,7 +172,9 @@ class ExecuteUnit(wiring.Component):
             array.write_row.eq(loader.write_row),
             array.write_plane.eq(loader.write_plane),
         ]
-        m.d.comb += [array.activations[row].eq(feeder.lanes[row]) for row in range(self.config.rows)]
+        if self.config.int4:
+            m.d.comb += array.double.eq(feeder.double)
+        m.d.comb += [ours.eq(theirs) for ours, theirs in zip(array.activations, feeder.lanes)]  # the vector path may be wider
         m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(cols)]
         for side, vector in enumerate((feeder.lanes, *feeder.sides)):
             m.d.comb += [array.vectors[side][col].eq(vector[col]) for col in range(cols)]
@@ -185,7 +194,9 @@ class ExecuteUnit(wiring.Component):
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()
         config = self.config
-        bad = bad_field(command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes)
+        bad = bad_field(
+            command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes, int4=config.int4
+        )
         groups = ("header", "loops", "input", "weights", "output", "second")
         fields = {group: command[group] for group in groups} | {
             "index": payload.index,

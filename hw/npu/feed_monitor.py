@@ -54,9 +54,11 @@ class FeedMonitor(wiring.Component):
     Parameters
     ----------
     rows, cols : int
-        Bytes that a port reads in MATMUL, and in the other operations.
+        Bytes that a port reads in MATMUL (with 4-bit weights twice as many), and in the other operations.
     depth : int
         Windows held until they are taken: at least the number of commands between feeder and retirement.
+    int4 : bool
+        There are commands with 4-bit weights.
 
     Members
     -------
@@ -70,8 +72,8 @@ class FeedMonitor(wiring.Component):
         Finished windows, in order.
     """
 
-    def __init__(self, *, rows, cols, depth):
-        self.rows, self.cols, self.depth = rows, cols, depth
+    def __init__(self, *, rows, cols, depth, int4=False):
+        self.rows, self.cols, self.depth, self.int4 = rows, cols, depth, int4
         super().__init__({
             "running": In(1),
             "cycle": In(unsigned(32)),
@@ -85,6 +87,8 @@ class FeedMonitor(wiring.Component):
         start = Signal(32)
         finished = fifo.i.payload
         bytes_read = Mux(self.event.opcode == Opcode.MATMUL, self.rows, self.cols)
+        if self.int4:
+            bytes_read = Mux(self.event.opcode == Opcode.MATMUL_INT4, 2 * self.rows, bytes_read)
         added = {name: sum(self.event[event] for event in events) for name, events in COUNTERS.items()}
         for name, amount in (added | {"sram_read_bytes": self.event.reads * bytes_read}).items():
             counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.accumulators import Accumulators
 from hw.npu.delay import delayed
-from hw.npu.isa import MAX_SPAN
+from hw.npu.isa import MAX_SPAN, Opcode
 from hw.npu.port_window import window_layout
 from hw.npu.ports import ReadPort
 from hw.npu.wave import FEED_STEP, SENT_STEP
@@ -36,6 +36,8 @@ class FeedReader(wiring.Component):
         Bytes of a port; of these, lanes of the vectors beside the first.
     read_latency : int
         Cycles from request to answer.
+    int4 : bool
+        There are commands with 4-bit weights.
 
     Members
     -------
@@ -55,14 +57,16 @@ class FeedReader(wiring.Component):
         A step reaches the array or the vector path.
     arrived : Out(SENT_STEP)
         That step; steady until the next.
+    double : Out(1)
+        With ``int4``: the array takes two activations a row of it.
     lanes : Out(signed(8)).array(width)
         Its vector.
     sides : Out(signed(8)).array(MAX_SPAN - 1, cols)
         The vectors beside it, where it has them.
     """
 
-    def __init__(self, *, width, cols, read_latency):
-        self.width, self.cols, self.read_latency = width, cols, read_latency
+    def __init__(self, *, width, cols, read_latency, int4=False):
+        self.width, self.cols, self.read_latency, self.int4 = width, cols, read_latency, int4
         super().__init__({
             "step": In(stream.Signature(read_step(width))),
             "read": Out(ReadPort(width, parts=True)).array(MAX_SPAN),
@@ -74,6 +78,7 @@ class FeedReader(wiring.Component):
             "outside": Out(1),
             "sent": Out(1),
             "arrived": Out(SENT_STEP),
+            **({"double": Out(1)} if int4 else {}),
             "lanes": Out(signed(8)).array(width),
             "sides": Out(signed(8)).array(MAX_SPAN - 1, cols),
         })
@@ -132,6 +137,10 @@ class FeedReader(wiring.Component):
         with m.If(valid):
             m.d.sync += arrived.eq(step)
         m.d.comb += self.arrived.eq(arrived)
+        if self.int4:
+            double = delayed(m, pending.step.opcode == Opcode.MATMUL_INT4, latency, name="double")
+            with m.If(valid):
+                m.d.sync += self.double.eq(double)
 
         def lane(side, number):
             real, used = masks[side]

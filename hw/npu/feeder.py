@@ -8,7 +8,7 @@ from hw.npu.accumulators import Accumulators
 from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_monitor import FEED_EVENT
 from hw.npu.feed_reader import FeedReader
-from hw.npu.isa import MAX_SPAN, Error, Opcode, group_layout
+from hw.npu.isa import MAX_SPAN, Error, Opcode, group_layout, is_operation
 from hw.npu.port_positions import PortPositions, port_layout
 from hw.npu.port_window import PortWindow
 from hw.npu.ports import ReadPort
@@ -59,6 +59,8 @@ class Feeder(wiring.Component):
         Cycles from request to answer.
     array_latency : int
         Cycles of the array.
+    int4 : bool
+        The array takes two activations a row in commands with 4-bit weights.
 
     Members
     -------
@@ -66,8 +68,8 @@ class Feeder(wiring.Component):
         In order.
     tokens : In(TOKENS)
         Completed commands.
-    read : Out(ReadPort(max(R, C), parts=True)).array(MAX_SPAN)
-        The scratchpad.
+    read : Out(ReadPort(width, parts=True)).array(MAX_SPAN)
+        The scratchpad; of max(R, C) bytes, with ``int4`` max(2R, C).
     tile_loaded : In(1)
         A pulse for each reduction tile whose weights are in the array.
     half_free : In(1)
@@ -76,8 +78,10 @@ class Feeder(wiring.Component):
         The array moves in this cycle.
     matmul, column, vector : Out(1), Out(1), Out(1)
         A wave for the array, for the array as a FIR filter, or for the vector path.
-    plane, tag, lanes : Out(1), Out(WAVE_TAG), Out(signed(8)).array(max(R, C))
+    plane, tag, lanes : Out(1), Out(WAVE_TAG), Out(signed(8)).array(width)
         The wave.
+    double : Out(1)
+        With ``int4``: it has two activations a row.
     sides : Out(signed(8)).array(MAX_SPAN - 1, C)
         In DEPTHWISE, the vectors of the second and third kernel row; ``lanes`` is that of the first.
     group_ends : Out(range(R + 1)).array(MAX_SPAN)
@@ -90,10 +94,10 @@ class Feeder(wiring.Component):
         ADDRESS, if a byte of the image lies outside the scratchpad.
     """
 
-    def __init__(self, *, rows, cols, size, read_latency, array_latency):
-        self.rows, self.cols, self.size = rows, cols, size
+    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False):
+        self.rows, self.cols, self.size, self.int4 = rows, cols, size, int4
         self.read_latency, self.array_latency = read_latency, array_latency
-        self.width = max(rows, cols)
+        self.width = max(2 * rows if int4 else rows, cols)
         super().__init__({
             "command": In(stream.Signature(FEED_COMMAND)),
             "tokens": In(TOKENS),
@@ -104,6 +108,7 @@ class Feeder(wiring.Component):
             "matmul": Out(1),
             "column": Out(1),
             "vector": Out(1),
+            **({"double": Out(1)} if int4 else {}),
             "plane": Out(1),
             "tag": Out(WAVE_TAG),
             "lanes": Out(signed(8)).array(self.width),
@@ -117,16 +122,16 @@ class Feeder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.generator = generator = WaveGenerator(cols=self.cols)
-        m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols)
+        m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
-        m.submodules.reader = reader = FeedReader(width=self.width, cols=self.cols, read_latency=self.read_latency)
+        m.submodules.reader = reader = FeedReader(width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4)
         command = Signal(FEED_COMMAND, reset_less=True)
         placed = Signal(
             data.StructLayout({"step": FEED_STEP, "ports": data.ArrayLayout(port_layout(self.width), MAX_SPAN)}), reset_less=True
         )
         has_placed, active, starting, begun = Signal(), Signal(), Signal(), Signal()
         fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
-        matmul, depthwise = command.header.opcode == Opcode.MATMUL, command.header.opcode == Opcode.DEPTHWISE
+        matmul, depthwise = (is_operation(command.header.opcode, operation, self.int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
         command_end = generator.tile_end & positions.last_tile & generator.last_column
         room, step, filler, idle = Signal(), Signal(), Signal(), Signal()
         waits_at_tile = active & ~gate.open & generator.first_pixel
@@ -138,7 +143,7 @@ class Feeder(wiring.Component):
             self.command.ready.eq(idle & room),  # the step that is placed still needs its command
         ]
         self._walk(m, command, generator, positions, starting, step, filler, matmul, depthwise)
-        self._guard(m, command, generator, positions, gate, active, step, depthwise)
+        self._guard(m, command, generator, positions, gate, active, step, matmul, depthwise)
         m.d.comb += gate.array_near.eq((has_placed & placed.step.sent.array) | (reader.held & reader.present.sent.array))
 
         with m.If(self.command.valid & self.command.ready):
@@ -177,7 +182,8 @@ class Feeder(wiring.Component):
     def _take(self, command):
         """Registers a command; SOFTMAX as one wave of padding, what only the array knows as a tap of one byte."""
         taken, opcode = self.command.payload, self.command.payload.header.opcode
-        softmax, array = opcode == Opcode.SOFTMAX, (opcode == Opcode.MATMUL) | (opcode == Opcode.DEPTHWISE)
+        softmax = opcode == Opcode.SOFTMAX
+        array = is_operation(opcode, Opcode.MATMUL, self.int4) | is_operation(opcode, Opcode.DEPTHWISE, self.int4)
         changes = (
             (command.loops.block_rows, Mux(softmax, 1, taken.loops.block_rows)),
             (command.loops.block_cols, Mux(softmax, 1, taken.loops.block_cols)),
@@ -208,15 +214,17 @@ class Feeder(wiring.Component):
             positions.pixel.eq(generator.position),
             positions.last_column.eq(generator.last_column),
         ]
+        if self.int4:
+            m.d.comb += positions.double.eq(command.header.opcode == Opcode.MATMUL_INT4)
 
-    def _guard(self, m, command, generator, positions, gate, active, step, depthwise):
+    def _guard(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
         """Tells the gate of the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
         regroups = [mine != now for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
         m.d.comb += [
             gate.tokens.eq(self.tokens),
             gate.header.eq(command.header),
             gate.active.eq(active),
-            gate.array.eq((command.header.opcode == Opcode.MATMUL) | depthwise),
+            gate.array.eq(matmul | depthwise),
             gate.partial_in.eq(command.loops.partial_in),
             gate.partial_out.eq(command.loops.partial_out),
             gate.regroups.eq(depthwise & (regroups[0] | regroups[1] | regroups[2])),
@@ -299,6 +307,8 @@ class Feeder(wiring.Component):
             self.tag.eq(step.tag),
             self.tile_passed.eq(wave & step.tile_end),
         ]
+        if self.int4:
+            m.d.comb += self.double.eq(reader.double)
         m.d.comb += [lane.eq(value) for lane, value in zip(self.lanes, reader.lanes, strict=True)]
         for mine, values in zip(self.sides, reader.sides, strict=True):
             m.d.comb += [lane.eq(value) for lane, value in zip(mine, values, strict=True)]

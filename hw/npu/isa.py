@@ -74,6 +74,21 @@ def opcodes(int4: bool) -> frozenset:
     return frozenset(opcode for opcode in Opcode if int4 or not opcode.int4)
 
 
+def is_operation(code, operation, int4: bool):
+    """Expression: an opcode computes this, with weights of any width that the NPU knows.
+
+    Parameters
+    ----------
+    code : Signal
+        Header's opcode.
+    operation : Opcode
+        MATMUL or DEPTHWISE.
+    int4 : bool
+        The NPU knows 4-bit weights.
+    """
+    return (code == operation) | (code == INT4_TWIN[operation]) if int4 else code == operation
+
+
 class Region(enum.IntEnum):
     """Which base register a DDR offset is relative to."""
 

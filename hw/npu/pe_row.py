@@ -1,6 +1,6 @@
 """One row of processing elements."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,17 +17,27 @@ class PeRow(wiring.Component):
     written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
     wave keeps still. Nothing here checks that a plane is not written while it computes: the weight loader keeps that.
 
+    With ``int4`` an element multiplies by the two halves of its weight apart. In a ``double`` wave they are two weights, of two
+    activations; else one, whose lower half has no sign and whose upper half counts sixteen times. ::
+
+        activation ---> x lower half ---------------> +
+        other      ---> x upper half ---> << 4 or 0 -> +---> partial sum
+
     Parameters
     ----------
     cols : int
         Processing elements.
     psum_bits : int
         Width of a partial sum.
+    int4 : bool
+        There are double waves.
 
     Members
     -------
     valid, plane, activation : In(1), In(1), In(signed(8))
         The wave: its plane, and the activation that every element of the row gets.
+    double, other : In(1), In(signed(8))
+        With ``int4``: weights are pairs; the activation that belongs to the upper ones, else ``activation`` again.
     column, side : In(1), In(MAX_SPAN)
         It gets those of a vector instead; which one (one bit of these, or none).
     vectors : In(signed(8)).array(MAX_SPAN, cols)
@@ -40,12 +50,14 @@ class PeRow(wiring.Component):
 
     LATENCY = 1
 
-    def __init__(self, *, cols, psum_bits):
-        self.cols, self.psum_bits = cols, psum_bits
+    def __init__(self, *, cols, psum_bits, int4=False):
+        self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
+        pairs = {"double": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
             "valid": In(1),
             "plane": In(1),
             "activation": In(signed(8)),
+            **pairs,
             "column": In(1),
             "side": In(MAX_SPAN),
             "vectors": In(signed(8)).array(MAX_SPAN, cols),
@@ -64,14 +76,34 @@ class PeRow(wiring.Component):
             for plane, weight in enumerate(planes):
                 with m.If(self.write & (self.write_plane == plane)):
                     m.d.sync += weight.eq(self.weights[col])
-            operand = Signal(signed(8), name=f"operand_{col}")
-            m.d.comb += operand.eq(self.activation)
-            with m.If(self.column):
-                m.d.comb += operand.eq(0)
-                for side in range(MAX_SPAN):
-                    with m.If(self.side[side]):
-                        m.d.comb += operand.eq(self.vectors[side][col])
+            operand = self._operand(m, col, self.activation, f"operand_{col}")
+            weight = Mux(self.plane, planes[1], planes[0])
+            product = self._pair(m, col, operand, weight) if self.int4 else operand * weight
             with m.If(self.valid):
-                m.d.sync += psum.eq(self.psum_in[col] + operand * Mux(self.plane, planes[1], planes[0]))
+                m.d.sync += psum.eq(self.psum_in[col] + product)
             m.d.comb += self.psum_out[col].eq(psum)
         return m
+
+    def _operand(self, m, col, activation, name):
+        """What an element multiplies: the wave's activation, or its byte of a vector."""
+        operand = Signal(signed(8), name=name)
+        m.d.comb += operand.eq(activation)
+        with m.If(self.column):
+            m.d.comb += operand.eq(0)
+            for side in range(MAX_SPAN):
+                with m.If(self.side[side]):
+                    m.d.comb += operand.eq(self.vectors[side][col])
+        return operand
+
+    def _pair(self, m, col, operand, weight):
+        """Expression: the sum of both products."""
+        bits = weight.as_unsigned()
+        lower, upper = Signal(signed(5), name=f"lower_{col}"), Signal(signed(4), name=f"upper_{col}")
+        first, second = Signal(signed(13), name=f"first_{col}"), Signal(signed(12), name=f"second_{col}")
+        m.d.comb += [
+            lower.eq(Cat(bits[:4], bits[3] & self.double).as_signed()),
+            upper.eq(bits[4:].as_signed()),
+            first.eq(operand * lower),
+            second.eq(self._operand(m, col, self.other, f"other_{col}") * upper),
+        ]
+        return first + Mux(self.double, second, second << 4)

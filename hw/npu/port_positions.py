@@ -81,6 +81,8 @@ class PortPositions(wiring.Component):
     ----------
     rows, cols : int
         Size of the array.
+    int4 : bool
+        There are commands with two weights a row of the array.
 
     Members
     -------
@@ -92,18 +94,22 @@ class PortPositions(wiring.Component):
         The command, steady from ``start`` on.
     matmul, depthwise : In(1), In(1)
         Its kind, SUM or MAX if neither.
+    double : In(1)
+        With ``int4``: it is a MATMUL with two weights a row.
     pixel, last_column : In(POSITION), In(1)
         Position of the step without the tap; it is in the last column tile.
-    ports : Out(port_layout(max(rows, cols))).array(MAX_SPAN)
-        What each port reads in this step.
+    ports : Out(port_layout(width)).array(MAX_SPAN)
+        What each port reads in this step; of max(R, C) lanes, with ``int4`` max(2R, C).
     row_ends : Out(range(rows + 1)).array(MAX_SPAN)
-        Where the tile's kernel rows end among the rows of the array.
+        Where the tile's kernel rows end among its bytes: in DEPTHWISE the rows of the array. Twice the range with ``int4``.
     first_tile, last_tile : Out(1), Out(1)
         The reduction tile is the first or the last of its job.
     """
 
-    def __init__(self, *, rows, cols):
-        self.rows, self.cols, self.width = rows, cols, max(rows, cols)
+    def __init__(self, *, rows, cols, int4=False):
+        self.rows, self.cols, self.int4 = rows, cols, int4
+        self.deepest = 2 * rows if int4 else rows
+        self.width = max(self.deepest, cols)
         super().__init__({
             "start": In(1),
             "step": In(1),
@@ -113,17 +119,18 @@ class PortPositions(wiring.Component):
             "input": In(group_layout("input")),
             "matmul": In(1),
             "depthwise": In(1),
+            **({"double": In(1)} if int4 else {}),
             "pixel": In(POSITION),
             "last_column": In(1),
             "ports": Out(port_layout(self.width)).array(MAX_SPAN),
-            "row_ends": Out(range(rows + 1)).array(MAX_SPAN),
+            "row_ends": Out(range(self.deepest + 1)).array(MAX_SPAN),
             "first_tile": Out(1),
             "last_tile": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = ReductionWalk(rows=self.rows)
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4)
         m.submodules.history = history = StepHistory()
         m.d.comb += [
             walk.start.eq(self.start),
@@ -144,6 +151,8 @@ class PortPositions(wiring.Component):
         kernel_rows, shifts = self._tile(m, walk)
         for side in range(MAX_SPAN):
             self._port(m, side, walk, history, kernel_rows[side], shifts[side])
+        if self.int4:
+            m.d.comb += walk.double.eq(self.double)
         return m
 
     def _tile(self, m, walk):
@@ -157,7 +166,7 @@ class PortPositions(wiring.Component):
         restart = self.start | (walk.step & walk.last)
         with m.If(walk.step):
             with m.If(walk.same_tap):
-                m.d.sync += along.eq(along + self.rows)
+                m.d.sync += along.eq(along + walk.depth)
             with m.Elif(walk.next_tap):
                 m.d.sync += [along.eq(tap + inp.tap_x_step), tap.eq(tap + inp.tap_x_step)]
             with m.Else():

@@ -71,7 +71,9 @@ class ReductionWalk(wiring.Component):
     Parameters
     ----------
     rows : int
-        Rows of the array.
+        Rows of the array, R.
+    int4 : bool
+        There are commands with two weights a row.
 
     Members
     -------
@@ -79,36 +81,42 @@ class ReductionWalk(wiring.Component):
         The first tile is there in the next cycle; go to the next tile, after the last to the first.
     depthwise : In(1)
         The command is a DEPTHWISE.
+    double : In(1)
+        With ``int4``: it is a MATMUL with two weights a row, whose tiles are of 2R bytes.
     loops : In(group loops)
         The command, steady from the cycle after ``start`` on; ``lanes``, ``taps_y`` in the cycle of ``start`` too.
     end : Out(range(rows + 1)).array(MAX_SPAN)
-        Lanes of the kernel rows 0 to s of the tile; the last is its number of rows.
+        Lanes of the kernel rows 0 to s of the tile; the last is its number of bytes. Twice the range with ``int4``.
     side : Out(1).array(MAX_SPAN)
         The tile may hold a kernel row s: it is in the kernel and in the span.
     same_tap, next_tap : Out(1), Out(1)
         The next tile goes on in the same tap, R bytes further; begins the next tap of the kernel row.
-    advance, taken : Out(range(MAX_SPAN + 1)), Out(range(rows + 1))
+    advance, taken : Out(range(MAX_SPAN + 1)), Out(range(rows + 1)), or twice the range
         Else: how many kernel rows further the next tile begins, and how many bytes of that row are taken.
     first, last : Out(1), Out(1)
         The tile is the first, or the last.
     """
 
-    def __init__(self, *, rows):
-        self.rows = rows
+    def __init__(self, *, rows, int4=False):
+        self.rows, self.int4 = rows, int4
+        self.deepest = 2 * rows if int4 else rows
         super().__init__({
             "start": In(1),
             "step": In(1),
             "depthwise": In(1),
+            **({"double": In(1)} if int4 else {}),
             "loops": In(group_layout("loops")),
-            "end": Out(range(rows + 1)).array(MAX_SPAN),
+            "end": Out(range(self.deepest + 1)).array(MAX_SPAN),
             "side": Out(1).array(MAX_SPAN),
             "same_tap": Out(1),
             "next_tap": Out(1),
             "advance": Out(range(MAX_SPAN + 1)),
-            "taken": Out(range(rows + 1)),
+            "taken": Out(range(self.deepest + 1)),
             "first": Out(1),
             "last": Out(1),
         })
+        self.depth = Mux(self.double, self.deepest, rows) if int4 else rows
+        """Bytes that a tile of the command holds, at most."""
 
     def elaborate(self, platform):
         m = Module()
@@ -118,7 +126,7 @@ class ReductionWalk(wiring.Component):
         column, first = Signal.like(loops.taps_x, name="column", reset_less=True), Signal(reset_less=True)
         whole = self._ends(m, rest, rows_left)
 
-        tap_end, row_end = rest <= self.rows, column == loops.taps_x - 1
+        tap_end, row_end = rest <= self.depth, column == loops.taps_x - 1
         with m.If(self.depthwise):
             m.d.comb += [self.advance.eq(loops.span), self.last.eq(rows_left <= loops.span)]
         with m.Elif(~tap_end):
@@ -135,7 +143,7 @@ class ReductionWalk(wiring.Component):
             m.d.sync += [
                 first.eq(self.last),
                 column.eq(Mux(self.same_tap, column, Mux(self.next_tap, column + 1, 0))),
-                rest.eq(Mux(self.same_tap, rest - self.rows, loops.lanes - self.taken)),
+                rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
                 rows_left.eq(rows_left - self.advance),
             ]
         with m.If(self.start | (self.step & self.last)):
@@ -145,18 +153,18 @@ class ReductionWalk(wiring.Component):
 
     def _ends(self, m, rest, rows_left):
         """Where the kernel rows end among the tile's lanes; gives for each of them whether the tile takes it up to its end."""
-        loops, whole = self.loops, [None]
-        row_lanes = Signal(range(self.rows + 1))  # of a whole kernel row, at most R: what is beyond cannot matter
-        m.d.comb += [row_lanes.eq(Mux(loops.lanes > self.rows, self.rows, loops.lanes)), self.side[0].eq(1)]
-        m.d.comb += self.end[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > self.rows, self.rows, rest)))
+        loops, depth, whole = self.loops, self.depth, [None]
+        row_lanes = Signal(range(self.deepest + 1))  # of a whole kernel row, at most a tile: what is beyond cannot matter
+        m.d.comb += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), self.side[0].eq(1)]
+        m.d.comb += self.end[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest)))
         for side in range(1, MAX_SPAN):
-            total, fits = Signal(range(2 * self.rows + 1), name=f"total_{side}"), Signal(name=f"fits_{side}")
+            total, fits = Signal(range(2 * self.deepest + 1), name=f"total_{side}"), Signal(name=f"fits_{side}")
             length = Mux(self.depthwise, Mux(loops.span > side, loops.taps_x, 0), Mux(self.side[side], row_lanes, 0))
             m.d.comb += [
                 self.side[side].eq((loops.span > side) & (rows_left > side)),
                 total.eq(self.end[side - 1] + length),
-                fits.eq(total <= self.rows),
-                self.end[side].eq(Mux(fits, total, self.rows)),
+                fits.eq(total <= depth),
+                self.end[side].eq(Mux(fits, total, depth)),
             ]
             whole.append(self.side[side] & fits)
         return whole

@@ -1,33 +1,16 @@
 """The weight loader: streams tables, parameters and weights out of the weight scratchpad."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params, group_layout
+from hw.npu.pair_rows import PAIR_TAG, PairRows, row_tag
 from hw.npu.plane_handoff import PlaneHandoff
 from hw.npu.ports import ADDRESS_BITS, ReadPort
-from hw.npu.reduction_walk import ReductionWalk
 from hw.npu.tokens import TOKENS, reached
-
-LOAD_COMMAND = data.StructLayout({
-    "opcode": unsigned(8),
-    "loops": group_layout("loops"),
-    "weights": group_layout("weights"),
-})
-"""What the weight loader needs of an execute command."""
-
-TABLE_BYTES, SOFTMAX_TABLE_BYTES = 256, EXPONENTIALS * EXPONENTIAL_BYTES
-"""What a table of the output stage takes of the stream: 256 int8, or 256 int32 (SOFTMAX, which has nothing else in its stream)."""
-
-
-def row_tag(cols):
-    """What a row of the stream is: for the table, the parameters or the array; whether its weights count as 0; its number; whether it is
-    the last of its set.
-    """
-    return data.StructLayout({"table": 1, "params": 1, "zero": 1, "row": range(256), "last": 1, "cols": unsigned(8 * cols)})
+from hw.npu.weight_rows import LOAD_COMMAND, WeightRows
 
 
 def parameter_layout(cols):
@@ -35,90 +18,12 @@ def parameter_layout(cols):
     return data.StructLayout({"table": 1, "row": unsigned(8), "last": 1, "data": data.ArrayLayout(unsigned(8), cols)})
 
 
-class WeightRows(wiring.Component):
-    """Names the rows of a command's weight stream, one a step: table, then for each column tile weights and parameters.
-
-    MATMUL has a row of weights for each byte of a reduction tile, DEPTHWISE ``span * taps_x`` rows a pass.
-
-    Members
-    -------
-    start, step : In(1), In(1)
-        Begin a command; go to the next row.
-    command : In(LOAD_COMMAND)
-        Steady from ``start`` on.
-    table, params : Out(1), Out(1)
-        The row belongs to the table, or to the parameters; else to a reduction tile.
-    zero : Out(1)
-        The row's weights are of a kernel row behind the kernel's last: they count as 0.
-    row : Out(range(256))
-        Its number in the table, the parameters or the tile.
-    last : Out(1)
-        It is the last of the table, the parameters or the tile.
-    end : Out(1)
-        It is the last of the command.
-    empty : Out(1)
-        The command's stream has no rows.
-    """
-
-    def __init__(self, *, rows, cols):
-        self.rows, self.cols = rows, cols
-        super().__init__({
-            "start": In(1),
-            "step": In(1),
-            "command": In(LOAD_COMMAND),
-            "table": Out(1),
-            "params": Out(1),
-            "zero": Out(1),
-            "row": Out(range(256)),
-            "last": Out(1),
-            "end": Out(1),
-            "empty": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.walk = walk = ReductionWalk(rows=self.rows)
-        command, opcode = self.command, self.command.opcode
-        table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
-        column = Signal.like(command.loops.column_tiles, name="column", reset_less=True)
-        softmax, depthwise = opcode == Opcode.SOFTMAX, opcode == Opcode.DEPTHWISE
-        has_table, has_params = command.weights.load_table | softmax, command.weights.params != Params.NONE
-        has_weights = (opcode == Opcode.MATMUL) | depthwise
-        table_rows = Mux(softmax, SOFTMAX_TABLE_BYTES // self.cols, TABLE_BYTES // self.cols)
-        param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
-        bound = Mux(table, table_rows, Mux(params, param_rows, walk.end[-1]))
-        job_end = params | (~table & walk.last & ~has_params)
-        nothing_behind_table = ~has_params & ~has_weights
-        m.d.comb += [
-            self.table.eq(table),
-            self.params.eq(params),
-            self.zero.eq(depthwise & Cat((row >= walk.end[side - 1]) & ~walk.side[side] for side in range(1, MAX_SPAN)).any()),
-            self.row.eq(row),
-            self.last.eq(row == bound - 1),
-            self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & (column == command.loops.column_tiles - 1))),
-            walk.loops.eq(command.loops),
-            walk.depthwise.eq(depthwise),
-            walk.start.eq(self.start),
-            walk.step.eq(self.step & self.last & ~table & ~params),
-            self.empty.eq(~has_table & nothing_behind_table),
-        ]
-        with m.If(self.step):
-            m.d.sync += row.eq(Mux(self.last, 0, row + 1))
-            with m.If(self.last):
-                m.d.sync += [table.eq(0), params.eq(has_params & Mux(table | job_end, ~has_weights, walk.last))]
-                with m.If(job_end):
-                    m.d.sync += column.eq(column + 1)
-        with m.If(self.start):
-            m.d.sync += [row.eq(0), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
-        return m
-
-
 class WeightLoader(wiring.Component):
     """Reads a command's weight stream, one row of C bytes a cycle, and hands each row to the output stage or to the array.
 
     ::
 
-        rows --> weight scratchpad --> queue of rows --> array (shadow plane) or output stage
+        rows --> weight scratchpad --> queue of rows --> (pairs) --> array (shadow plane) or output stage
                  READ_LATENCY          waits here
 
     Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the array.
@@ -131,6 +36,8 @@ class WeightLoader(wiring.Component):
         Bytes of the weight scratchpad; the stream wraps at its end.
     read_latency : int
         Cycles from request to answer.
+    int4 : bool
+        There are commands with 4-bit weights.
 
     Members
     -------
@@ -159,8 +66,9 @@ class WeightLoader(wiring.Component):
     QUEUE = 8
     """Rows between scratchpad and array: enough to read one a cycle."""
 
-    def __init__(self, *, rows, cols, groups, size, read_latency):
+    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False):
         self.rows, self.cols, self.groups, self.size, self.read_latency = rows, cols, groups, size, read_latency
+        self.int4 = int4
         super().__init__({
             "command": In(stream.Signature(LOAD_COMMAND)),
             "tokens": In(TOKENS),
@@ -179,14 +87,19 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols)
-        m.submodules.queue = queue = StreamFifo(row_tag(self.cols), depth=self.QUEUE)
+        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4)
+        m.submodules.queue = queue = StreamFifo(row_tag(self.cols, self.int4), depth=self.QUEUE)
         taken, room = Signal(), Signal()
         self._request(m, rows, room, taken)
         with m.If(taken):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
         self._receive(m, rows, taken, queue)
-        self._deliver(m, queue)
+        if self.int4:
+            m.submodules.pairs = pairs = PairRows(cols=self.cols)
+            connect(m, queue.o, pairs.i)
+            self._deliver(m, pairs)
+        else:
+            self._deliver(m, queue)
         # rows asked for and not yet delivered: never more than the queue holds
         inside = Signal(range(self.QUEUE + 1))
         m.d.sync += inside.eq(inside + taken - (queue.o.valid & queue.o.ready))
@@ -228,25 +141,25 @@ class WeightLoader(wiring.Component):
     def _receive(self, m, rows, taken, queue):
         """Puts each answer into the queue, with what its row is."""
         tag = queue.i.payload
-        for name in ("table", "params", "zero", "row", "last"):
+        for name in ("table", "params", "zero", "row", "last", *(PAIR_TAG if self.int4 else ())):
             m.d.comb += tag[name].eq(delayed(m, getattr(rows, name), self.read_latency, name=f"tag_{name}"))
         m.d.comb += [tag.cols.eq(self.read.data), queue.i.valid.eq(self.read.valid)]
 
-    def _deliver(self, m, queue):
+    def _deliver(self, m, source):
         """Hands the oldest row to the output stage, or writes it into the array."""
-        row, weights = queue.o.payload, ~(queue.o.payload.table | queue.o.payload.params)
+        row, weights = source.o.payload, ~(source.o.payload.table | source.o.payload.params)
         m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
             handoff.enable.eq(self.enable),
             handoff.tile_passed.eq(self.tile_passed),
-            handoff.offer.eq(queue.o.valid & weights),
+            handoff.offer.eq(source.o.valid & weights),
             handoff.last.eq(row.last),
-            self.parameters.valid.eq(queue.o.valid & ~weights),
+            self.parameters.valid.eq(source.o.valid & ~weights),
             self.parameters.payload.table.eq(row.table),
             self.parameters.payload.row.eq(row.row),
             self.parameters.payload.last.eq(row.last),
             self.parameters.payload.data.eq(row.cols),
-            queue.o.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
+            source.o.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
         ]
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)

@@ -7,16 +7,21 @@ from amaranth.sim import Simulator
 from hw.npu.array import SystolicArray, array_latency
 
 
+@pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize(("rows", "cols", "broadcast"), [(4, 4, 16), (4, 8, 4), (8, 4, 1), (16, 16, 16), (4, 16, 2)])
-def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, seed):
-    """Tiles of random length alternate planes; row r of a plane is rewritten as early as the rule allows, the cycle after its last wave."""
+def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, int4, seed):
+    """Tiles of random length alternate planes; row r of a plane is rewritten as early as the rule allows, the cycle after its last wave.
+
+    With `int4` tiles of one and of two weights a row follow each other at random.
+    """
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
     lengths = [int(rng.integers(1, 3 * rows)) for _ in range(8)]
     lengths = [max(length, rows + dut.groups) for length in lengths]  # the next tile's weights are written while this one computes
-    weights = rng.integers(-128, 128, (len(lengths), rows, cols))
-    waves = [rng.integers(-128, 128, (length, rows)) for length in lengths]
-    weights[0], waves[0][0] = -128, -128  # the largest sum
+    doubles = [bool(rng.integers(2)) and int4 for _ in lengths]
+    weights = [_weights(rng, (2 * rows if double else rows, cols), double) for double in doubles]
+    waves = [rng.integers(-128, 128, (length, len(matrix))) for length, matrix in zip(lengths, weights)]
+    weights[0][:], waves[0][0] = -8 if doubles[0] else -128, -128  # the largest sum
     starts, first = np.cumsum([0, *lengths]), 2 * rows  # waves begin when two tiles are there
 
     def write_schedule():
@@ -24,8 +29,8 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, see
         schedule = {}
         for tile, matrix in enumerate(weights):
             begin = tile * rows if tile < 2 else first + starts[tile - 1] + dut.groups - 1
-            for row in range(rows):
-                schedule[begin + row] = (row, tile % 2, matrix[row])
+            for row, values in enumerate(_packed(matrix) if doubles[tile] else matrix):
+                schedule[begin + row] = (row, tile % 2, values)
         return schedule
 
     schedule = write_schedule()
@@ -46,8 +51,10 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, see
             if 0 <= number < len(sent):
                 tile, wave = sent[number]
                 ctx.set(dut.plane, tile % 2)
-                for row in range(rows):
-                    ctx.set(dut.activations[row], int(wave[row]))
+                if int4:
+                    ctx.set(dut.double, doubles[tile])
+                for lane, value in enumerate(wave):
+                    ctx.set(dut.activations[lane], int(value))
             done = number - dut.latency
             if done >= 0:
                 tile, wave = sent[done]
@@ -62,11 +69,21 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, see
     sim.run()
 
 
+def _weights(rng, shape, int4):
+    return rng.integers(-8, 8, shape) if int4 else rng.integers(-128, 128, shape)
+
+
+def _packed(matrix):
+    """Rows of bytes of 4-bit weights: an even row in the lower halves, the odd one behind it in the upper ones."""
+    return ((matrix[1::2] & 15) << 4 | matrix[::2] & 15).astype(np.uint8).view(np.int8)
+
+
+@pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize(("rows", "cols", "broadcast"), [(16, 4, 16), (8, 8, 2), (16, 2, 1), (4, 4, 4)])
-def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, seed):
+def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, int4, seed):
     """Wave u enters with step u; row r of group g multiplies the vector of kernel row g of step u + r. Steps come at random."""
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
     spans = [span for span in (1, 2, 3) if span <= rows]
     span = int(rng.choice(spans))
     taps = int(rng.integers(1, rows // span + 1))

@@ -33,14 +33,20 @@ def test_every_byte_of_the_kernel_stands_in_one_tile(rows, seed):
         assert place == shape["taps_y"] * shape["taps_x"] * shape["lanes"]
 
 
-@pytest.mark.parametrize("rows", [4, 8, 16, 64])
-def test_walk_visits_the_tiles_of_its_twin(rows, seed):
-    """Twice round, so that what follows the last tile is seen too."""
+@pytest.mark.parametrize("int4", [False, True])
+@pytest.mark.parametrize("array_rows", [4, 8, 16, 64])
+def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
+    """Twice round, so that what follows the last tile is seen too; commands of one and two weights a row at random."""
     rng = random.Random(seed)
-    dut = ReductionWalk(rows=rows)
+    dut = ReductionWalk(rows=array_rows, int4=int4)
 
     async def run(ctx):
         for _ in range(60):
+            rows = array_rows
+            if int4 and rng.randrange(2):
+                rows = 2 * array_rows
+            if int4:
+                ctx.set(dut.double, rows != array_rows)
             shape = _shape(rng, rows)
             tiles = reduction_tiles(**shape, rows=rows)
             ctx.set(dut.loops, shape)

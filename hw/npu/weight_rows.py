@@ -1,0 +1,132 @@
+"""The order of the rows of a command's weight stream."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params, group_layout, is_operation
+from hw.npu.pair_rows import PAIR_TAG
+from hw.npu.reduction_walk import ReductionWalk
+
+LOAD_COMMAND = data.StructLayout({
+    "opcode": unsigned(8),
+    "loops": group_layout("loops"),
+    "weights": group_layout("weights"),
+})
+"""What the weight loader needs of an execute command."""
+
+TABLE_BYTES, SOFTMAX_TABLE_BYTES = 256, EXPONENTIALS * EXPONENTIAL_BYTES
+"""What a table of the output stage takes of the stream: 256 int8, or 256 int32 (SOFTMAX, which has nothing else in its stream)."""
+
+
+class WeightRows(wiring.Component):
+    """Names the rows of a command's weight stream, one a step: table, then for each column tile weights and parameters.
+
+    MATMUL has a row of weights for each byte of a reduction tile, DEPTHWISE ``span * taps_x`` rows a pass; with 4-bit weights each row of
+    the stream is two of these.
+
+    Members
+    -------
+    start, step : In(1), In(1)
+        Begin a command; go to the next row.
+    command : In(LOAD_COMMAND)
+        Steady from ``start`` on.
+    table, params : Out(1), Out(1)
+        The row belongs to the table, or to the parameters; else to a reduction tile.
+    zero : Out(1)
+        The row's weights are of a kernel row behind the kernel's last: they count as 0.
+    row : Out(range(256))
+        Its number in the table, the parameters or the tile.
+    pair, upper, zero_upper : Out(1), Out(1), Out(1)
+        `PAIR_TAG`, with ``int4``.
+    last : Out(1)
+        It is the last of the table, the parameters or the tile.
+    end : Out(1)
+        It is the last of the command.
+    empty : Out(1)
+        The command's stream has no rows.
+    """
+
+    def __init__(self, *, rows, cols, int4=False):
+        self.rows, self.cols, self.int4 = rows, cols, int4
+        super().__init__({
+            "start": In(1),
+            "step": In(1),
+            "command": In(LOAD_COMMAND),
+            "table": Out(1),
+            "params": Out(1),
+            "zero": Out(1),
+            "row": Out(range(256)),
+            **(dict.fromkeys(PAIR_TAG, Out(1)) if int4 else {}),
+            "last": Out(1),
+            "end": Out(1),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4)
+        command, opcode = self.command, self.command.opcode
+        table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
+        column = Signal.like(command.loops.column_tiles, name="column", reset_less=True)
+        softmax = opcode == Opcode.SOFTMAX
+        matmul, depthwise = (is_operation(opcode, operation, self.int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
+        has_table, has_params = command.weights.load_table | softmax, command.weights.params != Params.NONE
+        has_weights = matmul | depthwise
+        table_rows = Mux(softmax, SOFTMAX_TABLE_BYTES // self.cols, TABLE_BYTES // self.cols)
+        param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
+        bound = Mux(table, table_rows, Mux(params, param_rows, self._weight_rows(walk)))
+        job_end = params | (~table & walk.last & ~has_params)
+        nothing_behind_table = ~has_params & ~has_weights
+        m.d.comb += [
+            self.table.eq(table),
+            self.params.eq(params),
+            self.zero.eq(depthwise & _lies_behind(walk, self._array_row(row))),
+            self.row.eq(row),
+            self.last.eq(row == bound - 1),
+            self.end.eq(self.last & Mux(table, nothing_behind_table, job_end & (column == command.loops.column_tiles - 1))),
+            walk.loops.eq(command.loops),
+            walk.depthwise.eq(depthwise),
+            walk.start.eq(self.start),
+            walk.step.eq(self.step & self.last & ~table & ~params),
+            self.empty.eq(~has_table & nothing_behind_table),
+        ]
+        with m.If(self.step):
+            m.d.sync += row.eq(Mux(self.last, 0, row + 1))
+            with m.If(self.last):
+                m.d.sync += [table.eq(0), params.eq(has_params & Mux(table | job_end, ~has_weights, walk.last))]
+                with m.If(job_end):
+                    m.d.sync += column.eq(column + 1)
+        with m.If(self.start):
+            m.d.sync += [row.eq(0), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
+        if self.int4:
+            self._pairs(m, walk, row)
+        return m
+
+    def _weight_rows(self, walk):
+        """Expression: rows of the stream of a reduction tile."""
+        whole = walk.end[-1]
+        if not self.int4:
+            return whole
+        opcode = self.command.opcode
+        halved = (opcode == Opcode.MATMUL_INT4) | (opcode == Opcode.DEPTHWISE_INT4)
+        return Mux(halved, (whole + 1) >> 1, whole)
+
+    def _array_row(self, row):
+        """Expression: the row of a DEPTHWISE's weights, the first of two."""
+        return Mux(self.command.opcode == Opcode.DEPTHWISE_INT4, row << 1, row) if self.int4 else row
+
+    def _pairs(self, m, walk, row):
+        """Says what 4-bit weights make of a row."""
+        opcode, upper = self.command.opcode, (row << 1) + 1
+        m.d.comb += [
+            walk.double.eq(opcode == Opcode.MATMUL_INT4),
+            self.pair.eq((opcode == Opcode.DEPTHWISE_INT4) & ~self.table & ~self.params),
+            self.upper.eq(upper < walk.end[-1]),
+            self.zero_upper.eq(_lies_behind(walk, upper)),
+        ]
+
+
+def _lies_behind(walk, row):
+    """Expression: a row of weights is of a kernel row that the kernel has not."""
+    return Cat((row >= walk.end[side - 1]) & ~walk.side[side] for side in range(1, MAX_SPAN)).any()
