@@ -42,7 +42,7 @@ def footprint(config: NpuConfig, index: int, command: Command) -> Footprint:
     MachineError
         ADDRESS, as the golden machine raises it for the input.
     """
-    if command.opcode == Opcode.DEPTHWISE:
+    if command.operation == Opcode.DEPTHWISE:
         _check_shared_steps(config, index, command)
     inputs = _inputs(config, index, command)
     if command["loops"]["partial_out"]:

@@ -13,7 +13,7 @@ from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Command, Error, Opcode
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, opcodes
 
 __all__ = ["Machine", "MachineError", "MachineResult"]
 
@@ -115,6 +115,8 @@ class Machine:
     @staticmethod
     def _step(state, index, command, counts):
         """Execute one command after its waits are checked; returns what it wrote to the activation scratchpad."""
+        if command.opcode not in opcodes(state.config.int4):
+            raise MachineError(Error.BAD_OPCODE, index, f"{command.opcode.name} on {state.config.name}, which has no int4")
         command = Command.unpack(command.pack())
         header = command["header"]
         waits = [(queue, header[f"wait_{queue}"], "") for queue in counts]

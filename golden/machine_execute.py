@@ -9,7 +9,7 @@ from golden.machine_reads import input_bytes, wrap_bits
 from golden.machine_reduce import reduce_tiles
 from golden.machine_softmax import execute_softmax
 from golden.machine_state import MachineState
-from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows
+from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows, weights_of
 from hw.npu.isa import Command, Opcode
 
 
@@ -34,7 +34,8 @@ def execute_job(state: MachineState, index: int, command: Command):
         state.table = stream.take(TABLE_BYTES).copy()
     tiles, (parameter_rows, weight_rows) = loops["column_tiles"], stream_rows(config, command)
     rows = stream.take(tiles * (parameter_rows + weight_rows) * config.cols).reshape(tiles, -1, config.cols)
-    sums = reduce_tiles(command, input_bytes(state, index, command), rows[:, :weight_rows].view(np.int8))
+    factors = weights_of(config, command, rows[:, :weight_rows])
+    sums = reduce_tiles(command, input_bytes(state, index, command), factors)
     written = [NOTHING]
     for tile in range(tiles):
         entries = _accumulate(command, state.accumulators[state.jobs % 2], sums[:, tile], config.accumulator_bits)

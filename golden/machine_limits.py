@@ -62,8 +62,8 @@ LIMITS_OF = {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise, Opcode.SOFTMA
 def check_fields(state: MachineState, index: int, command: Command):
     """Stops with BAD_FIELD at the first limit that a field does not keep."""
     limits = list(_common(command, state.config))
-    if command.opcode in LIMITS_OF:
-        limits += LIMITS_OF[command.opcode](command, state.config)
+    if command.operation in LIMITS_OF:
+        limits += LIMITS_OF[command.operation](command, state.config)
     for holds, message in limits:
         if not holds:
             raise MachineError(Error.BAD_FIELD, index, message)

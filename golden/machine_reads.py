@@ -22,18 +22,18 @@ def wrap_bits(values, bits):
 def tap_bytes(config: NpuConfig, command: Command) -> int:
     """Consecutive bytes that are read at one place of the loop nest: a tap's lanes, or the channels of all column tiles."""
     loops = command["loops"]
-    if command.opcode == Opcode.MATMUL:
+    if command.operation == Opcode.MATMUL:
         return loops["lanes"]
     if command.opcode == Opcode.SOFTMAX:
         return loops["lanes"]
     # SUM and MAX read the last tile's unused columns too: partial sums keep them
-    return (loops["column_tiles"] - 1) * config.cols + (loops["last_cols"] if command.opcode == Opcode.DEPTHWISE else config.cols)
+    return (loops["column_tiles"] - 1) * config.cols + (loops["last_cols"] if command.operation == Opcode.DEPTHWISE else config.cols)
 
 
 def steps_of(command: Command) -> tuple[int, int]:
     """Steps along a block row: those that are read, and those that the taps see; others of either kind read nothing, or for nothing."""
     loops = command["loops"]
-    if command.opcode != Opcode.DEPTHWISE:
+    if command.operation != Opcode.DEPTHWISE:
         return loops["block_cols"], loops["block_cols"]
     return loops["positions"], (loops["block_cols"] - 1) * loops["stride"] + loops["taps_x"]
 
@@ -96,7 +96,7 @@ class _Places:
     @classmethod
     def of(cls, command, steps):
         loops, source = command["loops"], command["input"]
-        depthwise = command.opcode == Opcode.DEPTHWISE
+        depthwise = command.operation == Opcode.DEPTHWISE
         counts = loops["block_rows"], steps, loops["taps_y"], 1 if depthwise else loops["taps_x"]  # the steps pass all taps
         by, step, ky, kx = np.ix_(*(np.arange(count) for count in counts))
         row = source["y"] + by * source["row_step_y"] + ky * source["tap_y_rows"]
@@ -110,11 +110,11 @@ class _Places:
         in_rows = (row >= 0) & (row < source["height"])
         return cls(*np.broadcast_arrays(source["address"] + across + along, position, ring, in_rows))
 
-    def may_overflow(self, size, rows, count):
+    def may_overflow(self, size, depth, count):
         """Whether any address or position of these places may not be what the sums say, or any address outside even when wrapped."""
         address = self.address - self.ring
-        sums = max(np.abs(self.address).max() >> ADDRESS_BITS - COLUMN_BITS, np.abs(self.position).max()) + count + rows
-        return sums >= 1 << COLUMN_BITS - 1 or address.min() - rows < -size or address.max() + count > 2 * size
+        sums = max(np.abs(self.address).max() >> ADDRESS_BITS - COLUMN_BITS, np.abs(self.position).max()) + count + depth
+        return sums >= 1 << COLUMN_BITS - 1 or address.min() - depth < -size or address.max() + count > 2 * size
 
     def in_image(self, rows, position, image_row_bytes, count):
         """Of `count` bytes from a position on, at every place of the kernel rows: the first that lies in the image, and the last plus 1."""
@@ -134,8 +134,8 @@ class _Places:
         return Runs((first + before) % size, low, high, count, np.s_[:, :, rows, :, byte : byte + count])
 
 
-def packed_tiles(taps_y: int, lanes: int, span: int, rows: int) -> Iterator[list[tuple[int, int, int, int]]]:
-    """Reduction tiles of a MATMUL whose kernel rows are laid end to end.
+def packed_tiles(taps_y: int, lanes: int, span: int, depth: int) -> Iterator[list[tuple[int, int, int, int]]]:
+    """Reduction tiles of a MATMUL, of up to `depth` bytes, whose kernel rows are laid end to end.
 
     Yields
     ------
@@ -144,8 +144,8 @@ def packed_tiles(taps_y: int, lanes: int, span: int, rows: int) -> Iterator[list
     ky, first = 0, 0
     while ky < taps_y:
         tile, taken = [], 0
-        while taken < rows and ky < taps_y and len(tile) < span:
-            count = min(rows - taken, lanes - first)
+        while taken < depth and ky < taps_y and len(tile) < span:
+            count = min(depth - taken, lanes - first)
             tile.append((ky, first, count, taken))
             taken, first = taken + count, first + count
             if first == lanes:
@@ -155,12 +155,12 @@ def packed_tiles(taps_y: int, lanes: int, span: int, rows: int) -> Iterator[list
 
 def _segments(config, command, count):
     """What one request of a port reads of a place: (kernel rows of the same, first byte, count, bytes of the wave before them)."""
-    loops = command["loops"]
-    if command.opcode == Opcode.MATMUL and loops["span"] > 1:
-        for tile in packed_tiles(loops["taps_y"], count, loops["span"], config.rows):
+    loops, depth = command["loops"], config.tile_depth(command.opcode.int4)
+    if command.operation == Opcode.MATMUL and loops["span"] > 1:
+        for tile in packed_tiles(loops["taps_y"], count, loops["span"], depth):
             yield from ((slice(ky, ky + 1), first, length, before) for ky, first, length, before in tile)
     else:
-        width = config.rows if command.opcode == Opcode.MATMUL else config.cols
+        width = depth if command.operation == Opcode.MATMUL else config.cols
         yield from ((slice(None), first, min(width, count - first), 0) for first in range(0, count, width))
 
 
@@ -180,7 +180,8 @@ def read_runs(config: NpuConfig, index: int, command: Command) -> list[Runs]:
         none = np.zeros(places.address.shape, np.int64)
         return [Runs(places.address % config.act_bytes, none, none + count, count, np.s_[:, :, :, :, :count])]
     whole = (slice(None), 0, count, 0)
-    segments = _segments(config, command, count) if places.may_overflow(config.act_bytes, config.rows, count) else [whole]
+    far = places.may_overflow(config.act_bytes, config.tile_depth(command.opcode.int4), count)
+    segments = _segments(config, command, count) if far else [whole]
     return [places.runs(config, index, command, segment) for segment in segments]
 
 

@@ -46,7 +46,7 @@ def reduce_tiles(command: Command, values: np.ndarray, weights: np.ndarray) -> n
     values : int8[block_rows, block_cols or steps, taps_y, taps_x or 1, bytes]
         Of `machine_reads.input_bytes`.
     weights : int8[tiles, rows, C]
-        The weights of each column tile; no rows in SUM and MAX.
+        The weights of each column tile, a row for each byte of the reduction; no rows in SUM and MAX.
 
     Returns
     -------
@@ -55,9 +55,9 @@ def reduce_tiles(command: Command, values: np.ndarray, weights: np.ndarray) -> n
     """
     loops, (tiles, _, cols) = command["loops"], weights.shape
     pixels = loops["block_rows"] * loops["block_cols"]
-    if command.opcode == Opcode.MATMUL:
+    if command.operation == Opcode.MATMUL:
         total = _matmul(values.reshape(pixels, -1), weights)
-    elif command.opcode == Opcode.DEPTHWISE:
+    elif command.operation == Opcode.DEPTHWISE:
         total = _depthwise(command, values[:, :, :, 0], weights).astype(np.int64)
     else:
         taps = values.reshape(pixels, -1, tiles * cols)

@@ -32,9 +32,9 @@ def port_reads(tiler: StepTiler, pitch: int) -> tuple[int, tuple[tuple[tuple[int
         tiles = [_filter_ports(part, along, across, width) for part in fir.parts]
         return along, tuple(tiles)
     if step.opcode == Opcode.MATMUL:
-        (part,) = tiler.reduction.whole(config.rows)
+        (part,) = tiler.reduction.whole(tiler.depth)
         if part.span > 1:
-            return step.stride[1] * dx, tuple(_packed_ports(part, step, pitch, config.rows))
+            return step.stride[1] * dx, tuple(_packed_ports(part, step, pitch, tiler.depth.terms))
     return 0, ()
 
 
@@ -42,8 +42,8 @@ def _filter_ports(part: Taps, along: int, across: int, width: int) -> tuple[tupl
     return tuple((side * (across - part.count * along), width) for side in range(min(part.span, part.lines)))
 
 
-def _packed_ports(part, step: Step, pitch: int, rows: int):
-    for tile in reduction_tiles(taps_y=part.taps_y, taps_x=1, lanes=part.lanes, span=part.span, rows=rows):
+def _packed_ports(part, step: Step, pitch: int, depth: int):
+    for tile in reduction_tiles(taps_y=part.taps_y, taps_x=1, lanes=part.lanes, span=part.span, rows=depth):
         ports, before = [], 0
         for side, taken in enumerate(tile.bytes):
             if taken:

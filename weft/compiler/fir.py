@@ -8,6 +8,7 @@ side by side. Along the filter's axis output u needs the inputs ``stride * u - p
 import math
 from dataclasses import dataclass
 
+from golden.machine_stream import rows_of
 from hw.npu.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG
 from weft.compiler.steps import Step
 
@@ -38,9 +39,13 @@ class Taps:
         return math.ceil(self.lines / self.span)
 
     @property
-    def rows(self) -> int:
-        """Rows of weights of a column tile: kernel rows that a last pass lacks have zeros."""
-        return self.passes * self.span * self.count
+    def pass_rows(self) -> int:
+        """Rows of the array, each with a weight for every channel, that a pass takes: kernel rows that a last one lacks have zeros."""
+        return self.span * self.count
+
+    def stream_rows(self, int4: bool) -> int:
+        """Rows of the weight stream of a column tile; of 4-bit weights each holds two rows of the array."""
+        return self.passes * rows_of(self.pass_rows, int4)
 
 
 @dataclass(frozen=True)

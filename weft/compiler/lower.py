@@ -3,7 +3,7 @@
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode, Region, Target
+from hw.npu.isa import INT4_TWIN, Command, Opcode, Region, Target
 from weft.compiler.conflicts import best_positions
 from weft.compiler.dependencies import Waits
 from weft.compiler.fir import Taps, fir_along
@@ -140,7 +140,7 @@ class Lowering:
         if step.second is not None:
             second = self._seen(work, step.second, step.result, step.second_view)
             fields["second"] = self._place(tiler, work, second) | step.add
-        return Command(step.opcode, fields)
+        return Command(INT4_TWIN[step.opcode] if tiler.depth.int4 else step.opcode, fields)
 
     def _loops(self, tiler: StepTiler, work: Work, source: _Seen) -> dict:
         step, config, block = tiler.step, self.config, work.block

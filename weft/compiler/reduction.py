@@ -1,15 +1,36 @@
-"""How a MATMUL's reduction is cut into tiles of R: kernel rows, kernel columns, chunks of consecutive bytes."""
+"""How a MATMUL's reduction is cut into tiles of R bytes, or 2R with 4-bit weights: kernel rows and columns, chunks of bytes."""
 
 from dataclasses import dataclass, replace
 
+from golden.machine_stream import rows_of
 from hw.npu.isa import MAX_SPAN
 from hw.npu.reduction_walk import reduction_tiles
 from weft.compiler.steps import Step
 
 
-def tile_rows(taps_y: int, taps_x: int, lanes: int, span: int, array_rows: int) -> list[int]:
-    """Rows of each reduction tile of a MATMUL, as the hardware walks them."""
-    return [tile.rows for tile in reduction_tiles(taps_y=taps_y, taps_x=taps_x, lanes=lanes, span=span, rows=array_rows)]
+def tile_terms(taps_y: int, taps_x: int, lanes: int, span: int, depth: int) -> list[int]:
+    """Products a channel of each reduction tile of a MATMUL, as the hardware walks them; `depth` is the most that it takes."""
+    return [tile.rows for tile in reduction_tiles(taps_y=taps_y, taps_x=taps_x, lanes=lanes, span=span, rows=depth)]
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What the array takes of a reduction in a cycle.
+
+    Attributes
+    ----------
+    terms : int
+        Products a channel: the rows of the array, with 4-bit weights twice as many.
+    int4 : bool
+        Weights are of 4 bits: a row of the stream holds those of two terms.
+    """
+
+    terms: int
+    int4: bool = False
+
+    def stream_rows(self, terms: int) -> int:
+        """Rows of the weight stream for one reduction tile."""
+        return rows_of(terms, self.int4)
 
 
 @dataclass(frozen=True)
@@ -35,20 +56,28 @@ class Part:
     span: int = 1
 
     @property
-    def rows(self) -> int:
-        """Rows of weights."""
+    def terms(self) -> int:
+        """Products, and weights, a channel."""
         return self.taps_y * self.taps_x * self.lanes
 
-    def tile_rows(self, array_rows: int) -> list[int]:
-        """Rows of each reduction tile."""
-        return tile_rows(self.taps_y, self.taps_x, self.lanes, self.span, array_rows)
+    def tile_terms(self, depth: Depth) -> list[int]:
+        """The same of each reduction tile."""
+        return tile_terms(self.taps_y, self.taps_x, self.lanes, self.span, depth.terms)
 
-    def packed(self, array_rows: int) -> "Part":
+    def tile_rows(self, depth: Depth) -> list[int]:
+        """Rows of the weight stream of each reduction tile."""
+        return [depth.stream_rows(terms) for terms in self.tile_terms(depth)]
+
+    def stream_rows(self, depth: Depth) -> int:
+        """Rows of the weight stream of a column tile."""
+        return sum(self.tile_rows(depth))
+
+    def packed(self, depth: Depth) -> "Part":
         """The same with the smallest span that needs the fewest tiles."""
         if self.taps_x > 1 or self.taps_y == 1:
             return self
         spans = [replace(self, span=span) for span in range(1, MAX_SPAN + 1)]
-        return min(spans, key=lambda part: (len(part.tile_rows(array_rows)), part.span))
+        return min(spans, key=lambda part: (len(part.tile_terms(depth)), part.span))
 
 
 @dataclass(frozen=True)
@@ -65,22 +94,18 @@ class Reduction:
     taps_x: int
     lanes: int
 
-    @property
-    def rows(self) -> int:
-        """Rows of weights of a column tile."""
-        return self.taps_y * self.taps_x * self.lanes
-
-    def whole(self, array_rows: int) -> list[Part]:
+    def whole(self, depth: Depth) -> list[Part]:
         """One part: everything."""
-        return [Part(0, self.taps_y, 0, self.taps_x, 0, self.lanes).packed(array_rows)]
+        return [Part(0, self.taps_y, 0, self.taps_x, 0, self.lanes).packed(depth)]
 
-    def split(self, array_rows: int, limit: int) -> list[Part]:
-        """Parts of at most `limit` rows of weights, in the order of the weight stream: kernel rows, columns, chunks."""
-        if self.taps_x * self.lanes <= limit:
-            step = limit // (self.taps_x * self.lanes)
+    def split(self, depth: Depth, limit: int) -> list[Part]:
+        """Parts of at most `limit` rows of the weight stream, in its order: kernel rows, columns, chunks that are whole reduction tiles."""
+        kernel_row = Part(0, 1, 0, self.taps_x, 0, self.lanes).stream_rows(depth)  # several, packed, take no more
+        if kernel_row <= limit:
+            step = limit // kernel_row
             firsts = range(0, self.taps_y, step)
-            return [Part(y, min(step, self.taps_y - y), 0, self.taps_x, 0, self.lanes).packed(array_rows) for y in firsts]
-        count = max(array_rows, limit // array_rows * array_rows)
+            return [Part(y, min(step, self.taps_y - y), 0, self.taps_x, 0, self.lanes).packed(depth) for y in firsts]
+        count = depth.terms * max(1, limit // depth.stream_rows(depth.terms))
         return [
             Part(ky, 1, kx, 1, lane, min(count, self.lanes - lane))
             for ky in range(self.taps_y)

@@ -1,12 +1,15 @@
 """A network as the NPU sees it: steps, each of which one layer's commands compute, and the tensors between them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from hw.npu.isa import Opcode, Second
+from hw.npu.isa import INT4_TWIN, Opcode, Second
 from weft.compiler.graph import Graph, Operator
 
+INT4_LIMITS = (-8, 7)
+"""Least and most of a 4-bit weight."""
 IDENTITY = (1 << 30, 1)
 """Multiplier and exponent that leave every value as it is: 2^30 / 2^31 * 2."""
 
@@ -144,6 +147,14 @@ class Step:
     second: str | None = None
     add: dict = field(default_factory=dict)
     macs: int = 0
+
+    @cached_property
+    def int4(self) -> bool:
+        """It has weights, and all of them fit 4 bits: an NPU with ``int4`` computes it so, whatever the file called them."""
+        if self.opcode not in INT4_TWIN or self.weights is None:
+            return False
+        low, high = INT4_LIMITS
+        return bool(self.weights.min() >= low and self.weights.max() <= high)
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
 from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
-from weft.compiler.reduction import Part, Reduction, reduction_of
+from weft.compiler.reduction import Depth, Part, Reduction, reduction_of
 from weft.compiler.steps import Step
 from weft.compiler.tuning import USUAL, Tuning
 
@@ -117,6 +117,8 @@ class StepTiler:
     def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
         self.params = params_of(step)
+        int4 = config.int4 and step.int4
+        self.depth = Depth(config.tile_depth(int4), int4)
         self._cycles: dict[int, int] = {}
         self._firs: dict[int, Fir] = {}
 
@@ -158,21 +160,21 @@ class StepTiler:
 
     @cached_property
     def tile_rows(self) -> list[int]:
-        """Rows of weights of each reduction tile of a column tile (of MATMUL, in one part)."""
+        """Rows of the stream, loaded one a cycle, of each reduction tile of a column tile (of MATMUL, in one part)."""
         if self.step.opcode != Opcode.MATMUL:
             return [0] * (self.step.kernel[0] * self.step.kernel[1])
-        (whole,) = self.reduction.whole(self.config.rows)
-        return whole.tile_rows(self.config.rows)
+        (whole,) = self.reduction.whole(self.depth)
+        return whole.tile_rows(self.depth)
 
     @cached_property
     def tile_bytes(self) -> int:
         """Bytes of one column tile in the weight stream."""
         rows = PARAMETER_ROWS_OF[self.params]
         if self.step.opcode == Opcode.MATMUL:
-            rows += self.reduction.rows
+            rows += sum(self.tile_rows)
         if self.step.opcode == Opcode.DEPTHWISE:
             fir = fir_along(self.step, 1, self.config.rows)
-            rows += sum(part.rows for part in fir.parts)
+            rows += sum(map(self._weight_rows, fir.parts))
         return rows * self.config.cols
 
     @cached_property
@@ -194,7 +196,7 @@ class StepTiler:
         first, count, lines = (block.y, block.rows, block.cols) if fir.axis == 0 else (block.x, block.cols, block.rows)
         cycles = 0
         for part in fir.parts:
-            rows = part.span * part.count
+            rows = part.pass_rows  # of 4-bit weights too: they are written one a cycle
             waves = lines * (fir.positions(self.step, first, count, part) + self._lagging_conflicts(fir, part))
             tiles = [rows] * part.passes
             cycles += job_cycles(self.config, self.params, pixels, waves, tiles) + rows // self.tiles
@@ -325,14 +327,14 @@ class StepTiler:
             fir = self.fir(rows)
             parts = list(fir.parts)
         elif step.opcode == Opcode.MATMUL:
-            parts = self.reduction.whole(config.rows)
+            parts = self.reduction.whole(self.depth)
         else:
             parts = [self._plain_part()]
             if self.params == Params.NONE or self.vectors:
                 return [[self._stream(0, self.tiles, parts, 0)]]
         groups = self._groups(blocks, kept=kept, first=first, last=last)
         if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
-            parts = self.reduction.split(config.rows, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
+            parts = self.reduction.split(self.depth, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
             groups = [(tile, 1) for tile in range(self.tiles)]
         if len(parts) > 1:  # partial sums are continued for one column tile at a time
             groups = [(tile, 1) for tile in range(self.tiles)]
@@ -344,10 +346,14 @@ class StepTiler:
     def _stream(self, first, tiles, parts, number) -> Stream:
         part, config = parts[number], self.config
         params = self.params if number == len(parts) - 1 else Params.NONE
-        rows = PARAMETER_ROWS_OF[params]
-        if isinstance(part, Taps) or self.step.opcode == Opcode.MATMUL:
-            rows += part.rows
+        rows = PARAMETER_ROWS_OF[params] + self._weight_rows(part)
         return Stream(self.index, first, tiles, part, params, len(self.step.table) + tiles * rows * config.cols)
+
+    def _weight_rows(self, part: Part | Taps) -> int:
+        """Rows of weights of a column tile in the weight stream."""
+        if isinstance(part, Taps):
+            return part.stream_rows(self.depth.int4)
+        return part.stream_rows(self.depth) if self.step.opcode == Opcode.MATMUL else 0
 
     def _groups(self, blocks, *, kept, first, last) -> list[tuple[int, int]]:
         """Column tiles of each work: (first, how many)."""

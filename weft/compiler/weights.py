@@ -52,32 +52,58 @@ def parameter_rows(step: Step, channels: slice, cols: int) -> np.ndarray:
 
 
 def _matmul_rows(step: Step, part, reduction) -> np.ndarray:
-    """Rows of weights of a part, int8[rows, Cout]: kernel rows, columns, bytes of a tap."""
+    """Weights of a part, int8[terms, Cout]: kernel rows, columns, bytes of a tap."""
     taps = step.weights.reshape(reduction.taps_y, reduction.taps_x, reduction.lanes, -1)
     ky, kx = slice(part.tap_y, part.tap_y + part.taps_y), slice(part.tap_x, part.tap_x + part.taps_x)
-    return taps[ky, kx, part.lane : part.lane + part.lanes].reshape(part.rows, -1)
+    return taps[ky, kx, part.lane : part.lane + part.lanes].reshape(part.terms, -1)
 
 
 def _filter_rows(step: Step, part: Taps) -> np.ndarray:
-    """Rows of weights of a DEPTHWISE part, int8[rows, C]: kernel rows across the filter, taps along it, zeros behind the last."""
+    """Weights of a DEPTHWISE part, int8[rows of the array, C]: kernel rows across the filter, taps along it, zeros behind the last."""
     lines = step.weights if part.axis == 1 else step.weights.transpose(1, 0, 2)
     rows = np.zeros((part.passes * part.span, part.count, lines.shape[2]), np.int8)
     rows[: part.lines] = lines[:, part.first : part.first + part.count]
-    return rows.reshape(part.rows, -1)
+    return rows.reshape(part.passes * part.pass_rows, -1)
+
+
+def pack_int4(rows: np.ndarray, tiles: list[int]) -> np.ndarray:
+    """4-bit weights two a byte: of each reduction tile the first row in the lower halves, the second in the upper ones, and so on.
+
+    Parameters
+    ----------
+    rows : int8[sum(tiles), C]
+    tiles : list of int
+        Rows of each tile; where they are odd, the last upper half is 0.
+
+    Returns
+    -------
+    uint8[sum of halves, C]
+    """
+    ends = np.cumsum(tiles)
+    even = np.insert(rows, ends[np.array(tiles) % 2 == 1], 0, axis=0).view(np.uint8)
+    return even[0::2] & 0xF | even[1::2] << 4
+
+
+def _weight_rows(tiler: StepTiler, stream: Stream) -> np.ndarray | None:
+    """Rows of weights as they stand in the stream, for all output channels, int8 or uint8[rows, Cout]; None where there are none."""
+    step, part, depth = tiler.step, stream.part, tiler.depth
+    if isinstance(part, Taps):
+        rows, tiles = _filter_rows(step, part), [part.pass_rows] * part.passes
+    elif step.opcode == Opcode.MATMUL:
+        rows, tiles = _matmul_rows(step, part, tiler.reduction), part.tile_terms(depth)
+    else:
+        return None
+    return pack_int4(rows, tiles) if depth.int4 else rows
 
 
 def stream_bytes(tiler: StepTiler, stream: Stream) -> bytes:
     """One stream: the table if there is one, then for each column tile its rows of weights and its parameters."""
     step, cols = tiler.step, tiler.config.cols
-    pieces, rows = [step.table], None
-    if step.opcode == Opcode.MATMUL:
-        rows = _matmul_rows(step, stream.part, tiler.reduction)
-    elif isinstance(stream.part, Taps):
-        rows = _filter_rows(step, stream.part)
+    pieces, rows = [step.table], _weight_rows(tiler, stream)
     for tile in range(stream.first_tile, stream.first_tile + stream.tiles):
         channels = slice(tile * cols, (tile + 1) * cols)
         if rows is not None:
-            weights = np.zeros((len(rows), cols), np.int8)
+            weights = np.zeros((len(rows), cols), rows.dtype)
             weights[:, : rows[:, channels].shape[1]] = rows[:, channels]
             pieces.append(weights.tobytes())
         if stream.params != Params.NONE:

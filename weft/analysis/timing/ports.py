@@ -17,14 +17,14 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
     """
     around = config.BANKS * config.word_bytes
     x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
-    if opcode == Opcode.DEPTHWISE:
+    if opcode.operation == Opcode.DEPTHWISE:
         channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols
         along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
         reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], channels, _inside(*along, 1, loops["positions"]))
     else:
         row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
-        reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.rows, row)
-    steps = loops["positions"] if opcode == Opcode.DEPTHWISE else loops["block_cols"]
+        reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.tile_depth(opcode.int4), row)
+    steps = loops["positions"] if opcode.operation == Opcode.DEPTHWISE else loops["block_cols"]
     across, line_step, tap_step, wide = y, step_y, source.get("tap_y_rows", 0), source["height"]
     if loops.get("transposed", 0):
         across, line_step, tap_step, wide = x, source.get("row_step", 0), source.get("tap_y_step", 0), source["image_row_bytes"]
@@ -54,12 +54,12 @@ def _passes(taps_y, taps_x, span, cols, steps):
 
 
 @lru_cache(maxsize=1024)
-def _packed(taps_y, lanes, span, rows, along):
+def _packed(taps_y, lanes, span, depth, along):
     """The same of each reduction tile of a MATMUL: kernel rows are laid end to end (`hw.npu.reduction_walk.reduction_tiles`)."""
     x, step, size, count = along
     tiles, row, start = [], 0, 0
     while row < taps_y:
-        parts, room = [], rows
+        parts, room = [], depth
         while row < taps_y and room and len(parts) < span:
             taken = min(room, lanes - start)
             parts.append((row, 0, start, taken, _inside(x + start, step, size, taken, count)))

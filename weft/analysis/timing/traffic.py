@@ -9,16 +9,16 @@ from weft.analysis.timing.work import Work
 def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, int]:
     """Bytes read from both scratchpads, and bytes written.
 
-    A wave reads R bytes (SUM and MAX: C), unless it lies wholly in the padding. Each kernel row that it takes
+    A wave reads R bytes (MATMUL_INT4: 2R; SUM, MAX and filters: C), unless it lies wholly in the padding. Each kernel row that it takes
     bytes of is a read. SOFTMAX reads its rows once a pass.
     """
     loops = command.fields["loops"]
     channels = 0 if work.partial_out else (work.jobs - 1) * work.cols + work.last_cols
-    if work.opcode == Opcode.SOFTMAX:
+    if work.operation == Opcode.SOFTMAX:
         written = work.pixels * loops["lanes"]
         return SoftmaxUnit.PASSES * written + work.stream_rows * config.cols, written
     written = work.pixels * channels
-    width = config.rows if work.opcode == Opcode.MATMUL else config.cols
+    width = work.wave_bytes
     waves = work.jobs * work.reads_of_ports if work.refused else _reading_waves(loops, command.fields["input"], work, width)
     second = written if work.second else 0
     return waves * width + work.stream_rows * config.cols + second, written
@@ -27,7 +27,7 @@ def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, in
 def _reading_waves(loops, source, work, width) -> int:
     """Waves of which a byte lies inside the image."""
     cols, taps_y, taps_x = loops["block_cols"], loops["taps_y"], loops["taps_x"]
-    pieces = work.tile_rows[: len(work.tile_rows) // (taps_y * taps_x)]  # reduction tiles of a tap
+    pieces = work.tile_terms[: len(work.tile_terms) // (taps_y * taps_x)]  # reduction tiles of a tap
     y, step_y, tap_rows = source.get("y", 0), source.get("row_step_y", 0), source.get("tap_y_rows", 0)
     rows = sum(_inside(y + tap * tap_rows, 1, step_y, source["height"], loops["block_rows"]) for tap in range(taps_y))
     # column tiles of the vector path follow each other in the image row; those of MATMUL read the same bytes

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from golden.machine_stream import PARAMETER_ROWS_OF
+from golden.machine_stream import PARAMETER_ROWS_OF, rows_of
 from hw.npu.config import NpuConfig
 from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opcode, Params, Target
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
 from weft.analysis.timing.ports import port_reads
-from weft.compiler.reduction import tile_rows
+from weft.compiler.reduction import tile_terms
 
 TABLE_BYTES = 256
 """A table of the output stage in the weight stream."""
@@ -50,14 +50,21 @@ class Work:
 
     Attributes
     ----------
-    opcode : Opcode
+    operation : Opcode
+        What it computes, whatever the width of its weights.
+    wave_bytes : int
+        Bytes that a wave reads of a kernel row, as the counters count: what the array takes, or the vector path.
     waits : Waits
     weights_wait : int
         Loads before its weight stream is read.
     array : bool
         Its waves go through the array, with weights.
+    tile_terms : tuple of int
+        Products a channel of each reduction tile of a job; of the vector path all 0.
     tile_rows : tuple of int
-        Rows of weights of each reduction tile of a job; of the vector path all 0.
+        Cycles in which the weights of each reduction tile are loaded: rows of the array, two at a time where a MATMUL has 4-bit weights.
+    weight_rows : int
+        Rows of weights of a job in the weight stream.
     refused : tuple of int
         Cycles that each of these takes longer, because two of its kernel rows lie in one bank; empty where there are none.
     reads_of_ports : int
@@ -84,11 +91,14 @@ class Work:
         Cycles of the unit for SOFTMAX, which runs alone; else 0.
     """
 
-    opcode: Opcode
+    operation: Opcode
+    wave_bytes: int
     waits: Waits
     weights_wait: int
     array: bool
+    tile_terms: tuple[int, ...]
     tile_rows: tuple[int, ...]
+    weight_rows: int
     refused: tuple[int, ...]
     reads_of_ports: int
     waves: int
@@ -111,7 +121,7 @@ class Work:
     @property
     def stream_rows(self) -> int:
         """Rows of the weight stream."""
-        return self.table_rows + self.jobs * (self.parameter_rows + sum(self.tile_rows))
+        return self.table_rows + self.jobs * (self.parameter_rows + self.weight_rows)
 
 
 def waits_of(command: Command) -> Waits:
@@ -134,16 +144,16 @@ def transfer_of(command: Command, bases: tuple[int, int]) -> Transfer:
 
 
 @lru_cache(maxsize=4096)
-def _tile_rows(taps_y, taps_x, lanes, span, rows) -> tuple[int, ...]:
-    return tuple(tile_rows(taps_y, taps_x, lanes, span, rows))
+def _tile_terms(taps_y, taps_x, lanes, span, depth) -> tuple[int, ...]:
+    return tuple(tile_terms(taps_y, taps_x, lanes, span, depth))
 
 
-def _tiles(opcode, loops, rows) -> tuple[int, ...]:
-    """Rows of weights of the reduction tiles of a job (``docs/architecture.md``, loop nest of the execute queue)."""
+def _tiles(operation, loops, depth) -> tuple[int, ...]:
+    """Products a channel of the reduction tiles of a job (``docs/architecture.md``, loop nest of the execute queue)."""
     taps_y, taps_x = loops["taps_y"], loops["taps_x"]
-    if opcode == Opcode.MATMUL:
-        return _tile_rows(taps_y, taps_x, loops["lanes"], loops["span"], rows)
-    if opcode == Opcode.DEPTHWISE:
+    if operation == Opcode.MATMUL:
+        return _tile_terms(taps_y, taps_x, loops["lanes"], loops["span"], depth)
+    if operation == Opcode.DEPTHWISE:
         span = loops["span"]
         return (span * taps_x,) * -(-taps_y // span)
     return (0,) * (taps_y * taps_x)
@@ -170,24 +180,30 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     shortest : int
         Least distance of two waves of one entry, cycles.
     """
-    fields, opcode = command.fields, command.opcode
+    fields, operation, int4 = command.fields, command.operation, command.opcode.int4
     loops, weights = fields["loops"], fields.get("weights", {})
     source, output = fields.get("input", {}), fields.get("output", {})
     block_rows, block_cols = loops["block_rows"], loops["block_cols"]
     pixels = block_rows * block_cols
-    depthwise, softmax = opcode == Opcode.DEPTHWISE, opcode == Opcode.SOFTMAX
+    matmul, depthwise, softmax = (operation == each for each in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX))
+    depth = config.tile_depth(int4)
     channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols  # of most column tiles
     table = EXPONENTIALS * EXPONENTIAL_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
-    ports = port_reads(opcode, loops, source, config) if depthwise or (wide and opcode == Opcode.MATMUL) else ()
+    ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
     row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config.cols, config.lanes, config.act_bytes)
+    terms = _tiles(operation, loops, depth)
+    rows = tuple(rows_of(each, int4) for each in terms)
     return Work(
-        opcode=opcode,
+        operation=operation,
+        wave_bytes=depth if matmul else config.cols,
         waits=waits_of(command),
         weights_wait=weights.get("wait_load", 0),
-        array=opcode in (Opcode.MATMUL, Opcode.DEPTHWISE),
-        tile_rows=_tiles(opcode, loops, config.rows),
+        array=matmul or depthwise,
+        tile_terms=terms,
+        tile_rows=rows if matmul else terms,
+        weight_rows=sum(rows),
         refused=tuple(cycles for cycles, _ in ports),
         reads_of_ports=sum(count for _, count in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
@@ -205,7 +221,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         second=bool(fields.get("second", {}).get("operation", 0)),
         reads=walk(
             config,
-            width=min(config.rows, loops["lanes"]) if opcode == Opcode.MATMUL else channels,
+            width=min(depth, loops["lanes"]) if matmul else channels,
             address=source.get("address", 0),
             pixel_step=source.get("pixel_step", 0),
             cols=block_cols,
