@@ -35,7 +35,7 @@ class SystolicArray(wiring.Component):
 
     Rows of no group add nothing.
 
-    **Two weights an element** (``int4``; the wave is ``double``): row r holds the weights of activations 2r and 2r + 1 in the lower and
+    **Two weights an element** (``int4``; the wave is ``paired``): row r holds the weights of activations 2r and 2r + 1 in the lower and
     upper halves of its bytes, and adds both products: a wave reduces twice as many activations.
 
     Parameters
@@ -45,7 +45,7 @@ class SystolicArray(wiring.Component):
     broadcast : int
         Columns that an activation reaches in one cycle (P); 1 is the textbook array.
     int4 : bool
-        There are double waves.
+        There are paired waves.
 
     Members
     -------
@@ -53,7 +53,7 @@ class SystolicArray(wiring.Component):
         The array moves: waves, activations, vectors and partial sums go on. Else they stand still, and ``valid`` is low.
     valid, plane, activations : In(1), In(1), In(signed(8)).array(rows), with ``int4`` of twice as many
         The wave: one activation a row, or two. Rows that the reduction tile does not use get 0.
-    double : In(1)
+    paired : In(1)
         With ``int4``: it is a wave with two activations a row.
     column, vectors : In(1), In(signed(8)).array(MAX_SPAN, cols)
         It is a wave of the FIR filter; the vectors of this step, one for each kernel row.
@@ -76,7 +76,7 @@ class SystolicArray(wiring.Component):
             "valid": In(1),
             "plane": In(1),
             "activations": In(signed(8)).array(2 * rows if int4 else rows),
-            **({"double": In(1)} if int4 else {}),
+            **({"paired": In(1)} if int4 else {}),
             "column": In(1),
             "vectors": In(signed(8)).array(MAX_SPAN, cols),
             "group_ends": In(range(rows + 1)).array(MAX_SPAN),
@@ -119,7 +119,7 @@ class SystolicArray(wiring.Component):
     def _waves(self, m):
         """``waves[row][group]``: what each row gets of a wave, by its name there, row cycles down and group cycles to the right."""
         moves, waves = {"enable": self.enable}, []
-        down = {name: getattr(self, name) for name in ("valid", "plane", "column", *(("double",) if self.int4 else ()))}
+        down = {name: getattr(self, name) for name in ("valid", "plane", "column", *(("paired",) if self.int4 else ()))}
         for row in range(self.rows):
             if row:
                 down = {
@@ -144,7 +144,7 @@ class SystolicArray(wiring.Component):
             return [("activation", "skew", self.activations[row])]
         pair = [Signal(signed(8), name=f"{name}_activation_{row}") for name in ("lower", "upper")]
         for place, activation in enumerate(pair):
-            m.d.comb += activation.eq(Mux(self.double, self.activations[2 * row + place], self.activations[row]))
+            m.d.comb += activation.eq(Mux(self.paired, self.activations[2 * row + place], self.activations[row]))
         return [("activation", "skew", pair[0]), ("other", "skew_other", pair[1])]
 
     def _sides(self, m):

@@ -173,7 +173,7 @@ class ExecuteUnit(wiring.Component):
             array.write_plane.eq(loader.write_plane),
         ]
         if self.config.int4:
-            m.d.comb += array.double.eq(feeder.double)
+            m.d.comb += array.paired.eq(feeder.paired)
         m.d.comb += [ours.eq(theirs) for ours, theirs in zip(array.activations, feeder.lanes)]  # the vector path may be wider
         m.d.comb += [array.weights[col].eq(loader.weights[col]) for col in range(cols)]
         for side, vector in enumerate((feeder.lanes, *feeder.sides)):

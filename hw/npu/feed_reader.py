@@ -57,7 +57,7 @@ class FeedReader(wiring.Component):
         A step reaches the array or the vector path.
     arrived : Out(SENT_STEP)
         That step; steady until the next.
-    double : Out(1)
+    paired : Out(1)
         With ``int4``: the array takes two activations a row of it.
     lanes : Out(signed(8)).array(width)
         Its vector.
@@ -78,7 +78,7 @@ class FeedReader(wiring.Component):
             "outside": Out(1),
             "sent": Out(1),
             "arrived": Out(SENT_STEP),
-            **({"double": Out(1)} if int4 else {}),
+            **({"paired": Out(1)} if int4 else {}),
             "lanes": Out(signed(8)).array(width),
             "sides": Out(signed(8)).array(MAX_SPAN - 1, cols),
         })
@@ -138,9 +138,9 @@ class FeedReader(wiring.Component):
             m.d.sync += arrived.eq(step)
         m.d.comb += self.arrived.eq(arrived)
         if self.int4:
-            double = delayed(m, pending.step.opcode == Opcode.MATMUL_INT4, latency, name="double")
+            paired = delayed(m, pending.step.opcode == Opcode.MATMUL_INT4, latency, name="paired")
             with m.If(valid):
-                m.d.sync += self.double.eq(double)
+                m.d.sync += self.paired.eq(paired)
 
         def lane(side, number):
             real, used = masks[side]

@@ -80,7 +80,7 @@ class Feeder(wiring.Component):
         A wave for the array, for the array as a FIR filter, or for the vector path.
     plane, tag, lanes : Out(1), Out(WAVE_TAG), Out(signed(8)).array(width)
         The wave.
-    double : Out(1)
+    paired : Out(1)
         With ``int4``: it has two activations a row.
     sides : Out(signed(8)).array(MAX_SPAN - 1, C)
         In DEPTHWISE, the vectors of the second and third kernel row; ``lanes`` is that of the first.
@@ -108,7 +108,7 @@ class Feeder(wiring.Component):
             "matmul": Out(1),
             "column": Out(1),
             "vector": Out(1),
-            **({"double": Out(1)} if int4 else {}),
+            **({"paired": Out(1)} if int4 else {}),
             "plane": Out(1),
             "tag": Out(WAVE_TAG),
             "lanes": Out(signed(8)).array(self.width),
@@ -215,7 +215,7 @@ class Feeder(wiring.Component):
             positions.last_column.eq(generator.last_column),
         ]
         if self.int4:
-            m.d.comb += positions.double.eq(command.header.opcode == Opcode.MATMUL_INT4)
+            m.d.comb += positions.paired.eq(command.header.opcode == Opcode.MATMUL_INT4)
 
     def _guard(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
         """Tells the gate of the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
@@ -308,7 +308,7 @@ class Feeder(wiring.Component):
             self.tile_passed.eq(wave & step.tile_end),
         ]
         if self.int4:
-            m.d.comb += self.double.eq(reader.double)
+            m.d.comb += self.paired.eq(reader.paired)
         m.d.comb += [lane.eq(value) for lane, value in zip(self.lanes, reader.lanes, strict=True)]
         for mine, values in zip(self.sides, reader.sides, strict=True):
             m.d.comb += [lane.eq(value) for lane, value in zip(mine, values, strict=True)]

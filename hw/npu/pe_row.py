@@ -17,7 +17,7 @@ class PeRow(wiring.Component):
     written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
     wave keeps still. Nothing here checks that a plane is not written while it computes: the weight loader keeps that.
 
-    With ``int4`` an element multiplies by the two halves of its weight apart. In a ``double`` wave they are two weights, of two
+    With ``int4`` an element multiplies by the two halves of its weight apart. In a ``paired`` wave they are two weights, of two
     activations; else one, whose lower half has no sign and whose upper half counts sixteen times. ::
 
         activation ---> x lower half ---------------> +
@@ -30,13 +30,13 @@ class PeRow(wiring.Component):
     psum_bits : int
         Width of a partial sum.
     int4 : bool
-        There are double waves.
+        There are paired waves.
 
     Members
     -------
     valid, plane, activation : In(1), In(1), In(signed(8))
         The wave: its plane, and the activation that every element of the row gets.
-    double, other : In(1), In(signed(8))
+    paired, other : In(1), In(signed(8))
         With ``int4``: weights are pairs; the activation that belongs to the upper ones, else ``activation`` again.
     column, side : In(1), In(MAX_SPAN)
         It gets those of a vector instead; which one (one bit of these, or none).
@@ -52,7 +52,7 @@ class PeRow(wiring.Component):
 
     def __init__(self, *, cols, psum_bits, int4=False):
         self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
-        pairs = {"double": In(1), "other": In(signed(8))} if int4 else {}
+        pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
             "valid": In(1),
             "plane": In(1),
@@ -101,9 +101,9 @@ class PeRow(wiring.Component):
         lower, upper = Signal(signed(5), name=f"lower_{col}"), Signal(signed(4), name=f"upper_{col}")
         first, second = Signal(signed(13), name=f"first_{col}"), Signal(signed(12), name=f"second_{col}")
         m.d.comb += [
-            lower.eq(Cat(bits[:4], bits[3] & self.double).as_signed()),
+            lower.eq(Cat(bits[:4], bits[3] & self.paired).as_signed()),
             upper.eq(bits[4:].as_signed()),
             first.eq(operand * lower),
             second.eq(self._operand(m, col, self.other, f"other_{col}") * upper),
         ]
-        return first + Mux(self.double, second, second << 4)
+        return first + Mux(self.paired, second, second << 4)

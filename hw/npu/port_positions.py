@@ -94,7 +94,7 @@ class PortPositions(wiring.Component):
         The command, steady from ``start`` on.
     matmul, depthwise : In(1), In(1)
         Its kind, SUM or MAX if neither.
-    double : In(1)
+    paired : In(1)
         With ``int4``: it is a MATMUL with two weights a row.
     pixel, last_column : In(POSITION), In(1)
         Position of the step without the tap; it is in the last column tile.
@@ -119,7 +119,7 @@ class PortPositions(wiring.Component):
             "input": In(group_layout("input")),
             "matmul": In(1),
             "depthwise": In(1),
-            **({"double": In(1)} if int4 else {}),
+            **({"paired": In(1)} if int4 else {}),
             "pixel": In(POSITION),
             "last_column": In(1),
             "ports": Out(port_layout(self.width)).array(MAX_SPAN),
@@ -152,7 +152,7 @@ class PortPositions(wiring.Component):
         for side in range(MAX_SPAN):
             self._port(m, side, walk, history, kernel_rows[side], shifts[side])
         if self.int4:
-            m.d.comb += walk.double.eq(self.double)
+            m.d.comb += walk.paired.eq(self.paired)
         return m
 
     def _tile(self, m, walk):

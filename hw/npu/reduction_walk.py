@@ -81,7 +81,7 @@ class ReductionWalk(wiring.Component):
         The first tile is there in the next cycle; go to the next tile, after the last to the first.
     depthwise : In(1)
         The command is a DEPTHWISE.
-    double : In(1)
+    paired : In(1)
         With ``int4``: it is a MATMUL with two weights a row, whose tiles are of 2R bytes.
     loops : In(group loops)
         The command, steady from the cycle after ``start`` on; ``lanes``, ``taps_y`` in the cycle of ``start`` too.
@@ -104,7 +104,7 @@ class ReductionWalk(wiring.Component):
             "start": In(1),
             "step": In(1),
             "depthwise": In(1),
-            **({"double": In(1)} if int4 else {}),
+            **({"paired": In(1)} if int4 else {}),
             "loops": In(group_layout("loops")),
             "end": Out(range(self.deepest + 1)).array(MAX_SPAN),
             "side": Out(1).array(MAX_SPAN),
@@ -115,7 +115,7 @@ class ReductionWalk(wiring.Component):
             "first": Out(1),
             "last": Out(1),
         })
-        self.depth = Mux(self.double, self.deepest, rows) if int4 else rows
+        self.depth = Mux(self.paired, self.deepest, rows) if int4 else rows
         """Bytes that a tile of the command holds, at most."""
 
     def elaborate(self, platform):

@@ -120,7 +120,7 @@ class WeightRows(wiring.Component):
         """Says what 4-bit weights make of a row."""
         opcode, upper = self.command.opcode, (row << 1) + 1
         m.d.comb += [
-            walk.double.eq(opcode == Opcode.MATMUL_INT4),
+            walk.paired.eq(opcode == Opcode.MATMUL_INT4),
             self.pair.eq((opcode == Opcode.DEPTHWISE_INT4) & ~self.table & ~self.params),
             self.upper.eq(upper < walk.end[-1]),
             self.zero_upper.eq(_lies_behind(walk, upper)),

@@ -52,7 +52,7 @@ def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, int
                 tile, wave = sent[number]
                 ctx.set(dut.plane, tile % 2)
                 if int4:
-                    ctx.set(dut.double, doubles[tile])
+                    ctx.set(dut.paired, doubles[tile])
                 for lane, value in enumerate(wave):
                     ctx.set(dut.activations[lane], int(value))
             done = number - dut.latency

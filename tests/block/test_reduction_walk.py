@@ -46,7 +46,7 @@ def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
             if int4 and rng.randrange(2):
                 rows = 2 * array_rows
             if int4:
-                ctx.set(dut.double, rows != array_rows)
+                ctx.set(dut.paired, rows != array_rows)
             shape = _shape(rng, rows)
             tiles = reduction_tiles(**shape, rows=rows)
             ctx.set(dut.loops, shape)

@@ -69,6 +69,11 @@ def test_constants_and_resets_read_as_the_table_says():
     host.run(check)
 
 
+def test_the_number_of_rows_says_whether_4_bit_weights_are_known():
+    assert constants(PRESETS["small"])["config_rows"] == 16
+    assert constants(PRESETS["small"].replace(int4=True))["config_rows"] == 0x80000010
+
+
 @pytest.mark.parametrize("busy", [0, 1])
 def test_random_writes_change_the_writable_bits_only(busy, seed):
     host = Host(seed)

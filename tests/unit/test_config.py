@@ -34,6 +34,20 @@ def test_what_is_overridden_stands_in_the_name():
     assert load_config("small", ["rows=16"]) is PRESETS["small"]
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("on", True), ("1", True), ("false", False), ("0", False)])
+def test_int4_is_a_switch(tmp_path, text, value):
+    assert load_config("small", [f"int4={text}"]).int4 is value
+    assert load_config("small", [f"int4={text}"]).name == ("small+int4=true" if value else "small")
+    assert load_config(toml(tmp_path, "int4 = true")).int4
+
+
+@pytest.mark.parametrize(("rows", "cols", "axi_bits", "word"), [(16, 16, 64, 32), (4, 32, 64, 32), (4, 4, 256, 32), (64, 64, 64, 128)])
+def test_with_int4_a_word_holds_two_activations_a_row(rows, cols, axi_bits, word):
+    config = NpuConfig(rows=rows, cols=cols, axi_bits=axi_bits, int4=True)
+    assert (config.word_bytes, config.feed_bytes) == (word, max(2 * rows, cols))
+    assert (config.tile_depth(True), config.tile_depth(False)) == (2 * rows, rows)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -44,6 +58,7 @@ def test_what_is_overridden_stands_in_the_name():
         ('rows = "8"', "rows must be a whole number, not '8'"),
         ("rows = 8.0", "rows must be a whole number, not 8.0"),
         ("rows = true", "rows must be a whole number, not True"),
+        ("int4 = 1", "int4 must be true or false, not 1"),
         ('preset = "tiny"', "unknown preset 'tiny'"),
         ('preset = ["nano"]', r"unknown preset \['nano'\]"),
         ("name = 5", "name = 5 must be"),
@@ -70,6 +85,8 @@ def test_a_wrong_file_is_named(tmp_path, text, words):
         ("act_kib=8193", "act_kib = 8193 must be from 16 to 8192"),
         ("preset=nano", "unknown configuration field 'preset'"),
         ("ROWS=8", "unknown configuration field 'ROWS'"),
+        ("int4=2", "'2' is neither true nor false"),
+        ("int4=", "'' is neither true nor false"),
         ("name=", "name = '' must be"),
         ("name=a/b", "name = 'a/b' must be"),
     ],
