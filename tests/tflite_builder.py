@@ -22,6 +22,7 @@ TYPES = {
     "bool": tflite.TensorType.BOOL,
     "int16": tflite.TensorType.INT16,
     "int8": tflite.TensorType.INT8,
+    "int4": tflite.TensorType.INT4,
 }
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 PADDINGS = {"SAME": 0, "VALID": 1}
@@ -113,7 +114,7 @@ class BuilderTensor:
     axis : int
         Dimension of the channels where there are several scales.
     data : ndarray or None
-        A constant's value.
+        A constant's value; of an int4 one -8 to 7, an element each.
     shape_signature : tuple of int or None
         With -1 for each dynamic dimension.
     """
@@ -195,11 +196,19 @@ def _ints(builder, values):
 def _buffer(builder, data, dtype=None):
     if data is None:
         return _table(builder, "Buffer")
-    raw = np.ascontiguousarray(data, dtype).reshape(-1).view(np.uint8)
+    raw = pack_int4(data) if dtype == "int4" else np.ascontiguousarray(data, dtype).reshape(-1).view(np.uint8)
     builder.StartVector(1, raw.size, 16)  # TFLite wants the data on 16 bytes
     builder.head -= raw.size
     builder.Bytes[builder.head : builder.head + raw.size] = raw.tobytes()
     return _table(builder, "Buffer", Data=builder.EndVector())
+
+
+def pack_int4(values) -> np.ndarray:
+    """Values from -8 to 7 as a file holds them, two a byte, the first in its lower half: uint8[(n + 1) // 2]."""
+    values = np.asarray(values).reshape(-1)
+    assert values.min(initial=0) >= -8 and values.max(initial=0) <= 7
+    nibbles = np.append(values, [0] * (values.size % 2)).astype(np.int8).view(np.uint8) & 15
+    return nibbles[0::2] | nibbles[1::2] << 4
 
 
 def _tensor(builder, tensor, buffer):

@@ -3,6 +3,8 @@
 Each generator takes a numpy random generator and gives the bytes of a TFLite file; `OPERATORS` lists them.
 """
 
+from functools import partial
+
 from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, sub
 from tests.random_operators.functions import FUNCTION_OPERATORS
 from tests.random_operators.images import mean, resize_bilinear, resize_nearest_neighbor
@@ -32,4 +34,11 @@ OPERATORS = {
 }
 """A generator for each operator that Weft supports."""
 
-__all__ = ["OPERATORS", "add", "random_bytes", "random_value"]
+INT4_OPERATORS = {
+    "CONV_2D": partial(conv2d, weight_bits=4),
+    "DEPTHWISE_CONV_2D": partial(depthwise_conv2d, weight_bits=4),
+    "FULLY_CONNECTED": partial(fully_connected, weight_bits=4),
+}
+"""The same with int4 weights, for the operators that take them."""
+
+__all__ = ["INT4_OPERATORS", "OPERATORS", "add", "random_bytes", "random_value"]

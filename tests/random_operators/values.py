@@ -35,6 +35,12 @@ def random_bytes(rng, shape):
     return (np.where(values < 0, -128, 127) if rng.random() < 0.2 else values).astype(np.int8)
 
 
+def random_nibbles(rng, shape):
+    """Values of an int4 tensor as int8, sometimes only the extremes."""
+    values = rng.integers(-8, 8, shape)
+    return (np.where(values < 0, -8, 7) if rng.random() < 0.2 else values).astype(np.int8)
+
+
 def random_value(rng, shape, dtype) -> np.ndarray:
     """A value for an input tensor."""
     if dtype == "float32":

@@ -1,24 +1,26 @@
-"""Random operators with weights."""
+"""Random operators with weights of 8 bits, or of 4."""
 
 import numpy as np
 
 from golden.geometry import output_size
-from tests.random_operators.values import activation_of, one_operator, random_bytes, scale_of, zero_point_of
+from tests.random_operators.values import activation_of, one_operator, random_bytes, random_nibbles, scale_of, zero_point_of
 from tests.tflite_builder import BuilderTensor
 
 
-def _weights(rng, shape, source_scale, reduction, axis=0):
+def _weights(rng, shape, source_scale, reduction, axis=0, bits=8):
     """Weights with output channels along `axis`, bias and an output scale that neither saturates nor vanishes."""
     channels = shape[axis]
     per_channel = rng.random() < 0.7
     scales = [scale_of(rng, -9, -5) for _ in range(channels if per_channel else 1)]
     bias_scale = [float(np.float32(source_scale) * np.float32(s)) for s in scales]
-    bias = rng.integers(-(1 << 14), 1 << 14, channels).astype(np.int32)
-    weights = np.maximum(random_bytes(rng, shape), -127)
+    largest = 1 << (14 if bits == 8 else 10)
+    bias = rng.integers(-largest, largest, channels).astype(np.int32)
+    weights = np.maximum(random_bytes(rng, shape), -127) if bits == 8 else random_nibbles(rng, shape)
     finer = rng.uniform(8, 14) if rng.random() < 0.1 else rng.uniform(-2, 3)  # factors above 1, whose left shift may wrap
-    output_scale = float(np.float32(source_scale * np.mean(scales) * 60 * np.sqrt(reduction) * 2.0**-finer))
+    typical = 60 if bits == 8 else 4
+    output_scale = float(np.float32(source_scale * np.mean(scales) * typical * np.sqrt(reduction) * 2.0**-finer))
     return (
-        BuilderTensor("weights", shape, scale=scales, axis=axis if per_channel else 0, data=weights),
+        BuilderTensor("weights", shape, f"int{bits}", scale=scales, axis=axis if per_channel else 0, data=weights),
         BuilderTensor("bias", (channels,), "int32", scale=bias_scale, data=bias),
         output_scale,
     )
@@ -45,13 +47,13 @@ def _inputs(rng, *names):
     return names[:-1] if rng.random() < 0.2 else names
 
 
-def conv2d(rng) -> bytes:
+def conv2d(rng, *, weight_bits=8) -> bytes:
     """CONV_2D with every attribute, sometimes in groups. (The reference refuses one of int8 without a bias.)"""
     size, out, kernel, options = _window(rng)
     groups = int(rng.integers(2, 5)) if rng.random() < 0.3 else 1
     depth, cout = int(rng.integers(1, 20 // groups)), groups * int(rng.integers(1, 24 // groups))
     source_scale = scale_of(rng)
-    weights, bias, output_scale = _weights(rng, (cout, *kernel, depth), source_scale, kernel[0] * kernel[1] * depth)
+    weights, bias, output_scale = _weights(rng, (cout, *kernel, depth), source_scale, kernel[0] * kernel[1] * depth, bits=weight_bits)
     tensors = [
         BuilderTensor("x", (1, *size, groups * depth), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
         BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
@@ -59,12 +61,12 @@ def conv2d(rng) -> bytes:
     return one_operator("CONV_2D", tensors, ("x", "weights", "bias"), ("y",), options)
 
 
-def depthwise_conv2d(rng) -> bytes:
+def depthwise_conv2d(rng, *, weight_bits=8) -> bytes:
     """DEPTHWISE_CONV_2D with every attribute, sometimes with several filters a channel, sometimes without a bias."""
     size, out, kernel, options = _window(rng)
     cin, depth_multiplier = int(rng.integers(1, 20)), int(rng.integers(2, 9)) if rng.random() < 0.3 else 1
     source_scale, cout = scale_of(rng), cin * depth_multiplier
-    weights, bias, output_scale = _weights(rng, (1, *kernel, cout), source_scale, kernel[0] * kernel[1], axis=3)
+    weights, bias, output_scale = _weights(rng, (1, *kernel, cout), source_scale, kernel[0] * kernel[1], axis=3, bits=weight_bits)
     tensors = [
         BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
         BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
@@ -93,11 +95,11 @@ def transpose_conv(rng) -> bytes:
     return one_operator("TRANSPOSE_CONV", tensors, _inputs(rng, "shape", "weights", "x", "bias"), ("y",), options)
 
 
-def fully_connected(rng) -> bytes:
+def fully_connected(rng, *, weight_bits=8) -> bytes:
     """FULLY_CONNECTED, sometimes of several rows, sometimes without a bias."""
     rows, inputs, outputs = int(rng.integers(1, 6)), int(rng.integers(1, 300)), int(rng.integers(1, 40))
     source_scale = scale_of(rng)
-    weights, bias, output_scale = _weights(rng, (outputs, inputs), source_scale, inputs)
+    weights, bias, output_scale = _weights(rng, (outputs, inputs), source_scale, inputs, bits=weight_bits)
     keep = bool(rng.random() < 0.3)
     tensors = [
         BuilderTensor("x", (1, rows, inputs) if keep else (rows, inputs), scale=source_scale, zero_point=zero_point_of(rng)), weights,

@@ -45,10 +45,10 @@ class Tensor:
     shape : tuple of int
         Empty for a scalar. Images are NHWC.
     dtype : str
-        numpy's name: ``int8``, ``uint8``, ``int32``, ...
+        numpy's name: ``int8``, ``uint8``, ``int32``, ...; or ``int4``, of constant weights only.
     quantization : Quantization or None
     data : ndarray or None
-        The value of a constant, of `shape` and `dtype`, not writable.
+        The value of a constant, of `shape` and `dtype`, not writable; of an int4 one int8 from -8 to 7.
     """
 
     name: str

@@ -10,10 +10,24 @@ import tflite
 from hw.npu.errors import WeftError
 from weft.compiler.dilate import dilate
 from weft.compiler.fold import FOLDED, fold
-from weft.compiler.frontends.tflite_file import CORRUPTION, ITEM_TYPES, MAX_ELEMENTS, MAX_RANK, TYPE_NAMES, Reader, load_bytes, printable
+from weft.compiler.frontends.tflite_file import (
+    CORRUPTION,
+    DETAILS,
+    INT4,
+    ITEM_TYPES,
+    MAX_ELEMENTS,
+    MAX_RANK,
+    TYPE_NAMES,
+    Reader,
+    load_bytes,
+    printable,
+    stored_bytes,
+    stored_values,
+)
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor
 from weft.compiler.limits import SUPPORTED, check_limits
+from weft.compiler.limits.weights import check_nibbles
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D")
 """Operators whose second input is weights: they show whether a network is quantized."""
@@ -29,7 +43,7 @@ def read_tflite(path) -> Graph:
     Parameters
     ----------
     path : str or Path
-        A ``.tflite`` file, fully quantized to int8.
+        A ``.tflite`` file, fully quantized: activations to int8, weights to int8 or int4.
 
     Returns
     -------
@@ -83,6 +97,7 @@ class _Frontend:
         }
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs)
         _check_order(graph)
+        check_nibbles(graph)
         graph = dilate(fold(graph))
         _check_outputs(graph)
         self._refuse_unsupported([(operator.op, operator.title) for operator in graph.operators])
@@ -170,8 +185,8 @@ class _Frontend:
         def refuse(message, remedy=None):
             raise WeftError(f"tensor {name} {message}", file=self.path, layer=layer, remedy=remedy)
 
-        if dtype not in ITEM_TYPES:
-            refuse(f"has type {dtype}, which is not supported", "quantize the network to int8")
+        if dtype not in ITEM_TYPES and dtype != INT4:
+            refuse(f"has type {dtype}, which is not supported", "quantize the network to int8, its weights to int8 or int4")
         if raw.IsVariable():
             refuse("is a variable that keeps its value between runs, which is not supported")
         if raw.Sparsity() is not None:
@@ -189,6 +204,9 @@ class _Frontend:
 
     def _quantization(self, raw, refuse) -> Quantization | None:
         table = raw.Quantization()
+        details = DETAILS.get(0 if table is None else table.DetailsType())
+        if details is not None:
+            refuse(f"has {details} quantization, which is not supported", "quantize weights by tensor or by channel")
         scale = () if table is None else self.reader.numbers(table, "Scale")
         if not scale:
             return None
@@ -200,18 +218,18 @@ class _Frontend:
         return Quantization(scale, zero_point, table.QuantizedDimension() if len(scale) > 1 else 0)
 
     def _data(self, raw, shape, dtype, refuse) -> np.ndarray | None:
+        if self.reader.is_external(raw):
+            refuse("has its value in another file, which is not supported", "convert the network into one file")
         content = self.reader.buffer(raw.Buffer())
         if content is None:
             return None
-        item = ITEM_TYPES[dtype].newbyteorder("<")
-        size = item.itemsize * math.prod(shape)
+        size = stored_bytes(dtype, math.prod(shape))
         if size != content.size:
             refuse(
                 f"of shape {list(shape)} and type {dtype} needs {size} bytes, but the file holds {content.size}",
                 "convert the network again",
             )
-        values = np.frombuffer(content.tobytes(), item) if item.itemsize > 1 else content.view(item)  # a copy is aligned
-        values = values.reshape(shape)
+        values = stored_values(content, dtype, math.prod(shape)).reshape(shape)
         values.flags.writeable = False
         return values
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tflite
+from flatbuffers.number_types import Uint32Flags
 
 from hw.npu.errors import WeftError
 
@@ -19,10 +20,19 @@ CORRUPTION = (struct.error, ArithmeticError, AttributeError, LookupError, TypeEr
 IDENTIFIER = b"TFL3"
 MAX_RANK = 8
 MAX_ELEMENTS = (1 << 31) - 1
-TYPE_NAMES = {value: name.lower() for name, value in vars(tflite.TensorType).items() if not name.startswith("_")}
+NEWER_TYPES = {19: "int2", 20: "uint4", 21: "float8_e4m3fn", 22: "float8_e5m2"}
+"""Element types that the schema has had since the one that is installed: a file with one is refused by its name."""
+TYPE_NAMES = NEWER_TYPES | {value: name.lower() for name, value in vars(tflite.TensorType).items() if not name.startswith("_")}
 """Names of the schema's element types."""
 ITEM_TYPES = {name: np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64", "bool")}
 """The element types that numpy has too."""
+INT4 = "int4"
+"""The one that numpy lacks: two values a byte, the first in its lower half; `stored_values` gives them as int8, one a byte."""
+DETAILS = {2: "blockwise", 3: "multi-axis"}
+"""Kinds of quantization that stand beside the scales, by their number among the schema's ``QuantizationDetails``; 1 is a custom one,
+which the interpreter does not look at."""
+_FIELD_EXTERNAL_BUFFER = 24
+"""Where a tensor's table of offsets has its field ``external_buffer``, the 11th, which the installed schema does not know."""
 
 
 def load_bytes(path) -> bytes:
@@ -94,6 +104,12 @@ class Reader:
         return tuple(getattr(table, name + "AsNumpy")().tolist())
 
     @staticmethod
+    def is_external(tensor) -> bool:
+        """Whether a tensor's value stands in another file."""
+        offset = tensor._tab.Offset(_FIELD_EXTERNAL_BUFFER)
+        return bool(offset) and tensor._tab.Get(Uint32Flags, tensor._tab.Pos + offset) > 0
+
+    @staticmethod
     def name(table) -> str:
         """A table's name (its field 3 in the schema), in one printable line; empty where it is absent."""
         offset = table._tab.Offset(10)
@@ -114,6 +130,29 @@ class Reader:
         if table.DataIsNone() or not table.DataLength():
             return None
         return table.DataAsNumpy()
+
+
+def stored_bytes(dtype: str, count: int) -> int:
+    """Bytes of a constant of so many elements."""
+    return (count + 1) // 2 if dtype == INT4 else ITEM_TYPES[dtype].itemsize * count
+
+
+def stored_values(content: np.ndarray, dtype: str, count: int) -> np.ndarray:
+    """The elements of a constant, in a row; of an int4 one int8 from -8 to 7.
+
+    Parameters
+    ----------
+    content : uint8[stored_bytes(dtype, count)]
+    dtype : str
+        A key of `ITEM_TYPES`, or `INT4`.
+    count : int
+    """
+    if dtype == INT4:
+        pairs = content.view(np.int8)
+        nibbles = np.stack([np.left_shift(pairs, 4) >> 4, pairs >> 4], axis=1)  # shifts of int8 to the right keep the sign
+        return nibbles.reshape(-1)[:count]
+    item = ITEM_TYPES[dtype].newbyteorder("<")
+    return np.frombuffer(content.tobytes(), item) if item.itemsize > 1 else content.view(item)  # a copy is aligned
 
 
 def printable(raw: bytes) -> str:

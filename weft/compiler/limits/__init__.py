@@ -42,6 +42,7 @@ from weft.compiler.limits.tensors import (
 from weft.compiler.limits.weights import (
     has_channel_scales,
     has_constant_int8_weights,
+    has_constant_weights,
     has_convolution_weights,
     has_depthwise_weights,
     has_int32_bias,
@@ -96,18 +97,18 @@ LIMITS = {
     "ADD": _SUM,
     "AVERAGE_POOL_2D": (*_POOL, has_average_count),
     "CONV_2D": (
-        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
         has_convolution_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
         has_window_output, has_small_multipliers, has_finite_clamp,
     ),
     "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
     "DEPTHWISE_CONV_2D": (
-        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
         has_depthwise_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
         has_window_output, has_small_multipliers, has_finite_clamp,
     ),
     "FULLY_CONNECTED": (
-        takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_int8_weights, has_matrix_weights, has_matrix_output,
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_weights, has_matrix_weights, has_matrix_output,
         has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_finite_clamp,
     ),
     "MAXIMUM": (*_PAIR, keeps_quantization),

@@ -2,14 +2,54 @@
 
 import math
 
+from hw.npu.errors import WeftError
 from weft.compiler import parameters
+from weft.compiler.graph import Graph
 from weft.compiler.limits.windows import MAX_KERNEL
+
+TAKES_NIBBLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operators whose weights, their second input, may be int4: those whose reference kernels take them (``docs/numerics.md``)."""
+
+
+def check_nibbles(graph: Graph):
+    """Refuse tensors of type int4 that are not constant weights of an operator that takes them.
+
+    Raises
+    ------
+    WeftError
+        It names the first layer that has one and the tensor.
+    """
+
+    def refuse(where, name, operator=None):
+        raise WeftError(
+            f"{where}, {name}, is int4, which is supported for constant weights of {', '.join(TAKES_NIBBLES)} only",
+            file=graph.file, layer=operator and operator.title, remedy="quantize it to int8, a bias to int32",
+        )  # fmt: skip
+
+    nibbles = {name for name, tensor in graph.tensors.items() if tensor.dtype == "int4"}
+    for operator in graph.operators:
+        for index, name in enumerate(operator.inputs):
+            weights = operator.op in TAKES_NIBBLES and index == 1
+            if name in nibbles and not (weights and graph.tensors[name].constant):
+                refuse(f"input {index} of {operator.op}", name, operator)
+        for name in nibbles.intersection(operator.outputs):
+            refuse(f"an output of {operator.op}", name, operator)
+    for name in nibbles.intersection((*graph.inputs, *graph.outputs)):
+        refuse("an input or output of the network", name)
+
+
+def has_constant_weights(graph, operator):
+    """Weights must be a constant of type int8 or int4"""
+    return _unlike(graph.input(operator, 1), ("int8", "int4"))
 
 
 def has_constant_int8_weights(graph, operator):
     """Weights must be a constant of type int8"""
-    weights = graph.input(operator, 1)
-    return None if weights.constant and weights.dtype == "int8" else f"{weights.dtype}{'' if weights.constant else ', computed'}"
+    return _unlike(graph.input(operator, 1), ("int8",))
+
+
+def _unlike(weights, dtypes):
+    return None if weights.constant and weights.dtype in dtypes else f"{weights.dtype}{'' if weights.constant else ', computed'}"
 
 
 def has_convolution_weights(graph, operator):
