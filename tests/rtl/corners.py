@@ -35,7 +35,7 @@ def _feeder(command):
     loops, source, size = command["loops"], command["input"], TINY.act_bytes
     for runs in read_runs(TINY, 0, command):
         yield "a read across the end", ((runs.address + runs.low < size) & (runs.address + runs.high > size)).any()
-    if command.opcode in (Opcode.DEPTHWISE, Opcode.SOFTMAX):
+    if command.operation in (Opcode.DEPTHWISE, Opcode.SOFTMAX):
         return
     by, bx = np.arange(loops["block_rows"])[:, None], np.arange(loops["block_cols"])
     row, along = source["y"] + by * source["row_step_y"], source["x_bytes"] + bx * source["pixel_step"]
@@ -65,10 +65,10 @@ def _depthwise(command):
 
 
 def _matmul(command):
-    loops = command["loops"]
-    tiles = list(packed_tiles(loops["taps_y"], loops["lanes"], loops["span"], TINY.rows)) if loops["span"] > 1 else []
-    partial = loops["lanes"] % TINY.rows and loops["last_cols"] < TINY.cols
-    yield "last tile partial in both axes", loops["lanes"] > TINY.rows and loops["column_tiles"] > 1 and partial
+    loops, depth = command["loops"], TINY.tile_depth(command.opcode.int4)
+    tiles = list(packed_tiles(loops["taps_y"], loops["lanes"], loops["span"], depth)) if loops["span"] > 1 else []
+    partial = loops["lanes"] % depth and loops["last_cols"] < TINY.cols
+    yield "last tile partial in both axes", loops["lanes"] > depth and loops["column_tiles"] > 1 and partial
     yield "a tile of three kernel rows", any(len(tile) == 3 for tile in tiles)
     yield "a tile that begins within a kernel row and ends in another", any(len(tile) > 1 and tile[0][1] for tile in tiles)
 
@@ -78,7 +78,7 @@ def _execute(command, carried):
     pixels = loops["block_rows"] * loops["block_cols"]
     stream = stream_bytes(TINY, command)
     yield command.opcode.name, True
-    yield from {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise}.get(command.opcode, lambda command: ())(command)
+    yield from {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise}.get(command.operation, lambda command: ())(command)
     yield "weight ring wrapped", weights["address"] + stream > TINY.weight_bytes
     yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
     yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]

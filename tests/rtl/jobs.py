@@ -73,7 +73,7 @@ class Stream:
     def program(self) -> Program:
         """For the golden machine; its output is the whole arena. Every opcode and every length must be legal."""
         place = Place("arena", (len(self.arena),), "uint8", 0, 1, len(self.arena), len(self.arena), Region.ARENA)
-        commands, code = unpack_stream(b"".join(self.packed()))
+        commands, code = unpack_stream(b"".join(self.packed()), int4=TINY.int4)
         assert code == Error.NONE, f"{code.name} at command {len(commands)}"
         planned = tuple(Planned(command, 0) for command in commands)
         return Program("stream", TINY, planned, (Layer("all", "-", (1,), 0),), self.model, len(self.arena), (place,), (place,), ())
