@@ -1,8 +1,10 @@
 """The timing model against the generated Verilog: cycles within a bound, bytes and waves equal, on configurations far apart."""
 
+import numpy as np
 import pytest
 
 from sim.ddr import DdrConfig
+from tests.int4_graphs import layers_with_weights, with_int4_weights
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
 from tests.rtl.configurations import CORNERS, SIZES
@@ -60,3 +62,18 @@ def test_networks_take_the_predicted_cycles(model, size, models, simulator):
 def test_random_networks_take_the_predicted_cycles(config, ddr, number, seed, simulator):
     graph = random_network(1000 * seed + number)
     assert_close(simulator(config), graph, random_inputs(graph, number), DDRS[ddr])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_networks_of_4_bit_weights_take_the_predicted_cycles(model, models, simulator):
+    graph = with_int4_weights(read_tflite(models / MODELS[model]))
+    assert_close(simulator(SIZES[16, 16].replace(int4=True)), graph, random_sample(graph, 1), DDRS["reference"])
+
+
+@pytest.mark.parametrize("number", RANDOM)
+@pytest.mark.parametrize("ddr", DDRS)
+def test_random_networks_of_both_widths_take_the_predicted_cycles(ddr, number, seed, simulator):
+    graph = random_network(1000 * seed + number)
+    narrow = np.random.default_rng([seed, number]).integers(0, 2, len(layers_with_weights(graph)))
+    graph = with_int4_weights(graph, lambda layer: bool(narrow[layer]))
+    assert_close(simulator(SIZES[16, 16].replace(int4=True)), graph, random_inputs(graph, number), DDRS[ddr])
