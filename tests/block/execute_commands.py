@@ -79,7 +79,7 @@ class CommandMaker:
         channels = (tiles - 1) * config.cols + last_cols
         if rows * cols * channels > RESULT:
             return None
-        make = self._filter if opcode == Opcode.DEPTHWISE else self._kernel
+        make = self._filter if opcode.operation == Opcode.DEPTHWISE else self._kernel
         made = make(opcode, loops, channels)
         if made is None:
             return None
@@ -127,11 +127,11 @@ class CommandMaker:
 
     def _kernel(self, opcode, loops, channels):
         """MATMUL, SUM or MAX."""
-        config, matmul = self.config, opcode == Opcode.MATMUL
+        matmul, depth = opcode.operation == Opcode.MATMUL, self.config.tile_depth(opcode.int4)
         span = self.number(1, MAX_SPAN) if matmul else 1
         taps_y, taps_x = self.number(1, 4), self.number(1, 3) if span == 1 else 1
         pixel = self.number(1, 8) if matmul else channels
-        lanes = self.number(1, 3 * config.rows)
+        lanes = self.number(1, 3 * depth)
         stride = self.number(1, 3)
         source, pitch = self._place(pixel, self.number(-2, 2), pixel * self.number(-2, 2))
         if source is None:
@@ -144,7 +144,7 @@ class CommandMaker:
             "tap_y_rows": 1,
             "tap_x_step": pixel,
         }
-        tiles = taps_y * taps_x * (-(-lanes // config.rows) if matmul else 1)
+        tiles = taps_y * taps_x * (-(-lanes // depth) if matmul else 1)
         loops = loops | {"taps_y": taps_y, "taps_x": taps_x, "lanes": lanes, "span": span}
         stream = taps_y * taps_x * lanes if matmul else 0
         return loops, source, loops["block_rows"] * loops["block_cols"] * tiles, stream * loops["column_tiles"]

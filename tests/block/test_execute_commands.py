@@ -1,16 +1,19 @@
 """Random execute commands on the execute unit against the golden machine: every kind next to every other, with ports refused."""
 
+from itertools import count
+
 import numpy as np
 import pytest
 
 from golden.machine import Machine
 from golden.program import Layer, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode
+from hw.npu.isa import INT4_TWIN, Command, Opcode
 from tests.block.execute_bench import check_windows, run
 from tests.block.execute_commands import CommandMaker
 
 ALL = (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.DEPTHWISE, Opcode.SUM, Opcode.MAX)
+BOTH_WIDTHS = (*ALL, *[Opcode.MATMUL_INT4] * 4, *[Opcode.DEPTHWISE_INT4] * 2)
 
 
 def compare(program, **options):
@@ -39,6 +42,19 @@ def _program(seed, opcodes, *, rows, cols, count=8, **fields):
 @pytest.mark.parametrize(("rows", "cols", "broadcast"), [(4, 4, 16), (8, 4, 2), (16, 16, 4), (4, 8, 8), (32, 8, 2)])
 def test_any_command_follows_any_other(rows, cols, broadcast, busy, seed):
     program = _program([seed, rows, cols, *busy], ALL, rows=rows, cols=cols, broadcast=broadcast)
+    compare(program, busy=busy)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "broadcast", "busy"),
+    [(4, 4, 16, (0, 0)), (4, 4, 16, (6, 0)), (8, 4, 2, (13, 14)), (4, 8, 4, (6, 0)), (4, 16, 8, (0, 10))],
+)
+def test_4_bit_weights_follow_any_other_command(rows, cols, broadcast, busy, seed):
+    """On arrays whose two bytes a row are more than, as many as, and fewer than the channels of a vector."""
+    for attempt in count():
+        program = _program([seed, rows, cols, *busy, attempt], BOTH_WIDTHS, rows=rows, cols=cols, broadcast=broadcast, int4=True)
+        if set(INT4_TWIN.values()) <= {planned.command.opcode for planned in program.commands}:
+            break
     compare(program, busy=busy)
 
 
