@@ -3,10 +3,11 @@
 import numpy as np
 
 from golden.machine_reads import packed_tiles, read_runs, steps_of
-from golden.machine_stream import stream_bytes
-from hw.npu.isa import EXECUTE, Command, Opcode, Second
+from golden.machine_stream import stream_bytes, tile_terms
+from hw.npu.config import NpuConfig
+from hw.npu.isa import EXECUTE, INT4_TWIN, Command, Opcode, Second, opcodes
 from hw.npu.records import STALLS
-from tests.rtl.jobs import TINY, Outcome, Stream
+from tests.rtl.jobs import TINY, TINY_INT4, Outcome, Stream
 
 PAGE = 4096
 
@@ -33,7 +34,7 @@ def _transfer(command):
 def _feeder(command):
     """Where reads wrap: begin beyond either end, cross it, or lie in both turns of a ring."""
     loops, source, size = command["loops"], command["input"], TINY.act_bytes
-    for runs in read_runs(TINY, 0, command):
+    for runs in read_runs(TINY_INT4, 0, command):
         yield "a read across the end", ((runs.address + runs.low < size) & (runs.address + runs.high > size)).any()
     if command.operation in (Opcode.DEPTHWISE, Opcode.SOFTMAX):
         return
@@ -65,7 +66,7 @@ def _depthwise(command):
 
 
 def _matmul(command):
-    loops, depth = command["loops"], TINY.tile_depth(command.opcode.int4)
+    loops, depth = command["loops"], TINY_INT4.tile_depth(command.opcode.int4)
     tiles = list(packed_tiles(loops["taps_y"], loops["lanes"], loops["span"], depth)) if loops["span"] > 1 else []
     partial = loops["lanes"] % depth and loops["last_cols"] < TINY.cols
     yield "last tile partial in both axes", loops["lanes"] > depth and loops["column_tiles"] > 1 and partial
@@ -73,12 +74,41 @@ def _matmul(command):
     yield "a tile that begins within a kernel row and ends in another", any(len(tile) > 1 and tile[0][1] for tile in tiles)
 
 
+def _int4(command):
+    """Of 4-bit weights; in the last row of an odd tile every second weight means nothing, and is random here."""
+    loops, name = command["loops"], command.opcode.name
+    terms = tile_terms(TINY_INT4, command)
+    odd = [count % 2 for count in terms]
+    yield f"{name} of an odd tile behind which another one follows", any(odd[:-1]) or (any(odd) and loops["column_tiles"] > 1)
+    yield f"{name} of an odd tile, its parameters behind it", odd[-1] and command["weights"]["params"]
+    if command.opcode == Opcode.MATMUL_INT4:
+        tiles = list(packed_tiles(loops["taps_y"], loops["lanes"], loops["span"], TINY_INT4.tile_depth(True))) if loops["span"] > 1 else []
+        yield f"{name} of a full tile", max(terms) == 2 * TINY.rows
+        yield f"{name} of a tile of one byte", min(terms) == 1
+        yield f"{name} of a tap of one tile that were two of 8 bits", TINY.rows < loops["lanes"] <= 2 * TINY.rows
+        yield f"{name} of a pair that belongs to two kernel rows", any(part[3] % 2 for tile in tiles for part in tile)
+    else:
+        missing = loops["taps_y"] % loops["span"]  # kernel rows of the last pass that the kernel has
+        yield f"{name} of a pair whose upper row alone is behind the kernel", missing and missing * loops["taps_x"] % 2
+
+
+def _neighbours(before, command):
+    """One command behind another that the weight loader takes while the first computes."""
+    both = before.opcode, command.opcode
+    partial = before["loops"]["partial_out"] and command["loops"]["partial_in"]
+    for narrow, wide in (pair for twin, other in INT4_TWIN.items() for pair in ((other, twin), (twin, other))):
+        yield f"{narrow.name} behind {wide.name}", both == (wide, narrow)
+    yield "8-bit weights go on with partial sums of 4-bit ones", partial and before.opcode.int4 and command.opcode == Opcode.MATMUL
+    yield "4-bit weights go on with partial sums of 8-bit ones", partial and before.opcode == Opcode.MATMUL and command.opcode.int4
+
+
 def _execute(command, carried):
     loops, weights, second, output = (command[group] for group in ("loops", "weights", "second", "output"))
     pixels = loops["block_rows"] * loops["block_cols"]
-    stream = stream_bytes(TINY, command)
+    stream = stream_bytes(TINY_INT4, command)
     yield command.opcode.name, True
     yield from {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise}.get(command.operation, lambda command: ())(command)
+    yield from _int4(command) if command.opcode.int4 else ()
     yield "weight ring wrapped", weights["address"] + stream > TINY.weight_bytes
     yield "partial sums carried in and out", loops["partial_in"] and loops["partial_out"]
     yield "partial sums finished", loops["partial_in"] and not loops["partial_out"]
@@ -101,7 +131,7 @@ def _execute(command, carried):
 
 def corners(stream: Stream, outcome: Outcome) -> set:
     """Names of the corner cases of a job that ended well."""
-    reached, carried, run, before = _stalls(outcome), False, 0, None
+    reached, carried, run, before, last = _stalls(outcome), False, 0, None, None
     for packed in stream.packed():
         command = Command.unpack(packed)
         queue = "execute" if command.opcode in EXECUTE else command.opcode.name.lower()
@@ -111,7 +141,8 @@ def corners(stream: Stream, outcome: Outcome) -> set:
         cases = _execute(command, carried) if command.opcode in EXECUTE else _transfer(command)
         reached |= {name for name, holds in cases if holds}
         if command.opcode in EXECUTE:
-            carried = bool(command["loops"]["partial_out"])
+            reached |= {name for name, holds in (_neighbours(last, command) if last else ()) if holds}
+            carried, last = bool(command["loops"]["partial_out"]), command
     return reached
 
 
@@ -127,7 +158,7 @@ EXPECTED = frozenset({
     "feeder wrapped above",
     "feeder wrapped below",
     "a read across the end",
-    *(opcode.name for opcode in EXECUTE),
+    *(opcode.name for opcode in EXECUTE & opcodes(int4=False)),
     "a ring turned within a block",
     "DEPTHWISE transposed",
     "DEPTHWISE in several passes",
@@ -159,4 +190,25 @@ EXPECTED = frozenset({
     "padding",
     "execute queue full",
 })
-"""All of them: the legal campaign of `make test` reaches each."""
+"""All of them with 8-bit weights: the legal campaign of `make test` reaches each."""
+
+EXPECTED_INT4 = frozenset({
+    *(opcode.name for opcode in INT4_TWIN.values()),
+    *(f"{pair[0].name} behind {pair[1].name}" for twin in INT4_TWIN.items() for pair in (twin, twin[::-1])),
+    "8-bit weights go on with partial sums of 4-bit ones",
+    "4-bit weights go on with partial sums of 8-bit ones",
+    *(
+        f"{opcode.name} of an odd tile{rest}"
+        for opcode in INT4_TWIN.values()
+        for rest in (" behind which another one follows", ", its parameters behind it")
+    ),
+    "MATMUL_INT4 of a full tile",
+    "MATMUL_INT4 of a tile of one byte",
+    "MATMUL_INT4 of a tap of one tile that were two of 8 bits",
+    "MATMUL_INT4 of a pair that belongs to two kernel rows",
+    "DEPTHWISE_INT4 of a pair whose upper row alone is behind the kernel",
+})
+"""Those of 4-bit weights: the campaign of both widths reaches each."""
+
+EXPECTED_OF: dict[NpuConfig, frozenset] = {TINY: EXPECTED, TINY_INT4: EXPECTED_INT4}
+"""By the configuration of a campaign of legal commands."""

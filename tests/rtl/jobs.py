@@ -1,6 +1,6 @@
 """Streams of commands as jobs on one NPU, several in a row and without a reset between them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from golden.machine import Machine, MachineError
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Error, Region, unpack_stream
+from hw.npu.isa import Command, Error, Region, unpack_stream
 from hw.npu.records import RECORD_BYTES
 from hw.npu.registers import REGISTERS
 from sim.ddr import DdrConfig
@@ -30,6 +30,8 @@ TINY = NpuConfig(
     queue_depth=2,
 )
 """The configuration of the tests in this folder: short queues, small memories, two vectors a pixel, an array that is not square."""
+TINY_INT4 = TINY.replace(int4=True)
+"""The same with commands whose weights have 4 bits."""
 
 COMMANDS, MODEL, ARENA, RECORDS, AREA = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000
 """Where the parts of a job lie in DDR, and the distance of two areas: what one job breaks the next does not touch."""
@@ -48,11 +50,14 @@ class Stream:
         Region MODEL.
     arena : uint8[bytes]
         Region ARENA before the job.
+    config : NpuConfig
+        What it runs on.
     """
 
     commands: tuple
     model: bytes = field(repr=False)
     arena: np.ndarray = field(repr=False)
+    config: NpuConfig = TINY
 
     @classmethod
     def of(cls, program: Program, inputs: dict) -> "Stream":
@@ -60,7 +65,7 @@ class Stream:
         arena = np.zeros(program.arena_bytes, np.uint8)
         for place in program.inputs:
             place.write(arena, inputs[place.tensor])
-        return cls(tuple(planned.command for planned in program.commands), program.constants, arena)
+        return cls(tuple(planned.command for planned in program.commands), program.constants, arena, program.config)
 
     def packed(self) -> list:
         """Each command as bytes."""
@@ -68,15 +73,19 @@ class Stream:
 
     def replaced(self, index, command) -> "Stream":
         """The same with another command at an index."""
-        return Stream((*self.commands[:index], command, *self.commands[index + 1 :]), self.model, self.arena)
+        return replace(self, commands=(*self.commands[:index], command, *self.commands[index + 1 :]))
+
+    def unpacked(self) -> tuple[list[Command], Error]:
+        """The commands up to the first that the configuration does not know, and why it does not."""
+        return unpack_stream(b"".join(self.packed()), int4=self.config.int4)
 
     def program(self) -> Program:
         """For the golden machine; its output is the whole arena. Every opcode and every length must be legal."""
         place = Place("arena", (len(self.arena),), "uint8", 0, 1, len(self.arena), len(self.arena), Region.ARENA)
-        commands, code = unpack_stream(b"".join(self.packed()), int4=TINY.int4)
+        commands, code = self.unpacked()
         assert code == Error.NONE, f"{code.name} at command {len(commands)}"
         planned = tuple(Planned(command, 0) for command in commands)
-        return Program("stream", TINY, planned, (Layer("all", "-", (1,), 0),), self.model, len(self.arena), (place,), (place,), ())
+        return Program("stream", self.config, planned, (Layer("all", "-", (1,), 0),), self.model, len(self.arena), (place,), (place,), ())
 
     @cached_property
     def golden(self) -> np.ndarray:

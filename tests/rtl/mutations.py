@@ -1,12 +1,12 @@
 """Streams that are wrong somewhere, and what may become of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from golden.hazards import Hazard, HazardChecker
 from golden.machine_state import MachineError
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, opcodes, unpack_stream
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import TINY, Outcome, Stream, assert_right
 from tests.rtl.networks import mixed_stream, random_stream, small_network
@@ -21,7 +21,7 @@ MOST_BYTES = 200_000
 
 def short(stream) -> bool:
     """Each command takes thousands of cycles at most."""
-    commands, _ = unpack_stream(b"".join(stream.packed()), int4=TINY.int4)
+    commands, _ = stream.unpacked()
     return all(map(_is_short, commands))
 
 
@@ -113,9 +113,9 @@ class Verdict:
 
 def verdict(stream: Stream) -> Verdict:
     """Runs the machine, and the check for hazards, as far as opcodes and lengths are legal."""
-    commands, code = unpack_stream(b"".join(stream.packed()), int4=TINY.int4)
+    commands, code = stream.unpacked()
     known = len(commands)
-    legal = Stream(tuple(commands), stream.model, stream.arena)
+    legal = replace(stream, commands=tuple(commands))
     error = None if code == Error.NONE else MachineError(code, known, "no command")
     try:
         _ = legal.golden

@@ -7,8 +7,9 @@ import numpy as np
 from golden.footprint import Hazard
 from golden.hazards import HazardChecker
 from golden.program import Layer, Program
+from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode, Region, Target
-from tests.rtl.jobs import TINY, Stream
+from tests.rtl.jobs import TINY, TINY_INT4, Stream
 from tests.rtl.random_execute import SIZE, WEIGHT_BYTES, ExecuteMaker, number
 from tests.rtl.simple import changed, transfer
 
@@ -27,13 +28,15 @@ class StreamMaker:
     rng : numpy.random.Generator
     loose : float
         How often a wait is left out or lowered where the hazards allow it.
+    config : NpuConfig
+        `TINY`, or the same with 4-bit weights.
     """
 
-    def __init__(self, rng, loose=0.8):
-        self.rng, self.loose = rng, loose
-        self.checker = HazardChecker(Program("", TINY, (), (Layer("", "", (), 0),), b"", 0, (), (), ()))
+    def __init__(self, rng, loose=0.8, config: NpuConfig = TINY):
+        self.rng, self.loose, self.config = rng, loose, config
+        self.checker = HazardChecker(Program("", config, (), (Layer("", "", (), 0),), b"", 0, (), (), ()))
         self.commands, self.counts = [], {"load": 0, "exec": 0, "store": 0}
-        self.executes = ExecuteMaker(rng)
+        self.executes = ExecuteMaker(rng, config)
         low, high = -31, 32  # so that any byte is a legal exponent
         self.model = rng.integers(low, high, SIZE).astype(np.int8).tobytes()
         self.arena = rng.integers(0, 256, ARENA_BYTES).astype(np.uint8)
@@ -44,7 +47,7 @@ class StreamMaker:
         """What was made, and a store of the whole scratchpad behind it."""
         end = transfer(Opcode.STORE, ddr_offset=KEPT + STORED, row_bytes=SIZE)
         waits = {f"wait_{queue}": count for queue, count in self.counts.items()}
-        return Stream((*self.commands, changed(end, "header", **waits)), self.model, self.arena)
+        return Stream((*self.commands, changed(end, "header", **waits)), self.model, self.arena, self.config)
 
     def grow(self, number):
         """Random commands, in runs of one queue so that queues fill."""
@@ -110,9 +113,14 @@ class StreamMaker:
         return transfer(Opcode.STORE, **fields | {"ddr_offset": KEPT + fields["ddr_offset"]})
 
 
-def legal_stream(seed) -> Stream:
+def legal_stream(seed, config: NpuConfig = TINY) -> Stream:
     """Some dozen random legal commands."""
     rng = np.random.default_rng(seed)
-    maker = StreamMaker(rng, loose=float(rng.choice([0.0, 0.8, 1.0])))
+    maker = StreamMaker(rng, loose=float(rng.choice([0.0, 0.8, 1.0])), config=config)
     maker.grow(int(rng.integers(10, 40)))
     return maker.stream()
+
+
+def legal_stream_of_two_widths(seed) -> Stream:
+    """The same with weights of 8 and of 4 bits."""
+    return legal_stream(seed, TINY_INT4)

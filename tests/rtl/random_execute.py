@@ -2,6 +2,7 @@
 
 from golden.footprint import Hazard, footprint
 from golden.machine_state import MachineError
+from hw.npu.config import NpuConfig
 from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
 from tests.rtl.jobs import TINY
 
@@ -14,6 +15,8 @@ OPCODES = (
     *(Opcode.SUM, Opcode.MAX) * 2,
     Opcode.SOFTMAX,
 )
+OPCODES_INT4 = (*OPCODES, *(Opcode.MATMUL_INT4,) * 10, *(Opcode.DEPTHWISE_INT4,) * 6)
+"""The same with both widths of weights, the narrow ones more often."""
 
 
 def number(rng, low, high) -> int:
@@ -32,9 +35,9 @@ def cycles_of(command) -> int:
     if command.opcode == Opcode.SOFTMAX:
         return pixels * (3 * loops["lanes"] + 60)
     tiles = loops["column_tiles"] * loops["taps_y"]
-    if command.opcode == Opcode.DEPTHWISE:
+    if command.operation == Opcode.DEPTHWISE:
         return tiles * loops["block_rows"] * max(1, loops["positions"])
-    return tiles * loops["taps_x"] * pixels * (max(1, _ceil(loops["lanes"], ROWS)) if command.opcode == Opcode.MATMUL else 1)
+    return tiles * loops["taps_x"] * pixels * (max(1, _ceil(loops["lanes"], ROWS)) if command.operation == Opcode.MATMUL else 1)
 
 
 class ExecuteMaker:
@@ -43,10 +46,12 @@ class ExecuteMaker:
     Parameters
     ----------
     rng : numpy.random.Generator
+    config : NpuConfig
+        `TINY`, or the same with 4-bit weights.
     """
 
-    def __init__(self, rng):
-        self.rng = rng
+    def __init__(self, rng, config: NpuConfig = TINY):
+        self.rng, self.config = rng, config
         self.carried, self.table = 0, False  # entries of partial sums; whether a table was loaded
 
     def make(self) -> Command:
@@ -59,10 +64,9 @@ class ExecuteMaker:
                 self.table |= bool(command["weights"]["load_table"])
                 return command
 
-    @staticmethod
-    def _sound(command):
+    def _sound(self, command):
         try:
-            touched = footprint(TINY, 0, command)
+            touched = footprint(self.config, 0, command)
         except (Hazard, MachineError):
             return False
         return all(area is None or area.ends.max() <= SIZE for area in (touched.second, touched.output))
@@ -72,11 +76,11 @@ class ExecuteMaker:
 
     def _draw(self):
         rng = self.rng
-        opcode = Opcode(rng.choice(OPCODES))
+        opcode = Opcode(rng.choice(OPCODES_INT4 if self.config.int4 else OPCODES))
         loops = self._loops(opcode)
         if opcode == Opcode.SOFTMAX:
             return self._softmax(loops)
-        source, regular = self._input(), opcode == Opcode.DEPTHWISE and rng.random() < 0.7
+        source, regular = self._input(), opcode.operation == Opcode.DEPTHWISE and rng.random() < 0.7
         if regular:
             self._share_padding(loops, source)
         if rng.random() < 0.3:
@@ -112,11 +116,12 @@ class ExecuteMaker:
         }
         if rows * cols > 100:
             loops |= {"taps_y": 1, "taps_x": 1, "column_tiles": 1}
-        if opcode == Opcode.MATMUL:
-            loops["lanes"] = draw(1, 3 * ROWS if rows * cols < 100 else ROWS)
+        if opcode.operation == Opcode.MATMUL:
+            depth = self.config.tile_depth(opcode.int4)
+            loops["lanes"] = draw(1, 3 * depth if rows * cols < 100 else depth)
             if rng.random() < 0.6:
                 loops |= {"taps_x": 1, "taps_y": draw(1, 7), "span": draw(2, MAX_SPAN)}
-        elif opcode == Opcode.DEPTHWISE:
+        elif opcode.operation == Opcode.DEPTHWISE:
             taps = int(rng.choice([1, 2, 2, 3, 3, 5, 7, ROWS]))
             span = draw(1, min(MAX_SPAN, ROWS // taps, 1 + MOST_LAG // taps))
             stride = int(rng.choice([1, 1, 2, 3]))

@@ -1,9 +1,11 @@
 """Every documented error of a command: its code, its index, the interrupt; and the next job on the same NPU runs right."""
 
+from dataclasses import replace
+
 import pytest
 
-from hw.npu.isa import MAX_PRODUCT_SHIFT, UNIT_BYTES, Error, Opcode, Region, Second, Target, opcodes, units_of, unpack_stream
-from tests.rtl.jobs import TINY, Session, assert_machine_stops, assert_right, assert_stopped
+from hw.npu.isa import INT4_TWIN, MAX_PRODUCT_SHIFT, UNIT_BYTES, Command, Error, Opcode, Region, Second, Target, opcodes, units_of
+from tests.rtl.jobs import TINY, TINY_INT4, Session, assert_machine_stops, assert_right, assert_stopped
 from tests.rtl.networks import small_network
 from tests.rtl.simple import changed, execute, in_order, stream_with, transfer
 
@@ -140,11 +142,11 @@ def run_with_a_network_behind(tiny, streams):
     return [outcomes[place] for place, _ in places]
 
 
-def assert_both_sides(tiny, table, code):
+def assert_both_sides(npu, table, code):
     """The legal command leaves what the machine leaves; the illegal one stops RTL and machine with the code at its index."""
     names = [(name, side) for name in table for side in (0, 1)]
-    streams = [stream_with(table[name][side]) for name, side in names]
-    for (name, side), stream, outcome in zip(names, streams, run_with_a_network_behind(tiny, streams), strict=True):
+    streams = [replace(stream_with(table[name][side]), config=npu.config) for name, side in names]
+    for (name, side), stream, outcome in zip(names, streams, run_with_a_network_behind(npu, streams), strict=True):
         if side == 0:
             assert_right(stream, outcome, f"{name}, legal")
             continue
@@ -160,6 +162,29 @@ def test_addresses_outside_the_scratchpad_stop_the_job(tiny):
     assert_both_sides(tiny, ADDRESSES, Error.ADDRESS)
 
 
+@pytest.mark.parametrize(("table", "code"), [(LIMITS, Error.BAD_FIELD), (ADDRESSES, Error.ADDRESS)], ids=["fields", "addresses"])
+def test_limits_are_those_of_8_bits_where_weights_have_4(simulator, table, code):
+    twins = {
+        name: [Command(INT4_TWIN[command.opcode], command.fields) for command in sides]
+        for name, sides in table.items()
+        if {command.opcode for command in sides} <= INT4_TWIN.keys()
+    }
+    assert len(twins) > 7
+    assert_both_sides(simulator(TINY_INT4), twins, code)
+
+
+@pytest.mark.parametrize("opcode", INT4_TWIN.values())
+def test_a_command_with_4_bit_weights_is_unknown_where_there_is_no_int4(tiny, simulator, opcode):
+    wide = execute(opcode.operation, loops={"taps_x": 2, "stride": 1, "positions": 4})
+    stream = stream_with(Command(opcode, wide.fields))
+    (outcome,) = run_with_a_network_behind(tiny, [stream])
+    assert_stopped(outcome, Error.BAD_OPCODE, AT, opcode.name)
+    assert_unpacks_up_to(stream, Error.BAD_OPCODE, AT, opcode.name)
+    known = replace(stream, config=TINY_INT4)
+    (outcome,) = run_with_a_network_behind(simulator(TINY_INT4), [known])
+    assert_right(known, outcome, f"{opcode.name} on a NPU with int4")
+
+
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_an_unknown_opcode_stops_the_job(tiny, place):
     network, unknown = small_network(), (0, *sorted(set(Opcode) - opcodes(TINY.int4)), max(Opcode) + 1, 255)
@@ -172,7 +197,7 @@ def test_an_unknown_opcode_stops_the_job(tiny, place):
 
 def assert_unpacks_up_to(stream, code, index, what):
     """The stream ends with the error at the index where it is taken apart in Python, too."""
-    commands, found = unpack_stream(b"".join(stream.packed()), int4=TINY.int4)
+    commands, found = stream.unpacked()
     assert (found, len(commands)) == (code, index), what
 
 
