@@ -8,6 +8,7 @@ from PIL import Image
 
 from hw.npu.errors import WeftError
 from tests import random_operators
+from tests.int4_networks import int4_copy
 from tests.reference import run_reference, without_last_operator
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.compiler.evaluate import EVALUATORS, evaluate
@@ -96,9 +97,9 @@ def picture(models, graph, name, colours):
     return pixels if tensor.dtype == "uint8" else (pixels.astype(np.int16) - 128).astype(np.int8)
 
 
-def compare_network(models, name, inputs) -> int:
+def compare_network(folder, name, inputs) -> int:
     """Compare every tensor of a network; `inputs` makes them from the graph."""
-    path = models / f"{name}.tflite"
+    path = folder / f"{name}.tflite"
     graph, model = read_tflite(path), path.read_bytes()
     if name in FLAT_NETWORKS:
         return compare(graph, inputs(graph), without_last_operator(model), without=graph.outputs)
@@ -114,6 +115,23 @@ def test_every_tensor_of_a_network_equals_the_reference(models, name, seed):
 @pytest.mark.parametrize("name", LARGE_NETWORKS)
 def test_every_tensor_of_a_large_network_equals_the_reference(models, name, seed):
     assert compare_network(models, name, lambda graph: random_inputs(np.random.default_rng(seed), graph)) == LARGE_NETWORKS[name]
+
+
+def compare_rounded(models, tmp_path, name, seed) -> int:
+    """Compare every tensor of a network with int4 weights in all layers that can have them."""
+    assert int4_copy(models / f"{name}.tflite", tmp_path / f"{name}.tflite")
+    return compare_network(tmp_path, name, lambda graph: random_inputs(np.random.default_rng(seed), graph))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_tensor_of_a_network_rounded_to_int4_equals_the_reference(models, tmp_path, name, seed):
+    assert compare_rounded(models, tmp_path, name, seed) == NETWORKS[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE_NETWORKS)
+def test_every_tensor_of_a_large_network_rounded_to_int4_equals_the_reference(models, tmp_path, name, seed):
+    assert compare_rounded(models, tmp_path, name, seed) == LARGE_NETWORKS[name]
 
 
 @pytest.mark.parametrize("name", PICTURES)

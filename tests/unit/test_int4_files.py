@@ -1,9 +1,13 @@
 """Files with int4 weights: what is read, what is computed, and that everything else of 4 bits ends in one clear line."""
 
+from pathlib import Path
+
 import flatbuffers
 import numpy as np
 import pytest
 
+from golden.operators import conv2d, depthwise_conv2d, fully_connected
+from golden.requantize import requantize
 from tests.int4_networks import int4_copy
 from tests.network_checks import message_of, refusal
 from tests.random_operators import INT4_OPERATORS, OPERATORS, random_value
@@ -13,8 +17,12 @@ from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model, pa
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 
+EDGE_QUANTIZER = Path(__file__).parent / "data" / "edge_quantizer_int4.tflite"
+"""Written by ai-edge-quantizer 0.10.0; ``data/make_edge_quantizer.py`` makes it."""
 WEIGHTS = np.array([[-8, 7, 0], [1, -1, 5], [3, -8, -7]])
 """An odd number of them, as int4."""
+COUNT = 300
+"""Random networks of each operator."""
 
 
 def matrix(**changes) -> bytes:
@@ -197,35 +205,65 @@ def test_a_file_of_int4_weights_cut_or_changed_is_read_or_refused(read, seed):
 # What is computed
 
 
+def other_rule(*values, single_rounding=False, **fields):
+    """`requantize` that rounds once where the operator rounds twice, and the other way round."""
+    return requantize(*values, single_rounding=not single_rounding, **fields)
+
+
 @pytest.mark.parametrize("op", INT4_OPERATORS)
-def test_random_operators_of_int4_weights_equal_the_reference(op, seed, read):
-    rng, scales, extremes = np.random.default_rng([seed, 4, *op.encode()]), set(), set()
-    for trial in range(60):
+def test_random_operators_of_int4_weights_equal_the_reference(op, seed, read, monkeypatch):
+    """They are rounded as int8 ones are, by tensor and by channel: the other rule is wrong somewhere."""
+    rng, extremes = np.random.default_rng([seed, 4, *op.encode()]), set()
+    compared, lost = {True: 0, False: 0}, {True: 0, False: 0}
+    for trial in range(COUNT):
         model = INT4_OPERATORS[op](rng)
         graph = read(model)
         weights = graph.tensors["weights"]
-        scales.add(weights.quantization.per_channel)
         extremes.update((int(weights.data.min()), int(weights.data.max())))
         x = random_value(rng, graph.tensors["x"].shape, "int8")
         got, expected = evaluate(graph, {"x": x})["y"], run_reference(model, [x])["y"]
         wrong = np.argwhere(got != expected)
         assert got.shape == expected.shape and not wrong.size, f"seed {seed}, trial {trial}: {len(wrong)} wrong, first {wrong[0]}\n{graph}"
-    assert scales == {False, True}
+        with monkeypatch.context() as patched:
+            for module in (conv2d, depthwise_conv2d, fully_connected):
+                patched.setattr(module, "requantize", other_rule)
+            lost[weights.quantization.per_channel] += int((evaluate(graph, {"x": x})["y"] != expected).sum())
+        compared[weights.quantization.per_channel] += expected.size
+    for by_channel, where in ((True, "channel"), (False, "tensor")):
+        print(f"{op}, scales by {where}: 0 of {compared[by_channel]} wrong; with the other rounding {lost[by_channel]}")
+        assert lost[by_channel]
     assert {-8, 7} <= extremes
 
 
-@pytest.mark.parametrize("name", ["mlperf_kws_dscnn_int8", "mlperf_ad_fcae_int8"])
-def test_every_tensor_of_a_network_rounded_to_int4_equals_the_reference(models, tmp_path, name, seed):
-    path = tmp_path / "int4.tflite"
-    made = int4_copy(models / f"{name}.tflite", path)
-    graph, before = read_tflite(path), read_tflite(models / f"{name}.tflite")
-    assert sorted(made) == sorted(tensor for tensor in graph.tensors if graph.tensors[tensor].dtype == "int4")
-    assert made
-    assert list(graph.tensors) == list(before.tensors)
-    x = random_value(np.random.default_rng(seed), graph.tensors[graph.inputs[0]].shape, "int8")
-    expected = run_reference(path.read_bytes(), [x])
-    for tensor, value in evaluate(graph, {graph.inputs[0]: x}).items():
-        assert np.array_equal(value, expected[tensor]), tensor
+def test_a_file_of_the_edge_quantizer_equals_the_reference(seed):
+    content, graph = EDGE_QUANTIZER.read_bytes(), read_tflite(EDGE_QUANTIZER)
+    dtypes = {name: tensor.dtype for name, tensor in graph.tensors.items() if name.endswith("_w")}
+    assert dtypes == {"conv_w": "int4", "depthwise_w": "int8", "pointwise_w": "int4", "logits_w": "int4"}
+    assert all(graph.tensors[name].quantization.per_channel for name in dtypes)
+    rng = np.random.default_rng(seed)
+    for _ in range(10):
+        x = random_value(rng, (1, 12, 10, 3), "int8")
+        expected = run_reference(content, [x])
+        for name, value in evaluate(graph, {"image": x}).items():
+            assert np.array_equal(value, expected[name]), f"seed {seed}, {name}"
+
+
+def test_a_network_rounded_to_int4_keeps_its_tensors(models, tmp_path):
+    source, path = models / "mlperf_kws_dscnn_int8.tflite", tmp_path / "int4.tflite"
+    made = int4_copy(source, path)
+    before, after = read_tflite(source).tensors, read_tflite(path).tensors
+    assert list(after) == list(before)
+    assert sorted(made) == sorted(name for name, tensor in after.items() if tensor.dtype == "int4")
+    for name in made:
+        old, new = before[name], after[name]
+        assert np.abs(new.data).max() == 7
+        axis = new.quantization.axis if new.quantization.per_channel else new.data.ndim  # a dimension of one element
+        scales = [np.array(t.quantization.scale).reshape([-1 if i == axis else 1 for i in range(t.data.ndim + 1)]) for t in (old, new)]
+        errors = np.abs(old.data[..., None] * scales[0] - new.data[..., None] * scales[1]) / scales[1]
+        assert errors.max() < 0.5001, name
+    first = path.read_bytes()
+    int4_copy(source, path)
+    assert path.read_bytes() == first
 
 
 def test_chosen_layers_are_rounded_and_no_others(tmp_path, read, seed):
