@@ -38,10 +38,12 @@ class PairRows(wiring.Component):
     def __init__(self, *, cols):
         self.cols = cols
         super().__init__({"i": In(stream.Signature(row_tag(cols, int4=True))), "o": Out(stream.Signature(row_tag(cols)))})
+        self.second = Signal()
+        """The lower halves of the row in front are taken."""
 
     def elaborate(self, platform):
         m = Module()
-        row, out, second, ends = self.i.payload, self.o.payload, Signal(), Signal()
+        row, out, second, ends = self.i.payload, self.o.payload, self.second, Signal()
         m.d.comb += [
             ends.eq(~row.pair | second | ~row.upper),
             self.o.valid.eq(self.i.valid),
