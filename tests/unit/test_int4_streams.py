@@ -121,7 +121,7 @@ def test_parts_of_a_reduction_count_the_stream_as_the_golden_machine_does(seed):
                 opcode = INT4_TWIN[Opcode.MATMUL] if depth.int4 else Opcode.MATMUL
                 loops = {"taps_y": taps_y, "taps_x": taps_x, "lanes": lanes, "span": part.span}
                 command = Command(opcode, {"loops": loops | {"column_tiles": 1}})
-                assert part.tile_terms(depth) == tile_terms(SMALL_INT4, command)
+                assert list(part.tile_terms(depth)) == tile_terms(SMALL_INT4, command)
                 assert stream_area(SMALL_INT4, command).size == 16 * part.stream_rows(depth)
 
 

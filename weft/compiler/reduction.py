@@ -1,6 +1,7 @@
 """How a MATMUL's reduction is cut into tiles of R bytes, or 2R with 4-bit weights: kernel rows and columns, chunks of bytes."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from golden.machine_stream import rows_of
 from hw.npu.isa import MAX_SPAN
@@ -8,9 +9,10 @@ from hw.npu.reduction_walk import reduction_tiles
 from weft.compiler.steps import Step
 
 
-def tile_terms(taps_y: int, taps_x: int, lanes: int, span: int, depth: int) -> list[int]:
+@lru_cache(maxsize=4096)
+def tile_terms(taps_y: int, taps_x: int, lanes: int, span: int, depth: int) -> tuple[int, ...]:
     """Products a channel of each reduction tile of a MATMUL, as the hardware walks them; `depth` is the most that it takes."""
-    return [tile.rows for tile in reduction_tiles(taps_y=taps_y, taps_x=taps_x, lanes=lanes, span=span, rows=depth)]
+    return tuple(tile.rows for tile in reduction_tiles(taps_y=taps_y, taps_x=taps_x, lanes=lanes, span=span, rows=depth))
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Part:
         """Products, and weights, a channel."""
         return self.taps_y * self.taps_x * self.lanes
 
-    def tile_terms(self, depth: Depth) -> list[int]:
+    def tile_terms(self, depth: Depth) -> tuple[int, ...]:
         """The same of each reduction tile."""
         return tile_terms(self.taps_y, self.taps_x, self.lanes, self.span, depth.terms)
 

@@ -1,5 +1,6 @@
 """Pass: the weight streams as bytes, and region MODEL that holds them and the constants."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,13 +67,13 @@ def _filter_rows(step: Step, part: Taps) -> np.ndarray:
     return rows.reshape(part.passes * part.pass_rows, -1)
 
 
-def pack_int4(rows: np.ndarray, tiles: list[int]) -> np.ndarray:
+def pack_int4(rows: np.ndarray, tiles: Sequence[int]) -> np.ndarray:
     """4-bit weights two a byte: of each reduction tile the first row in the lower halves, the second in the upper ones, and so on.
 
     Parameters
     ----------
     rows : int8[sum(tiles), C]
-    tiles : list of int
+    tiles : sequence of int
         Rows of each tile; where they are odd, the last upper half is 0.
 
     Returns
@@ -88,7 +89,7 @@ def _weight_rows(tiler: StepTiler, stream: Stream) -> np.ndarray | None:
     """Rows of weights as they stand in the stream, for all output channels, int8 or uint8[rows, Cout]; None where there are none."""
     step, part, depth = tiler.step, stream.part, tiler.depth
     if isinstance(part, Taps):
-        rows, tiles = _filter_rows(step, part), [part.pass_rows] * part.passes
+        rows, tiles = _filter_rows(step, part), (part.pass_rows,) * part.passes
     elif step.opcode == Opcode.MATMUL:
         rows, tiles = _matmul_rows(step, part, tiler.reduction), part.tile_terms(depth)
     else:

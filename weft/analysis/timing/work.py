@@ -143,16 +143,11 @@ def transfer_of(command: Command, bases: tuple[int, int]) -> Transfer:
     )
 
 
-@lru_cache(maxsize=4096)
-def _tile_terms(taps_y, taps_x, lanes, span, depth) -> tuple[int, ...]:
-    return tuple(tile_terms(taps_y, taps_x, lanes, span, depth))
-
-
 def _tiles(operation, loops, depth) -> tuple[int, ...]:
     """Products a channel of the reduction tiles of a job (``docs/architecture.md``, loop nest of the execute queue)."""
     taps_y, taps_x = loops["taps_y"], loops["taps_x"]
     if operation == Opcode.MATMUL:
-        return _tile_terms(taps_y, taps_x, loops["lanes"], loops["span"], depth)
+        return tile_terms(taps_y, taps_x, loops["lanes"], loops["span"], depth)
     if operation == Opcode.DEPTHWISE:
         span = loops["span"]
         return (span * taps_x,) * -(-taps_y // span)
