@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hw.npu.config import load_config
+from hw.npu.config import SWITCHES, load_config
 from hw.npu.errors import WeftError
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
@@ -31,6 +31,9 @@ def explore(
     axi_bits: Annotated[str | None, _values("axi_bits", "width of the bus")] = None,
     lane_divisor: Annotated[str | None, _values("lane_divisor", "columns to an output lane")] = None,
     accumulator_bits: Annotated[str | None, _values("accumulator_bits", "width of an accumulator")] = None,
+    int4: Annotated[
+        str | None, typer.Option("--int4", metavar="off|on|both", help="Arrays for 8-bit weights, for 4-bit weights too, or one of each.")
+    ] = None,
     config: Config = "small",
     overrides: Overrides = None,
     clock: Clock = DEFAULT_CLOCK_MHZ,
@@ -60,6 +63,7 @@ def explore(
         "axi_bits": axi_bits,
         "lane_divisor": lane_divisor,
         "accumulator_bits": accumulator_bits,
+        "int4": int4,
     }
     base = load_config(config, overrides or ())
     check_writable(csv, "the CSV file")
@@ -85,7 +89,7 @@ def _check_verify(verify, chosen):
 
 
 def _lists(texts, overrides):
-    from weft.explore.grid import parse_values
+    from weft.explore.grid import parse_switch, parse_values
 
     fixed = {override.partition("=")[0].strip() for override in overrides}
     lists = {}
@@ -94,7 +98,7 @@ def _lists(texts, overrides):
             option = f"--{field.replace('_', '-')}"
             if field in fixed:
                 raise WeftError(f"{option} {text} and --set {field}: both choose it", remedy="leave one out")
-            lists[field] = parse_values(option, text)
+            lists[field] = (parse_switch if field in SWITCHES else parse_values)(option, text)
     return lists
 
 

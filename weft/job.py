@@ -18,6 +18,7 @@ from sim.build import BuildOptions
 from sim.compare import Mismatch, diagnose
 from sim.run import RunResult, Simulator
 from weft import __version__
+from weft.analysis.precision import int4_operators
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
@@ -155,6 +156,7 @@ def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAUL
         host_ops=[host.operator.op for host in prepared.compiled.host_ops],
         bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
+        int4_operators=int4_operators(prepared.compiled.graph),
         clock_mhz=clock_mhz,
     )
 

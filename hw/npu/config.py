@@ -216,11 +216,11 @@ def load_config(source, overrides=()) -> NpuConfig:
         if not equals:
             raise WeftError(f"--set {text!r} is not of the form FIELD=VALUE", remedy="for example --set cols=32")
         changes[field.strip()] = _parse(field.strip(), value.strip())
-    changed = [f"{field}={_written(value)}" for field, value in changes.items() if getattr(config, field) != value]
+    changed = [f"{field}={written(value)}" for field, value in changes.items() if getattr(config, field) != value]
     return config.replace(**{"name": "+".join([config.name, *changed]), **changes}) if changed else config
 
 
-def _written(value):
+def written(value):
     """A value as in a TOML file."""
     return str(value).lower() if isinstance(value, bool) else value
 

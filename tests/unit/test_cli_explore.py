@@ -27,9 +27,7 @@ def no_rtl(monkeypatch):
 def test_help_names_the_options(capsys):
     assert main(["explore", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    names = (
-        "MODEL --rows --cols --act-kib --weight-kib --axi-bits --lane-divisor --accumulator-bits --config --set --clock --fps --csv --html"
-    )
+    names = "MODEL --rows --cols --act-kib --weight-kib --axi-bits --lane-divisor --accumulator-bits --int4 --config --set --clock --fps --csv --html"
     assert [name for name in [*names.split(), "--verify", "--jobs", "--quiet"] if name not in text] == []
 
 
@@ -61,6 +59,8 @@ def test_mistakes_are_one_line(capsys, tmp_path):
         (["explore"], "MODEL"),
         ([*SWEEP, "--accumulator-bits", "20"], "none of 2 configurations works: layer conv2d_1 (down): its sums need 21 bits"),
         ([*SWEEP, "--axi-bits", "sixty"], "--axi-bits sixty: 'sixty' is not a whole number"),
+        ([*SWEEP, "--int4", "maybe"], "--int4 maybe: it is off, on, both"),
+        ([*SWEEP, "--int4", "on", "--set", "int4=true"], "--int4 on and --set int4: both choose it"),
         ([*SWEEP, "--set", "rows=8"], "--rows 4,8 and --set rows: both choose it"),
         ([*SWEEP, "--verify", "16x16"], "--verify 16x16: no configuration of the sweep is called that"),
         ([*SWEEP, "--verify", "0"], "--verify 0"),

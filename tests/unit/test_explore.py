@@ -12,16 +12,18 @@ import pytest
 from amaranth.back import rtlil
 from rich.console import Console
 
-from hw.npu.config import PRESETS, NpuConfig
+from hw.npu.config import PRESETS, NpuConfig, load_config
 from hw.npu.errors import WeftError
 from hw.npu.npu import Npu
+from hw.npu.pe_row import PeRow
+from tests.int4_graphs import with_int4_weights
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.explore.area import BITS_PER_MULTIPLIER, Area, area_of
+from weft.explore.area import BITS_PER_MULTIPLIER, INT4_ELEMENT, Area, area_of
 from weft.explore.cost import NetworkCost
-from weft.explore.grid import MOST, Candidate, candidates, parse_values
+from weft.explore.grid import MOST, Candidate, candidates, parse_switch, parse_values
 from weft.explore.page import page
 from weft.explore.pareto import on_front
 from weft.explore.plot import plot_lines, ticks_between
@@ -103,6 +105,14 @@ def test_multipliers_are_those_of_the_rtl():
     assert {name: total / 64 for name, total in products.items()} == {name: getattr(area, name) for name in products}
 
 
+def test_an_element_for_4_bit_weights_has_two_multipliers_and_counts_as_measured():
+    config = NpuConfig(rows=8, cols=4, act_kib=16, weight_kib=8, int4=True)
+    widths = re.findall(r"cell \$mul.*?A_WIDTH (\d+).*?B_WIDTH (\d+)", rtlil.convert(PeRow(cols=1, psum_bits=19, int4=True)), re.DOTALL)
+    assert sorted(widths) == [("8", "4"), ("8", "5")]
+    assert area_of(config).array == 32 * INT4_ELEMENT
+    assert area_of(config).total - area_of(config.replace(int4=False)).total == pytest.approx(32 * (INT4_ELEMENT - 1) * BITS_PER_MULTIPLIER)
+
+
 def test_every_combination_has_a_label_and_the_name_of_weft_run():
     chosen = candidates(SMALL, {"act_kib": (384, 96), "cols": (16,), "rows": (8, 16)})
     assert [candidate.label for candidate in chosen] == ["8x16+act_kib=384", "8x16+act_kib=96", "16x16+act_kib=384", "16x16+act_kib=96"]
@@ -116,6 +126,29 @@ def test_values_that_do_not_go_together_are_a_candidate_with_a_reason():
     good, bad = candidates(SMALL, {"rows": (4, 5)})
     assert (good.config.rows, good.reason) == (4, "")
     assert bad.config is None and "rows = 5 must be one of" in bad.reason
+
+
+def test_arrays_with_and_without_int4_are_named_as_weft_run_names_them():
+    plain, int4 = candidates(SMALL, {"int4": parse_switch("--int4", "both")})
+    assert (plain.label, plain.config) == ("16x16+int4=false", SMALL)
+    assert (int4.label, int4.config) == ("16x16+int4=true", load_config("small", ["int4=true"]))
+    assert parse_switch("--int4", "on") == (True,) and parse_switch("--int4", "off") == (False,)
+    with pytest.raises(WeftError, match="--int4 yes: it is off, on, both"):
+        parse_switch("--int4", "yes")
+
+
+def test_4_bit_weights_gain_where_the_array_knows_them(digits):
+    points = sweep([with_int4_weights(digits)], candidates(SMALL, {"int4": (False, True)}), jobs=1, stage=SILENT)
+    plain, int4 = points
+    assert int4.cycles < plain.cycles and int4.area.total > plain.area.total and int4.ddr_bytes < plain.ddr_bytes
+    assert (plain.int4_share, int4.int4_share) == (0, 1)
+    assert plain.utilization == plain.macs / (plain.cycles * 256)
+    assert plain.macs / (int4.cycles * 512) <= int4.utilization < 1
+    rows = csv_rows(Survey(("digits",), SMALL, points, 100.0))
+    assert [(row["int4"], row["int4_macs_percent"]) for row in rows] == [("false", 0), ("true", 100)]
+    out = io.StringIO()
+    print_tables(Survey(("digits",), SMALL, points, 100.0), Console(file=out, width=110))
+    assert "int4 %" in out.getvalue() and "16x16+int4=true" in out.getvalue()
 
 
 def test_lists_are_whole_numbers_each_once():
@@ -174,7 +207,10 @@ def made_point(cols, cycles, energy, bits):
     """A point of chosen figures; the networks A and B share its cycles and its energy as 1 to 3."""
     candidate = Candidate(f"4x{cols}", (("cols", cols),), SMALL.replace(rows=4, cols=cols))
     shares = ((0.25, "A"), (0.75, "B"))
-    costs = tuple(NetworkCost(name, int(cycles * share), 1000, energy * share, 2048, ("SOFTMAX",), True) for share, name in shares)
+    costs = tuple(
+        NetworkCost(name, int(cycles * share), 1000, int(4 * cols * cycles * share), 0, energy * share, 2048, ("SOFTMAX",), True)
+        for share, name in shares
+    )
     return Point(candidate, Area(100, 0, 0, 0, bits, 0, 0), costs)
 
 

@@ -1,7 +1,9 @@
 """The report on made-up records, with sums that are done by hand here."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -11,8 +13,10 @@ from hw.npu.config import PRESETS
 from hw.npu.isa import Command, Opcode, Target
 from hw.npu.records import RECORD
 from weft.analysis.energy import HOROWITZ_45NM, array_element, command_energy
+from weft.analysis.precision import int4_operators
 from weft.analysis.report import CAUSES, build_report
 from weft.analysis.tables import print_report
+from weft.compiler.graph import Graph, Operator, Tensor
 
 SMALL = PRESETS["small"]
 LOOPS = {"block_rows": 4, "block_cols": 4, "taps_y": 3, "taps_x": 3, "lanes": 16, "span": 1, "column_tiles": 1, "last_cols": 16}
@@ -66,11 +70,64 @@ def test_figures_by_hand():
     assert report.energy_uj == pytest.approx(sum(layer.energy_uj for layer in report.layers))
 
 
+def int4_example(opcodes=(Opcode.MATMUL_INT4, Opcode.DEPTHWISE_INT4)):
+    """Two layers of the widths of `opcodes` on an array with int4: 300 cycles, then 200 and a drain of 20."""
+    program, records = example()
+    loops = LOOPS | {"positions": 6, "stride": 1}
+    commands = [Planned(Command(opcode, {"loops": loops, "weights": {"params": 2}}), layer) for layer, opcode in enumerate(opcodes)]
+    load, _, _, store = program.commands
+    return dataclasses.replace(program, config=SMALL.replace(int4=True), commands=(load, *commands, store)), records
+
+
+def test_a_product_of_4_bits_is_held_against_twice_the_multipliers_and_a_filter_is_not():
+    report = build_report(*int4_example(), 520)
+    product, depthwise = report.layers
+    assert (product.precision, product.peak_macs) == ("int4", 300 * 512)
+    assert (depthwise.precision, depthwise.peak_macs) == ("int4", 220 * 256)
+    assert product.utilization == 25_600 / (300 * 512)
+    assert depthwise.utilization == 25_600 / (220 * 256)
+    assert report.peak_macs == 300 * 512 + 220 * 256
+    assert report.utilization == 51_200 / report.peak_macs
+
+
+def test_8_bit_layers_of_an_array_with_int4_are_held_against_its_elements():
+    report = build_report(*int4_example((Opcode.MATMUL, Opcode.SUM)), 520)
+    assert [layer.precision for layer in report.layers] == ["int8", ""]
+    assert report.peak_macs == 520 * 256
+    assert report.notes == ()
+
+
+def test_a_report_says_where_4_bits_gain_less_than_expected():
+    (note,) = build_report(*int4_example(), 520, int4_operators=2).notes
+    assert note == "1 depthwise layer with 4-bit weights computed at INT8's rate; the weights took half the bytes"
+    assert build_report(*example(), 520).notes == ()
+    (note,) = build_report(*example(), 520, int4_operators=2).notes
+    assert note == "4-bit weights of 2 layers ran as INT8, at its rate and bytes; --set int4=true runs them as INT4"
+
+
+def test_the_widths_are_shown_where_the_array_knows_both(capsys):
+    console = Console(width=110, force_terminal=False)
+    print_report(build_report(*example(), 520), console)
+    assert "weights  " not in capsys.readouterr().out.splitlines()[1]
+    print_report(build_report(*int4_example((Opcode.MATMUL_INT4, Opcode.MATMUL)), 520, int4_operators=1), console)
+    lines = capsys.readouterr().out.splitlines()
+    assert "weights" in lines[1]
+    assert [next(word for word in line.split() if word.startswith("int")) for line in lines[3:5]] == ["int4", "int8"]
+    assert any("98.5 MACs a cycle" in line for line in lines)  # 51 200 / 520
+
+
+def test_operators_with_4_bit_weights_are_counted_by_their_tensors():
+    wide, narrow = (Tensor(name, (1, 1), dtype, data=np.zeros((1, 1), np.int8)) for name, dtype in (("wide", "int8"), ("narrow", "int4")))
+    operators = tuple(Operator(f"fc_{i}", "FULLY_CONNECTED", ("x", name, None), (f"y_{i}",)) for i, name in enumerate(("wide", "narrow")))
+    tensors = {tensor.name: tensor for tensor in (wide, narrow)}
+    assert int4_operators(Graph("both", "both.tflite", tensors, operators, ("x",), ("y_0", "y_1"))) == 1
+
+
 def test_json_has_the_stable_keys():
     report = json.loads(json.dumps(build_report(*example(), 520, host_ops=["SOFTMAX"], bit_exact=True).to_json()))
     keys = {"network", "config", "bit_exact", "cycles", "macs", "utilization", "host_ops", "layers"}
     assert keys <= set(report)
-    layer_keys = {"name", "op", "macs", "cycles", "utilization", "stalls", "ddr_bytes", "energy_uj", "power_mw"}
+    layer_keys = {"name", "op", "macs", "precision", "peak_macs", "cycles", "utilization", "stalls", "ddr_bytes", "energy_uj", "power_mw"}
     assert all(layer_keys <= set(layer) for layer in report["layers"])
     assert report["host_ops"] == ["SOFTMAX"] and report["config"] == "small" and report["bit_exact"] is True
 
@@ -128,3 +185,20 @@ def test_a_depthwise_step_is_billed_for_the_rows_of_its_groups():
     small, row = SMALL, HOROWITZ_45NM.mac
     assert array_element(Command(Opcode.DEPTHWISE, {"loops": loops}), small, HOROWITZ_45NM) == pytest.approx(9 * row * 28 / 29)
     assert array_element(Command(Opcode.MATMUL, {"loops": loops}), small, HOROWITZ_45NM) == pytest.approx(16 * row)
+
+
+def test_an_array_with_int4_multiplies_by_halves_whatever_the_width():
+    # two products of 0.1 pJ, their sum of 0.05, the partial sum of 0.1
+    element, loops = 0.1 + 0.1 + 0.05 + 0.1, {"span": 3, "taps_x": 3, "block_cols": 28, "positions": 29}
+    int4 = SMALL.replace(int4=True)
+    for opcode, elements in ((Opcode.MATMUL, 16), (Opcode.MATMUL_INT4, 16), (Opcode.DEPTHWISE_INT4, 9 * 28 / 29)):
+        assert array_element(Command(opcode, {"loops": loops}), int4, HOROWITZ_45NM) == pytest.approx(elements * element)
+
+
+def test_4_bit_weights_take_half_the_energy_of_their_scratchpad_and_no_parameter_does():
+    command = {"loops": LOOPS | {"lanes": 64, "span": 1}, "weights": {"params": 2}}
+    int4 = SMALL.replace(int4=True)
+    wide, narrow = (
+        command_energy(Command(opcode, command), record(sram_read_bytes=100_000), int4) for opcode in (Opcode.MATMUL, Opcode.MATMUL_INT4)
+    )
+    assert narrow.weights / wide.weights == pytest.approx((9 * 32 + 9) / (9 * 64 + 9))

@@ -25,7 +25,7 @@ class EnergyTable:
         How reports call it.
     source : str
         Where the figures stand.
-    multiply_8, multiply_32, add_32 : float
+    multiply_8, multiply_32, add_16, add_32 : float
         Integer operations.
     sram_64 : tuple of (bytes, float)
         A 64-bit access of a memory of so many bytes, small to large; between and outside them a power law.
@@ -37,6 +37,7 @@ class EnergyTable:
     source: str
     multiply_8: float
     multiply_32: float
+    add_16: float
     add_32: float
     sram_64: tuple[tuple[int, float], ...]
     dram_64: float
@@ -55,6 +56,15 @@ class EnergyTable:
         return self.multiply_8 + self.add_32
 
     @property
+    def split_element(self) -> float:
+        """An element of an array with ``int4``, whatever the width of the weights: two products of 8x4, their sum, and the 32-bit sum.
+
+        No table has 8x4. It counts as half of an 8-bit product, as energies of products follow their bit products: of 8 and 32 bits,
+        1 to 16, they are 0.2 and 3.1 pJ. The fifth bit that the lower half has for INT8 is left out.
+        """
+        return 2 * (self.multiply_8 / 2) + self.add_16 + self.add_32
+
+    @property
     def dram_byte(self) -> float:
         """Picojoules of one byte of DRAM."""
         return self.dram_64 / SLICE_BYTES
@@ -65,6 +75,7 @@ HOROWITZ_45NM = EnergyTable(
     source="M. Horowitz, Computing's Energy Problem, ISSCC 2014, figure 1.1.9: 45 nm, 0.9 V; DRAM at its lower end (1.3 to 2.6 nJ)",
     multiply_8=0.2,
     multiply_32=3.1,
+    add_16=0.05,
     add_32=0.1,
     sram_64=((8 * KIB, 10.0), (32 * KIB, 20.0), (1024 * KIB, 100.0)),
     dram_64=1300.0,
@@ -152,12 +163,14 @@ def array_element(command: Command, config: NpuConfig, table: EnergyTable) -> fl
     """Picojoules of one column for one step of the feeder.
 
     MATMUL: every row multiplies, used or not. DEPTHWISE: the rows of its groups, in the steps that carry an output pixel. Else one sum.
+    On an array with ``int4`` they cost the same at either width, where a MATMUL in INT4 does twice as much.
     """
     loops = command["loops"]
-    if command.opcode == Opcode.MATMUL:
-        return config.rows * table.mac
-    if command.opcode == Opcode.DEPTHWISE:
-        return loops["span"] * loops["taps_x"] * table.mac * min(1.0, loops["block_cols"] / loops["positions"])
+    element = table.split_element if config.int4 else table.mac
+    if command.operation == Opcode.MATMUL:
+        return config.rows * element
+    if command.operation == Opcode.DEPTHWISE:
+        return loops["span"] * loops["taps_x"] * element * min(1.0, loops["block_cols"] / loops["positions"])
     return table.add_32
 
 

@@ -7,11 +7,13 @@ Cycles, stalls and bytes are the RTL's own counters, or the model's, and the rep
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from golden.program import Program
 from hw.npu.isa import EXECUTE
 from hw.npu.records import RECORD, STALLS
 from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
+from weft.analysis.precision import notes_on, peak_of, precision_of
 
 DEFAULT_CLOCK_MHZ = 500.0
 MEASURED = "measured on RTL (the NPU's own counters)"
@@ -34,8 +36,12 @@ class LayerReport:
         Of the network's own arithmetic.
     cycles, active : int
         Cycles of its windows, and those that issued a wave; ``cycles == active + sum(stalls)``.
+    precision : str
+        Of the weights, as the array multiplied by them (`weft.analysis.precision`): ``int8`` or ``int4``; empty without weights.
+    peak_macs : int
+        Multiply-accumulates that the array could have done in these cycles: one a processing element, two in a matrix product of INT4.
     utilization : float
-        ``macs / (cycles * multipliers)``, 0 to 1.
+        ``macs / peak_macs``, 0 to 1.
     stalls : dict of str to int
         Cycles by cause (`CAUSES`).
     ddr_bytes, sram_bytes : dict of str to int
@@ -51,6 +57,8 @@ class LayerReport:
     macs: int
     cycles: int
     active: int
+    precision: str
+    peak_macs: int
     utilization: float
     stalls: dict[str, int]
     ddr_bytes: dict[str, int]
@@ -73,7 +81,10 @@ class Report:
     compared_tensors : int
     cycles, active, macs : int
         From start to interrupt; those that issued a wave; of the whole network.
+    peak_macs : int
+        Sum over the layers.
     utilization : float
+        ``macs / peak_macs``: each cycle is held against what the array can do at the width of its layer.
     clock_mhz, latency_ms : float
     host_ops : tuple of str
         Operators that ran on the host: not in the cycles.
@@ -84,6 +95,8 @@ class Report:
     layers : tuple of LayerReport
     sources : dict of str to str
         Where each kind of figure comes from.
+    notes : tuple of str
+        What to know of 4-bit weights; empty where there are none.
     """
 
     network: str
@@ -94,6 +107,7 @@ class Report:
     cycles: int
     active: int
     macs: int
+    peak_macs: int
     utilization: float
     clock_mhz: float
     latency_ms: float
@@ -106,6 +120,7 @@ class Report:
     sram_bytes: dict[str, int]
     layers: tuple[LayerReport, ...]
     sources: dict[str, str]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict:
         """Plain values, for `json.dump`; the keys are the attributes' names."""
@@ -136,6 +151,7 @@ def build_report(
     host_ops=(),
     bit_exact: bool | None = None,
     compared_tensors: int = 0,
+    int4_operators: int = 0,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     table: EnergyTable = HOROWITZ_45NM,
     source: str = MEASURED,
@@ -156,27 +172,15 @@ def build_report(
         Names of operators that ran on the host.
     bit_exact, compared_tensors : bool or None, int
         The comparison with the reference.
+    int4_operators : int
+        How many operators of the file have 4-bit weights.
     clock_mhz : float
         For latency and power.
     table : EnergyTable
     source : str
         `MEASURED` or `PREDICTED`.
     """
-    by_layer: list[list] = [[] for _ in program.layers]
-    last = None
-    for planned, record in zip(program.commands, record_values(records, len(program.commands))):
-        by_layer[planned.layer].append((planned.command, record))
-        if planned.command.opcode in EXECUTE:
-            last = planned.layer
-    windows = sum(_window(record) for pairs in by_layer for command, record in pairs if command.opcode in EXECUTE)
-    drain = cycles - windows
-    layers = tuple(
-        _layer(layer, pairs, drain if index == last else 0, program.config, clock_mhz, table)
-        for index, (layer, pairs) in enumerate(zip(program.layers, by_layer))
-    )
-    macs = sum(layer.macs for layer in layers)
-    parts = _summed(layer.energy_parts_uj for layer in layers)
-    energy = sum(parts.values())
+    layers = _layers(program, records, cycles, clock_mhz, table)
     seconds = cycles / (clock_mhz * 1e6)
     return Report(
         network=program.network,
@@ -185,18 +189,9 @@ def build_report(
         bit_exact=bit_exact,
         compared_tensors=compared_tensors,
         cycles=cycles,
-        active=sum(layer.active for layer in layers),
-        macs=macs,
-        utilization=_ratio(macs, cycles * program.config.macs_per_cycle),
         clock_mhz=clock_mhz,
         latency_ms=seconds * 1e3,
         host_ops=tuple(host_ops),
-        energy_uj=energy,
-        energy_parts_uj=parts,
-        power_mw=_ratio(energy * 1e-3, seconds),
-        stalls=_summed(layer.stalls for layer in layers),
-        ddr_bytes=_summed(layer.ddr_bytes for layer in layers),
-        sram_bytes=_summed(layer.sram_bytes for layer in layers),
         layers=layers,
         sources={
             "cycles, stalls, bytes": source,
@@ -204,13 +199,53 @@ def build_report(
             "energy, power": f"estimated from table {table.name}: {table.source}; no clock tree, registers, leakage",
             "latency": f"cycles at a stated clock of {clock_mhz:g} MHz",
         },
+        notes=notes_on(program, int4_operators),
+        **_sums(layers, seconds),
+    )
+
+
+def _sums(layers, seconds) -> dict[str, Any]:
+    """Fields of the report that are sums over the layers."""
+    macs, peak = sum(layer.macs for layer in layers), sum(layer.peak_macs for layer in layers)
+    parts = _summed(layer.energy_parts_uj for layer in layers)
+    energy = sum(parts.values())
+    return {
+        "active": sum(layer.active for layer in layers),
+        "macs": macs,
+        "peak_macs": peak,
+        "utilization": _ratio(macs, peak),
+        "energy_uj": energy,
+        "energy_parts_uj": parts,
+        "power_mw": _ratio(energy * 1e-3, seconds),
+        "stalls": _summed(layer.stalls for layer in layers),
+        "ddr_bytes": _summed(layer.ddr_bytes for layer in layers),
+        "sram_bytes": _summed(layer.sram_bytes for layer in layers),
+    }
+
+
+def _layers(program, records, cycles, clock_mhz, table) -> tuple[LayerReport, ...]:
+    """The layers; the last one that computes has the cycles after the last wave."""
+    by_layer: list[list] = [[] for _ in program.layers]
+    last = None
+    for planned, record in zip(program.commands, record_values(records, len(program.commands))):
+        by_layer[planned.layer].append((planned.command, record))
+        if planned.command.opcode in EXECUTE:
+            last = planned.layer
+    drain = cycles - sum(_window(record) for pairs in by_layer for command, record in pairs if command.opcode in EXECUTE)
+    return tuple(
+        _layer(layer, pairs, drain if index == last else 0, program.config, clock_mhz, table)
+        for index, (layer, pairs) in enumerate(zip(program.layers, by_layer))
     )
 
 
 def _layer(layer, pairs, drain, config, clock_mhz, table):
-    computing = [record for command, record in pairs if command.opcode in EXECUTE]
-    cycles = sum(map(_window, computing)) + drain
-    stalls = {cause: sum(record[f"stall_{cause}"] for record in computing) for cause in STALLS} | {"drain": drain}
+    computing = [(command, record) for command, record in pairs if command.opcode in EXECUTE]
+    records = [record for _, record in computing]
+    windows = [_window(record) for record in records]
+    if computing:
+        windows[-1] += drain
+    cycles = sum(windows)
+    peak = sum(window * peak_of(command, config) for window, (command, _) in zip(windows, computing))
     energy = sum((command_energy(command, record, config, table) for command, record in pairs), Energy())
     return LayerReport(
         name=layer.name,
@@ -218,9 +253,11 @@ def _layer(layer, pairs, drain, config, clock_mhz, table):
         shape=tuple(map(int, layer.shape)),
         macs=int(layer.macs),
         cycles=cycles,
-        active=sum(record["active"] for record in computing),
-        utilization=_ratio(layer.macs, cycles * config.macs_per_cycle),
-        stalls=stalls,
+        active=sum(record["active"] for record in records),
+        precision=precision_of(command for command, _ in computing),
+        peak_macs=peak,
+        utilization=_ratio(layer.macs, peak),
+        stalls={cause: sum(record[f"stall_{cause}"] for record in records) for cause in STALLS} | {"drain": drain},
         ddr_bytes={way: sum(record[f"ddr_{way}_bytes"] for _, record in pairs) for way in ("read", "write")},
         sram_bytes={way: sum(record[f"sram_{way}_bytes"] for _, record in pairs) for way in ("read", "write")},
         energy_uj=energy.total * 1e-6,

@@ -45,10 +45,12 @@ def default_console() -> Console:
 def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
     """Columns that belong together, each group with the words for its title."""
     causes = [cause for cause in CAUSES if report.stalls.get(cause)]
+    precisions = [Column("weights", lambda f: getattr(f, "precision", ""), text=True)] if report.configuration["int4"] else []
     work = [
         Column("operator", lambda f: _cut(getattr(f, "op", "")), text=True),
         Column("shape", lambda f: "x".join(map(str, getattr(f, "shape", ()))), text=True),
         Column("MACs", lambda f: _count(f.macs)),
+        *precisions,
         Column("cycles", lambda f: str(f.cycles)),
         Column("util %", lambda f: f"{100 * f.utilization:.1f}"),
     ]
@@ -125,12 +127,14 @@ def summary(report: Report, width: int) -> list[str]:
     else:
         verdict = "NO"
     host = f"{', '.join(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
+    rate = f", {report.macs / report.cycles:.1f} MACs a cycle" if report.configuration["int4"] else ""
     lines = [
         f"bit-exact    {verdict}",
-        f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs",
+        f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs{rate}",
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
         f"on the host  {host}",
+        *(f"note         {note}" for note in report.notes),
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]

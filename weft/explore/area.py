@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
 
+INT4_ELEMENT = 1.36
+"""Area of an element of an array with ``int4``, of one without: its two multipliers have 9/8 of the bit products (8x5 and 8x4), and behind
+them are a shift and an adder more, before them a second operand. Measured: ``weft synth``, docs/int4.md.
+"""
 PE_BITS = 8 * 8
 """Bit products of a multiplier of the array, 8x8: the unit in which the others are counted."""
 OUTPUT_PRODUCTS = ((32, 32),)
@@ -35,15 +39,15 @@ class Area:
 
     Attributes
     ----------
-    array : int
-        Multipliers of the array.
+    array : float
+        Multipliers of the array, one an element; an element with ``int4`` counts as `INT4_ELEMENT`.
     output, second, softmax : float
         Multipliers of the output stage, in multipliers of the array of as many bit products.
     activations, weights, accumulators : int
         Bits of SRAM.
     """
 
-    array: int
+    array: float
     output: float
     second: float
     softmax: float
@@ -70,7 +74,7 @@ class Area:
 def area_of(config: NpuConfig) -> Area:
     """What a configuration consists of."""
     return Area(
-        array=config.rows * config.cols,
+        array=config.rows * config.cols * (INT4_ELEMENT if config.int4 else 1),
         output=config.lanes * _in_array_multipliers(OUTPUT_PRODUCTS),
         second=config.lanes * _in_array_multipliers(SECOND_PRODUCTS),
         softmax=_in_array_multipliers(SOFTMAX_PRODUCTS),

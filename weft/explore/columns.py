@@ -45,12 +45,14 @@ def marks(survey: Survey) -> dict[str, str]:
 
 
 def speed_columns(survey: Survey) -> list[Column]:
-    """Time, energy and area of a frame."""
+    """Time, energy and area of a frame; where some array has ``int4``, the part of the MACs that ran so."""
+    int4 = any(point.candidate.config.int4 for point in survey.working)
     columns = [
         Column("cycles", "cycles", lambda p: p.cycles),
         Column("latency_ms", "ms", lambda p: survey.latency_ms(p.cycles), ".4g"),
         Column("frames_per_second", "frames/s", survey.rate, ".4g"),
         Column("utilization_percent", "util %", lambda p: 100 * p.utilization, ".1f"),
+        *([Column("int4_macs_percent", "int4 %", lambda p: 100 * p.int4_share, ".1f")] if int4 else []),
         Column("energy_uj", "uJ", lambda p: p.energy_uj, ".4g"),
         Column("power_mw", "mW", survey.power_mw, ".4g"),
         Column("ddr_kib", "DDR KiB", lambda p: p.ddr_bytes / 1024, ".1f"),
@@ -82,7 +84,7 @@ def network_columns(survey: Survey) -> list[list[Column]]:
 def area_columns(survey: Survey) -> list[Column]:
     """What the area is made of."""
     return [
-        Column("array_multipliers", "array", lambda p: p.area.array),
+        Column("array_multipliers", "array", lambda p: p.area.array, "g"),
         Column("output_multipliers", "output", lambda p: p.area.output, "g"),
         Column("second_operand_multipliers", "second", lambda p: p.area.second, "g"),
         Column("softmax_multipliers", "softmax", lambda p: p.area.softmax, "g"),

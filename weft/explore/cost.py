@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
+from weft.analysis.precision import INT4
 from weft.analysis.report import PREDICTED, build_report
 from weft.analysis.search import search
 from weft.analysis.timing import replay
@@ -19,6 +20,8 @@ class NetworkCost:
     network : str
     cycles, macs : int
         From start to interrupt; of the network's own arithmetic.
+    peak_macs, int4_macs : int
+        What the array could have done in these cycles; those of layers that ran in INT4.
     energy_uj : float
         Estimated (`weft.analysis.energy`).
     ddr_bytes : int
@@ -32,6 +35,8 @@ class NetworkCost:
     network: str
     cycles: int
     macs: int
+    peak_macs: int
+    int4_macs: int
     energy_uj: float
     ddr_bytes: int
     host_ops: tuple[str, ...]
@@ -60,6 +65,8 @@ def cost_of(graph: Graph, config: NpuConfig, *, thorough: bool) -> NetworkCost:
         network=graph.name,
         cycles=report.cycles,
         macs=report.macs,
+        peak_macs=report.peak_macs,
+        int4_macs=sum(layer.macs for layer in report.layers if layer.precision == INT4),
         energy_uj=report.energy_uj,
         ddr_bytes=sum(report.ddr_bytes.values()),
         host_ops=tuple(host.operator.op for host in compiled.host_ops),

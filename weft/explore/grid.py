@@ -1,15 +1,18 @@
 """The configurations of a sweep: every combination of the values that the designer lists."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw.npu.config import NpuConfig
+from hw.npu.config import NpuConfig, written
 from hw.npu.errors import WeftError
 
-SWEPT = ("rows", "cols", "act_kib", "weight_kib", "axi_bits", "lane_divisor", "accumulator_bits")
+SWEPT = ("rows", "cols", "act_kib", "weight_kib", "axi_bits", "lane_divisor", "accumulator_bits", "int4")
 """Fields of the configuration that a sweep may list: those that decide cycles, energy or area."""
 USUAL = {"rows": (4, 8, 16, 32), "cols": (4, 8, 16, 32)}
 """The sweep of those who list nothing."""
+SWITCHED = {"off": (False,), "on": (True,), "both": (False, True)}
+"""Values of a field that is true or false, by what the user says."""
 MOST = 4096
 """Configurations of one sweep."""
 
@@ -22,7 +25,7 @@ class Candidate:
     ----------
     label : str
         How tables call it: rows x columns, and the other fields that the sweep varies, as in ``16x8+act_kib=96``.
-    changes : tuple of (str, int)
+    changes : tuple of (str, int or bool)
         The listed fields and their values, in the order of `SWEPT`.
     config : NpuConfig or None
         None where the values do not go together.
@@ -53,7 +56,20 @@ def parse_values(option: str, text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def candidates(base: NpuConfig, lists: dict[str, tuple[int, ...]]) -> tuple[Candidate, ...]:
+def parse_switch(option: str, text: str) -> tuple[bool, ...]:
+    """The values of a field that is true or false.
+
+    Raises
+    ------
+    WeftError
+        Where the text is none of `SWITCHED`.
+    """
+    if text not in SWITCHED:
+        raise WeftError(f"{option} {text}: it is {', '.join(SWITCHED)}", remedy=f"for example {option} both")
+    return SWITCHED[text]
+
+
+def candidates(base: NpuConfig, lists: Mapping[str, tuple[int, ...]]) -> tuple[Candidate, ...]:
     """Every combination of the lists on top of `base`; the field named first changes slowest.
 
     Parameters
@@ -79,10 +95,10 @@ def candidates(base: NpuConfig, lists: dict[str, tuple[int, ...]]) -> tuple[Cand
 
 def _candidate(base, changes, varied):
     values = {"rows": base.rows, "cols": base.cols} | dict(changes)
-    others = [f"{field}={value}" for field, value in changes if field in varied and field not in ("rows", "cols")]
+    others = [f"{field}={written(value)}" for field, value in changes if field in varied and field not in ("rows", "cols")]
     label = "+".join([f"{values['rows']}x{values['cols']}", *others])
     # the name as `load_config` makes it, so that a row and `weft run --set` are called alike
-    changed = [f"{field}={value}" for field, value in changes if getattr(base, field) != value]
+    changed = [f"{field}={written(value)}" for field, value in changes if getattr(base, field) != value]
     try:
         return Candidate(label, changes, base.replace(name="+".join([base.name, *changed]), **dict(changes)))
     except WeftError as error:

@@ -67,8 +67,13 @@ class Point:
 
     @property
     def utilization(self) -> float:
-        """Part of the array's multiplications that are the networks' own, 0 to 1."""
-        return self.macs / (self.cycles * self.area.array)
+        """Part of the array's multiplications that are the networks' own, 0 to 1; layers in INT4 are held against twice as many."""
+        return self.macs / sum(cost.peak_macs for cost in self.costs)
+
+    @property
+    def int4_share(self) -> float:
+        """Part of the networks' MACs that ran in INT4, 0 to 1."""
+        return sum(cost.int4_macs for cost in self.costs) / max(1, self.macs)
 
     @property
     def objectives(self) -> tuple[float, float, float]:

@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hw.npu.config import written
 from weft.explore.columns import Column, all_columns, area_columns, marks, network_columns, speed_columns
 from weft.explore.grid import SWEPT
 from weft.explore.survey import Survey
@@ -69,7 +70,7 @@ def csv_rows(survey: Survey) -> list[dict]:
 
 def _csv_row(survey, point: Point, columns: list[Column], letters):
     listed = dict(point.candidate.changes)
-    fields = {field: listed.get(field, getattr(survey.base, field)) for field in SWEPT}
+    fields = {field: written(listed.get(field, getattr(survey.base, field))) for field in SWEPT}
     cells = {column.key: column.value(point) if point.works else "" for column in columns}
     ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched), "reason": point.reason}
     return {"config": point.candidate.label, **fields, "clock_mhz": survey.clock_mhz, **cells, **ends}
