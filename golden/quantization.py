@@ -64,27 +64,18 @@ def convolution_multipliers(input_scale: float, filter_scales, output_scale: flo
     -------
     multipliers, exponents : int32[channels]
     """
-    scales = np.asarray(filter_scales, np.float32).astype(np.float64)
-    reals = np.float64(np.float32(input_scale)) * scales / np.float64(np.float32(output_scale))
-    return quantize_multipliers(np.broadcast_to(reals, (channels,)))
+    return quantize_multipliers(np.broadcast_to(weighted_factors(input_scale, filter_scales, output_scale), (channels,)))
 
 
-@np.errstate(over="ignore")
-def fully_connected_multipliers(input_scale: float, filter_scales, output_scale: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Requantization of FULLY_CONNECTED, one multiplier for each output.
-
-    Source: ``FullyConnectedPrepare``. With one filter scale it calls ``GetQuantizedConvolutionMultipler``, which multiplies
-    the two scales as *floats* before it divides doubles; with several it does what a convolution does.
+def weighted_factors(input_scale: float, filter_scales, output_scale: float) -> np.ndarray:
+    """What the sums of an operator with weights are multiplied by, in doubles: input scale times filter scale by output scale.
 
     Returns
     -------
-    multipliers, exponents : int32[channels]
+    float64[len(filter_scales)]
     """
-    if len(filter_scales) > 1:
-        return convolution_multipliers(input_scale, filter_scales, output_scale, channels)
-    product = np.float32(input_scale) * np.float32(filter_scales[0])
-    real = np.float64(product) / np.float64(np.float32(output_scale))
-    return quantize_multipliers(np.broadcast_to(real, (channels,)))
+    scales = np.asarray(filter_scales, np.float32).astype(np.float64)
+    return np.float64(np.float32(input_scale)) * scales / np.float64(np.float32(output_scale))
 
 
 @np.errstate(over="ignore")

@@ -15,7 +15,7 @@ def fully_connected(x, weights, bias, *, input_zero_point, output_zero_point, mu
     bias : int32[outputs]
     input_zero_point, output_zero_point : int
     multipliers, exponents : int32[outputs]
-        Of `golden.quantization.fully_connected_multipliers`.
+        Of `golden.rounded_product.fully_connected_multipliers`.
     clamp : (int, int)
 
     Returns

@@ -7,12 +7,14 @@ interpreter, and each rule that lost is wrong somewhere.
 import numpy as np
 import pytest
 
+from golden.operators.fully_connected import fully_connected
 from golden.operators.mean import mean
 from golden.operators.mul import mul
 from golden.operators.prelu import prelu
 from golden.operators.resize import resize_nearest_neighbor
-from golden.quantization import add_parameters, quantize_multiplier
+from golden.quantization import add_parameters, quantize_multiplier, quantize_multipliers
 from golden.requantize import multiply_double_rounding, multiply_single_rounding
+from golden.rounded_product import thresholds
 from hw.npu.isa import ADD_LEFT_SHIFT
 from tests.random_operators.values import one_operator
 from tests.reference import run_reference
@@ -73,6 +75,54 @@ def test_mul_multiplies_and_divides_scales_as_floats(tmp_path, seed, lost):
         if (results[0] != results[1]).any():
             wrong += (answer(tmp_path, "MUL", operands((s, t, o)), {"a": FIRST, "b": SECOND}) != results[1]).sum()
     assert wrong
+
+
+def power_of_two(rng, scale):
+    """An output scale with which every second, fourth, ... sum is a tie."""
+    return float(np.float32(2.0 ** np.round(np.log2(scale)) * 2.0 ** rng.integers(1, 6)))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+@pytest.mark.parametrize("count", [1, 16])
+@pytest.mark.parametrize(("output", "lost"), [(near_tie, double_quotient), (power_of_two, double_product)])
+def test_fully_connected_rounds_a_product_of_doubles_half_away_from_zero(tmp_path, seed, output, lost, count, dtype):
+    """By tensor and by channel. Near ties the multiplier of a float product is wrong somewhere, at ties the one nearest to the factor."""
+    rng, x, weights = np.random.default_rng([seed, 6]), FIRST[:, :1], np.arange(-8, 8).astype(np.int8)[:, None]
+    wrong = 0
+    for _ in range(COUNT if output is near_tie else 10):
+        if output is near_tie:
+            s, t = (float(np.float32(2.0 ** rng.uniform(-6, 0))) for _ in range(2))
+        else:
+            s, t = 2.0 ** -rng.integers(0, 6), 2.0 ** -rng.integers(0, 6)
+        o = output(rng, s * t)
+        tensors = [
+            BuilderTensor("x", x.shape, scale=s),
+            BuilderTensor("w", weights.shape, dtype, scale=[t] * count, data=weights),
+            BuilderTensor("y", (256, 16), scale=o),
+        ]
+        expected = answer(tmp_path, "FULLY_CONNECTED", tensors, {"x": x})
+        multipliers, exponents = quantize_multipliers([lost(s, t, o)] * 16)
+        numbers = {"multipliers": multipliers, "exponents": exponents, "clamp": (-128, 127)}
+        wrong += (fully_connected(x, weights, np.zeros(16, np.int32), input_zero_point=0, output_zero_point=0, **numbers) != expected).sum()
+    print(f"{dtype}, {count} scales, {output.__name__}: {lost.__name__} is wrong at {wrong}")
+    assert wrong
+
+
+@pytest.mark.parametrize("exponent", range(-12, 1))
+def test_fully_connected_is_exact_at_every_sum_where_the_output_changes(tmp_path, seed, exponent):
+    """Sums come from the bias, down to factors of 2^-12; far below that 31 bits do not tell apart all sums of 32."""
+    rng = np.random.default_rng([seed, 7, exponent + 12])
+    for _ in range(10):
+        s, t = (float(np.float32(2.0 ** rng.uniform(-6, 0))) for _ in range(2))
+        o = float(np.float32(s * t / 2.0 ** (exponent + rng.uniform(0, 1))))
+        sums = thresholds(double_product(s, t, o)).astype(np.int32)
+        tensors = [
+            BuilderTensor("x", (1, 1), scale=s),
+            BuilderTensor("w", (sums.size, 1), scale=t, data=np.ones((sums.size, 1))),
+            BuilderTensor("b", sums.shape, "int32", scale=float(np.float32(s) * np.float32(t)), data=sums),
+            BuilderTensor("y", (1, sums.size), scale=o),
+        ]
+        answer(tmp_path, "FULLY_CONNECTED", tensors, {"x": np.zeros((1, 1), np.int8)})
 
 
 @pytest.mark.parametrize("lost", ["double quotient at 0 and above", "double product below"])

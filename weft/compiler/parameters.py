@@ -15,11 +15,11 @@ from golden.quantization import (
     activation_range,
     add_parameters,
     convolution_multipliers,
-    fully_connected_multipliers,
     product_multiplier,
     quantize_multiplier,
     scale_ratio,
 )
+from golden.rounded_product import fully_connected_multipliers
 from weft.compiler.graph import Graph, Operator, Tensor
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
