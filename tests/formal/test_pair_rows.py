@@ -13,7 +13,7 @@ MOST_ROWS = 6
 
 
 class PairRowsProof(wiring.Component):
-    """A queue of the rows of tiles, each of 1 to `MOST_ROWS` rows of the array, in pairs or not, and an array that takes them when it likes.
+    """A queue of the rows of tiles, each of 1 to `MOST_ROWS` rows of the array, in pairs or not; an array takes them when it likes.
 
     What the proof of the two weight planes takes for granted of the rows that it is offered is asserted here.
 
@@ -61,7 +61,7 @@ class PairRowsProof(wiring.Component):
         return m
 
     def _assume_a_queue(self, m):
-        """Rows come in their order and stay until they are taken; a tile is of pairs or not, and only its last row may have no upper half."""
+        """Rows come in their order and stay until they are taken; a tile is of pairs or not, and only its last may lack an upper half."""
         row, dut = self.row, self.dut
         rows = Mux(row.pair, 2 * row.row + 1 + row.upper, row.row + 1)
         m.d.sync += [self.waits.eq(self.offer & ~dut.i.ready), self.row_before.eq(row)]

@@ -22,3 +22,16 @@ VARIANTS = {
     "128-bit AXI": SMALL.replace(axi_bits=128),
 }
 """The reference configuration with one thing changed."""
+
+SMALL_INT4 = SMALL.replace(int4=True)
+"""The reference configuration with 4-bit weights too."""
+
+OTHERS_INT4 = {
+    "8x8": SIZES[8, 8],
+    "32x32": SIZES[32, 32],
+    **{config.name: config for config in CORNERS},
+    **VARIANTS,
+    "every column": SMALL.replace(broadcast=1),
+}
+OTHERS_INT4 = {name: config.replace(int4=True) for name, config in OTHERS_INT4.items()}
+"""All others of this page with 4-bit weights, and the textbook array: each wave registered in every column."""

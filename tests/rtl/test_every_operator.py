@@ -19,9 +19,9 @@ FEW = (SIZES[16, 16], CORNERS[0])
 ALL = (*SIZES.values(), *CORNERS)
 
 
-def check(op, config, rng, path, simulator, *, keep_tensors) -> str | None:
+def check(op, make, config, rng, path, simulator, *, keep_tensors) -> str | None:
     """One random network of one operator on the RTL; the line that refuses it, None where it ran and was right."""
-    model = OPERATORS[op](rng)
+    model = make(rng)
     path.write_bytes(model)
     graph = read_tflite(path)
     inputs = {name: random_value(rng, graph.tensors[name].shape, graph.tensors[name].dtype) for name in graph.inputs}
@@ -43,12 +43,12 @@ def check(op, config, rng, path, simulator, *, keep_tensors) -> str | None:
     return None
 
 
-def campaign(op, configs, count, seed, path, simulator):
-    """As many random networks as are asked for; those that are refused are drawn again, and bounded."""
+def campaign(op, configs, count, seed, path, simulator, *, make=None):
+    """As many random networks as are asked for, of `OPERATORS` or as `make` makes them; those refused are drawn again, and bounded."""
     rng, ran, refused = np.random.default_rng([seed, count, *op.encode()]), 0, []
     while ran < count and len(refused) < count / (1 - MOST_REFUSED):
         config, keep_tensors = configs[ran % len(configs)], ran // len(configs) % 2 == 1
-        message = check(op, config, rng, path, simulator, keep_tensors=keep_tensors)
+        message = check(op, make or OPERATORS[op], config, rng, path, simulator, keep_tensors=keep_tensors)
         if message is None:
             ran += 1
         else:

@@ -6,37 +6,20 @@ import pytest
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
 from tests.rtl.configurations import SIZES, SMALL, VARIANTS
+from tests.rtl.measure import measure
 from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX
 from weft.analysis.search import search
-from weft.analysis.timing import replay
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import load_samples, random_sample
+from weft.inputs import load_samples
 from weft.job import Prepared, report_of, run_samples
 
-MODEL_ERROR = 0.05
-"""Largest difference of the timing model's cycles and the RTL's, as a part of the latter."""
 KEYWORDS_ON_RTL = 100
 
 
 def check(name, config, models, simulator, profile="quick"):
     """Runs a network on two inputs; gives its cycles on RTL, after every tensor was compared."""
     graph = read_tflite(models / FILES[name])
-    found = search(graph, config)
-    assert found.compiled.host_ops == ()
-    prepared = Prepared(found.compiled, simulator(config, profile), found)
-    samples = [random_sample(graph, 1)] if name in LARGE else [random_sample(graph, 1), random_sample(graph, 2)]
-    outcomes = run_samples(prepared, samples)
-    for outcome in outcomes:
-        assert outcome.mismatch is None, str(outcome.mismatch)
-    cycles = {outcome.run.cycles for outcome in outcomes}
-    assert len(cycles) == 1, "cycles depend on the input"
-    report = report_of(prepared, outcomes[0])
-    assert sum(layer.cycles for layer in report.layers) == report.cycles
-    (measured,) = cycles
-    error = replay(found.compiled.program).cycles / measured - 1
-    print(f"{name} on {config.name} {config.rows}x{config.cols}: {measured} cycles, timing model {100 * error:+.2f} %")
-    assert abs(error) <= MODEL_ERROR
-    return measured
+    return measure(graph, simulator(config, profile), inputs=1 if name in LARGE else 2)
 
 
 @pytest.mark.parametrize("name", SMALL_SIX)

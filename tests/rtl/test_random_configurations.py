@@ -5,6 +5,7 @@ import pytest
 
 from hw.npu.config import KIB, NpuConfig
 from hw.npu.errors import WeftError
+from tests.int4_graphs import layers_with_weights, with_int4_weights
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
 from tests.random_mixtures import MixtureMaker, random_mixture
@@ -40,10 +41,11 @@ def random_config(seed: int, number: int) -> NpuConfig:
         "max_burst": pick(1, 4, 16, 64, 256),
         "queue_depth": pick(2, 4, 16),
     }
-    word = max(fields["rows"], fields["cols"], fields["axi_bits"] // 8)
+    int4 = bool(np.random.default_rng([seed, number, 4]).integers(2))  # apart: what else is drawn does not depend on it
+    word = max(fields["rows"] * (2 if int4 else 1), fields["cols"], fields["axi_bits"] // 8)
     step = max(1, NpuConfig.BANKS * word // KIB)  # KiB that are a whole number of words in each bank
     act_kib = -(-pick(16, 17, 24, 40, 96, 384, 1024) // step) * step
-    return NpuConfig(name=f"random{number}", act_kib=act_kib, weight_kib=pick(8, 9, 16, 64, 256), **fields)
+    return NpuConfig(name=f"random{number}", int4=int4, act_kib=act_kib, weight_kib=pick(8, 9, 16, 64, 256), **fields)
 
 
 def random_depthwise(seed: int):
@@ -60,6 +62,12 @@ def random_depthwise(seed: int):
     return maker.graph(image)
 
 
+def of_random_widths(graph, seed: int):
+    """The weights of each layer cut to 4 bits, or not."""
+    narrow = np.random.default_rng([seed, 4]).integers(0, 2, len(layers_with_weights(graph)))
+    return with_int4_weights(graph, lambda layer: bool(narrow[layer]))
+
+
 KINDS = (random_network, random_mixture, random_depthwise)
 
 
@@ -74,13 +82,18 @@ def check(compiled, config, simulator, seed):
 
 
 def campaign(config, first, count, simulator):
-    """As many networks as are asked for, of each kind in turn, fused and not; those that do not fit are drawn again, and bounded."""
+    """As many networks as are asked for, of each kind in turn, fused and not; those that do not fit are drawn again, and bounded.
+
+    With ``int4`` some layers have 4-bit weights.
+    """
     ran, refused = 0, []
     for number in range(first, first + int(count / (1 - MOST_REFUSED))):
         if ran == count:
             break
         keep_tensors = ran % 2 == 1
         graph = KINDS[ran % len(KINDS)](number)
+        if config.int4:
+            graph = of_random_widths(graph, number)
         try:
             compiled = compile_graph(graph, config, keep_tensors=keep_tensors)
         except WeftError as error:
@@ -114,6 +127,7 @@ def test_random_configurations_reach_both_ends_of_every_field(seed):
         "max_burst": (1, 256),
         "queue_depth": (2, 16),
         "accumulator_bits": (24, 32),
+        "int4": (False, True),
     }
     for field, values in reached.items():
         assert set(values) <= {getattr(config, field) for config in configs}, field

@@ -1,0 +1,41 @@
+"""A whole network on the generated Verilog: every tensor compared, nothing on the host, and its cycles."""
+
+from sim.run import Simulator
+from weft.analysis.search import search
+from weft.analysis.timing import replay
+from weft.compiler.graph import Graph
+from weft.inputs import random_sample
+from weft.job import Prepared, report_of, run_samples
+
+MODEL_ERROR = 0.05
+"""Largest difference of the timing model's cycles and the RTL's, as a part of the latter."""
+
+
+def measure(graph: Graph, simulator: Simulator, *, inputs: int = 2) -> int:
+    """Cycles of a network on RTL, with the tuning that the search finds; fails where a tensor differs or the timing model is far off.
+
+    Parameters
+    ----------
+    graph : Graph
+    simulator : Simulator
+        Of the configuration to compile for.
+    inputs : int
+        Random samples that it runs on; each takes as many cycles as the others.
+    """
+    config = simulator.config
+    found = search(graph, config)
+    assert found.compiled.host_ops == ()
+    prepared = Prepared(found.compiled, simulator, found)
+    outcomes = run_samples(prepared, [random_sample(graph, 1 + number) for number in range(inputs)])
+    for outcome in outcomes:
+        assert outcome.mismatch is None, f"{graph.name}: {outcome.mismatch}"
+    cycles = {outcome.run.cycles for outcome in outcomes}
+    assert len(cycles) == 1, "cycles depend on the input"
+    report = report_of(prepared, outcomes[0])
+    assert sum(layer.cycles for layer in report.layers) == report.cycles
+    (measured,) = cycles
+    error = replay(found.compiled.program).cycles / measured - 1
+    width = "+int4" if config.int4 else ""
+    print(f"{graph.name} on {config.name}{width} {config.rows}x{config.cols}: {measured} cycles, timing model {100 * error:+.2f} %")
+    assert abs(error) <= MODEL_ERROR
+    return measured
