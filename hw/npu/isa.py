@@ -196,9 +196,7 @@ LOOPS = (
     Field("block_cols", 9, "columns of output pixels"),
     Field("taps_y", 8, "kernel rows, at least 1"),
     Field("taps_x", 8, "kernel columns: visited one by one (1 where a whole kernel row is contiguous); DEPTHWISE: taps of a kernel row"),
-    Field(
-        "lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; R (INT4: 2R) make a tile. SOFTMAX: elements of a row, 1 to 4095"
-    ),
+    Field("lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; R (INT4: 2R) make a tile. SOFTMAX: elements of a row, 1 to 4095"),
     Field(
         "span",
         2,
