@@ -10,14 +10,12 @@ from golden.program import Layer, Program
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode, Region, Target
 from tests.rtl.jobs import TINY, TINY_INT4, Stream
-from tests.rtl.random_execute import SIZE, WEIGHT_BYTES, ExecuteMaker, number
+from tests.rtl.random_execute import ExecuteMaker, number
 from tests.rtl.simple import changed, transfer
 
 KEPT = 4096
 """Bytes of the arena that only loads touch; stores write behind them."""
 STORED = 8192
-ARENA_BYTES = KEPT + STORED + SIZE
-"""At the end the whole scratchpad is stored."""
 
 
 class StreamMaker:
@@ -29,23 +27,26 @@ class StreamMaker:
     loose : float
         How often a wait is left out or lowered where the hazards allow it.
     config : NpuConfig
-        `TINY`, or the same with 4-bit weights.
+        What it is for.
+    full : bool
+        Weights are such that each is a legal exponent, too, and some commands take them for one; else they may be anything.
     """
 
-    def __init__(self, rng, loose=0.8, config: NpuConfig = TINY):
+    def __init__(self, rng, loose=0.8, config: NpuConfig = TINY, *, full=True):
         self.rng, self.loose, self.config = rng, loose, config
+        size = config.act_bytes
         self.checker = HazardChecker(Program("", config, (), (Layer("", "", (), 0),), b"", 0, (), (), ()))
         self.commands, self.counts = [], {"load": 0, "exec": 0, "store": 0}
-        self.executes = ExecuteMaker(rng, config)
-        low, high = -31, 32  # so that any byte is a legal exponent
-        self.model = rng.integers(low, high, SIZE).astype(np.int8).tobytes()
-        self.arena = rng.integers(0, 256, ARENA_BYTES).astype(np.uint8)
-        self.append(transfer(Opcode.LOAD, region=Region.MODEL, row_bytes=SIZE))
-        self.append(transfer(Opcode.LOAD, region=Region.MODEL, target=Target.WEIGHTS, row_bytes=WEIGHT_BYTES))
+        self.executes = ExecuteMaker(rng, config, full=full)
+        low, high = (-31, 32) if full else (-128, 128)
+        self.model = rng.integers(low, high, size).astype(np.int8).tobytes()
+        self.arena = rng.integers(0, 256, KEPT + STORED + size).astype(np.uint8)  # at the end the whole scratchpad is stored
+        self.append(transfer(Opcode.LOAD, region=Region.MODEL, row_bytes=size))
+        self.append(transfer(Opcode.LOAD, region=Region.MODEL, target=Target.WEIGHTS, row_bytes=config.weight_bytes))
 
     def stream(self) -> Stream:
         """What was made, and a store of the whole scratchpad behind it."""
-        end = transfer(Opcode.STORE, ddr_offset=KEPT + STORED, row_bytes=SIZE)
+        end = transfer(Opcode.STORE, ddr_offset=KEPT + STORED, row_bytes=self.config.act_bytes)
         waits = {f"wait_{queue}": count for queue, count in self.counts.items()}
         return Stream((*self.commands, changed(end, "header", **waits)), self.model, self.arena, self.config)
 
@@ -99,28 +100,28 @@ class StreamMaker:
         return fields
 
     def load(self):
-        fields = self._rows(300, KEPT, SIZE)
+        fields = self._rows(300, KEPT, self.config.act_bytes)
         if self.rng.random() < 0.7:
             return transfer(Opcode.LOAD, **fields)
         return transfer(Opcode.LOAD, **fields | {"region": Region.MODEL})
 
     def load_weights(self):
-        fields = self._rows(400, SIZE, WEIGHT_BYTES, step=TINY.axi_bytes)
+        fields = self._rows(400, self.config.act_bytes, self.config.weight_bytes, step=self.config.axi_bytes)
         return transfer(Opcode.LOAD, **fields | {"region": Region.MODEL, "target": Target.WEIGHTS})
 
     def store(self):
-        fields = self._rows(300, STORED, SIZE)
+        fields = self._rows(300, STORED, self.config.act_bytes)
         return transfer(Opcode.STORE, **fields | {"ddr_offset": KEPT + fields["ddr_offset"]})
 
 
-def legal_stream(seed, config: NpuConfig = TINY) -> Stream:
+def legal_stream(seed, config: NpuConfig = TINY, *, full=True) -> Stream:
     """Some dozen random legal commands."""
     rng = np.random.default_rng(seed)
-    maker = StreamMaker(rng, loose=float(rng.choice([0.0, 0.8, 1.0])), config=config)
+    maker = StreamMaker(rng, loose=float(rng.choice([0.0, 0.8, 1.0])), config=config, full=full)
     maker.grow(int(rng.integers(10, 40)))
     return maker.stream()
 
 
-def legal_stream_of_two_widths(seed) -> Stream:
-    """The same with weights of 8 and of 4 bits."""
-    return legal_stream(seed, TINY_INT4)
+def legal_stream_of_two_widths(seed, config: NpuConfig = TINY_INT4) -> Stream:
+    """The same with weights of 8 and of 4 bits; of bytes that are legal exponents the upper halves are -2 to 1 only, of others all."""
+    return legal_stream(seed, config, full=seed % 2 == 0)

@@ -6,7 +6,6 @@ from hw.npu.config import NpuConfig
 from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
 from tests.rtl.jobs import TINY
 
-SIZE, WEIGHT_BYTES, ROWS, COLS = TINY.act_bytes, TINY.weight_bytes, TINY.rows, TINY.cols
 MOST_WAVES = 1500
 """Waves of a command, so that a stream takes thousands of cycles and not millions."""
 OPCODES = (
@@ -28,7 +27,7 @@ def _ceil(count, size):
     return -(-count // size)
 
 
-def cycles_of(command) -> int:
+def cycles_of(command, config: NpuConfig = TINY) -> int:
     """About how many cycles a command takes on the array: its waves."""
     loops = command["loops"]
     pixels = loops["block_rows"] * loops["block_cols"]
@@ -37,7 +36,7 @@ def cycles_of(command) -> int:
     tiles = loops["column_tiles"] * loops["taps_y"]
     if command.operation == Opcode.DEPTHWISE:
         return tiles * loops["block_rows"] * max(1, loops["positions"])
-    return tiles * loops["taps_x"] * pixels * (max(1, _ceil(loops["lanes"], ROWS)) if command.operation == Opcode.MATMUL else 1)
+    return tiles * loops["taps_x"] * pixels * (max(1, _ceil(loops["lanes"], config.rows)) if command.operation == Opcode.MATMUL else 1)
 
 
 class ExecuteMaker:
@@ -47,18 +46,20 @@ class ExecuteMaker:
     ----------
     rng : numpy.random.Generator
     config : NpuConfig
-        `TINY`, or the same with 4-bit weights.
+        What the commands are for.
+    full : bool
+        They may take exponents from their stream, whose bytes are all legal ones then; else the bytes may be any.
     """
 
-    def __init__(self, rng, config: NpuConfig = TINY):
-        self.rng, self.config = rng, config
+    def __init__(self, rng, config: NpuConfig = TINY, *, full=True):
+        self.rng, self.config, self.full = rng, config, full
         self.carried, self.table = 0, False  # entries of partial sums; whether a table was loaded
 
     def make(self) -> Command:
         """One that reads inside the scratchpad and does not read what it writes, unless in place."""
         while True:
             command = self._draw()
-            if cycles_of(command) <= MOST_WAVES and self._sound(command):
+            if cycles_of(command, self.config) <= MOST_WAVES and self._sound(command):
                 loops = command["loops"]
                 self.carried = loops["block_rows"] * loops["block_cols"] if loops["partial_out"] else 0
                 self.table |= bool(command["weights"]["load_table"])
@@ -69,7 +70,7 @@ class ExecuteMaker:
             touched = footprint(self.config, 0, command)
         except (Hazard, MachineError):
             return False
-        return all(area is None or area.ends.max() <= SIZE for area in (touched.second, touched.output))
+        return all(area is None or area.ends.max() <= self.config.act_bytes for area in (touched.second, touched.output))
 
     def _number(self, low, high):
         return number(self.rng, low, high)
@@ -110,7 +111,7 @@ class ExecuteMaker:
             "taps_x": draw(1, 3),
             "span": 1,
             "column_tiles": 1 if partial_in or partial_out else draw(1, 3),
-            "last_cols": draw(1, COLS),
+            "last_cols": draw(1, self.config.cols),
             "partial_in": int(partial_in),
             "partial_out": int(partial_out),
         }
@@ -122,8 +123,9 @@ class ExecuteMaker:
             if rng.random() < 0.6:
                 loops |= {"taps_x": 1, "taps_y": draw(1, 7), "span": draw(2, MAX_SPAN)}
         elif opcode.operation == Opcode.DEPTHWISE:
-            taps = int(rng.choice([1, 2, 2, 3, 3, 5, 7, ROWS]))
-            span = draw(1, min(MAX_SPAN, ROWS // taps, 1 + MOST_LAG // taps))
+            most = self.config.rows
+            taps = int(rng.choice([taps for taps in (1, 2, 2, 3, 3, 5, 7, most) if taps <= most]))
+            span = draw(1, min(MAX_SPAN, most // taps, 1 + MOST_LAG // taps))
             stride = int(rng.choice([1, 1, 2, 3]))
             positions = max(LEAST_POSITIONS, (cols - 1) * stride + taps + int(rng.choice([0, 0, 0, 1, 5])))
             loops |= {"taps_y": draw(1, 5), "taps_x": taps, "span": span, "stride": stride, "positions": positions}
@@ -133,10 +135,10 @@ class ExecuteMaker:
         return loops
 
     def _input(self):
-        rng, draw = self.rng, self._number
+        rng, draw, size = self.rng, self._number, self.config.act_bytes
         channels, width = draw(1, 20), draw(1, 12)
         return {
-            "address": int(rng.choice([draw(-300, SIZE + 300), draw(0, SIZE - 1000), SIZE - draw(1, 60)])),
+            "address": int(rng.choice([draw(-300, size + 300), draw(0, size - 1000), size - draw(1, 60)])),
             "y": draw(-3, 3),
             "height": draw(0, 12),
             "x_bytes": int(rng.choice([0, draw(-30, 30)])),
@@ -154,7 +156,7 @@ class ExecuteMaker:
         """An image of as many pixels along the taps as a block row sees, less `shared` on either side, which are read once."""
         seen = (loops["block_cols"] - 1) * loops["stride"] + loops["taps_x"]
         shared = self._number(0, min(loops["taps_x"] - 1, max(0, seen - LEAST_POSITIONS), seen // 2))
-        channels = (loops["column_tiles"] - 1) * COLS + loops["last_cols"] + self._number(0, 3)
+        channels = (loops["column_tiles"] - 1) * self.config.cols + loops["last_cols"] + self._number(0, 3)
         inside = seen - 2 * shared
         loops["positions"] = max(LEAST_POSITIONS, seen - shared)
         if loops["transposed"]:
@@ -170,18 +172,18 @@ class ExecuteMaker:
         return Command(Opcode.SOFTMAX, {"header": {}, "loops": loops, "input": place, "weights": weights, "output": output, "second": {}})
 
     def _weights(self):
-        rng = self.rng
-        kind = Params(rng.choice([Params.NONE, Params.BIAS, Params.FULL, Params.FULL]))
-        address = COLS * int(rng.choice([self._number(0, WEIGHT_BYTES // COLS - 1), WEIGHT_BYTES // COLS - self._number(1, 40)]))
+        rng, cols, rows = self.rng, self.config.cols, self.config.weight_bytes // self.config.cols
+        kind = Params(rng.choice([Params.NONE, Params.BIAS, *[Params.FULL if self.full else Params.BIAS] * 2]))
+        address = cols * int(rng.choice([self._number(0, rows - 1), rows - self._number(1, 40)]))
         return {"address": address, "params": kind, "load_table": int(rng.random() < 0.15)}
 
     def _place(self, loops, channels=0):
         """Where results or second operands lie: dense, with gaps, or overlapping."""
-        channels = channels or (loops["column_tiles"] - 1) * COLS + loops["last_cols"]
+        channels = channels or (loops["column_tiles"] - 1) * self.config.cols + loops["last_cols"]
         pixel_step = int(self.rng.choice([channels, self._number(channels, channels + 40), self._number(0, 40)]))
         row_step = int(self.rng.choice([pixel_step * loops["block_cols"], self._number(0, 800)]))
         extent = (loops["block_rows"] - 1) * row_step + (loops["block_cols"] - 1) * pixel_step + channels
-        return {"address": self._number(0, max(0, SIZE - extent)), "pixel_step": pixel_step, "row_step": row_step}
+        return {"address": self._number(0, max(0, self.config.act_bytes - extent)), "pixel_step": pixel_step, "row_step": row_step}
 
     def _bounds(self):
         low = self._number(-128, 127)
