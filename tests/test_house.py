@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from tests.component_table import EXAMPLES, make
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("hw.npu", "hw.soc", "golden", "sim", "weft.compiler", "weft.analysis", "weft.explore", "weft")
+ROOMS = ("hw.npu", "hw.soc", "golden", "sim", "weft.compiler", "weft.analysis", "weft.explore", "weft.quantize", "weft")
 """From the ground up: a room imports itself and what stands before it."""
 LONGEST_FILE = 450
 LONGEST_FUNCTION = 80

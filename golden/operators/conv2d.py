@@ -47,7 +47,7 @@ def convolution_sums(x, weights, bias, *, stride, dilation, pad, input_zero_poin
         numbers = {"stride": stride, "dilation": dilation, "pad": pad, "input_zero_point": input_zero_point}
         return np.concatenate([convolution_sums(*part, **numbers) for part in parts], axis=3)
     cout, kh, kw, cin = weights.shape
-    patches = _patches(x, (kh, kw), stride, dilation, pad, input_zero_point)
+    patches = patches_of(x, (kh, kw), stride, dilation, pad, input_zero_point)
     batch, rows, cols = patches.shape[:3]
     matrix = weights.reshape(cout, -1).astype(np.float64).T
     sums = np.empty((batch, rows, cols, cout), np.int32)
@@ -61,7 +61,7 @@ def convolution_sums(x, weights, bias, *, stride, dilation, pad, input_zero_poin
     return sums
 
 
-def _patches(x, kernel, stride, dilation, pad, pad_value) -> np.ndarray:
+def patches_of(x, kernel, stride, dilation, pad, pad_value) -> np.ndarray:
     """View of the window under every output pixel, ``int8[N, H', W', KH, KW, Cin]``."""
     top, bottom, left, right = pad
     if any(pad):

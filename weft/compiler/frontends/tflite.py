@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ class _Frontend:
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
-        self.names = _unique([self.reader.name(raw) or f"tensor_{i}" for i, raw in enumerate(raw_tensors)])
+        self.names = tensor_names(self.reader.name(raw) for raw in raw_tensors)
         self.types = [self._type(raw) for raw in raw_tensors]
         ops = [self._lookup(kinds, raw.OpcodeIndex(), "operator code") for raw in raw_operators]
         inputs = self._tensor_names(self.reader.numbers(subgraph, "Inputs"))
@@ -232,6 +233,11 @@ class _Frontend:
         values = stored_values(content, dtype, math.prod(shape)).reshape(shape)
         values.flags.writeable = False
         return values
+
+
+def tensor_names(names: Iterable[str]) -> list[str]:
+    """How a graph calls the tensors of a file, given their names there in the file's order: each once, none empty."""
+    return _unique([name or f"tensor_{i}" for i, name in enumerate(names)])
 
 
 def _label(name: str) -> str:

@@ -1,0 +1,113 @@
+"""The command ``weft quantize``: its options, and what it prints and writes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from hw.npu.config import load_config
+from hw.npu.errors import WeftError
+from weft import __version__
+from weft.options import Config, Model, Overrides, Quiet
+from weft.outputs import check_writable
+from weft.progress import Steps
+
+INT4 = "int4"
+LABELS = ("y", "labels")
+"""Keys of an ``.npz`` file under which labels are looked for."""
+USUAL_LOSS = 1.0
+"""Percentage points."""
+
+
+def quantize(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .tflite file to write.")],
+    weights: Annotated[str, typer.Option("--weights", metavar="int4", help="What the weights become.")] = INT4,
+    layers: Annotated[
+        str,
+        typer.Option(
+            "--layers", metavar="all|inner|NAME,...", help="Which layers, or with --auto among which; inner: not the first and last."
+        ),
+    ] = "all",
+    auto: Annotated[bool, typer.Option("--auto", help="Choose the layers: the most gain for a loss of at most --max-loss.")] = False,
+    max_loss: Annotated[
+        float | None,
+        typer.Option("--max-loss", metavar="X", min=0, max=100, help="For --auto: percentage points of accuracy; 1 without this option."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Inputs, .npz or .npy: x, and labels y if known. Half of them is kept to judge."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")] = None,
+    config: Config = "small",
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+):
+    """Write an int8 network with the weights of its layers, or of some, in 4 bits; say what that costs in accuracy and saves in cycles.
+
+    Cycles are the timing model's, on the configuration with int4=true; weft run with --set int4=true runs the file.
+    """
+    from weft.analysis.tables import default_console
+    from weft.compiler.frontends.tflite import read_tflite
+    from weft.quantize.job import quantize as run
+    from weft.quantize.words import print_report
+
+    chosen = load_config(config, overrides or ())
+    _check_options(model, output, weights, auto, max_loss, data)
+    graph = read_tflite(model)
+    samples = None if data is None else _samples(graph, data, auto)
+    check_writable(output, "the network")
+    check_writable(report, "the report")
+    steps = Steps(quiet)
+    limit = (USUAL_LOSS if max_loss is None else max_loss) if auto else None
+    result = run(graph, output, chosen, layers=layers, samples=samples, max_loss=limit, stage=steps.stage)
+    if report:
+        report.write_text(json.dumps(result.to_json() | {"weft": __version__}, indent=2) + "\n")
+    print_report(result, default_console())
+
+
+def _check_options(model, output, weights, auto, max_loss, data):
+    if weights != INT4:
+        raise WeftError(f"--weights {weights}: only {INT4} is known")
+    if auto and data is None:
+        raise WeftError("--auto needs inputs to try the layers on", remedy="give --data inputs.npz")
+    if max_loss is not None and not auto:
+        raise WeftError(f"--max-loss {max_loss:g} says how --auto chooses", remedy="add --auto, or leave --max-loss out")
+    if output.exists() and model.exists() and os.path.samefile(output, model):
+        raise WeftError("is the network itself", file=output, remedy="write to another file")
+
+
+def _samples(graph, path, auto):
+    """The inputs and labels of a file."""
+    from weft.inputs import load_samples
+    from weft.quantize.job import Samples
+    from weft.quantize.judge import classes
+
+    inputs, _ = load_samples(graph, path)
+    if len(inputs) < 2:
+        raise WeftError("holds one sample; one half chooses, the other judges", file=path, remedy="give two or more")
+    if auto and classes(graph) < 2:
+        raise WeftError(f"--auto judges by the top class, but {graph.outputs[0]} has one value", file=graph.file, remedy="name --layers")
+    return Samples(inputs, _labels(path, len(inputs), classes(graph)))
+
+
+def _labels(path, samples, classes) -> np.ndarray | None:
+    if path.suffix.lower() != ".npz":
+        return None
+    with np.load(path, allow_pickle=False) as content:
+        labels = next((content[key] for key in LABELS if key in content), None)
+    if labels is None:
+        return None
+    labels = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.ndim != 1 or labels.size != samples or labels.dtype.kind not in "iu":
+        raise WeftError(
+            f"labels of type {labels.dtype} and shape {list(labels.shape)} for {samples} samples",
+            file=path,
+            remedy="give a whole number each",
+        )
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise WeftError(f"labels from {labels.min()} to {labels.max()}, but the network has {classes} classes", file=path)
+    return labels.astype(np.int64)

@@ -1,0 +1,1 @@
+"""``weft quantize``: the weights of chosen layers in 4 bits, with the scales that cost the network's results least."""

@@ -1,0 +1,216 @@
+"""The main job: narrow the weights of chosen layers, judge the result, write the file, report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hw.npu.config import NpuConfig
+from hw.npu.errors import WeftError
+from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.graph import Graph
+from weft.compiler.limits import check_limits
+from weft.quantize.batches import Batches, Values
+from weft.quantize.costs import Cost, cost_of
+from weft.quantize.judge import Judge
+from weft.quantize.layers import Layer, chosen_layers, layers_of
+from weft.quantize.moments import MomentSums, unit_moments
+from weft.quantize.narrow import Narrowed, narrowed, with_layers
+from weft.quantize.report import LayerRow, Quality, QuantizeReport
+from weft.quantize.rewrite import rewritten, stored_tensors
+from weft.quantize.sensitivity import Choice, choose
+
+Stage = Callable[[str, int], AbstractContextManager]
+"""Announces a stage of so many tasks and gives what counts them, as `weft.progress.Steps.stage` does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The user's inputs.
+
+    Attributes
+    ----------
+    inputs : sequence of dict
+        At least two.
+    labels : int64[samples] or None
+    """
+
+    inputs: Sequence[Values]
+    labels: np.ndarray | None = None
+
+    def half(self, first: int) -> tuple[Sequence[Values], np.ndarray | None]:
+        """Every other sample: from 0 those that weights are chosen on, from 1 those that judge."""
+        return self.inputs[first::2], None if self.labels is None else self.labels[first::2]
+
+
+def quantize(
+    graph: Graph,
+    output: Path,
+    config: NpuConfig,
+    *,
+    layers: str = "all",
+    samples: Samples | None = None,
+    max_loss: float | None = None,
+    stage: Stage,
+) -> QuantizeReport:
+    """Write a network with the weights of some layers in 4 bits.
+
+    Parameters
+    ----------
+    graph : Graph
+        As read from its file, which is read again.
+    output : Path
+        Not the network's own file.
+    config : NpuConfig
+        What cycles are counted on; its `int4` is set for the new network, and not for the old one.
+    layers : str
+        ``--layers``: which ones, or with `max_loss` among which ones.
+    samples : Samples, optional
+        Without them the weights' own error is made small.
+    max_loss : float, optional
+        Choose the layers (``--auto``); percentage points. It takes samples.
+    stage : Stage
+
+    Raises
+    ------
+    WeftError
+        Where a layer cannot be in 4 bits, or the network does not run on the configuration.
+    """
+    every = layers_of(graph, stored_tensors(Path(graph.file)).__contains__)
+    meant = chosen_layers(graph, every, layers)
+    with stage(f"timing {graph.name} in INT8", 0):
+        before = cost_of(graph, config.replace(int4=False), thorough=True)
+    halves = _halves(graph, samples, stage)
+    made, every = _narrowed(graph, meant, every, halves, stage)
+    if max_loss is None:
+        choice = Choice(tuple(made), {}, (), ())
+    else:
+        choice = _chosen(graph, made, config, halves, max_loss, stage)
+    new = with_layers(graph, choice.layers)
+    content = rewritten(Path(graph.file), choice.layers)
+    output.write_bytes(content)
+    _check(new, read_tflite(output))
+    with stage(f"timing {graph.name} in INT4", 0):
+        after = cost_of(new, config.replace(int4=True), thorough=True)
+    with stage("judging", len(halves)) as advance:
+        qualities = [_quality(judge, new, advance) for judge in halves]
+    return QuantizeReport(
+        network=graph.name, config=config.name,
+        measure="" if samples is None else "agreement with INT8" if samples.labels is None else "accuracy",
+        train=qualities[0] if qualities else None, judging=qualities[1] if qualities else None,
+        layers=tuple(_row(graph, layer, made, choice, before, after) for layer in every),
+        weight_bytes=(_weight_bytes(graph, every), _weight_bytes(new, every)),
+        file_bytes=(Path(graph.file).stat().st_size, len(content)),
+        cycles=(before.cycles, after.cycles), ddr_bytes=(before.ddr_bytes, after.ddr_bytes),
+        notes=tuple(_notes(choice, samples, max_loss)),
+    )  # fmt: skip
+
+
+def _halves(graph, samples, stage) -> list[Judge]:
+    """The training half's judge and the other one; none without samples."""
+    if samples is None:
+        return []
+    batches = [Batches(graph, samples.half(first)[0]) for first in (0, 1)]
+    with stage(f"evaluating {graph.name} on {len(samples.inputs)} samples", sum(each.count for each in batches)) as advance:
+        return [Judge(each, samples.half(first)[1], advance) for first, each in enumerate(batches)]
+
+
+def _narrowed(graph, meant, every, halves, stage) -> tuple[list[Narrowed], list[Layer]]:
+    """The layers that are meant, in 4 bits; and all layers, those with their reason that cannot be after all."""
+    operators = [layer.operator for layer in meant]
+    if halves:
+        batches = halves[0].batches
+        sums = [MomentSums(graph, operator, batches.samples) for operator in operators]
+        with stage("measuring the layers' inputs", batches.count) as advance:
+            for values in batches.run():
+                for operator, sum_ in zip(operators, sums):
+                    sum_.add(values[operator.inputs[0]])
+                advance()
+        moments = [sum_.moments() for sum_ in sums]
+    else:
+        moments = [unit_moments(graph, operator) for operator in operators]
+    made, reasons = [], {}
+    with stage(f"rounding {len(operators)} layers", len(operators)) as advance:
+        for operator, moment in zip(operators, moments):
+            layer = narrowed(graph, operator, moment)
+            try:
+                check_limits(with_layers(graph, [layer]), operator)
+                made.append(layer)
+            except WeftError as error:
+                reasons[operator.name] = error.message
+            advance()
+    if not made:
+        raise WeftError(f"no layer is left whose weights could be int4: {next(iter(reasons.values()))}", file=graph.file)
+    return made, [Layer(layer.operator, reasons.get(layer.name, layer.obstacle)) for layer in every]
+
+
+def _chosen(graph, made, config, halves, max_loss, stage) -> Choice:
+    """The search of ``--auto``."""
+    train, judging = halves
+    with stage("timing every layer", 0):
+        usual = [
+            cost_of(each, config.replace(int4=int4), thorough=False) for each, int4 in ((graph, False), (with_layers(graph, made), True))
+        ]
+    saved = {layer.name: usual[0].layers.get(layer.name, 0) - usual[1].layers.get(layer.name, 0) for layer in made}
+    with stage(f"trying {len(made)} layers, alone and together", 2 * len(made)) as advance:
+        return choose(made, saved, train, judging, max_loss, advance)
+
+
+def _quality(judge: Judge, new: Graph, advance) -> Quality:
+    answers = judge.answers(new)
+    advance()
+    return Quality(judge.batches.samples, judge.accuracy(), judge.accuracy(answers), judge.signal_db(answers))
+
+
+def _row(graph, layer: Layer, made, choice: Choice, before: Cost, after: Cost) -> LayerRow:
+    weights = graph.input(layer.operator, 1)
+    tried = next((each for each in made if each.name == layer.name), None)
+    int4 = any(each.name == layer.name for each in choice.layers)
+    alone = choice.alone.get(layer.name)
+    old = _bytes(weights)
+    note = layer.obstacle
+    if layer.name in choice.refused:
+        note = "loses too much"
+    elif layer.name in choice.returned:
+        note = "given back"
+    elif int4 and layer.operator.op == "DEPTHWISE_CONV_2D":
+        note = "bytes only"
+    return LayerRow(
+        name=layer.name, label=layer.operator.label, op=layer.operator.op, int4=int4 or weights.dtype == "int4", note=note,
+        bytes_before=old, bytes_after=(weights.size + 1) // 2 if int4 else old,
+        cycles_before=before.layers.get(layer.name, 0), cycles_after=after.layers.get(layer.name, 0),
+        signal_db=None if tried is None else tried.signal_db, loss_alone=None if alone is None else alone.loss,
+    )  # fmt: skip
+
+
+def _bytes(tensor) -> int:
+    return (tensor.size + 1) // 2 if tensor.dtype == "int4" else tensor.size
+
+
+def _weight_bytes(graph, layers) -> int:
+    """Of the layers' weights, each tensor once."""
+    return sum(_bytes(graph.tensors[name]) for name in {layer.operator.inputs[1] for layer in layers})
+
+
+def _notes(choice: Choice, samples, max_loss):
+    if samples is None:
+        yield "no inputs were given: scales make the error of the weights small, not that of the results; --data gives inputs"
+    else:
+        yield "weights and layers are chosen on the even samples (from 0), judged on the odd ones"
+    if choice.returned:
+        names = ", ".join(choice.returned)
+        yield f"on the judging half the loss was above {max_loss:g}: given back {names}; so that half has had a say in the choice"
+    if any(layer.op == "DEPTHWISE_CONV_2D" for layer in choice.layers):
+        yield "depthwise layers with 4-bit weights compute at INT8's rate; their weights take half the bytes"
+    yield "cycles and DDR bytes by the timing model: before without INT4, after with it"
+
+
+def _check(meant: Graph, found: Graph):
+    """What was written is what was meant."""
+    for name, tensor in meant.tensors.items():
+        other = found.tensors[name]
+        same = (tensor.dtype, tensor.shape, tensor.quantization) == (other.dtype, other.shape, other.quantization)
+        assert same and (tensor.constant == other.constant), name
+        assert not tensor.constant or np.array_equal(tensor.data, other.data), name

