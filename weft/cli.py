@@ -1,4 +1,4 @@
-"""The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``.
+"""The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``, ``weft quantize``.
 
 What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a defect and shows its traceback.
 """
@@ -18,6 +18,7 @@ from hw.npu.errors import WeftError
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.cli_explore import explore
+from weft.cli_quantize import quantize
 from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
+app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
 
 
 @app.callback(invoke_without_command=True)
@@ -40,7 +42,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile, run or explore (weft --help)")
+        raise UsageError("no command; use generate, compile, run, explore or quantize (weft --help)")
 
 
 @app.command()

@@ -13,8 +13,11 @@ from weft.quantize.narrow import Narrowed
 from weft.quantize.schema import DATA_ALIGNMENT
 from weft.quantize.tables import Block, Table, UnknownField, Vector, read_tables, write_tables
 
-VERSIONS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10}
-"""The operator versions that take int8 with int4 weights: tensorflow/lite/tools/versioning/op_version.cc, GetBuiltinOperatorVersion."""
+VERSIONS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 6, "FULLY_CONNECTED": 10}
+"""The operator versions that take int8 with int4 weights: tensorflow/lite/tools/versioning/op_version.cc, GetBuiltinOperatorVersion.
+
+DEPTHWISE_CONV_2D has 7 there, but the list of the reference kernels, which do take them, ends at 6 (ai-edge-litert 2.3.0: measured).
+"""
 MODEL_CODES, MODEL_SUBGRAPHS, MODEL_BUFFERS, MODEL_METADATA_BUFFERS, MODEL_METADATA = 1, 2, 4, 5, 6
 SUBGRAPH_TENSORS, SUBGRAPH_OPERATORS = 0, 3
 TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION = 1, 2, 3, 4
