@@ -13,7 +13,7 @@ from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.execute_checks import bad_field
-from hw.npu.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, Command, Error, Opcode
+from hw.npu.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, Command, Error, Opcode, opcodes
 
 
 class Checks(wiring.Component):
@@ -28,36 +28,37 @@ class Checks(wiring.Component):
         sizes = {"rows": config.rows, "cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "weight_bytes": config.weight_bytes}
         held = Signal(EXECUTE_LAYOUT)  # a clock, for the simulator
         m.d.sync += held.eq(self.command)
-        m.d.comb += self.bad.eq(bad_field(held, **sizes))
+        m.d.comb += self.bad.eq(bad_field(held, **sizes, int4=config.int4))
         return m
 
 
 def _command(rng, config):
     """Fields around their limits; about half of the commands are legal."""
-    opcode = rng.choice(sorted(EXECUTE))
+    opcode = rng.choice(sorted(EXECUTE & opcodes(config.int4)))
     taps = rng.choice([1, 3, 5, 8, 9, 16, config.rows, config.rows + 1])
     loops = {
         "block_rows": rng.randint(1, 4),
         "block_cols": rng.choice([1, 2, 5, 64]),
         "taps_y": 1,
-        "taps_x": taps if opcode == Opcode.DEPTHWISE else 1,
+        "taps_x": taps if opcode.operation == Opcode.DEPTHWISE else 1,
         "lanes": rng.choice([1, 5, MAX_SOFTMAX_LANES]),
         "span": rng.randint(1, 3),
         "column_tiles": 1,
         "last_cols": 1,
         "stride": rng.randint(1, 3),
     }
-    if opcode == Opcode.DEPTHWISE:
+    if opcode.operation == Opcode.DEPTHWISE:
         loops["positions"] = max(3, (loops["block_cols"] - 1) * loops["stride"] + rng.choice([0, 1, taps]))
     if rng.random() < 0.4:
         loops[rng.choice(sorted(loops))] = rng.choice([0, 1, 2, 3])
     return Command(opcode, {"loops": loops, "weights": {"params": rng.choice([0, 0, 1]), "load_table": rng.choice([0, 0, 0, 1])}})
 
 
+@pytest.mark.parametrize("int4", [False, True], ids=["int8", "int4"])
 @pytest.mark.parametrize("rows", [4, 16, 32, 64])
-def test_rtl_refuses_what_the_machine_refuses(rows, seed):
+def test_rtl_refuses_what_the_machine_refuses(rows, int4, seed):
     rng = random.Random(seed)
-    config = NpuConfig(rows=rows, cols=8, act_kib=16, weight_kib=8)
+    config = NpuConfig(rows=rows, cols=8, act_kib=16, weight_kib=8, int4=int4)
     dut, commands = Checks(config), []
     state = MachineState.fresh(Program("", config, (), (), bytes(64), 64, (), (), ()), 0)
     for _ in range(300):
