@@ -8,6 +8,7 @@ import pytest
 from golden.machine import Machine
 from hw.npu.config import NpuConfig
 from tests.block.execute_bench import check_windows, run
+from tests.int4_graphs import with_int4_weights
 from tests.random_graphs import GraphMaker
 from weft.compiler.driver import compile_graph
 
@@ -27,6 +28,15 @@ def _network(seed):
 
 @pytest.mark.parametrize("case", range(6))
 def test_writes_are_those_of_the_machine(case, seed):
+    assert_writes_are_those_of_the_machine(case, seed, int4=False, busy=(0, 0))
+
+
+def test_writes_of_4_bit_weights_are_those_of_the_machine(seed):
+    """Every second layer of the network has them; ports are refused now and then."""
+    assert_writes_are_those_of_the_machine(6, seed, int4=True, busy=(6, 4))
+
+
+def assert_writes_are_those_of_the_machine(case, seed, *, int4, busy):
     rng = random.Random(1000 * seed + case)
     config = NpuConfig(
         rows=rng.choice([4, 8]),
@@ -36,14 +46,17 @@ def test_writes_are_those_of_the_machine(case, seed):
         axi_bits=rng.choice([32, 64]),
         lane_divisor=rng.choice([1, 2, 4]),
         broadcast=rng.choice([2, 4, 16]),
+        int4=int4,
     )
     print(config)
     graph = _network(1000 * seed + case)
+    if int4:
+        graph = with_int4_weights(graph, lambda layer: layer % 2 == 0)
     program = compile_graph(graph, config, keep_tensors=case % 3 == 2).program
     shape = graph.tensors["input"].shape
     inputs = {"input": np.random.default_rng(case).integers(-128, 128, shape).astype(np.int8)}
     machine = Machine(program).run(inputs, writes=True)
-    writes, records = run(program, inputs)
+    writes, records = run(program, inputs, busy=busy)
     for index, (addresses, values) in writes.items():
         want_addresses, want = machine.writes[index]
         text = f"seed {seed}, command {index}: {program.commands[index].note}: {program.commands[index].command}"
