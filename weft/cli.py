@@ -19,6 +19,7 @@ from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.cli_explore import explore
 from weft.cli_quantize import quantize
+from weft.cli_synth import synth
 from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
+app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,66 @@
+"""The command ``weft synth``: its options, and the tables that it prints."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hw.npu.config import load_config
+from hw.npu.errors import WeftError
+from weft.options import Config, Overrides, Quiet
+from weft.progress import Steps
+
+
+def synth(
+    blocks: Annotated[
+        list[str] | None, typer.Argument(metavar="[BLOCK...]", help="array, loader, feeder, activations, weights; without any, the array.")
+    ] = None,
+    library: Annotated[
+        list[Path] | None,
+        typer.Option("--library", metavar="FILE", help="Liberty file (.lib, .lib.gz); several times where one library is several files."),
+    ] = None,
+    config: Config = "small",
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+):
+    """Area of the array and of the blocks around it, by Yosys on a library of standard cells, module by module.
+
+    Before placement, without timing; the banks of the scratchpads are macros and not counted.
+    """
+    from sim.run import npu_verilog
+    from weft.analysis.synthesis import BLOCKS, read_library, synthesize
+
+    chosen, names = load_config(config, overrides or ()), list(dict.fromkeys(blocks or ["array"]))
+    for name in names:
+        if name not in BLOCKS:
+            raise WeftError(f"no block is called {name!r}", remedy=f"the blocks are {', '.join(BLOCKS)}")
+    if not library:
+        raise WeftError("no library of cells is given", remedy="--library FILE names a Liberty file of your process")
+    for path in library:  # a mistake shows before the slow part
+        read_library(path)
+    steps = Steps(quiet)
+    verilog = npu_verilog(chosen, stage=steps.stage)
+    for name in names:
+        with steps.stage(f"synthesizing {BLOCKS[name]} of {chosen.name}"):
+            found = synthesize(verilog, name, library)
+        _print(found, chosen)
+
+
+def _print(found, config):
+    from weft.analysis.tables import default_console
+    from weft.explore.tables import plain_table
+
+    console = default_console()
+    console.print(f"{found.block} of {config.name}", highlight=False)
+    table = plain_table("")
+    for heading in ("module", "instances", "um2", "% of it", "registers %"):
+        table.add_column(heading, justify="left" if heading == "module" else "right", no_wrap=True)
+    for module in found.modules:
+        shares = (100 * module.area / found.area, 100 * module.registers / module.area if module.area else 0.0)
+        table.add_row(module.name, str(module.instances), f"{module.area:.0f}", *(f"{share:.1f}" for share in shares))
+    table.add_row("total", "", f"{found.area:.0f}", "100.0", f"{100 * found.registers / found.area:.1f}")
+    console.print(table)
+    if found.block == "array":
+        element = found.area / config.macs_per_cycle
+        int4 = f", {element / 2:.0f} in INT4" if config.int4 else ""
+        console.print(f"um2 for a MAC a cycle: {element:.0f} in INT8{int4}\n", highlight=False)
