@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from weft.compiler.evaluate import EVALUATORS, evaluate
-from weft.compiler.graph import Graph
+from weft.compiler.graph import Graph, Operator
 
 BATCH_BYTES = 16 << 20
 """Of a batch's tensors."""
@@ -52,11 +52,15 @@ class Batches:
             return
         kept = []
         for inputs in self._inputs:
-            values = evaluate(_widened(self.graph, _size(inputs, self.graph)), inputs)
+            values = evaluate(widened(self.graph, size_of(inputs, self.graph)), inputs)
             if self._keeps:
                 kept.append(values)
             yield values
         self._kept = kept
+
+    def known(self) -> list[Values]:
+        """All tensors of the INT8 network, batch by batch, where they are kept; else the inputs."""
+        return self._kept or self._inputs
 
     def results(self, names: Iterable[str], variant: Graph | None = None, advance: Callable[[], object] = lambda: None) -> Values:
         """Some tensors of all samples, a row each.
@@ -70,9 +74,9 @@ class Batches:
             Called after each batch.
         """
         names, parts = list(names), []
-        for values in self.run() if variant is None or self._kept else self._inputs:
+        for values in self.run() if variant is None else self.known():
             values = values if variant is None else _updated(self.graph, variant, values)
-            count = _size(values, self.graph)
+            count = size_of(values, self.graph)
             parts.append({name: values[name].reshape(count, -1) for name in names})
             advance()
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
@@ -80,29 +84,34 @@ class Batches:
 
 def _updated(graph, variant, values) -> Values:
     """The tensors of a variant, given those of the network, or only its inputs."""
-    count = _size(values, graph)
-    wide, new = _widened(variant, count), dict(values)
+    count = size_of(values, graph)
+    wide, new = widened(variant, count), dict(values)
     changed = {name for name, tensor in variant.tensors.items() if tensor is not graph.tensors[name]}
     for operator in wide.operators:
         known = all(name in values for name in operator.outputs)
         if not known or not changed.isdisjoint(operator.inputs):
-            results = EVALUATORS[operator.op](wide, operator, new)
-            new.update(zip(operator.outputs, results if isinstance(results, tuple) else (results,)))
+            new.update(computed(wide, operator, new))
             changed.update(operator.outputs)
     return new
+
+
+def computed(graph: Graph, operator: Operator, values: Values) -> Values:
+    """An operator's outputs."""
+    results = EVALUATORS[operator.op](graph, operator, values)
+    return dict(zip(operator.outputs, results if isinstance(results, tuple) else (results,)))
 
 
 def _joined(samples) -> Values:
     return {name: np.concatenate([sample[name] for sample in samples]) for name in samples[0]}
 
 
-def _size(values, graph) -> int:
+def size_of(values: Values, graph: Graph) -> int:
     """Samples in a batch."""
     name = graph.inputs[0]
     return values[name].size // graph.tensors[name].size
 
 
-def _widened(graph, count) -> Graph:
+def widened(graph: Graph, count: int) -> Graph:
     """The network for several samples at a time, along the first dimension."""
     if count == 1:
         return graph
@@ -119,7 +128,7 @@ def _can_batch(graph, sample) -> bool:
         return False
     other = {name: np.flip(value) for name, value in sample.items()}
     try:
-        both = evaluate(_widened(graph, 2), _joined([sample, other]))
+        both = evaluate(widened(graph, 2), _joined([sample, other]))
     except (ValueError, LookupError, TypeError):  # numpy's, of shapes that do not fit
         return False
     alone = [evaluate(graph, each) for each in (sample, other)]

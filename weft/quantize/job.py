@@ -11,13 +11,12 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
-from weft.compiler.limits import check_limits
 from weft.quantize.batches import Batches, Values
 from weft.quantize.costs import Cost, cost_of
 from weft.quantize.judge import Judge
 from weft.quantize.layers import Layer, chosen_layers, layers_of
-from weft.quantize.moments import MomentSums, unit_moments
-from weft.quantize.narrow import Narrowed, narrowed, with_layers
+from weft.quantize.narrow import Narrowed, with_layers
+from weft.quantize.passes import Made, each_alone, in_order, without_samples
 from weft.quantize.report import LayerRow, Quality, QuantizeReport
 from weft.quantize.rewrite import rewritten, stored_tensors
 from weft.quantize.sensitivity import Choice, choose
@@ -83,11 +82,12 @@ def quantize(
     with stage(f"timing {graph.name} in INT8", 0):
         before = cost_of(graph, config.replace(int4=False), thorough=True)
     halves = _halves(graph, samples, stage)
-    made, every = _narrowed(graph, meant, every, halves, stage)
+    operators = [layer.operator for layer in meant]
     if max_loss is None:
-        choice = Choice(tuple(made), {}, (), ())
+        made = _made(graph, operators, halves, stage)
+        choice = Choice(tuple(_usable(graph, made)), {}, (), ())
     else:
-        choice = _chosen(graph, made, config, halves, max_loss, stage)
+        made, choice = _chosen(graph, operators, config, halves, max_loss, stage)
     new = with_layers(graph, choice.layers)
     content = rewritten(Path(graph.file), choice.layers)
     output.write_bytes(content)
@@ -100,7 +100,7 @@ def quantize(
         network=graph.name, config=config.name,
         measure="" if samples is None else "agreement with INT8" if samples.labels is None else "accuracy",
         train=qualities[0] if qualities else None, judging=qualities[1] if qualities else None,
-        layers=tuple(_row(graph, layer, made, choice, before, after) for layer in every),
+        layers=tuple(_row(graph, layer, made.get(layer.name), choice, before, after) for layer in every),
         weight_bytes=(_weight_bytes(graph, every), _weight_bytes(new, every)),
         file_bytes=(Path(graph.file).stat().st_size, len(content)),
         cycles=(before.cycles, after.cycles), ddr_bytes=(before.ddr_bytes, after.ddr_bytes),
@@ -117,45 +117,39 @@ def _halves(graph, samples, stage) -> list[Judge]:
         return [Judge(each, samples.half(first)[1], advance) for first, each in enumerate(batches)]
 
 
-def _narrowed(graph, meant, every, halves, stage) -> tuple[list[Narrowed], list[Layer]]:
-    """The layers that are meant, in 4 bits; and all layers, those with their reason that cannot be after all."""
-    operators = [layer.operator for layer in meant]
-    if halves:
-        batches = halves[0].batches
-        sums = [MomentSums(graph, operator, batches.samples) for operator in operators]
-        with stage("measuring the layers' inputs", batches.count) as advance:
-            for values in batches.run():
-                for operator, sum_ in zip(operators, sums):
-                    sum_.add(values[operator.inputs[0]])
-                advance()
-        moments = [sum_.moments() for sum_ in sums]
-    else:
-        moments = [unit_moments(graph, operator) for operator in operators]
-    made, reasons = [], {}
-    with stage(f"rounding {len(operators)} layers", len(operators)) as advance:
-        for operator, moment in zip(operators, moments):
-            layer = narrowed(graph, operator, moment)
-            try:
-                check_limits(with_layers(graph, [layer]), operator)
-                made.append(layer)
-            except WeftError as error:
-                reasons[operator.name] = error.message
-            advance()
-    if not made:
-        raise WeftError(f"no layer is left whose weights could be int4: {next(iter(reasons.values()))}", file=graph.file)
-    return made, [Layer(layer.operator, reasons.get(layer.name, layer.obstacle)) for layer in every]
+def _made(graph, operators, halves, stage) -> Made:
+    """The layers in 4 bits: in order, where there are samples."""
+    with stage(f"rounding {len(operators)} layers", len(graph.operators)) as advance:
+        if halves:
+            return in_order(graph, operators, halves[0].batches, advance)
+        return without_samples(graph, operators, advance)
 
 
-def _chosen(graph, made, config, halves, max_loss, stage) -> Choice:
-    """The search of ``--auto``."""
+def _usable(graph, made: Made) -> list[Narrowed]:
+    layers = [layer for layer in made.values() if isinstance(layer, Narrowed)]
+    if not layers:
+        raise WeftError(f"no layer is left whose weights could be int4: {next(iter(made.values()))}", file=graph.file)
+    return layers
+
+
+def _chosen(graph, operators, config, halves, max_loss, stage) -> tuple[Made, Choice]:
+    """The search of ``--auto``: what became of each layer by itself, and the choice."""
     train, judging = halves
+    with stage(f"rounding {len(operators)} layers, each alone", len(graph.operators)) as advance:
+        made = each_alone(graph, operators, train.batches, advance)
+    layers = _usable(graph, made)
+    variants = ((graph, False), (with_layers(graph, layers), True))
     with stage("timing every layer", 0):
-        usual = [
-            cost_of(each, config.replace(int4=int4), thorough=False) for each, int4 in ((graph, False), (with_layers(graph, made), True))
-        ]
-    saved = {layer.name: usual[0].layers.get(layer.name, 0) - usual[1].layers.get(layer.name, 0) for layer in made}
-    with stage(f"trying {len(made)} layers, alone and together", 2 * len(made)) as advance:
-        return choose(made, saved, train, judging, max_loss, advance)
+        usual = [cost_of(variant, config.replace(int4=int4), thorough=False).layers for variant, int4 in variants]
+    saved = {layer.name: usual[0].get(layer.name, 0) - usual[1].get(layer.name, 0) for layer in layers}
+
+    def refine(taken):
+        names = {layer.name for layer in taken}
+        found = in_order(graph, [operator for operator in operators if operator.name in names], train.batches, lambda: None)
+        return [layer for layer in found.values() if isinstance(layer, Narrowed)]
+
+    with stage(f"trying {len(layers)} layers, alone and together", 2 * len(layers)) as advance:
+        return made, choose(layers, saved, train, judging, max_loss, refine, advance)
 
 
 def _quality(judge: Judge, new: Graph, advance) -> Quality:
@@ -164,13 +158,13 @@ def _quality(judge: Judge, new: Graph, advance) -> Quality:
     return Quality(judge.batches.samples, judge.accuracy(), judge.accuracy(answers), judge.signal_db(answers))
 
 
-def _row(graph, layer: Layer, made, choice: Choice, before: Cost, after: Cost) -> LayerRow:
+def _row(graph, layer: Layer, made: Narrowed | str | None, choice: Choice, before: Cost, after: Cost) -> LayerRow:
     weights = graph.input(layer.operator, 1)
-    tried = next((each for each in made if each.name == layer.name), None)
+    tried = next((each for each in (*choice.layers, made) if isinstance(each, Narrowed) and each.name == layer.name), None)
     int4 = any(each.name == layer.name for each in choice.layers)
     alone = choice.alone.get(layer.name)
     old = _bytes(weights)
-    note = layer.obstacle
+    note = made if isinstance(made, str) else layer.obstacle
     if layer.name in choice.refused:
         note = "loses too much"
     elif layer.name in choice.returned:

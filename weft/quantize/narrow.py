@@ -7,8 +7,9 @@ import numpy as np
 
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Quantization
+from weft.compiler.limits import check_limits
 from weft.quantize.moments import Moments, groups_of
-from weft.quantize.rounding import rounded
+from weft.quantize.rounding import LEAST, MOST, aimed, rounded
 
 LARGEST_BIAS = 1 << 30
 """Of a new bias: the sums around it are int32 too."""
@@ -31,7 +32,8 @@ class Narrowed:
         Dimension of the channels.
     bias_values : int32[channels]
     signal_db : float
-        Power of the layer's sums about their mean over that of their error, dB; infinite where nothing changed.
+        Power of the layer's sums about their mean, over that of their error, dB; infinite where nothing changed. The error is all that
+        there is at that place of the network: what layers before it did is in it, where the moments have it.
     """
 
     name: str
@@ -47,35 +49,47 @@ class Narrowed:
 
 
 def narrowed(graph: Graph, operator: Operator, moments: Moments) -> Narrowed:
-    """Round a layer's weights to 4 bits.
+    """Round a layer's weights to 4 bits, so that its sums are least changed.
 
-    A bias takes up the mean of the sums' error, so that the search looks at the inputs' covariance; without one, at their second moments.
+    A bias takes up the mean of their change; the search for the weights then looks at what is left.
+
+    Raises
+    ------
+    WeftError
+        If Weft would refuse the layer, for a multiplier out of its range.
     """
     weights, bias = graph.input(operator, 1), parameters.bias_tensor(graph, operator)
     shape, axis = groups_of(graph, operator), parameters.channel_axis(operator)
     old = np.broadcast_to(np.asarray(weights.quantization.scale, np.float64), parameters.channels(graph, operator)).reshape(shape[:2])
-    integers = np.moveaxis(weights.data, axis, 0).reshape(shape).astype(np.float64)
     known = np.where(old > 0, old, 1.0)  # of a scale 0 too: its channel is 0 whatever its weights
-    w = integers * old[..., None]
-    a = moments.second if bias is None else moments.covariance
+    w = np.moveaxis(weights.data, axis, 0).reshape(shape) * old[..., None]
+    left = moments if bias is None else moments.about_means()
     values = parameters.bias(graph, operator).reshape(shape[:2]) * old  # in units of the input's scale
-    scale, q = _with_room(w, a, known, values)
-    error = w - scale[..., None] * q
-    shift = (error @ moments.mean[..., None])[..., 0]
+    target = aimed(w, left.new_second, left.cross)
+    scale, q = _with_room(target, left.new_second, known, values)
+    v = scale[..., None] * q
     if bias is not None:
-        values = values + shift
-        shift = np.zeros_like(shift)
-    bias_values = np.rint(values / scale).astype(np.int32)
-    single = scale.reshape(-1).astype(np.float32)
-    noise = ((error @ moments.covariance) * error).sum() + (shift**2).sum()
-    power = ((w @ moments.covariance) * w).sum()
-    moved = np.moveaxis(np.empty(weights.shape, np.int8), axis, 0).shape
-    return Narrowed(
+        values = values + _apply(w, moments.mean) - _apply(v, moments.new_mean)
+    noise = _power(w, left.second) - 2 * ((w @ left.cross) * v).sum() + _power(v, left.new_second)
+    single, moved = scale.reshape(-1).astype(np.float32), np.moveaxis(weights.data, axis, 0).shape
+    layer = Narrowed(
         name=operator.name, op=operator.op, weights=weights.name, bias=None if bias is None else bias.name,
         values=np.ascontiguousarray(np.moveaxis(q.reshape(moved), 0, axis)), scale=single, axis=axis,
-        bias_values=bias_values.reshape(-1), bias_scale=np.float32(graph.input(operator, 0).scale) * single,
-        signal_db=_decibels(power, noise),
+        bias_values=np.rint(values / scale).astype(np.int32).reshape(-1), bias_scale=np.float32(graph.input(operator, 0).scale) * single,
+        signal_db=_decibels(_power(w, moments.about_means().second), noise),
     )  # fmt: skip
+    check_limits(with_layers(graph, [layer]), operator)
+    return layer
+
+
+def _apply(w, mean):
+    """Mean sums, float64[G, n]."""
+    return (w @ mean[..., None])[..., 0]
+
+
+def _power(w, second) -> float:
+    """Mean square of all sums together."""
+    return float(((w @ second) * w).sum())
 
 
 def _with_room(w, a, known, bias):
@@ -84,12 +98,13 @@ def _with_room(w, a, known, bias):
     least = np.abs(bias) / LARGEST_BIAS
     if (scale < least).any():
         scale = np.maximum(scale, least).astype(np.float32).astype(np.float64)
-        q = np.clip(np.rint(w / scale[..., None]), -7, 7).astype(np.int8)
+        q = np.clip(np.rint(w / scale[..., None]), LEAST, MOST).astype(np.int8)
     return scale, q
 
 
 def _decibels(power, noise) -> float:
-    if noise <= 0:
+    """Power over noise; a noise that is nothing but the sums' own rounding in float64 is none."""
+    if noise <= 1e-12 * power:
         return float("inf")
     return float(10 * np.log10(power / noise)) if power > 0 else float("-inf")
 

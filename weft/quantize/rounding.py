@@ -4,9 +4,9 @@ All functions share: ``w`` float64[G, n, K], the weights of G groups with n outp
 scales; ``q`` float64[G, n, K], integers from `LEAST` to `MOST`; ``a`` float64[G, K, K], symmetric and positive definite. The error of a
 channel is ``e^T a e`` of ``e = w - s q``.
 
-Four steps, each of which paid. On the keyword network with all ten layers in 4 bits, the noise of its logits fell from 9.0 dB below the
-signal (largest weight to 7, plain rounding) to 13.2 (scales with the least error of the weights), 17.2 (of the sums), 18.0 (with the
-biases' correction and so the covariance for a), 19.0 (error feedback), 19.6 dB (descent and new scales).
+Every step paid. With all ten layers of the keyword network in 4 bits, the noise of its logits was 8.8 dB below the signal (largest weight
+to 7, plain rounding), then 13.3 (scales with the least error of the weights), 17.0 (of the sums), 18.2 (with the bias's correction, and so
+the covariance for a), 19.0 (error feedback), 19.5 (descent and new scales), 21.9 dB (`aimed`, layer after layer).
 """
 
 import numpy as np
@@ -35,6 +35,16 @@ def damped(a: np.ndarray) -> np.ndarray:
     power = np.trace(a, axis1=1, axis2=2) / inputs
     power = np.where(power > 0, power, 1 / DAMPING)
     return a + (DAMPING * power)[:, None, None] * np.eye(inputs)
+
+
+def aimed(w: np.ndarray, new_second: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """The weights, unrounded, that make of the new inputs x' what `w` makes of the old ones x: ``w E[x x'^T] E[x' x'^T]^-1``.
+
+    Least squares, damped so that they stay `w` where x' is x: later layers mend what the ones before them did as far as
+    the samples show how.
+    """
+    a = damped(new_second)
+    return np.linalg.solve(a, (cross + (a - new_second)).transpose(0, 2, 1) @ w.transpose(0, 2, 1)).transpose(0, 2, 1)
 
 
 def nearest(w: np.ndarray, s: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Choice:
     Attributes
     ----------
     layers : tuple of Narrowed
-        In the order in which they were taken.
+        As they are written.
     alone : dict of str to Sensitivity
         Of every layer, by name.
     refused, returned : tuple of str
@@ -75,34 +75,54 @@ def choose(
     train: Judge,
     judging: Judge,
     max_loss: float,
+    refine: Callable[[Sequence[Narrowed]], Sequence[Narrowed]],
     advance: Callable[[], object] = lambda: None,
 ) -> Choice:
-    """Take layer after layer, the most worthy first, where the loss on the training half stays within `max_loss`.
+    """Take all layers, or layer after layer, the most worthy first, where the loss on the training half stays within `max_loss`.
 
-    The judging half is looked at when that is done. If it loses more, layers are given back, the last one first, until it does not.
+    Those are refined. The judging half is looked at when that is done. If it loses more, layers are given back, the last one first, until it
+    does not.
 
     Parameters
     ----------
     layers : sequence of Narrowed
+        Each by itself.
     cycles_saved : mapping of str to int
         By each layer's name.
     train, judging : Judge
         On samples of their own.
     max_loss : float
         Percentage points.
+    refine : callable
+        Makes of layers better ones: together, in the network's order. If those lose more than `max_loss` on the training half, it is left.
     advance : callable
-        Called twice for each layer.
+        Called for each layer at most twice.
     """
     alone = sensitivities(layers, train, advance)
+    taken, refused = _taken(by_worth(layers, alone, cycles_saved), train, max_loss, advance)
+    returned: list[str] = []
+    while True:
+        refined = refine(taken)
+        final = refined if _loss(train, refined) <= max_loss else taken
+        if not taken or _loss(judging, final) <= max_loss:
+            return Choice(tuple(final), alone, tuple(refused), tuple(returned))
+        returned.append(taken.pop().name)
+
+
+def _taken(layers, train, max_loss, advance) -> tuple[list[Narrowed], list[str]]:
+    """The layers that stay within the loss together, and the names of the others."""
+    if _loss(train, layers) <= max_loss:
+        return list(layers), []
     taken: list[Narrowed] = []
-    refused, returned = [], []
-    for layer in by_worth(layers, alone, cycles_saved):
-        answers = train.answers(with_layers(train.batches.graph, [*taken, layer]))
-        if train.loss(answers) <= max_loss:
+    refused: list[str] = []
+    for layer in layers:
+        if _loss(train, [*taken, layer]) <= max_loss:
             taken.append(layer)
         else:
             refused.append(layer.name)
         advance()
-    while taken and judging.loss(judging.answers(with_layers(judging.batches.graph, taken))) > max_loss:
-        returned.append(taken.pop().name)
-    return Choice(tuple(taken), alone, tuple(refused), tuple(returned))
+    return taken, refused
+
+
+def _loss(judge: Judge, layers) -> float:
+    return judge.loss(judge.answers(with_layers(judge.batches.graph, layers)))
