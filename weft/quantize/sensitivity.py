@@ -80,8 +80,8 @@ def choose(
 ) -> Choice:
     """Take all layers, or layer after layer, the most worthy first, where the loss on the training half stays within `max_loss`.
 
-    Those are refined. The judging half is looked at when that is done. If it loses more, layers are given back, the last one first, until it
-    does not.
+    Those are refined. The judging half is looked at when that is done. If it loses more, layers are given back, the last one first,
+    until it does not.
 
     Parameters
     ----------
