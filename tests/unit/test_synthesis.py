@@ -9,7 +9,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from sim.run import npu_verilog
 from tests.unit.test_cli import refused
-from weft.analysis.synthesis import _own_areas, read_library, synthesize
+from weft.analysis.synthesis import _check_mapped, _own_areas, read_library, synthesize
 from weft.cli import main
 from weft.explore.area import INT4_ELEMENT
 
@@ -55,8 +55,17 @@ def test_areas_of_modules_are_their_own_times_their_instances():
 
 
 def test_a_library_without_flip_flops_is_refused(process):
-    with pytest.raises(WeftError, match=r"RM_IHPSG13_1P_64x64.*give all Liberty files of one library"):
+    with pytest.raises(
+        WeftError, match=r"RM_IHPSG13_1P_64x64.*cannot map npu_systolic_array onto it.*give all Liberty files of one library"
+    ):
         synthesize(npu_verilog(TINY), "array", [process / "RM_IHPSG13_1P_64x64_c2_bm_bist_typ_1p20V_25C.lib"])
+
+
+def test_a_cell_of_yosys_that_is_left_is_refused_and_not_counted_as_nothing():
+    modules = {"top": {"num_cells_by_type": {"nand2": 3, "$_DLATCH_P_": 1, "below": 2}}, "below": {"num_cells_by_type": {"nand2": 1}}}
+    with pytest.raises(WeftError, match=r"x\.lib: has no cells for \$_DLATCH_P_; give all"):
+        _check_mapped(modules, [Path("x.lib")])
+    _check_mapped({"below": modules["below"]}, [Path("x.lib")])
 
 
 def test_a_packed_library_is_read_and_anything_else_is_refused(tmp_path):
