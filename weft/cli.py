@@ -44,7 +44,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile, run, explore or quantize (weft --help)")
+        raise UsageError("no command; use generate, compile, run, explore, quantize or synth (weft --help)")
 
 
 @app.command()
