@@ -152,3 +152,14 @@ def test_weights_that_are_aimed_mend_what_happened_to_their_inputs(seed):
 
     assert error(aimed(w, second, cross)) < 0.1 * error(w)
     assert np.allclose(aimed(w, second, second), w)
+
+
+@pytest.mark.parametrize("inputs", [63, 64, 65, 150])
+def test_blocks_of_inputs_change_speed_and_not_the_result(seed, inputs, monkeypatch):
+    w, a, known = problem(np.random.default_rng([seed, inputs]), inputs=inputs)
+    a = damped(a)
+    s = best_scales(w, a, known)
+    blocked = feedback(w, s, a), descend(w, s, nearest(w, s), a)
+    monkeypatch.setattr("weft.quantize.rounding.BLOCK", 1)
+    assert np.array_equal(blocked[0], feedback(w, s, a))
+    assert np.array_equal(blocked[1], descend(w, s, nearest(w, s), a))

@@ -13,12 +13,16 @@ import numpy as np
 
 LEAST, MOST = -7, 7
 """Symmetric: -8 would have no counterpart."""
-FRACTIONS = np.linspace(0.25, 1.1, 86)
+SMALLEST, LARGEST = 0.2, 1.5
 """Scales that are tried, as parts of the one that makes the largest weight `MOST`."""
 ROUNDS = 3
 """Of descent and new scales, for each start."""
 SWEEPS = 8
 """Of descent over all the inputs, at most; most channels stand still after two."""
+BLOCK = 64
+"""Inputs that are rounded one by one before the others are corrected: memory traffic, not the result, depends on it."""
+MANY_INPUTS = 1024
+"""From here on fewer scales are tried and the descent starts once: gains shrink with the number of inputs, and costs grow."""
 DAMPING = 0.01
 """Part of the mean input's power that is added to each: what few samples did not show is not free."""
 
@@ -52,8 +56,13 @@ def nearest(w: np.ndarray, s: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(w / s[..., None]), LEAST, MOST)
 
 
+def fractions(inputs: int) -> np.ndarray:
+    """Parts of the largest scale that are tried: more for few inputs, of which each one's rounding shows in the error."""
+    return np.linspace(SMALLEST, LARGEST, 53 if inputs > MANY_INPUTS else min(1000, max(131, 10_000 // inputs)))
+
+
 def best_scales(w: np.ndarray, a: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Of all `FRACTIONS` and the `known` scales the best ones for plain rounding; `known` for a channel of zeros.
+    """Of all `fractions` and the `known` scales the best ones for plain rounding; `known` for a channel of zeros.
 
     Parameters
     ----------
@@ -64,7 +73,7 @@ def best_scales(w: np.ndarray, a: np.ndarray, known: np.ndarray) -> np.ndarray:
     whole = np.where(largest > 0, largest, known)
     best = np.where(largest > 0, np.maximum(known, whole), known)
     least = errors(w, best, nearest(w, best), a)
-    for fraction in FRACTIONS:
+    for fraction in fractions(w.shape[-1]):
         s = whole * fraction
         found = errors(w, s, nearest(w, s), a)
         better = (found < least) & (largest > 0)
@@ -76,10 +85,13 @@ def feedback(w: np.ndarray, s: np.ndarray, a: np.ndarray) -> np.ndarray:
     """Round input by input, each time moving the error to the inputs to come (Frantar et al., "GPTQ", 2022, algorithm 1)."""
     factor = np.linalg.cholesky(np.linalg.inv(a)).transpose(0, 2, 1)  # upper triangular, as there
     rest, q = w.copy(), np.empty_like(w)
-    for k in range(w.shape[-1]):
-        q[..., k] = np.clip(np.rint(rest[..., k] / s), LEAST, MOST)
-        error = (rest[..., k] - s * q[..., k]) / factor[:, k, k, None]
-        rest[..., k:] -= error[..., None] * factor[:, None, k, k:]
+    for block in _blocks(w.shape[-1]):
+        error = np.empty_like(rest[..., block])
+        for k in range(block.start, block.stop):
+            q[..., k] = np.clip(np.rint(rest[..., k] / s), LEAST, MOST)
+            error[..., k - block.start] = (rest[..., k] - s * q[..., k]) / factor[:, k, k, None]
+            rest[..., k : block.stop] -= error[..., k - block.start, None] * factor[:, None, k, k : block.stop]
+        rest[..., block.stop :] -= error @ factor[:, block, block.stop :]
     return q
 
 
@@ -88,17 +100,23 @@ def descend(w: np.ndarray, s: np.ndarray, q: np.ndarray, a: np.ndarray) -> np.nd
     q = q.copy()
     slope = (w - s[..., None] * q) @ a
     for _ in range(SWEEPS):
-        changed = False
-        for k in range(w.shape[-1]):
-            best = np.clip(np.rint(q[..., k] + slope[..., k] / (s * a[:, k, k, None])), LEAST, MOST)
-            change = best - q[..., k]
-            if change.any():
-                changed = True
-                q[..., k] = best
-                slope -= (s * change)[..., None] * a[:, None, k]
-        if not changed:
+        before = q.copy()
+        for block in _blocks(w.shape[-1]):
+            start, part, inner = q[..., block].copy(), slope[..., block].copy(), a[:, block, block]
+            for k in range(block.stop - block.start):
+                was = q[..., block.start + k]
+                best = np.clip(np.rint(was + part[..., k] / (s * inner[:, k, k, None])), LEAST, MOST)
+                part -= (s * (best - was))[..., None] * inner[:, None, k]
+                q[..., block.start + k] = best
+            slope -= (s[..., None] * (q[..., block] - start)) @ a[:, block]
+        if np.array_equal(q, before):
             break
     return q
+
+
+def _blocks(inputs) -> list[slice]:
+    """Inputs in blocks: within one, each sees what the ones before it did; the others hear of it by one matrix product."""
+    return [slice(first, min(first + BLOCK, inputs)) for first in range(0, inputs, BLOCK)]
 
 
 def refitted(w: np.ndarray, s: np.ndarray, q: np.ndarray, a: np.ndarray) -> np.ndarray:
@@ -128,7 +146,8 @@ def rounded(w: np.ndarray, a: np.ndarray, known: np.ndarray) -> tuple[np.ndarray
     start = _single(best_scales(w, a, known))
     best_s, best_q = start, nearest(w, start)
     least = errors(w, best_s, best_q, a)
-    for q in (feedback(w, start, a), best_q):
+    starts = [feedback(w, start, a)] if w.shape[-1] > MANY_INPUTS else [feedback(w, start, a), best_q]
+    for q in starts:
         s = start
         for _ in range(ROUNDS):
             q = descend(w, s, q, a)
