@@ -65,7 +65,7 @@ def test_rows_come_in_the_order_of_the_specification(int4, seed):
     dut, seen = WeightRows(rows=ROWS, cols=COLS, int4=int4), set()
 
     async def run(ctx):
-        for _ in range(80):
+        for _ in range(200):
             command = _command(rng, int4)
             want = _expected(command)
             ctx.set(dut.command, command)

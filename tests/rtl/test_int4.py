@@ -8,7 +8,7 @@ from tests.int4_networks import int4_copy
 from tests.random_graphs import GraphMaker
 from tests.random_operators import INT4_OPERATORS, OPERATORS
 from tests.rtl.configurations import OTHERS_INT4, SMALL, SMALL_INT4
-from tests.rtl.measure import measure
+from tests.rtl.measure import MODEL_ERROR, measure
 from tests.rtl.network_cycles import CYCLES, CYCLES_INT4, FILES, LARGE, RESNET8_INNER, SMALL_SIX, WEIGHT_BOUND
 from tests.rtl.test_every_operator import assert_enough, campaign
 from tests.rtl.test_random_configurations import campaign as run_networks
@@ -16,8 +16,8 @@ from weft.compiler.frontends.tflite import read_tflite
 
 RESNET8_SHARE, WEIGHT_BOUND_SHARE = 0.60, 0.55
 """Cycles with 4-bit weights, at most, as a part of those with 8-bit weights."""
-OTHER_MODEL_ERROR = 0.06
-"""Of the timing model on the other configurations: for person detection on 32x32 it is 5.2 % too low."""
+MODEL_MISSES = {("person", "32x32"): 0.052, ("kws", "a quarter of the lanes"): 0.072}
+"""Where the timing model is further off than `MODEL_ERROR`, and how far: it says too few cycles there. Everywhere else it is not."""
 CORNER = OTHERS_INT4["narrow"]
 
 
@@ -128,4 +128,4 @@ def test_more_random_networks_of_random_widths_are_exact(config, simulator, seed
 @pytest.mark.parametrize("config", OTHERS_INT4)
 @pytest.mark.parametrize("name", SMALL_SIX)
 def test_the_small_six_of_int4_weights_are_exact_on_other_configurations(name, config, network, simulator):
-    measure(network(name), simulator(OTHERS_INT4[config]), inputs=1, model_error=OTHER_MODEL_ERROR)
+    measure(network(name), simulator(OTHERS_INT4[config]), inputs=1, model_error=MODEL_MISSES.get((name, config), MODEL_ERROR))
