@@ -91,14 +91,14 @@ def _samples(graph, path, auto):
         raise WeftError("holds one sample; one half chooses, the other judges", file=path, remedy="give two or more")
     if auto and classes(graph) < 2:
         raise WeftError(f"--auto judges by the top class, but {graph.outputs[0]} has one value", file=graph.file, remedy="name --layers")
-    return Samples(inputs, _labels(path, len(inputs), classes(graph)))
+    return Samples(inputs, _labels(graph, path, len(inputs), classes(graph)))
 
 
-def _labels(path, samples, classes) -> np.ndarray | None:
+def _labels(graph, path, samples, classes) -> np.ndarray | None:
     if path.suffix.lower() != ".npz":
         return None
     with np.load(path, allow_pickle=False) as content:
-        labels = next((content[key] for key in LABELS if key in content), None)
+        labels = next((content[key] for key in LABELS if key in content and key not in graph.inputs), None)
     if labels is None:
         return None
     labels = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
