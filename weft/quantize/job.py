@@ -193,6 +193,8 @@ def _notes(choice: Choice, samples, max_loss):
         yield "no inputs were given: scales make the error of the weights small, not that of the results; --data gives inputs"
     else:
         yield "weights and layers are chosen on the even samples (from 0), judged on the odd ones"
+    if not choice.layers:
+        yield f"no layer can be in 4 bits within a loss of {max_loss:g}: the file is the old network"
     if choice.returned:
         names = ", ".join(choice.returned)
         yield f"on the judging half the loss was above {max_loss:g}: given back {names}; so that half has had a say in the choice"

@@ -28,6 +28,8 @@ class Moments:
         Of x and x'.
     second, new_second, cross : float64[G, K, K]
         Means of ``x x^T``, ``x' x'^T`` and ``x x'^T``.
+    seen : float
+        Positions that they are the means of; infinite where they are known.
     """
 
     mean: np.ndarray
@@ -35,6 +37,7 @@ class Moments:
     new_mean: np.ndarray
     new_second: np.ndarray
     cross: np.ndarray
+    seen: float = float("inf")
 
     def about_means(self) -> "Moments":
         """The same of ``x - mean`` and ``x' - new_mean``: what is left of the sums where a bias takes up their mean."""
@@ -42,7 +45,7 @@ class Moments:
         return Moments(
             zero, self.second - _outer(self.mean, self.mean),
             zero, self.new_second - _outer(self.new_mean, self.new_mean),
-            self.cross - _outer(self.mean, self.new_mean),
+            self.cross - _outer(self.mean, self.new_mean), self.seen,
         )  # fmt: skip
 
 
@@ -114,7 +117,7 @@ class MomentSums:
     def moments(self) -> Moments:
         """Of all that were added."""
         (mean, new_mean), (second, new_second, cross) = self._means / self._count, self._seconds / self._count
-        return Moments(mean, second, new_mean, new_second, cross)
+        return Moments(mean, second, new_mean, new_second, cross, self._count)
 
     def _chosen(self, values, positions) -> np.ndarray:
         """The values under the window at some positions, less the zero point, float64[G, positions, K]."""

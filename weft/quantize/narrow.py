@@ -9,7 +9,7 @@ from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Quantization
 from weft.compiler.limits import check_limits
 from weft.quantize.moments import Moments, groups_of
-from weft.quantize.rounding import LEAST, MOST, aimed, rounded
+from weft.quantize.rounding import LEAST, MOST, aimed, damped, rounded
 
 LARGEST_BIAS = 1 << 30
 """Of a new bias: the sums around it are int32 too."""
@@ -65,8 +65,8 @@ def narrowed(graph: Graph, operator: Operator, moments: Moments) -> Narrowed:
     w = np.moveaxis(weights.data, axis, 0).reshape(shape) * old[..., None]
     left = moments if bias is None else moments.about_means()
     values = parameters.bias(graph, operator).reshape(shape[:2]) * old  # in units of the input's scale
-    target = aimed(w, left.new_second, left.cross)
-    scale, q = _with_room(target, left.new_second, known, values)
+    a = damped(left.new_second, left.seen)
+    scale, q = _with_room(aimed(w, a, left.new_second, left.cross), a, known, values)
     v = scale[..., None] * q
     if bias is not None:
         values = values + _apply(w, moments.mean) - _apply(v, moments.new_mean)

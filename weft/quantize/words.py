@@ -63,9 +63,12 @@ def summary(report: QuantizeReport) -> list[str]:
     for name, quality in (("training", report.train), ("judging", report.judging)):
         if quality is not None:
             change = quality.after - quality.before
+            noise = (
+                f"noise {quality.signal_db:.1f} dB below the signal" if math.isfinite(quality.signal_db) else decibels(quality.signal_db)
+            )
             lines.append(
-                f"{name:<12} {report.measure} {quality.before:.1f} -> {quality.after:.1f} % ({change:+.1f}) on {quality.samples} samples, "
-                f"output's noise {decibels(quality.signal_db)} dB below the signal"
+                f"{name:<12} {report.measure} {quality.before:.1f} -> {quality.after:.1f} % ({change:+.1f}) on {quality.samples} samples; "
+                f"at the output {noise}"
             )
     return lines + [f"note         {note}" for note in report.notes]
 
