@@ -6,7 +6,7 @@ channel is ``e^T a e`` of ``e = w - s q``.
 
 Every step paid. With all ten layers of the keyword network in 4 bits, the noise of its logits was 8.8 dB below the signal (largest weight
 to 7, plain rounding), then 13.3 (scales with the least error of the weights), 17.0 (of the sums), 18.2 (with the bias's correction, and so
-the covariance for a), 19.0 (error feedback), 19.5 (descent and new scales), 22.1 dB (`aimed`, layer after layer).
+the covariance for a), 19.0 (error feedback), 19.6 (descent and new scales), 22.1 dB (`aimed`, layer after layer).
 """
 
 import numpy as np
