@@ -111,7 +111,7 @@ def test_ctrl_c_ends_the_workers_too(seconds):
         assert process.stderr.readline() == "weft: sweeping 800 configurations ...\n"
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everybody
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=180)
     assert (process.returncode, out, errors) == (130, "", "weft: error: interrupted\n")
     deadline = time.monotonic() + 20
     while anybody(process.pid) and time.monotonic() < deadline:  # multiprocessing's tracker ends when it notices
