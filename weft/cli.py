@@ -20,6 +20,7 @@ from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.cli_explore import explore
 from weft.cli_quantize import quantize
 from weft.cli_synth import synth
+from weft.cli_traffic import traffic
 from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
 app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
+app.command(short_help="Bytes on DDR and bandwidth at a frame rate, by part, with and without on-chip memory.")(traffic)
 
 
 @app.callback(invoke_without_command=True)
@@ -44,7 +46,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile, run, explore, quantize or synth (weft --help)")
+        raise UsageError("no command; use generate, compile, run, explore, quantize, synth or traffic (weft --help)")
 
 
 @app.command()
