@@ -1,6 +1,7 @@
 """Bytes on DDR by part: a network done by hand to the byte, ResNet-50 from the table of its paper, and sums that must agree."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,6 +157,10 @@ def test_resnet50_has_the_bytes_of_its_paper(models):
     assert found.tensors.peak_bytes == 3 * 56 * 56 * 256, "a sum of the first stage and its operands"
     assert found.program.activations_out == found.spilled_out + 1000, "125 beats of 8 bytes"
     assert found.program.weights >= found.ideal.weights
+    page = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text(encoding="utf-8")
+    for parts in (found.once, found.program):
+        figures = (f"{getattr(parts, part) / 1e6:.3f}" for part in ("weights", "activations_in", "activations_out", "total"))
+        assert all(f" {figure} " in page or f" {figure}\n" in page for figure in figures), "docs/traffic.md: paste what weft traffic prints"
 
 
 def test_the_command_prints_and_writes_the_bandwidth(tmp_path, capsys, seed):
