@@ -41,6 +41,10 @@ def traffic(
     fps: Annotated[float, typer.Option("--fps", metavar="N", min=0.001, max=1e9, help="Frames a second, for the bandwidth.")] = 30.0,
     config: Config = "small",
     overrides: Overrides = None,
+    ddr: Annotated[
+        str | None,
+        typer.Option("--ddr", metavar="NAME|FILE", help="Preset of sim/dram, as lpddr4-3200-x16, or a TOML file: share of its peak."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure as JSON.")] = None,
     quiet: Quiet = False,
 ):
@@ -48,20 +52,22 @@ def traffic(
 
     Without on-chip memory, with an ideal one, and with this configuration's. kB, MB and GB are powers of ten.
     """
+    from sim.dram import load_dram
     from weft.analysis.traffic import traffic as count
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
+    dram = load_dram(ddr) if ddr else None
     check_writable(output, "the JSON file")
     searched = compile_model(model, chosen, steps=Steps(quiet))
     found = count(searched.compiled)
     if output:  # first: whoever reads standard output may stop reading
-        output.write_text(json.dumps(to_json(found, fps, searched.cycles), indent=2) + "\n")
-    _print(found, fps, searched.cycles, [host.operator.op for host in searched.compiled.host_ops])
+        output.write_text(json.dumps(to_json(found, fps, searched.cycles, dram), indent=2) + "\n")
+    _print(found, fps, searched.cycles, dram, [host.operator.op for host in searched.compiled.host_ops])
 
 
-def to_json(found, fps: float, cycles: int) -> dict:
-    """Plain values; bytes an inference, and GB/s at the frame rate for each part of each case."""
+def to_json(found, fps: float, cycles: int, dram=None) -> dict:
+    """Plain values; bytes an inference, and GB/s at the frame rate for each part of each case, and what a DDR has at its peak."""
     from weft.analysis.traffic import PARTS, intensity
 
     gbs = {
@@ -69,17 +75,18 @@ def to_json(found, fps: float, cycles: int) -> dict:
         for case, parts in found.cases.items()
     }
     intensities = {case: intensity(found.macs, parts) for case, parts in found.cases.items()}
-    more = {"macs": found.macs, "fps": fps, "bandwidth_gbs": gbs, "macs_per_byte": intensities, "cycles": cycles}
+    peak = dram and {"name": dram.name, "peak_gbs": dram.peak_bytes_per_second / 1e9}
+    more = {"ddr": peak, "macs": found.macs, "fps": fps, "bandwidth_gbs": gbs, "macs_per_byte": intensities, "cycles": cycles}
     return dataclasses.asdict(found) | more | {"sources": SOURCES, "weft": __version__}
 
 
-def _print(found, fps, cycles, hosts):
+def _print(found, fps, cycles, dram, hosts):
     from weft.analysis.tables import default_console
 
     console = default_console()
     lines = _layers(found, console.width)
     lines += _cases(found, f"{found.network} on {found.config}: MB an inference", 1e6, 1)
-    lines += _cases(found, f"{found.network} on {found.config}: GB/s at {fps:g} frames a second", 1e9, fps)
+    lines += _cases(found, f"{found.network} on {found.config}: GB/s at {fps:g} frames a second", 1e9, fps, dram)
     for line in lines + _summary(found, fps, cycles, hosts, console.width):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -107,14 +114,16 @@ def _layers(found, width) -> list[str]:
     return [line for title, rows in zip(titles, (once, program)) for line in _table(f"{found.network}: kB by operator, {title}", rows)]
 
 
-def _cases(found, title, unit, times) -> list[str]:
-    """A row a case, a column a part."""
+def _cases(found, title, unit, times, dram=None) -> list[str]:
+    """A row a case, a column a part; of a bandwidth also the share of a DDR's peak."""
     from weft.analysis.traffic import PARTS, intensity
 
-    rows = [("", *(HEADINGS[part] for part in PARTS), "total", "MACs/B")]
+    share = (f"% of {dram.name}",) if dram else ()
+    rows = [("", *(HEADINGS[part] for part in PARTS), "total", "MACs/B", *share)]
     for case, parts in found.cases.items():
         cells = [_figure(getattr(parts, part) * times / unit) for part in (*PARTS, "total")]
-        rows.append((CASES[case], *cells, _figure(intensity(found.macs, parts))))
+        shares = (f"{100 * parts.total * times / dram.peak_bytes_per_second:.1f}",) if dram else ()
+        rows.append((CASES[case], *cells, _figure(intensity(found.macs, parts)), *shares))
     return _table(title, rows)
 
 

@@ -178,6 +178,16 @@ def test_the_command_prints_and_writes_the_bandwidth(tmp_path, capsys, seed):
     assert written["layers"][2]["name"] == "add_0"
 
 
+def test_the_share_of_a_ddr_is_of_its_peak(tmp_path, capsys, seed):
+    model, out = tmp_path / "residual.tflite", tmp_path / "traffic.json"
+    model.write_bytes(residual(seed))
+    assert main(["traffic", str(model), "--fps", "2e6", "--ddr", "lpddr4-3200-x16", "--json", str(out), "--quiet"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "no on-chip memory between layers" in line]
+    # 1.398 GB/s of 3200 million transfers of 2 bytes
+    assert (len(lines), lines[1][-1]) == (2, f"{100 * 1.398 / 6.4:.1f}")
+    assert json.loads(out.read_text())["ddr"] == {"name": "lpddr4-3200-x16", "peak_gbs": 6.4}
+
+
 def test_a_narrow_terminal_gets_two_tables_and_every_figure(tmp_path, capsys, monkeypatch, seed):
     model, printed = tmp_path / "residual.tflite", {}
     model.write_bytes(residual(seed))
