@@ -94,6 +94,8 @@ class DramConfig:
         Data of writes that the controller holds, SDRAM bursts.
     write_high, write_low : int
         SDRAM bursts of write data at which draining begins, and ends if reads wait.
+    turn : int
+        SDRAM bursts of one direction after which the other has its turn, if it wants one: if reads wait, if `write_high` is reached.
     write_idle_ns : float
         Without reads for this long, fewer writes than `write_low` are drained too.
     starvation_ns : float
@@ -152,6 +154,7 @@ class DramConfig:
     write_buffer: int
     write_high: int
     write_low: int
+    turn: int
     write_idle_ns: float
     starvation_ns: float
     postpone: int
@@ -277,6 +280,7 @@ RANGES = (
     ("write_buffer", 1, 1024),
     ("write_high", 1, 1024),
     ("write_low", 0, 1024),
+    ("turn", 1, 1024),
     ("write_idle_ns", 0, 100_000),
     ("starvation_ns", 0, 1_000_000),
     ("postpone", 0, 8),

@@ -76,7 +76,10 @@ public:
         burst.ready.push_back(arrival());
         if (burst.resp != OKAY) burst.done_ps.push_back(edge_ps() + c_.front_ps + c_.back_ps);
         for (unsigned i = 0; i < received_; i++)
-            if (const DramBurst& w = queue_->writes[i]; w.start < burst.end && burst.start < w.end) burst.after.push_back(w.number);
+            if (DramBurst& w = queue_->writes[i]; w.start < burst.end && burst.start < w.end) {
+                burst.after.push_back(w.number);
+                w.first = true;
+            }
         queue_->reads.push_back(std::move(burst));
         wake(arrival());
     }
@@ -183,7 +186,7 @@ private:
             word |= bit;
         }
         if (on_r_ == NONE) return;
-        queue_->reads[on_r_].started = true;
+        queue_->reads[on_r_].first = true;
         wake(c_.clock_of(now_ps_));
     }
 

@@ -17,7 +17,7 @@ struct DramConfig {
     uint32_t wr, wtr_s, wtr_l, rtp, rtw_gap, ppd, refi, rfc;
     uint32_t act_clocks, cas_clocks, pre_clocks;
     uint32_t group_interleave, bank_interleave, bank_hash, page_timeout;
-    uint32_t read_queue, write_queue, write_buffer, write_high, write_low, write_idle, starvation, postpone, front_ps, back_ps;
+    uint32_t read_queue, write_queue, write_buffer, write_high, write_low, turn, write_idle, starvation, postpone, front_ps, back_ps;
 
     uint32_t burst_bytes() const { return width * burst / 8; }
     // The time of a clock in picoseconds, rounded down; the first clock that is not before a time. Clocks are 2e6 / data_rate ps.

@@ -29,7 +29,7 @@ struct DramBurst {
     uint64_t number;        // in the order of acceptance, reads and writes together
     uint64_t start, end;    // bytes, whole SDRAM bursts
     uint32_t total, issued, beat;  // SDRAM bursts; AXI beats exchanged
-    bool started;           // its first R beat was offered: it goes first, so that it does not hold up R
+    bool first;             // goes first: a read whose first beat was offered, so that it does not hold up R; a write that a read waits for
     int level;              // of this clock: 0 to 15 by QoS, 16 first; -1: not to be served now
     DramPlace head;         // of the next SDRAM burst
     unsigned head_visit;
@@ -117,14 +117,19 @@ private:
             if (const int64_t from = visible(b, true); from > now) next_ = std::min(next_, from);
     }
 
+    // Writes wait until there are many, or until there is no read; a direction that the other waits for ends after its turn.
     void choose_direction(int64_t now, bool read_waits, bool forced) {
-        if (!write_data) writing_ = false;
-        else if (writing_) writing_ = forced || !read_waits || write_data > c_.write_low;
-        else if (forced || write_data >= c_.write_high) writing_ = true;
+        const bool over = !read_waits || served_ >= c_.turn;
+        bool write = writing_;
+        if (!write_data) write = false;
+        else if (writing_) write = !read_waits || (served_ < c_.turn && (forced || write_data > c_.write_low));
+        else if (over && (forced || write_data >= c_.write_high)) write = true;
         else if (!read_waits) {
-            writing_ = write_data > c_.write_low || now >= last_read_ + c_.write_idle;
-            if (!writing_) next_ = std::min(next_, last_read_ + c_.write_idle);
+            write = write_data > c_.write_low || now >= last_read_ + c_.write_idle;
+            if (!write) next_ = std::min(next_, last_read_ + c_.write_idle);
         }
+        if (write != writing_) served_ = 0;
+        writing_ = write;
     }
 
     int64_t refresh(int64_t now) {
@@ -158,7 +163,7 @@ private:
 
     int level(const DramBurst& b, int64_t now) {
         const int64_t starved = b.ready[0] + c_.starvation;
-        if (b.started || now >= starved) return FIRST;
+        if (b.first || now >= starved) return FIRST;
         next_ = std::min(next_, starved);
         return int(b.qos);
     }
@@ -171,12 +176,12 @@ private:
             else next_ = std::min(next_, from);
         };
         if (device.row(b.head.bank) == b.head.row) offer(0, data_op(b), b.visits[b.head_visit]);
+        // Banks in the order in which the burst will need them: after the last visit it comes back to the first.
         unsigned ahead = 0;
-        for (DramVisit& v : b.visits) {
-            if (!v.left || ahead++ == LOOKAHEAD) {
-                if (v.left) break;
-                continue;
-            }
+        for (size_t i = 0; i < b.visits.size() && ahead < LOOKAHEAD; i++) {
+            DramVisit& v = b.visits[(b.head_visit + i) % b.visits.size()];
+            if (!v.left) continue;
+            ahead++;
             const int64_t row = device.row(v.bank);
             if (row == DramDevice::CLOSED) offer(1, DramOp::ACT, v);
             else if (row != v.row && wanted[v.bank] < b.level) offer(2, DramOp::PRE, v);
@@ -207,6 +212,7 @@ private:
         cover(now, now + c_.burst / 2);
         statistics.turnarounds += any_data_ && wrote_ != writing_;
         any_data_ = true, wrote_ = writing_;
+        served_++;
         next_ = now + 1;
         if (op == DramOp::RD) {
             statistics.reads++;
@@ -254,6 +260,7 @@ private:
 
     const DramConfig c_;
     bool writing_ = false, wrote_ = false, any_data_ = false, pending_ = false;
+    uint32_t served_ = 0;  // SDRAM bursts since the direction changed
     int64_t refreshed_ = 0, last_read_ = -(1 << 24), last_step_ = 0, covered_ = 0, next_ = 0;
 };
 
