@@ -98,6 +98,7 @@ EXAMPLES = {
     "hw.soc.display.Display": {**BUS, "fifo_beats": 16, "burst_beats": 4},
     "hw.soc.random_master.RandomMaster": BUS,
     "hw.soc.video_timing.VideoTiming": {},
+    "hw.soc.boards.serial_shell.SerialShell": ((CONFIG,), {}),
 }
 
 
