@@ -69,7 +69,7 @@ class WriteGate(wiring.Component):
         wiring.connect(m, beats.o, wiring.flipped(self.port.w))
         wiring.connect(m, wiring.flipped(self.port.b), responses.i)
         wiring.connect(m, responses.o, wiring.flipped(self.master.b))
-        m.d.comb += [level.eq(fifo.level) for level, fifo in zip(self.levels, (addresses, beats, responses))]
+        m.d.comb += [level.eq(held) for level, held in zip(self.levels, (addresses.level, beats.level, responses.level))]
 
         aw, goes = self.port.aw, Signal()
         m.d.comb += [
