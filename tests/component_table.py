@@ -8,6 +8,7 @@ from amaranth.hdl import unsigned
 from hw.npu.config import PRESETS
 from hw.npu.isa import TRANSFER_LAYOUT, Opcode
 from hw.npu.registers import constants
+from hw.soc.config import SocConfig
 
 CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
@@ -98,6 +99,8 @@ EXAMPLES = {
     "hw.soc.display.Display": {**BUS, "fifo_beats": 16, "burst_beats": 4},
     "hw.soc.random_master.RandomMaster": BUS,
     "hw.soc.video_timing.VideoTiming": {},
+    "hw.soc.address_decoder.AddressDecoder": {"address_bits": 13, "windows": ((0x0000, 8), (0x1000, 9))},
+    "hw.soc.soc.Soc": ((SocConfig(npu=CONFIG),), {"observe": True}),
     "hw.soc.boards.serial_shell.SerialShell": ((CONFIG,), {}),
 }
 
