@@ -1,6 +1,6 @@
 """A master like a CPU's cache: short reads and writes to random places of a window of the DDR."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -69,6 +69,7 @@ class RandomMaster(wiring.Component):
             "write": Out(WriteChannels(address_bits=address_bits, data_bits=data_bits)),
             "idle": Out(1),
         })
+        self.writer = BurstWriter(address_bits=address_bits, data_bits=data_bits, outstanding=self.OUTSTANDING)
         self.unanswered = Signal(range(self.OUTSTANDING + 1))
         """Reads, the one that waits for AR included, whose last beat has not come."""
 
@@ -105,7 +106,7 @@ class RandomMaster(wiring.Component):
             place.eq(Mux(state[33 : 33 + place_bits] > highest, highest, state[33 : 33 + place_bits])),
             request.id.eq(state[32]),
             request.len.eq(length),
-            request.addr.eq(Cat(place << beat_bits, page)),
+            request.addr.eq(Cat(Const(0, beat_bits), place, page)),
         ]
 
     def _reads(self, m, drawn, request):
@@ -122,7 +123,7 @@ class RandomMaster(wiring.Component):
 
     def _writes(self, m, drawn, request):
         """A write waits until its address and all its beats are taken. Returns whether none waits or is unanswered."""
-        m.submodules.writer = writer = BurstWriter(address_bits=self.address_bits, data_bits=self.data_bits, outstanding=self.OUTSTANDING)
+        m.submodules.writer = writer = self.writer
         wiring.connect(m, writer.axi, wiring.flipped(self.write))
         bursts, beats = writer.bursts, writer.beats
         address = Signal(32)  # of the next beat, bytes
@@ -134,6 +135,6 @@ class RandomMaster(wiring.Component):
             m.d.sync += [bursts.valid.eq(1), bursts.payload.eq(request), address.eq(request.addr)]
         m.d.comb += [
             beats.valid.eq(1),  # the writer takes beats for a burst only
-            beats.payload.eq(Cat((address + 4 * i) ^ PATTERN for i in range(self.data_bits // 32))),
+            beats.payload.eq(Cat((address + 4 * i)[:32] ^ PATTERN for i in range(self.data_bits // 32))),
         ]
         return ~bursts.valid & (writer.unanswered == 0)
