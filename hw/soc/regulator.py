@@ -33,7 +33,7 @@ class Regulator(wiring.Component):
         Beats a cycle, in 1/65536; 0 switches the regulator off: it is open from the next cycle on. Switched on, it begins
         with an empty bucket.
     depth : In(unsigned(12))
-        Most tokens in the bucket, beats.
+        Most tokens in the bucket, beats. With 0, a master that always asks loses a cycle's tokens with each burst.
     granted : In(1)
         A burst goes in this cycle; only while ``open``.
     beats : In(range(max_beats + 1))
