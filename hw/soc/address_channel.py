@@ -31,7 +31,7 @@ class AddressChannel(wiring.Component):
     Parameters
     ----------
     masters : int
-        1 to 16.
+        2 to 16.
     address_bits : int
         Width of an address.
 
@@ -56,8 +56,8 @@ class AddressChannel(wiring.Component):
     """
 
     def __init__(self, *, masters, address_bits):
-        if not 1 <= masters <= 16:
-            raise ValueError(f"AddressChannel masters must be 1 to 16, not {masters}")
+        if not 2 <= masters <= 16:
+            raise ValueError(f"AddressChannel masters must be 2 to 16, not {masters}")
         self.masters = masters
         super().__init__({
             "master": In(stream.Signature(address_layout(address_bits))).array(masters),
@@ -97,20 +97,20 @@ class AddressChannel(wiring.Component):
                 master.ready.eq(free & arbiter.valid & chosen),
             ]
 
-        address = Signal(self.master[0].payload.shape())
+        winner = Signal(self.master[0].payload.shape())
         offers = (
-            Value.cast(master.payload) & arbiter.one_hot[number].replicate(len(address.as_value()))
+            Value.cast(master.payload) & arbiter.one_hot[number].replicate(len(winner.as_value()))
             for number, master in enumerate(self.master)
         )
-        m.d.comb += [address.eq(reduce(or_, offers)), self.beats.eq(address.len + 1)]
+        m.d.comb += [winner.eq(reduce(or_, offers)), self.beats.eq(winner.len + 1)]
         with m.If(port.ready):
             m.d.sync += port.valid.eq(0)
         with m.If(self.granted):
             m.d.sync += [
                 port.valid.eq(1),
-                port.payload.id.id.eq(address.id),
+                port.payload.id.id.eq(winner.id),
                 port.payload.id.master.eq(arbiter.index),
                 port.payload.qos.eq(QOS_HIGHEST - arbiter.level),
             ]
-            m.d.sync += [port.payload[name].eq(address[name]) for name in ("addr", "len", "size", "burst")]
+            m.d.sync += [port.payload[name].eq(winner[name]) for name in ("addr", "len", "size", "burst")]
         return m

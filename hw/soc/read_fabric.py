@@ -21,7 +21,7 @@ class ReadFabric(wiring.Component):
     Parameters
     ----------
     masters : int
-        1 to 16.
+        2 to 16.
     address_bits, data_bits : int
         Widths of the channels.
 

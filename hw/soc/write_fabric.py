@@ -32,7 +32,7 @@ class WriteFabric(wiring.Component):
     Parameters
     ----------
     masters : int
-        1 to 16.
+        2 to 16.
     address_bits, data_bits : int
         Widths of the channels.
     depth : int
