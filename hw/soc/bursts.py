@@ -54,16 +54,17 @@ class PictureBursts(wiring.Component):
             "picture": In(VIDEO_SETTINGS),
             "bursts": Out(stream.Signature(burst_layout(address_bits))),
         })
+        self.left, self.lines = Signal(16), Signal(16)
+        """Beats of the present line that are not in a burst yet; lines from the present one on, 0 where there is nothing to do."""
+        self.line_address = Signal(address_bits - (data_bits // 8 - 1).bit_length())
+        """Of the present line, in beats."""
 
     def elaborate(self, platform):
         m = Module()
-        picture, burst = self.picture, self.bursts.payload
+        picture, burst, left, lines = self.picture, self.bursts.payload, self.left, self.lines
         beat_bits, block_bits = (self.data_bits // 8 - 1).bit_length(), (self.burst_beats - 1).bit_length()
-        # Addresses in beats.
-        line_address, address = Signal(self.address_bits - beat_bits), Signal(self.address_bits - beat_bits)
+        line_address, address = self.line_address, Signal.like(self.line_address)  # address: of the next burst, in beats
         next_line = line_address + picture.line_step[beat_bits:]
-        left = Signal(16)  # beats of the line from `address` on
-        lines = Signal(16)  # lines from the present one on; 0: none, nothing to do
         room = self.burst_beats - address[:block_bits]
         beats, line_done = Signal(range(self.burst_beats + 1)), Signal()
         m.d.comb += [

@@ -71,7 +71,6 @@ class Camera(wiring.Component):
             raise ValueError(f"Camera fifo_beats must be {burst_beats} (burst_beats) to 65535, not {fifo_beats}")
         self.address_bits, self.data_bits = address_bits, data_bits
         self.fifo_beats, self.burst_beats = fifo_beats, burst_beats
-        self.most_runs = 2 * -(-fifo_beats // burst_beats) + 2
         super().__init__({
             "settings": In(VIDEO_SETTINGS),
             "axi": Out(WriteChannels(address_bits=address_bits, data_bits=data_bits)),
@@ -81,15 +80,17 @@ class Camera(wiring.Component):
             "faults": Out(32),
             "fault": Out(1),
         })
+        self.collector = RunCollector(address_bits=address_bits, data_bits=data_bits, burst_beats=burst_beats)
+        self.fifo = BeatBuffer(unsigned(data_bits), depth=fifo_beats)
+        self.runs = StreamFifo(burst_layout(address_bits), depth=2 * -(-fifo_beats // burst_beats) + 2)
 
     def elaborate(self, platform):
         m = Module()
-        widths = {"address_bits": self.address_bits, "data_bits": self.data_bits}
         m.submodules.timing = timing = VideoTiming()
-        m.submodules.collector = collector = RunCollector(**widths, burst_beats=self.burst_beats)
-        m.submodules.fifo = fifo = BeatBuffer(unsigned(self.data_bits), depth=self.fifo_beats)
-        m.submodules.runs = runs = StreamFifo(burst_layout(self.address_bits), depth=self.most_runs)
-        m.submodules.writer = writer = BurstWriter(**widths, outstanding=self.OUTSTANDING)
+        m.submodules.collector = collector = self.collector
+        m.submodules.fifo = fifo = self.fifo
+        m.submodules.runs = runs = self.runs
+        m.submodules.writer = writer = BurstWriter(address_bits=self.address_bits, data_bits=self.data_bits, outstanding=self.OUTSTANDING)
         wiring.connect(m, collector.runs, runs.i)
         wiring.connect(m, runs.o, writer.bursts)
         wiring.connect(m, fifo.o, writer.beats)

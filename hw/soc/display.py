@@ -74,6 +74,9 @@ class Display(wiring.Component):
             "faults": Out(32),
             "fault": Out(1),
         })
+        self.bursts = PictureBursts(address_bits=address_bits, data_bits=data_bits, burst_beats=burst_beats)
+        self.fifo = BeatBuffer(unsigned(data_bits), depth=fifo_beats)
+        self.timing = VideoTiming()
         self.reserved = Signal(range(fifo_beats + 1))
         """Beats that were asked for and have not left the FIFO."""
         self.late = Signal(32)
@@ -81,10 +84,9 @@ class Display(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        widths = {"address_bits": self.address_bits, "data_bits": self.data_bits}
-        m.submodules.timing = timing = VideoTiming()
-        m.submodules.bursts = bursts = PictureBursts(**widths, burst_beats=self.burst_beats)
-        m.submodules.fifo = fifo = BeatBuffer(unsigned(self.data_bits), depth=self.fifo_beats)
+        m.submodules.timing = timing = self.timing
+        m.submodules.bursts = bursts = self.bursts
+        m.submodules.fifo = fifo = self.fifo
         ar, r, burst = self.axi.ar, self.axi.r, bursts.bursts
         m.d.comb += [
             timing.settings.eq(self.settings),

@@ -64,17 +64,21 @@ class VideoTiming(wiring.Component):
     frame_end: Out(1)
     frames: Out(32)
 
+    def __init__(self):
+        super().__init__()
+        self.off, self.blanking, self.over = Signal(), Signal(), Signal()
+        """No picture is made; blanking; it is the blanking behind the last line."""
+
     def elaborate(self, platform):
         m = Module()
-        settings, picture = self.settings, self.picture
+        settings, picture, over = self.settings, self.picture, self.over
         kept = Signal(VIDEO_SETTINGS)
         m.d.comb += picture.eq(Mux(self.frame_start, settings.as_value(), kept.as_value()))
         m.d.sync += kept.eq(picture)
         fraction, total = Signal(16), Signal(17)
         blank = Signal(24)  # cycles of blanking behind this one
-        over = Signal()  # the blanking is behind the last line
         m.d.comb += total.eq(fraction + picture.rate)
-        with m.FSM():
+        with m.FSM() as fsm:
             # Ends when there is a picture to make, which begins in this cycle.
             with m.State("WAIT_ENABLE"):
                 m.d.comb += self.frame_start.eq(settings.enable & (settings.line_beats != 0) & (settings.lines != 0) & (settings.rate != 0))
@@ -110,4 +114,5 @@ class VideoTiming(wiring.Component):
                         m.next = "WAIT_ENABLE"
                 with m.If(self.frame_end):
                     m.d.sync += self.frames.eq(self.frames + 1)
+        m.d.comb += [self.off.eq(fsm.ongoing("WAIT_ENABLE")), self.blanking.eq(fsm.ongoing("BLANK"))]
         return m

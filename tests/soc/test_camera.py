@@ -69,7 +69,7 @@ class Twin:
         for cycle, row in enumerate(rows):
             self.levels.append(level)
             beat, ends = due.get(cycle), False
-            room_before = waiting < dut.most_runs
+            room_before = waiting < dut.runs.depth
             keep = beat and level < dut.fifo_beats and (open_run or room_before)
             if keep:
                 open_run.append(beat)
