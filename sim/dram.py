@@ -365,4 +365,3 @@ def _value(name, value):
 
 def _is_number(value):
     return type(value) in (int, float) and math.isfinite(value)
-

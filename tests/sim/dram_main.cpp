@@ -1,9 +1,9 @@
 // Drives class Dram for tests/sim/test_dram.py:  dram_main CONFIG LIMITS MEMORY_BYTES BEAT_BYTES MODE ...
 //   script FILE            transactions of a file, "cycle R|W address len id qos" a line; prints commands, transactions, statistics
 //   random SEED CYCLES KIB random traffic within so much memory: data against a plain memory, commands against the data sheet's rules
-//   speed CYCLES EVERY     time of a run with a burst every so many cycles
+//   speed CYCLES EVERY     cycles a second of CPU time, with a burst every so many cycles
 // Exit code 1: something is wrong; the message is on stdout.
-#include <chrono>
+#include <ctime>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -18,7 +18,7 @@ struct Request {
     uint64_t cycle, accepted, first, last;
     char way;
     Address address;
-    unsigned qos, beats;
+    unsigned qos, beats, resp;
 };
 
 void print_statistics(const Dram& dram) {
@@ -65,13 +65,13 @@ void script(Dram& dram, DramChecker& checker, unsigned beat_bytes, const char* p
             const ReadBeat beat = dram.read_beat();
             const auto it = finish(0, beat.id);
             Request& request = all[*it];
-            if (request.beats++ == 0) request.first = now;
+            if (request.beats++ == 0) request.first = now, request.resp = beat.resp;
             if (beat.last) request.last = now, answered[0].erase(it), done++;
             dram.take_r();
         }
         if (b) {
             const auto it = finish(1, dram.b_id());
-            all[*it].last = now, answered[1].erase(it), done++;
+            all[*it].last = now, all[*it].resp = dram.b_resp(), answered[1].erase(it), done++;
             dram.take_b();
         }
         if (w) dram.accept_w({data.data(), strobe.data(), dram.writing_beat() == dram.writing().len});
@@ -89,14 +89,14 @@ void script(Dram& dram, DramChecker& checker, unsigned beat_bytes, const char* p
         checker.check(c);
         std::cout << "C " << c.clock << " " << int(c.op) << " " << c.bank << " " << c.row << " " << c.column << "\n";
     }
-    for (const Request& r : all) std::cout << "T " << r.accepted << " " << r.first << " " << r.last << "\n";
+    for (const Request& r : all) std::cout << "T " << r.accepted << " " << r.first << " " << r.last << " " << r.resp << "\n";
 }
 
 // One read burst of 256 bytes every so many cycles, every third one a write, somewhere.
 void speed(Dram& dram, unsigned beat_bytes, size_t memory, uint64_t cycles, uint64_t every) {
     const std::vector<uint8_t> data(beat_bytes, 1), strobe(beat_bytes / 8 + 1, 0xFF);
     Random random(1);
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();
     for (uint64_t n = 0; n < cycles; n++) {
         dram.offer();
         if (dram.r_valid()) dram.take_r();
@@ -110,8 +110,8 @@ void speed(Dram& dram, unsigned beat_bytes, size_t memory, uint64_t cycles, uint
         }
         dram.tick();
     }
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    std::cout << "V " << uint64_t(double(cycles) / took.count()) << "\n";
+    const double took = double(std::clock() - begin) / CLOCKS_PER_SEC;
+    std::cout << "V " << uint64_t(double(cycles) / took) << "\n";
 }
 
 }  // namespace
