@@ -44,7 +44,7 @@ class SocConfig:
         If a field is out of range; the message names the field, the value and the range.
     """
 
-    npu: NpuConfig = dataclasses.field(default_factory=lambda: PRESETS["small"].replace(axi_bits=BUS_BITS))
+    npu: NpuConfig = dataclasses.field(default_factory=lambda: load_config("small", [f"axi_bits={BUS_BITS}"]))
     npu_gate: int = 512
     cpu_gate: int = 512
     camera_fifo: int = 512
