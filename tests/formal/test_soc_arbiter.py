@@ -92,7 +92,11 @@ class GrantArbiterProof(wiring.Component):
         self.claim_choice(m, dut)
         self.claim_priority(m, dut)
         self.claim_turns(m, dut)
-        self.claim_waits(m, dut)
+        who, limit = constant(m, "who", self.who, self.masters), constant(m, "limit", self.age_limit, 1 << AGE_BITS)
+        begun = Signal()
+        m.d.sync += begun.eq(1)
+        self.claim_age(m, dut, begun, who, limit)
+        self.claim_waits(m, dut, begun, who, limit)
         return m
 
     def claim_choice(self, m, dut):
@@ -141,11 +145,22 @@ class GrantArbiterProof(wiring.Component):
                 Assert(~from_here | (dut.one_hot == queue.one_hot), "who has the turn is granted"),
             ]
 
-    def claim_waits(self, m, dut):
+    def claim_age(self, m, dut, begun, who, limit):
+        """Nobody is aged before his time, and nobody stays so behind his grant: ``lost`` counts anew from there on."""
+        lost, granted = Signal(range((1 << AGE_BITS) + 1)), self.take & dut.one_hot.bit_select(who, 1)
+        with m.If(~self.request.bit_select(who, 1) | granted):
+            m.d.sync += lost.eq(0)
+        with m.Elif(self.take & dut.valid & self.allowed.bit_select(who, 1) & (lost != 1 << AGE_BITS)):
+            m.d.sync += lost.eq(lost + 1)
+        m.d.comb += [
+            Assert(~dut.aged.bit_select(who, 1) | (lost >= limit), "who is aged has seen as many grants to others as the limit says"),
+            Assert(~begun | (lost + Array(dut.patience)[who] >= limit), "patience is lost with grants alone"),
+            Assert(begun | (Array(dut.patience)[who] == 0)),
+            Assert(lost <= 1 << AGE_BITS),
+        ]
+
+    def claim_waits(self, m, dut, begun, who, limit):
         """How many grants go to others while ``who`` waits, from the second cycle after reset on: in the first, patience is loaded."""
-        who, limit = constant(m, "who", self.who, self.masters), constant(m, "limit", self.age_limit, 1 << AGE_BITS)
-        begun = Signal()
-        m.d.sync += begun.eq(1)
         asks = self.request & self.allowed
         front = asks & (self.urgent | Cat(klass == 0 for klass in self.klass))
         mine, urgent, klass = Const(1) << who, self.urgent.bit_select(who, 1), Array(self.klass)[who]
