@@ -93,7 +93,7 @@ def check_tools():
     _verilator_root()
 
 
-def build(verilog, options=BuildOptions(), *, top="npu", stage: Stage = no_stage) -> Path:
+def build(verilog, options=BuildOptions(), *, top="npu", main=HARNESS / "main.cpp", stage: Stage = no_stage) -> Path:
     """The harness' executable for a Verilog text; built unless it was before.
 
     Parameters
@@ -103,6 +103,8 @@ def build(verilog, options=BuildOptions(), *, top="npu", stage: Stage = no_stage
     options : BuildOptions
     top : str
         Name of the top module.
+    main : Path
+        The bench around it: a C++ file that may include what lies beside it, and the harness' headers.
     stage : Stage
         Shows the build; not called if there is nothing to do.
 
@@ -113,7 +115,8 @@ def build(verilog, options=BuildOptions(), *, top="npu", stage: Stage = no_stage
     """
     tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
     defines = _port_defines(verilog, top)
-    recipe = repr((verilog, options, top, VERILATE, COMPILE, tools)).encode() + _contents(HARNESS, *_headers(options))
+    sources = dict.fromkeys((HARNESS, main.parent, *_headers(options)))
+    recipe = repr((verilog, options, top, main.name, VERILATE, COMPILE, tools)).encode() + _contents(*sources)
     folder = cache_folder() / "sim" / hashlib.sha256(recipe).hexdigest()[:20]
     executable = folder / "harness"
     if executable.exists():
@@ -125,7 +128,7 @@ def build(verilog, options=BuildOptions(), *, top="npu", stage: Stage = no_stage
         folder.mkdir(parents=True)
         (folder / "npu.v").write_text(verilog)
         _verilate(folder, options, top)
-        objects = _compile(_compilations(folder, options, defines))
+        objects = _compile(_compilations(folder, options, main, defines))
         _run([_compiler(), *objects, "-pthread", "-o", str(folder / "harness.new")])
         for leftover in folder.glob("model"):
             shutil.rmtree(leftover)
@@ -141,7 +144,7 @@ def _verilate(folder, options, top):
     _run([f"{root}/bin/verilator_bin", *VERILATE, *start, *trace, *model], env={"VERILATOR_ROOT": root})
 
 
-def _compilations(folder, options, defines):
+def _compilations(folder, options, main, defines):
     """``(source, object, flags)`` of every compilation; the ones of the runtime library are shared by all builds."""
     fast, slow = options.levels
     include = _verilator_root() / "include"
@@ -149,8 +152,8 @@ def _compilations(folder, options, defines):
     switches |= dict.fromkeys(("COVERAGE", "SC", "TIMING"), False)
     folders = [*_headers(options), include, include / "vltstd"]
     common = [*COMPILE, *(f"-DVM_{name}={int(on)}" for name, on in switches.items()), *(f"-I{path}" for path in folders)]
-    model = [f"-I{folder / 'model'}", *defines]
-    todo = [(HARNESS / "main.cpp", folder / "model" / "main.o", [fast, *common, *model])]
+    model = [f"-I{folder / 'model'}", f"-I{HARNESS}", *defines]
+    todo = [(main, folder / "model" / "main.o", [fast, *common, *model])]
     sources = sorted((folder / "model").glob("*.cpp"), key=lambda path: -path.stat().st_size)
     todo += [(path, path.with_suffix(".o"), [slow if "__Slow" in path.name else fast, *common, *model]) for path in sources]
     recipe = repr((common, _verilator_version(), _compiler())).encode() + _contents(*_headers(options))

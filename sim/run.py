@@ -1,8 +1,6 @@
 """Runs compiled programs on the generated Verilog."""
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -12,10 +10,10 @@ from hw.npu.errors import WeftError
 from hw.npu.isa import EXECUTE, Error, Region
 from hw.npu.records import RECORD, RECORD_BYTES
 from hw.npu.registers import BASE_ALIGNMENT
-from sim.build import BuildOptions, Stage, build, cache_folder, check_tools, locked, no_stage
+from sim.build import BuildOptions, Stage, build, check_tools, no_stage
 from sim.ddr import DdrConfig
-from sim.emit import VERSION, emit_verilog
 from sim.job import BenchError, Job, Waited
+from sim.verilog import npu_verilog
 
 RECORD_DTYPE = np.dtype([(word.name, "<u4") for word in RECORD])
 """A record as an element of a numpy array."""
@@ -157,34 +155,6 @@ class Simulator:
             marks.append(regions.start(job, program, values, records, log, limit))
         answers = job.run(self.executable, trace=trace)
         return [_result(program, regions, {name: answers[place] for name, place in mark.items()}, limit) for mark in marks]
-
-
-def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) -> str:
-    """Verilog of the NPU; kept, since emitting takes seconds.
-
-    Parameters
-    ----------
-    config : NpuConfig
-    observe : bool
-        With the ports of the bench that show what the output stage writes; never in the Verilog that ships.
-    stage : Stage
-        Shows the emission; not called if the text was kept.
-    """
-    from hw.npu.npu import Npu  # here, so that the bench can be used while there is none
-
-    root = Path(__file__).resolve().parent.parent
-    sources = sorted((root / "hw" / "npu").glob("*.py")) + sorted((root / "sim").glob("*.py"))
-    recipe = repr((config, observe, VERSION)).encode() + b"".join(path.read_bytes() for path in sources)
-    path = cache_folder() / "verilog" / f"{config.name}-{hashlib.sha256(recipe).hexdigest()[:20]}.v"
-    if path.exists():
-        return path.read_text()
-    with stage(f"generating the Verilog of {config.name} (a minute more where yosys runs for the first time)"), locked(path):
-        if not path.exists():
-            note = "For simulation: with the ports obs_*, which show the output stage's writes." if observe else None
-            new = path.with_suffix(".new")
-            new.write_text(emit_verilog(Npu(config, observe=observe), "npu", config=config, note=note))
-            new.rename(path)
-    return path.read_text()
 
 
 @dataclass(frozen=True)

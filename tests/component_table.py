@@ -8,6 +8,7 @@ from amaranth.hdl import unsigned
 from hw.npu.config import PRESETS
 from hw.npu.isa import TRANSFER_LAYOUT, Opcode
 from hw.npu.registers import constants
+from hw.soc.config import SocConfig
 
 CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
@@ -82,6 +83,25 @@ EXAMPLES = {
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.write_arbiter.WriteArbiter": BUS,
     "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4},
+    "hw.soc.grant_arbiter.GrantArbiter": {"masters": 4},
+    "hw.soc.regulator.Regulator": {},
+    "hw.soc.round_robin.RoundRobin": ((4,), {}),
+    "hw.soc.address_channel.AddressChannel": {"masters": 4, "address_bits": 32},
+    "hw.soc.beat_buffer.BeatBuffer": ((unsigned(8),), {"depth": 4}),
+    "hw.soc.read_fabric.ReadFabric": {"masters": 4, **BUS},
+    "hw.soc.read_gate.ReadGate": {**BUS, "depth": 16},
+    "hw.soc.write_fabric.WriteFabric": {"masters": 4, **BUS, "depth": 4},
+    "hw.soc.write_gate.WriteGate": {**BUS, "depth": 16},
+    "hw.soc.burst_writer.BurstWriter": {**BUS, "outstanding": 4},
+    "hw.soc.bursts.PictureBursts": {**BUS, "burst_beats": 4},
+    "hw.soc.bursts.RunCollector": {**BUS, "burst_beats": 4},
+    "hw.soc.camera.Camera": {**BUS, "fifo_beats": 16, "burst_beats": 4},
+    "hw.soc.display.Display": {**BUS, "fifo_beats": 16, "burst_beats": 4},
+    "hw.soc.random_master.RandomMaster": BUS,
+    "hw.soc.video_timing.VideoTiming": {},
+    "hw.soc.address_decoder.AddressDecoder": {"address_bits": 13, "windows": ((0x0000, 8), (0x1000, 9))},
+    "hw.soc.soc.Soc": ((SocConfig(npu=CONFIG),), {"observe": True}),
+    "hw.soc.boards.serial_shell.SerialShell": ((CONFIG,), {}),
 }
 
 

@@ -15,11 +15,13 @@ from typer._click.exceptions import ClickException, UsageError  # Typer carries 
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from hw.soc.config import BUS_BITS, SIZES, load_soc_config
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.cli_explore import explore
 from weft.cli_quantize import quantize
 from weft.cli_synth import synth
+from weft.cli_traffic import traffic
 from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
@@ -36,6 +38,7 @@ app = typer.Typer(
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
 app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
+app.command(short_help="Bytes on DDR and bandwidth at a frame rate, by part, with and without on-chip memory.")(traffic)
 
 
 @app.callback(invoke_without_command=True)
@@ -44,7 +47,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile, run, explore, quantize or synth (weft --help)")
+        raise UsageError("no command; use generate, compile, run, explore, quantize, synth or traffic (weft --help)")
 
 
 @app.command()
@@ -52,16 +55,27 @@ def generate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Verilog file to write.")],
     config: Config = "small",
     overrides: Overrides = None,
+    soc: Annotated[
+        bool,
+        typer.Option(
+            "--soc",
+            help=f"The SoC around it too: camera, display, CPU port, DDR port. Its bus has {BUS_BITS} bits unless axi_bits is set; "
+            f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ):
-    """Write the Verilog of an NPU."""
-    from sim.run import npu_verilog
+    """Write the Verilog of an NPU, or of a SoC with one."""
+    from sim.verilog import npu_verilog, soc_verilog
 
-    chosen = load_config(config, overrides or ())
+    whole = load_soc_config(config, overrides or ()) if soc else None
+    chosen = whole.npu if whole else load_config(config, overrides or ())
     check_writable(output, "the Verilog")
-    verilog = npu_verilog(chosen, stage=Steps(quiet).stage)
+    stage = Steps(quiet).stage
+    verilog = soc_verilog(whole, stage=stage) if whole else npu_verilog(chosen, stage=stage)
     output.write_text(verilog)
-    print(f"{output}: {chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
+    kind = f"SoC on a bus of {chosen.axi_bits} bits with a " if whole else ""
+    print(f"{output}: {kind}{chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
 
 
 @app.command(name="compile", short_help="Compile a network to the image that a driver loads.")

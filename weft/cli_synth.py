@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from hw.npu.config import load_config
+from hw.npu.config import PRESETS, load_config
 from hw.npu.errors import WeftError
-from weft.options import Config, Overrides, Quiet
+from weft.cli_board import DEFAULT_BOARD_CLOCK_MHZ, synth_board
+from weft.options import Overrides, Quiet
 from weft.progress import Steps
 
 
@@ -19,18 +20,38 @@ def synth(
         list[Path] | None,
         typer.Option("--library", metavar="FILE", help="Liberty file (.lib, .lib.gz); several times where one library is several files."),
     ] = None,
-    config: Config = "small",
+    board: Annotated[
+        str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f.")
+    ] = None,
+    clock: Annotated[int, typer.Option("--clock", metavar="MHZ", help="With --board: clock to aim at.")] = DEFAULT_BOARD_CLOCK_MHZ,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="With --board: keep all files of the build here, with the bitstream."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="With --board: write the report as JSON.")] = None,
+    config: Annotated[
+        str | None,
+        typer.Option("--config", metavar="NAME|FILE", help=f"Preset ({', '.join(PRESETS)}) or a TOML file; else small, nano on a board."),
+    ] = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
 ):
     """Area of the array and of the blocks around it, by Yosys on a library of standard cells, module by module.
 
-    Before placement, without timing; the banks of the scratchpads are macros and not counted.
+    Before placement, without timing; the banks of the scratchpads are macros and not counted. With --board the whole NPU is placed
+    and routed on an FPGA instead: resources, the clock reached, and the path that limits it.
     """
+    if board is not None:
+        if blocks or library:
+            raise WeftError(f"--board {board} builds the whole NPU on an FPGA", remedy="leave out blocks and --library")
+        chosen = load_config(config or "nano", overrides or ())
+        synth_board(chosen, board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
+        return
     from sim.run import npu_verilog
     from weft.analysis.synthesis import BLOCKS, read_library, synthesize
 
-    chosen, names = load_config(config, overrides or ()), list(dict.fromkeys(blocks or ["array"]))
+    chosen, names = load_config(config or "small", overrides or ()), list(dict.fromkeys(blocks or ["array"]))
     for name in names:
         if name not in BLOCKS:
             raise WeftError(f"no block is called {name!r}", remedy=f"the blocks are {', '.join(BLOCKS)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from hw.npu import isa, records, registers
 from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.isa import Field, Opcode
+from hw.npu.register_table import REGISTER_BYTES, Access
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -174,7 +175,7 @@ def _command(opcode):
 
 
 def _registers():
-    yield f"AXI4-Lite, {8 * registers.REGISTER_BYTES} bits wide. Every other offset answers SLVERR.\n"
+    yield f"AXI4-Lite, {8 * REGISTER_BYTES} bits wide. Every other offset answers SLVERR.\n"
     yield _table(
         ("offset", "register", "bits", "field", "access", "reset", "meaning"),
         [
@@ -194,7 +195,7 @@ def _registers():
 
 
 def _reset(bits):
-    return "" if bits.access is registers.Access.CONSTANT else bits.reset
+    return "" if bits.access is Access.CONSTANT else bits.reset
 
 
 def _bits(low, field: Field):

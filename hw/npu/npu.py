@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from hw.npu.axi import ID_BITS
-from hw.npu.axi_lite import LITE_BITS
 from hw.npu.control import JobControl
 from hw.npu.core import NpuCore
 from hw.npu.delay import delayed
+from hw.npu.flat_ports import axi_port, lite_port
 from hw.npu.register_file import RegisterFile
 from hw.npu.registers import MAP_BITS, constants
 
@@ -54,27 +54,11 @@ class Npu(wiring.Component):
 
     def __init__(self, config, *, observe=False):
         self.config, self.observe = config, observe
-        address, beat = config.address_bits, config.axi_bits
-        master = {
-            "aw": (Out, {"id": ID_BITS, "addr": address, "len": 8, "size": 3, "burst": 2}),
-            "w": (Out, {"data": beat, "strb": beat // 8, "last": 1}),
-            "b": (In, {"id": ID_BITS, "resp": 2}),
-            "ar": (Out, {"id": ID_BITS, "addr": address, "len": 8, "size": 3, "burst": 2}),
-            "r": (In, {"id": ID_BITS, "data": beat, "resp": 2, "last": 1}),
-        }
-        slave = {
-            "aw": (In, {"addr": MAP_BITS, "prot": 3}),
-            "w": (In, {"data": LITE_BITS, "strb": LITE_BITS // 8}),
-            "b": (Out, {"resp": 2}),
-            "ar": (In, {"addr": MAP_BITS, "prot": 3}),
-            "r": (Out, {"data": LITE_BITS, "resp": 2}),
-        }
-        members = {"irq": Out(1)}
-        for port, channels in (("m_axi", master), ("s_axil", slave)):
-            for channel, (flow, fields) in channels.items():
-                back = In if flow is Out else Out
-                members |= {f"{port}_{channel}{name}": flow(width) for name, width in fields.items()}
-                members |= {f"{port}_{channel}valid": flow(1), f"{port}_{channel}ready": back(1)}
+        self.m_axi = axi_port("m_axi", Out, address_bits=config.address_bits, data_bits=config.axi_bits, id_bits=ID_BITS)
+        """The bus, by its flat names."""
+        self.s_axil = lite_port("s_axil", address_bits=MAP_BITS)
+        """The registers, by their flat names."""
+        members = {"irq": Out(1), **self.m_axi.members(), **self.s_axil.members()}
         if observe:
             members |= {
                 "obs_write_valid": Out(1),
@@ -84,7 +68,6 @@ class Npu(wiring.Component):
                 "obs_retire": Out(1),
                 "obs_retire_index": Out(32),
             }
-        self._channels = {"m_axi": master, "s_axil": slave}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -112,21 +95,11 @@ class Npu(wiring.Component):
         for mine, theirs in zip(control.errors, core.errors, strict=True):
             m.d.comb += mine.eq(theirs)
         buses = {"aw": core.write.aw, "w": core.write.w, "b": core.write.b, "ar": core.read.ar, "r": core.read.r}
-        self._connect(m, "m_axi", buses)
-        self._connect(m, "s_axil", {name: getattr(registers.bus, name) for name in ("aw", "w", "b", "ar", "r")})
+        self.m_axi.connect(m, self, buses)
+        self.s_axil.connect(m, self, {name: getattr(registers.bus, name) for name in ("aw", "w", "b", "ar", "r")})
         if self.observe:
             self._show(m, core)
         return m
-
-    def _connect(self, m, port, streams):
-        """Joins flat ports and streams, field by field."""
-        for channel, (flow, fields) in self._channels[port].items():
-            stream = streams[channel]
-            pairs = [(getattr(self, f"{port}_{channel}{name}"), stream.payload[name]) for name in fields]
-            pairs.append((getattr(self, f"{port}_{channel}valid"), stream.valid))
-            m.d.comb += [outer.eq(inner) if flow is Out else inner.eq(outer) for outer, inner in pairs]
-            ready = getattr(self, f"{port}_{channel}ready")
-            m.d.comb += stream.ready.eq(ready) if flow is Out else ready.eq(stream.ready)
 
     def _show(self, m, core):
         """Writes a cycle late: then the last one of a command stands beside its retirement, and the next one's come after it."""

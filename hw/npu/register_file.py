@@ -1,45 +1,41 @@
-"""Register file: the table of `hw.npu.registers` behind AXI4-Lite."""
+"""Register file: a table of registers behind AXI4-Lite."""
+
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi_lite import LITE_BITS, RESP_OKAY, RESP_SLVERR, AxiLite
-from hw.npu.registers import (
-    ALWAYS_WRITABLE,
-    EVENTS,
-    MAP_BITS,
-    PULSES,
-    REGISTERS,
-    SETTINGS,
-    STATUS,
-    Access,
-    fields_with,
-)
+from hw.npu.register_table import Access
+from hw.npu.registers import TABLE
 
 
 class RegisterFile(wiring.Component):
     """Answers the host's reads and writes, one at a time each; a write takes two cycles at least, a read one.
 
-    A write to an offset that is not in the table, or to a setting of a running job, changes nothing and answers SLVERR, as does a read
+    A write to an offset that is not in the table, or to a locked setting, changes nothing and answers SLVERR, as does a read
     of such an offset. Bytes without strobe keep their value. A field that is only read ignores writes.
 
     Parameters
     ----------
     values : dict of str to int
         Contents of the constant fields, by name (`hw.npu.registers.constants`).
+    table : RegisterTable
+        The map: the NPU's if not given.
 
     Members
     -------
     bus : In(AxiLite)
         The host.
-    settings : Out(SETTINGS)
+    settings : Out(table.layout(Access.SETTING))
         What the host has set.
-    pulses : Out(PULSES)
+    pulses : Out(table.layout(Access.PULSE))
         What it asks for: one cycle.
-    status : In(STATUS)
-        What the NPU shows it.
-    events : In(EVENTS)
+    status : In(table.layout(Access.STATUS))
+        What the hardware shows it.
+    events : In(table.layout(Access.EVENT))
         What happened: one cycle.
     irq : Out(1)
         An event that is enabled is not cleared.
@@ -50,27 +46,30 @@ class RegisterFile(wiring.Component):
         If a constant field has no value, or a value no field.
     """
 
-    def __init__(self, *, values):
-        if values.keys() != fields_with(Access.CONSTANT).keys():
-            wrong = ", ".join(sorted(values.keys() ^ fields_with(Access.CONSTANT).keys()))
+    def __init__(self, *, values, table=TABLE):
+        constant, setting = table.fields_with(Access.CONSTANT), table.fields_with(Access.SETTING)
+        if values.keys() != constant.keys():
+            wrong = ", ".join(sorted(values.keys() ^ constant.keys()))
             raise ValueError(f"RegisterFile values must name the constant fields: {wrong} is missing or unknown")
-        self.values = values
+        self.values, self.table = values, table
         super().__init__({
-            "bus": In(AxiLite(address_bits=MAP_BITS)),
-            "settings": Out(SETTINGS, init={name: field.reset for name, field in fields_with(Access.SETTING).items()}),
-            "pulses": Out(PULSES),
-            "status": In(STATUS),
-            "events": In(EVENTS),
+            "bus": In(AxiLite(address_bits=table.map_bits)),
+            "settings": Out(table.layout(Access.SETTING), init={name: field.reset for name, field in setting.items()}),
+            "pulses": Out(table.layout(Access.PULSE)),
+            "status": In(table.layout(Access.STATUS)),
+            "events": In(table.layout(Access.EVENT)),
             "irq": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        happened = Signal(EVENTS)
-        for name, _ in EVENTS:
+        events = self.table.fields_with(Access.EVENT)
+        happened = Signal(self.table.layout(Access.EVENT))
+        for name in events:
             with m.If(self.events[name]):
                 m.d.sync += happened[name].eq(1)
-        m.d.comb += self.irq.eq((happened.irq_done & self.settings.irq_enable_done) | (happened.irq_error & self.settings.irq_enable_error))
+        enabled = [happened[name] & self.settings[name.replace("irq_", "irq_enable_")] for name in events]
+        m.d.comb += self.irq.eq(reduce(or_, enabled))
         self._write(m, happened)
         self._read(m, happened)
         return m
@@ -87,10 +86,11 @@ class RegisterFile(wiring.Component):
         with m.Elif(b.ready):
             m.d.sync += b.valid.eq(0)
         with m.Switch(aw.payload.addr[2:]):
-            for register in REGISTERS:
+            for register in self.table.registers:
                 with m.Case(register.offset >> 2):
                     settable = any(field.access is Access.SETTING for field in register.fields)
-                    locked = self.status.busy if settable and register.name not in ALWAYS_WRITABLE else Const(0)
+                    lockable = self.table.lock and settable and register.name not in self.table.unlocked
+                    locked = self.status[self.table.lock] if lockable else Const(0)
                     m.d.comb += answer.eq(Mux(locked, RESP_SLVERR, RESP_OKAY))
                     with m.If(go & ~locked):
                         for field in register.fields:
@@ -127,7 +127,7 @@ class RegisterFile(wiring.Component):
             Access.PULSE: lambda field: 0,
         }
         with m.Switch(ar.payload.addr[2:]):
-            for register in REGISTERS:
+            for register in self.table.registers:
                 with m.Case(register.offset >> 2):
                     for field in register.fields:
                         m.d.comb += value[field.bit : field.bit + field.width].eq(sources[field.access](field))

@@ -7,7 +7,8 @@ import pytest
 from hw.npu.axi_lite import RESP_OKAY, RESP_SLVERR
 from hw.npu.config import PRESETS
 from hw.npu.register_file import RegisterFile
-from hw.npu.registers import ADDRESS_OF, ALWAYS_WRITABLE, ID, REGISTERS, STATUS, VERSION, Access, constants
+from hw.npu.register_table import Access
+from hw.npu.registers import ADDRESS_OF, ID, REGISTERS, STATUS, TABLE, VERSION, constants
 from tests.streams import get, plain, put, random_pattern, simulate
 
 FULL = 0xF
@@ -86,7 +87,7 @@ def test_random_writes_change_the_writable_bits_only(busy, seed):
             register = host.rng.choice(REGISTERS)
             value, strb = host.rng.getrandbits(32), host.rng.choice([FULL, FULL, host.rng.randrange(16)])
             answer = await host.write(ctx, register.offset, value, strb)
-            locked = busy and settings[register.name] and register.name not in ALWAYS_WRITABLE
+            locked = busy and settings[register.name] and register.name not in TABLE.unlocked
             assert answer == (RESP_SLVERR if locked else RESP_OKAY), register.name
             lanes = sum(0xFF << 8 * i for i in range(4) if strb >> i & 1) & sum(field.mask for field in settings[register.name])
             if not locked:

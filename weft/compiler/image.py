@@ -7,7 +7,8 @@ from pathlib import Path
 from golden.program import Place, Program
 from hw.npu.isa import Region
 from hw.npu.records import RECORD_BYTES
-from hw.npu.registers import ADDRESS_OF, REGISTERS, Access, constants
+from hw.npu.register_table import Access
+from hw.npu.registers import ADDRESS_OF, REGISTERS, constants
 from weft.compiler.driver import Compiled
 from weft.compiler.graph import Tensor
 

@@ -1,0 +1,1 @@
+"""Boards: what stands around the NPU there, with the part's own primitives."""

