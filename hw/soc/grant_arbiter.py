@@ -13,7 +13,7 @@ LEVELS = CLASSES + 1
 
 
 class GrantArbiter(wiring.Component):
-    """Strict priority by class, round robin within a class; urgent masters first, and nobody starves.
+    """Strict priority by class, round robin within a class; urgent masters first, and with an age limit nobody starves.
 
     A master *asks* when it requests and is allowed. Those who ask stand in queues, and each queue takes turns (`RoundRobin`):
 
@@ -31,7 +31,7 @@ class GrantArbiter(wiring.Component):
 
     - the only master in front waits for at most one grant to another, whatever the others do;
     - the wait of any master, while its ``urgent`` stands still and it stays allowed, is at most ``age_limit + 2 * masters - 1`` grants to
-      others, and ``2 * masters - 1`` if it is urgent;
+      others where ``age_limit`` is not 0, and ``2 * masters - 1`` if it is urgent;
     - one that waits in a class sees every other master granted at most once from that class.
 
     A master is aged when ``age_limit`` grants have gone to others while it asked, until it is granted or stops requesting.
