@@ -1,4 +1,4 @@
-"""Writes the generated pages of `docs` from the tables in hw/npu: ``python -m weft.docs``. A test compares the files with them."""
+"""Writes the generated pages of `docs` from the tables in hw: ``python -m weft.docs``. A test compares the files with them."""
 
 import dataclasses
 import inspect
@@ -9,6 +9,7 @@ from hw.npu import isa, records, registers
 from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.isa import Field, Opcode
 from hw.npu.register_table import REGISTER_BYTES, Access
+from hw.soc import registers as soc_registers
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -41,6 +42,16 @@ act_kib = 192
 
 `--set FIELD=VALUE` overrides a field of either, and what it changes becomes part of the name in reports: `small+cols=32`.
 A value outside its range is refused with the range; a network that does not fit is refused with the layer and the size that would do.
+"""
+
+SOC_REGISTERS = """\
+# Registers of the SoC
+
+Generated from `hw/soc/registers.py` by `make docs`. Do not edit.
+
+What they do together is in [soc.md](soc.md); the NPU's own registers, at 0x0000 of the same port, are in [commands.md](commands.md).
+TRAFFIC_* are there only where a random master stands in the place of the CPU's port, in simulations.
+Settings of camera and display are taken at the start of a picture, except the watermark; all others act at once.
 """
 
 TRANSFER_NEST = """\
@@ -144,7 +155,7 @@ def commands_page() -> str:
     parts += ["## Values of fields\n", *(_enumeration(values) for values in (isa.Region, isa.Target, isa.Params, isa.Second))]
     parts += ["## Errors\n", "In register ERROR_CODE, with the index of the command in ERROR_INDEX.\n"]
     parts.append(_table(("code", "name", "meaning"), [(e.value, e.name, isa.ERROR_MEANING[e]) for e in isa.Error]))
-    parts += ["## Registers\n", *_registers()]
+    parts += ["## Registers\n", *_registers(registers.TABLE)]
     parts += ["## Records\n", f"{records.RECORD_BYTES} bytes a command, at record base + {records.RECORD_BYTES} * index.\n"]
     parts.append(_table(("byte", "word", "meaning"), [(4 * i, f.name, f.meaning) for i, f in enumerate(records.RECORD)]))
     return "\n".join(parts)
@@ -174,13 +185,18 @@ def _command(opcode):
     yield _table(("field", "bits", "type", "meaning"), rows)
 
 
-def _registers():
+def soc_registers_page() -> str:
+    """The text of `docs/soc_registers.md`."""
+    return "\n".join([SOC_REGISTERS, *_registers(soc_registers.soc_table(traffic=True), soc_registers.SOC_BASE)])
+
+
+def _registers(table, base=0):
     yield f"AXI4-Lite, {8 * REGISTER_BYTES} bits wide. Every other offset answers SLVERR.\n"
     yield _table(
         ("offset", "register", "bits", "field", "access", "reset", "meaning"),
         [
             (
-                f"0x{register.offset:02X}",
+                f"0x{base + register.offset:02X}",
                 register.name,
                 _span(bits.bit, bits.width),
                 bits.name,
@@ -188,7 +204,7 @@ def _registers():
                 _reset(bits),
                 bits.meaning,
             )
-            for register in registers.REGISTERS
+            for register in table.registers
             for bits in register.fields
         ],
     )
@@ -227,7 +243,7 @@ def _table(head, rows):
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
-PAGES_OF_DOCS = {"commands.md": commands_page, "configuration.md": configuration_page}
+PAGES_OF_DOCS = {"commands.md": commands_page, "configuration.md": configuration_page, "soc_registers.md": soc_registers_page}
 """The generated pages, and what gives their text."""
 
 

@@ -13,7 +13,7 @@ LEVELS = CLASSES + 1
 
 
 class GrantArbiter(wiring.Component):
-    """Strict priority by class, round robin within a class; urgent masters first, and nobody starves.
+    """Strict priority by class, round robin within a class; urgent masters first, and with an age limit nobody starves.
 
     A master *asks* when it requests and is allowed. Those who ask stand in queues, and each queue takes turns (`RoundRobin`):
 
@@ -31,13 +31,14 @@ class GrantArbiter(wiring.Component):
 
     - the only master in front waits for at most one grant to another, whatever the others do;
     - the wait of any master, while its ``urgent`` stands still and it stays allowed, is at most ``age_limit + 2 * masters - 1`` grants to
-      others, and ``2 * masters - 1`` if it is urgent;
+      others where ``age_limit`` is not 0, and ``2 * masters - 1`` if it is urgent;
     - one that waits in a class sees every other master granted at most once from that class.
 
     A master is aged when ``age_limit`` grants have gone to others while it asked, until it is granted or stops requesting.
 
     Combinational from the inputs to the choice, and short: the queues search side by side, and a flat AND-OR selects the first that is not
-    empty. ``take`` goes to registers only. A choice that is not taken is not held: a more urgent request replaces it.
+    empty (to ``one_hot`` 5 levels of 6-input tables for 4 masters as for 8, by yosys' ``abc -lut 6``). ``take`` goes to registers only. A
+    choice that is not taken is not held: a more urgent request replaces it.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ VIDEO_MEANING = {
     "rate": "beats a cycle while a line is active, in 1/65536",
     "blank_cycles": "cycles of blanking behind each line",
     "frame_blank_cycles": "cycles of blanking before the first line, at least 1",
-    "watermark": "beats in the FIFO that make the master urgent: camera at or above, display at or below",
+    "watermark": "beats in the FIFO that make the master urgent: camera at or above (0: always), display at or below",
 }
 """What the settings of a camera or a display mean. All but the watermark are taken at the start of a picture."""
 RANDOM_MEANING = {
@@ -108,7 +108,10 @@ def soc_table(*, traffic=False) -> RegisterTable:
         Register(
             "SOC_IRQ_ENABLE",
             0x18,
-            tuple(Bits(f"irq_enable_{name}", bit, 1, Access.SETTING, f"interrupt at: {text}") for bit, (name, text) in enumerate(events)),
+            tuple(
+                Bits(f"irq_enable_{name}", bit, 1, Access.SETTING, f"interrupt when that happens: {text}")
+                for bit, (name, text) in enumerate(events)
+            ),
             "which events raise the interrupt",
         ),
         Register(

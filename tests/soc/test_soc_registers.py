@@ -5,10 +5,11 @@ import pytest
 from hw.npu.config import PRESETS
 from hw.npu.register_file import RegisterFile
 from hw.npu.register_table import Access
-from hw.soc.config import SocConfig
+from hw.soc.config import SIZES, SocConfig
 from hw.soc.random_master import RANDOM_SETTINGS
 from hw.soc.registers import MAP_BITS, MASTERS, soc_address_of, soc_constants, soc_table
-from hw.soc.video_timing import VIDEO_SETTINGS
+from hw.soc.video_timing import VIDEO_SETTINGS, frame_cycles
+from weft.docs import FOLDER
 
 CONFIG = SocConfig(npu=PRESETS["nano"])
 
@@ -51,3 +52,20 @@ def test_a_regulator_is_there_where_a_master_reads_or_writes():
 def test_the_constants_are_the_configurations():
     RegisterFile(values=soc_constants(CONFIG), table=soc_table())
     assert soc_constants(CONFIG)["bus_bits"] == 64 and soc_constants(CONFIG)["display_fifo"] == 1024
+
+
+@pytest.mark.parametrize(("name", "beats", "rate", "blank"), [("camera", 240, 1521, 536428), ("display", 480, 3041, 532756)])
+def test_the_pages_settings_of_1080p60_give_60_pictures_a_second(name, beats, rate, blank):
+    page = (FOLDER / "soc.md").read_text(encoding="utf-8")
+    column = 2 if name == "camera" else 3
+    for row, value in (("RATE", rate), ("FRAME_BLANK_CYCLES", blank), ("LINE_BEATS", f"{beats}, 1080, {16 * beats}")):
+        (line,) = [line for line in page.splitlines() if line.startswith(f"| `{row}`")]
+        assert line.split("|")[column].strip() == str(value)
+    cycles = frame_cycles(line_beats=beats, lines=1080, rate=rate, blank_cycles=1508, frame_blank_cycles=blank)
+    assert abs(float(cycles) * 60 / 800e6 - 1) < 1e-6
+    assert beats * 16 * 1080 * 60 == 1920 * 1080 * 60 * (2 if name == "camera" else 4)
+
+
+def test_the_page_names_every_field_of_the_configuration_with_its_default():
+    page = (FOLDER / "soc.md").read_text(encoding="utf-8")
+    assert [field.name for field in SIZES if f"| `{field.name}` | {field.default} | " not in page] == []

@@ -72,7 +72,7 @@ def test_version(capsys):
     ("command", "names"),
     [
         ("", ["generate", "compile", "run", "--version", "Exit code"]),
-        ("generate", ["--output", "-o", "--config", "--set", "--quiet", FIELDS]),
+        ("generate", ["--output", "-o", "--config", "--set", "--soc", "--quiet", FIELDS, "camera_fifo"]),
         ("compile", ["MODEL", "--output", "-o", "--config", "--set", "--disassemble", "--keep-tensors", "--quiet"]),
         (
             "run",
@@ -168,6 +168,8 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
         (["compile", DIGITS, "-o", file / "model"], "file"),
         (["generate", "-o", tmp_path], "is a folder"),
         (["generate", "-o", tmp_path / "x.v", "--set", "cols=3"], "cols = 3"),
+        (["generate", "-o", tmp_path / "x.v", "--set", "camera_fifo=64"], "unknown configuration field 'camera_fifo'"),
+        (["generate", "--soc", "-o", tmp_path / "x.v", "--set", "camera_fifo=8"], "camera_fifo = 8 must be from 16 to 4096"),
     ):
         assert words in refused(capsys, *arguments), arguments
 

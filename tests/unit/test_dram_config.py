@@ -1,11 +1,12 @@
 """Parameters of the DDR timing model: presets, TOML files, and what they refuse."""
 
+import re
 import struct
 
 import pytest
 
 from hw.npu.errors import WeftError
-from sim.dram import NEVER, SPANS, WORDS, Span, load_dram, presets
+from sim.dram import FIELDS, FOLDER, NEVER, SPANS, WORDS, Span, load_dram, presets
 
 PEAK = {"ddr3-1600-x16": 3.2, "ddr4-2400-x32": 9.6, "lpddr4-3200-x16": 6.4, "lpddr4-3200-x32": 12.8}
 """GB/s: data rate times width."""
@@ -21,17 +22,16 @@ def test_presets_have_their_peak():
 
 
 @pytest.mark.parametrize("name", PEAK)
-def test_every_value_of_a_preset_has_its_source_in_the_file(name):
-    """A letter behind the value, or in the line above for the other of a pair, names an entry of the file's list of sources."""
-    from sim.dram import FOLDER
-
+def test_every_value_of_a_preset_names_a_source(name):
+    """The letters behind a value, before the colon, stand in the list of sources at the head of its file."""
     lines = (FOLDER / f"{name}.toml").read_text().splitlines()
-    sources = {
-        line.split()[1]
-        for line in lines
-        if line.startswith("# ") and len(line.split()[1:2] or [""]) and line[2:4].strip().isalnum() and line[2] != " "
-    }
-    assert {"J", "G", "A"} <= sources
+    sources = {line.split()[1] for line in lines if re.match(r"# [A-Z][0-9]? +\w", line)}
+    named = {}
+    for line in lines:
+        if field := re.match(r"(\w+) = ", line):
+            named[field[1]] = set(re.split(r"[,;] *", line.partition("#")[2].partition(":")[0].strip()))
+    assert set(named) == set(FIELDS) - {"name"}
+    assert {field: letters for field, letters in named.items() if not letters or not letters <= sources} == {}
 
 
 @pytest.mark.parametrize(
