@@ -51,6 +51,9 @@ class NpuConfig:
         Width of an AXI address, 32 to 64.
     int4 : bool
         The array multiplies by two 4-bit weights in each processing element, where a layer's weights allow it: twice the reduction a cycle.
+    pipeline : bool
+        More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes a few cycles
+        later, and the same throughput.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class NpuConfig:
     queue_depth: int = 4
     address_bits: int = 32
     int4: bool = False
+    pipeline: bool = False
 
     BANKS = 8
     """Banks of the activation scratchpad, low-order interleaved."""
