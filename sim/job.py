@@ -1,5 +1,6 @@
 """The harness' job file, written, run and read back: operations in a row, see `sim/harness/job.h`."""
 
+import contextlib
 import enum
 import struct
 import subprocess
@@ -15,7 +16,13 @@ from hw.npu.registers import ADDRESS_OF
 class Op(enum.IntEnum):
     """Operations of the job file; `harness/job.h` says what each takes and answers."""
 
-    END, RESET, LOAD, POKE, PEEK, WAIT, DUMP, STEP, FILL, TUNE = range(10)
+    END, RESET, LOAD, POKE, PEEK, WAIT, DUMP, STEP, FILL, TUNE, STATISTICS, LOOP, AGAIN = range(13)
+
+
+class Log(enum.IntEnum):
+    """What is kept of the output stage's writes."""
+
+    NONE, FULL, DIGEST = range(3)
 
 
 class BenchError(RuntimeError):
@@ -32,12 +39,15 @@ class Waited:
         False if the limit of cycles came first.
     cycles : int
         From the last register write to the interrupt.
+    digest : int
+        Of the addresses and bytes written, in their order (`harness/digest.h`); the same whatever was logged, unless it was nothing.
     writes : structured array of `write_dtype`
     retires : structured array of `RETIRE`
     """
 
     interrupt: bool
     cycles: int
+    digest: int
     writes: np.ndarray
     retires: np.ndarray
 
@@ -72,9 +82,9 @@ class Job:
     def _add(self, operation, *parts):
         self._parts += [struct.pack("<I", operation), *parts]
 
-    def reset(self, ddr):
-        """Reset the NPU and set how DDR behaves."""
-        self._add(Op.RESET, ddr.pack())
+    def reset(self, *memory):
+        """Reset, and set how DDR behaves: a `DdrConfig`, or for a SoC the bytes of its own configuration."""
+        self._add(Op.RESET, *(part if isinstance(part, bytes) else part.pack() for part in memory))
 
     def tune(self, ddr):
         """Set how DDR behaves from here on; the NPU is not reset, and a bus that was silent answers what it owes."""
@@ -104,7 +114,7 @@ class Job:
         return self._answer(lambda file: struct.unpack("<I", file.read(4))[0])
 
     def wait(self, cycles, *, log) -> int:
-        """Run until the interrupt; answers `Waited`."""
+        """Run until the interrupt; answers `Waited`. `log` is a `Log`, or whether everything is kept."""
         self._add(Op.WAIT, struct.pack("<QI", cycles, log))
         return self._answer(self._read_wait)
 
@@ -117,17 +127,35 @@ class Job:
         """Run for a number of cycles."""
         self._add(Op.STEP, struct.pack("<Q", cycles))
 
+    def statistics(self, reader) -> int:
+        """What a SoC's bench has counted; answers what `reader` makes of the result file."""
+        self._add(Op.STATISTICS)
+        return self._answer(reader)
+
+    @contextlib.contextmanager
+    def loop(self, pictures):
+        """What is added inside is done again until a SoC's camera and display have made so many pictures; gives the answer's place.
+
+        The answer is a list: for each time the answers of what stands inside, at the places that were given there.
+        """
+        self._add(Op.LOOP, struct.pack("<I", pictures))
+        outside, self._answers = self._answers, []
+        yield len(outside)
+        inside, self._answers = self._answers, outside
+        self._add(Op.AGAIN)
+        self._answer(lambda file: _read_loop(file, inside))
+
     def _answer(self, reader):
         self._answers.append(reader)
         return len(self._answers) - 1
 
     def _read_wait(self, file):
-        interrupt, cycles = struct.unpack("<IQ", file.read(12))
+        interrupt, cycles, digest = struct.unpack("<IQQ", file.read(20))
         events = []
         for dtype in (write_dtype(self._lanes), RETIRE):
             (count,) = struct.unpack("<Q", file.read(8))
             events.append(np.frombuffer(file.read(count * dtype.itemsize), dtype))
-        return Waited(bool(interrupt), cycles, *events)
+        return Waited(bool(interrupt), cycles, digest, *events)
 
     def run(self, executable, *, trace=None) -> list:
         """Run everything; the answers, at the places that `peek`, `wait` and `dump` returned.
@@ -153,3 +181,10 @@ class Job:
                 raise BenchError(f"{what}: {done.stderr.strip() or f'exit code {done.returncode}'}")
             with result.open("rb") as file:
                 return [reader(file) for reader in self._answers]
+
+
+def _read_loop(file, readers):
+    times = []
+    while not times or struct.unpack("<I", file.read(4))[0]:
+        times.append([reader(file) for reader in readers])
+    return times

@@ -16,7 +16,8 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from sim.build import BuildOptions
 from sim.compare import Mismatch, diagnose
-from sim.run import RunResult, Simulator
+from sim.npu_job import RunResult
+from sim.run import Simulator
 from weft import __version__
 from weft.analysis.precision import int4_operators
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report

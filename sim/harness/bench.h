@@ -1,10 +1,11 @@
-// The top module `npu` with its clock, DDR, register port and observation log.
+// A top module with an NPU, its clock, memory, register port and observation log.
 #pragma once
 #include <cstring>
 #include <vector>
 
 #include "Vnpu.h"
-#include "ddr.h"
+#include "digest.h"
+#include "job.h"
 #include "monitor.h"
 #include "verilated.h"
 #if VM_TRACE_FST
@@ -35,17 +36,26 @@ struct WriteEvent {};
 #endif
 struct RetireEvent { uint32_t cycle, index; };
 
-class Bench {
+// An address as it stands on the port, with its quality of service where the port has one.
+struct Asked { Address address; uint64_t qos; };
+
+// Memory is class Ddr or class Dram; Top is the module that Verilator made, `npu` or `soc`: their ports have the same names.
+template <class Top, class Memory> class Bench {
+    static constexpr bool HAS_QOS = requires(Top& t) { t.m_axi_arqos; };
+
 public:
     explicit Bench(std::vector<uint8_t>& memory) : ddr(BEAT, memory) {}
+    virtual ~Bench() = default;
 
-    Ddr ddr;
+    Memory ddr;
     VerilatedContext context;
-    Vnpu top{&context, "npu"};
-    bool logging = false;
+    Top top{&context, "npu"};
+    Log log = Log::NONE;
+    Digest digest;  // of the writes since `forget`
     std::vector<WriteEvent> writes;
     std::vector<RetireEvent> retires;
 
+    void forget() { writes.clear(), retires.clear(), digest = {}; }
     bool irq() const { return irq_; }
     uint64_t cycle() const { return cycle_; }
 
@@ -57,9 +67,8 @@ public:
 #endif
     }
 
-    // Holds reset for some cycles; DDR forgets its transactions. The cycle counter starts anew.
-    void reset(const DdrConfig& config) {
-        ddr.configure(config);
+    // Holds reset for some cycles; the memory was configured. The cycle counter starts anew.
+    void reset() {
         held_aw_.reset(), held_w_.reset(), held_ar_.reset();
         idle_inputs();
         top.rst = 1;
@@ -74,20 +83,26 @@ public:
         drive();
         top.clk = 0;
         top.eval();
-        irq_ = top.irq;
+        if constexpr (requires(Top& t) { t.irq_npu; }) irq_ = top.irq_npu;
+        else irq_ = top.irq;
         const bool w_waiting = sample();
         observe();
         dump();
         top.clk = 1;
         top.eval();
         dump();
-        ddr.tick(w_waiting);
+        if constexpr (requires(Memory& m) { m.tick(true); }) ddr.tick(w_waiting);
+        else ddr.tick();
         cycle_++;
     }
 
     // Handshakes of the register port in the cycle that just ended.
     bool axil_aw = false, axil_w = false, axil_b = false, axil_ar = false, axil_r = false;
     uint32_t axil_rdata = 0, axil_resp = 0;
+
+protected:
+    // What a bench wants to see of a cycle: called with the outputs of the cycle, before its edge.
+    virtual void watch() {}
 
 private:
     void idle_inputs() {
@@ -117,8 +132,9 @@ private:
     }
 
     bool sample() {
-        const Address ar{top.m_axi_araddr, top.m_axi_arid, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst};
-        const Address aw{top.m_axi_awaddr, top.m_axi_awid, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst};
+        Asked ar{{top.m_axi_araddr, top.m_axi_arid, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst}, 0};
+        Asked aw{{top.m_axi_awaddr, top.m_axi_awid, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst}, 0};
+        if constexpr (HAS_QOS) ar.qos = top.m_axi_arqos, aw.qos = top.m_axi_awqos;
         held_ar_.check(cycle_, top.m_axi_arvalid, top.m_axi_arready, &ar);
         held_aw_.check(cycle_, top.m_axi_awvalid, top.m_axi_awready, &aw);
         held_w_.check(cycle_, top.m_axi_wvalid, top.m_axi_wready, bytes_of(top.m_axi_wdata));
@@ -129,8 +145,16 @@ private:
         }
         if (top.m_axi_rvalid && top.m_axi_rready) ddr.take_r();
         if (top.m_axi_bvalid && top.m_axi_bready) ddr.take_b();
-        if (top.m_axi_arvalid && top.m_axi_arready) check_burst(cycle_, "AR", ar, BEAT), ddr.accept_ar(ar);
-        if (top.m_axi_awvalid && top.m_axi_awready) check_burst(cycle_, "AW", aw, BEAT), ddr.accept_aw(aw);
+        if (top.m_axi_arvalid && top.m_axi_arready) {
+            check_burst(cycle_, "AR", ar.address, BEAT);
+            if constexpr (HAS_QOS) ddr.accept_ar(ar.address, ar.qos);
+            else ddr.accept_ar(ar.address);
+        }
+        if (top.m_axi_awvalid && top.m_axi_awready) {
+            check_burst(cycle_, "AW", aw.address, BEAT);
+            if constexpr (HAS_QOS) ddr.accept_aw(aw.address, aw.qos);
+            else ddr.accept_aw(aw.address);
+        }
         axil_aw = top.s_axil_awvalid && top.s_axil_awready;
         axil_w = top.s_axil_wvalid && top.s_axil_wready;
         axil_b = top.s_axil_bvalid && top.s_axil_bready;
@@ -142,14 +166,16 @@ private:
     }
 
     void observe() {
+        watch();
 #ifdef WEFT_LANES
-        if (!logging) return;
+        if (log == Log::NONE) return;
         if (top.obs_write_valid) {
             WriteEvent event{uint32_t(cycle_), uint32_t(retires.size()), top.obs_write_address, top.obs_write_mask, {}};
             std::memcpy(event.data, bytes_of(top.obs_write_data), WEFT_LANES);
-            writes.push_back(event);
+            digest.add(event.address, event.mask, event.data, WEFT_LANES);
+            if (log == Log::FULL) writes.push_back(event);
         }
-        if (top.obs_retire) retires.push_back({uint32_t(cycle_), top.obs_retire_index});
+        if (top.obs_retire && log == Log::FULL) retires.push_back({uint32_t(cycle_), top.obs_retire_index});
 #endif
     }
 
@@ -159,7 +185,7 @@ private:
 #endif
     }
 
-    Held<sizeof(Address)> held_aw_{"AW"}, held_ar_{"AR"};
+    Held<sizeof(Asked)> held_aw_{"AW"}, held_ar_{"AR"};
     Held<BEAT> held_w_{"W"};
     bool irq_ = false;
     uint64_t cycle_ = 0;

@@ -13,7 +13,8 @@ from hw.npu.records import RECORD_BYTES
 from hw.npu.registers import REGISTERS
 from sim.ddr import DdrConfig
 from sim.job import Job
-from sim.run import RECORD_DTYPE, Simulator
+from sim.npu_job import RECORD_DTYPE
+from sim.run import Simulator
 
 TINY = NpuConfig(
     name="tiny",

@@ -14,7 +14,7 @@ import pytest
 import weft.job
 from golden.machine import Machine
 from hw.npu.isa import Error, unpack_stream
-from sim.run import RECORD_DTYPE
+from sim.npu_job import RECORD_DTYPE
 from weft import __version__, networks
 from weft.cli import _raise_lost_interrupts, main
 from weft.options import FIELDS

@@ -10,7 +10,7 @@ from hw.npu.accumulators import Accumulators
 from hw.npu.execute_unit import ExecuteUnit
 from hw.npu.isa import EXECUTE, Opcode
 from hw.npu.tokens import TOKEN_BITS
-from sim.run import RECORD_DTYPE
+from sim.npu_job import RECORD_DTYPE
 from weft.analysis.timing.banks import beats, rate
 from weft.analysis.timing.ddr import DdrParameters, DdrPort
 from weft.analysis.timing.dma import BEAT, TOKEN, Mover
