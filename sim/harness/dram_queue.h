@@ -122,15 +122,19 @@ private:
         const bool over = !read_waits || served_ >= c_.turn;
         bool write = writing_;
         if (!write_data) write = false;
-        else if (writing_) write = !read_waits || (served_ < c_.turn && (forced || write_data > c_.write_low));
-        else if (over && (forced || write_data >= c_.write_high)) write = true;
+        else if (writing_) write = !read_waits || (served_ < c_.turn && (forced || more_than(c_.write_low)));
+        else if (over && (forced || more_than(c_.write_high - 1))) write = true;
         else if (!read_waits) {
-            write = write_data > c_.write_low || now >= last_read_ + c_.write_idle;
+            write = more_than(c_.write_low) || now >= last_read_ + c_.write_idle;
             if (!write) next_ = std::min(next_, last_read_ + c_.write_idle);
         }
         if (write != writing_) served_ = 0;
         writing_ = write;
     }
+
+    // Whether write data, or bursts, fill more of their queue than this many SDRAM bursts do of the data's: many short bursts fill
+    // the one before the other.
+    bool more_than(uint64_t mark) const { return write_data > mark || writes.size() * c_.write_buffer > mark * c_.write_queue; }
 
     int64_t refresh(int64_t now) {
         const DramOp op = device.all_closed() ? DramOp::REF : DramOp::PREA;

@@ -35,7 +35,7 @@ public:
 
 private:
     // u64 cycle; DramStatistics; u64 bytes read and written by master; u64 number of time bins, these numbers for each bin;
-    // by direction and master u64 length of the histogram and its u64 counts; of camera and display u64 complete pictures and faults.
+    // by direction and master u64 length of the histogram and its u64 counts; of camera and display u64 complete pictures, faults, digests.
     void report(File& result) {
         result.put(cycle());
         result.put(ddr.statistics());
@@ -47,6 +47,7 @@ private:
         for (const Pictures* pictures : {&camera_, &display_}) {
             result.put(pictures->complete());
             result.put_all(pictures->faults);
+            result.put_all(pictures->digests);
         }
     }
     static void put_bin(File& result, const Dram::Bin& bin) {
@@ -64,6 +65,7 @@ private:
         if (top.m_axi_bvalid && top.m_axi_bready) writes_.done(now, top.m_axi_bid);
         if (top.m_axi_arvalid && top.m_axi_arready) reads_.on_port(top.m_axi_arid);
         if (top.m_axi_awvalid && top.m_axi_awready) writes_.on_port(top.m_axi_awid);
+        if (top.pixels_valid) display_.show(bytes_of(top.pixels), BEAT);  // the last beat may come as the next picture begins
         camera_.see(now, top.obs_camera_start, top.obs_overflow);
         display_.see(now, top.frame_start, top.obs_underrun);
     }

@@ -1,19 +1,34 @@
 // Pictures of a camera or a display, and the beats that each of them lost.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace weft {
 
-// A picture with a fault: its number since reset, the cycle of the first, how many.
+// A picture with faults: its number since reset, from 1 on; the cycle of the first fault; how many beats.
 struct Fault { uint64_t picture, cycle, beats; };
 
 class Pictures {
 public:
     std::vector<Fault> faults;
+    std::vector<uint64_t> digests;  // of each complete picture that is shown: the sum of its 64-bit words, each times its place from 1 on
+
+    // The bytes of a beat that is shown.
+    void show(const uint8_t* bytes, unsigned count) {
+        for (unsigned i = 0; i < count; i += 8) {
+            uint64_t word = 0;
+            std::memcpy(&word, bytes + i, std::min(8u, count - i));
+            digest_ += ++place_ * word;
+        }
+    }
 
     void see(uint64_t cycle, bool start, bool fault) {
-        begun_ += start;
+        if (start) {
+            if (begun_) digests.push_back(digest_);
+            begun_++, digest_ = place_ = 0;
+        }
         if (!fault) return;
         if (faults.empty() || faults.back().picture != begun_) faults.push_back({begun_, cycle, 0});
         faults.back().beats++;
@@ -22,7 +37,7 @@ public:
     uint64_t complete() const { return begun_ ? begun_ - 1 : 0; }
 
 private:
-    uint64_t begun_ = 0;
+    uint64_t begun_ = 0, digest_ = 0, place_ = 0;
 };
 
 }  // namespace weft
