@@ -199,8 +199,9 @@ def display_of(mode: str, **fields) -> Video:
 def load_scenario(source) -> Scenario:
     """A scenario from a TOML file.
 
-    Its keys are the fields of `Scenario`; ``ddr`` is a preset's name, a path beside the file, or a table with ``preset`` and what differs. Tables
-    ``camera``, ``display`` (``mode`` must be there), ``cpu`` (``gbs``) and ``npu`` have the fields of `Video`, `Cpu`, `NpuShare`; ``soc`` those of `SocConfig`.
+    Its keys are the fields of `Scenario`; ``ddr`` is a preset's name, a path beside the file, or a table with ``preset`` and what
+    differs. Tables ``camera``, ``display`` (``mode`` must be there), ``cpu`` (``gbs``) and ``npu`` have the fields of `Video`, `Cpu`,
+    `NpuShare`; ``soc`` those of `SocConfig`.
 
     Raises
     ------
@@ -260,7 +261,9 @@ def _dram(value, folder) -> DramConfig:
 
 def _part(name, fields):
     kind, fields = PARTS[name], {("klass" if key == "class" else key): value for key, value in fields.items()}
-    _refuse_unknown(name, {WORDS.get(key, key) for key in fields}, {WORDS.get(entry.name, entry.name) for entry in dataclasses.fields(kind)})
+    _refuse_unknown(
+        name, {WORDS.get(key, key) for key in fields}, {WORDS.get(entry.name, entry.name) for entry in dataclasses.fields(kind)}
+    )
     needed, example = {Video: ("mode", '"1920x1080@60"'), Cpu: ("gbs", "0.5")}.get(kind, (None, None))
     if needed and needed not in fields:
         raise WeftError(f"{name} has no {needed}", remedy=f"for example {needed} = {example}")

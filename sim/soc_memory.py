@@ -101,7 +101,7 @@ class SocMemory:
 
     def dump(self, job) -> dict[str, int]:
         """Places of the answers that `check` looks at."""
-        marks = {name: job.dump(self.bases[name], self.sizes[name]) for name in ("camera", "cpu") if name in self.bases}
+        marks: dict[str, int] = {name: job.dump(self.bases[name], self.sizes[name]) for name in ("camera", "cpu") if name in self.bases}
         for name in ("CAMERA_FAULTS", "DISPLAY_FAULTS"):
             marks[name] = job.peek(ADDRESSES[name])
         return marks | {"later": job.statistics(Snapshot.read)}
@@ -174,5 +174,3 @@ def _refuse(wrong, words, who, base):
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         raise BenchError(f"{who} left {int(words[place]):#010x} at DDR address {base + 4 * place:#x}")
-
-

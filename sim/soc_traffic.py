@@ -9,8 +9,9 @@ from hw.soc.registers import MASTERS
 
 WAYS = ("read", "write")
 STATISTICS = (
-    "clocks", "busy", "pending", "reads", "writes", "masked", "hits", "misses", "conflicts", "activates", "precharges", "refreshes", "turnarounds",
-)  # fmt: skip
+    *("clocks", "busy", "pending", "reads", "writes", "masked", "hits", "misses", "conflicts"),
+    *("activates", "precharges", "refreshes", "turnarounds"),
+)
 """Fields of the harness' `DramStatistics`, in its order; `docs/ddr.md` says what they count."""
 FAULT = np.dtype([("picture", "<u8"), ("cycle", "<u8"), ("beats", "<u8")])
 """A picture that lost beats: its number since reset, from 1 on, the cycle of the first, how many."""
@@ -95,6 +96,8 @@ class Traffic:
     ----------
     cycles : int
         Of the bus.
+    end_cycle : int
+        The later moment, since reset.
     statistics : dict of str to int
         Of the SDRAM.
     bytes : int64[2, masters]
@@ -108,6 +111,7 @@ class Traffic:
     """
 
     cycles: int
+    end_cycle: int
     statistics: dict[str, int]
     bytes: np.ndarray
     bins: np.ndarray
@@ -129,6 +133,7 @@ def between(before: Snapshot, after: Snapshot, bin_cycles: int) -> Traffic:
     ]
     return Traffic(
         after.cycle - before.cycle,
+        after.cycle,
         {name: after.statistics[name] - before.statistics[name] for name in STATISTICS},
         after.bytes - before.bytes,
         bins,

@@ -17,12 +17,12 @@ from hw.npu.config import load_config
 from hw.npu.errors import WeftError
 from hw.soc.config import BUS_BITS, SIZES, load_soc_config
 from weft import __version__
-from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.cli_explore import explore
 from weft.cli_quantize import quantize
+from weft.cli_run import run
 from weft.cli_synth import synth
 from weft.cli_traffic import traffic
-from weft.options import INTERRUPTED, MISMATCH, USER_ERROR, Clock, Config, KeepTensors, Model, Overrides, Quiet
+from weft.options import INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 
@@ -35,6 +35,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
+app.command(short_help="Run a network on the Verilog, alone or in a SoC, and report its cost.")(run)
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
 app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
@@ -105,59 +106,6 @@ def compile_(
     print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
     if disassemble:
         print(program.disassemble())
-
-
-@app.command(short_help="Run a network on the Verilog, and report its cost.")
-def run(
-    model: Model,
-    config: Config = "small",
-    overrides: Overrides = None,
-    input: Annotated[
-        Path | None, typer.Option("--input", metavar="FILE", help=".npy, .npz or an image; without it the input is random.")
-    ] = None,
-    sample: Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Which sample of a file that holds several, from 0.")] = 0,
-    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")] = None,
-    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd).")] = None,
-    keep_tensors: KeepTensors = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the random input; a run without one prints its own.")
-    ] = None,
-    clock: Clock = DEFAULT_CLOCK_MHZ,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print what was chosen for each layer, and what the runner-up would have cost.")
-    ] = False,
-    quiet: Quiet = False,
-):
-    """Run a network on the generated Verilog, compare every tensor with the reference, and report what each layer cost."""
-    from weft.analysis.tables import print_report
-    from weft.job import run_model, write_json
-
-    chosen = load_config(config, overrides or ())
-    check_writable(report, "the report")
-    job = run_model(
-        model,
-        chosen,
-        input_path=input,
-        sample=sample,
-        seed=seed,
-        keep_tensors=keep_tensors,
-        trace=trace,
-        clock_mhz=clock,
-        steps=Steps(quiet),
-    )
-    if report:
-        write_json(job, report)  # first: whoever reads standard output may stop reading
-    for note in job.notes:
-        print(f"input        {note}")
-    if explain and job.searched:
-        from weft.analysis.explain import print_explanation
-
-        print_explanation(job.searched)
-    print_report(job.report)
-    if job.outcome.mismatch:
-        print(f"weft: {job.outcome.mismatch}", file=sys.stderr)
-    if not job.report.bit_exact:
-        raise typer.Exit(MISMATCH)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -106,13 +106,13 @@ def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps
 
 def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given."""
-    options = BuildOptions("quick" if trace else "fast", trace=_trace_format(trace))  # a waveform is slow to write anyway
+    options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
     searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
     return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
 
 
-def _trace_format(trace):
+def trace_format(trace):
     if trace is None:
         return None
     if trace.suffix not in TRACES:

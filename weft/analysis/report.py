@@ -7,13 +7,16 @@ Cycles, stalls and bytes are the RTL's own counters, or the model's, and the rep
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from golden.program import Program
 from hw.npu.isa import EXECUTE
 from hw.npu.records import RECORD, STALLS
 from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
 from weft.analysis.precision import notes_on, peak_of, precision_of
+
+if TYPE_CHECKING:
+    from weft.analysis.contention import SocReport
 
 DEFAULT_CLOCK_MHZ = 500.0
 MEASURED = "measured on RTL (the NPU's own counters)"
@@ -49,6 +52,8 @@ class LayerReport:
     energy_uj, power_mw : float
         Estimated; power is the average over the layer's cycles at the report's clock.
     energy_parts_uj : dict of str to float
+    cycles_alone : int or None
+        The same layer's cycles while nobody else uses the DDR; None where the run was not on a SoC.
     """
 
     name: str
@@ -66,6 +71,7 @@ class LayerReport:
     energy_uj: float
     energy_parts_uj: dict[str, float]
     power_mw: float
+    cycles_alone: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Report:
         Where each kind of figure comes from.
     notes : tuple of str
         What to know of 4-bit weights; empty where there are none.
+    soc : SocReport or None
+        Under which traffic the network ran, and what that did; the other figures are those of the slowest inference.
     """
 
     network: str
@@ -121,10 +129,16 @@ class Report:
     layers: tuple[LayerReport, ...]
     sources: dict[str, str]
     notes: tuple[str, ...]
+    soc: "SocReport | None" = None
 
     def to_json(self) -> dict:
-        """Plain values, for `json.dump`; the keys are the attributes' names."""
-        return dataclasses.asdict(self)
+        """Plain values, for `json.dump`; the keys are the attributes' names. Without a SoC those of its figures are absent."""
+        content = dataclasses.asdict(self)
+        if self.soc is None:
+            del content["soc"]
+            for layer in content["layers"]:
+                del layer["cycles_alone"]
+        return content
 
 
 def record_values(records, commands) -> list[dict[str, int]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from weft.analysis.contention import slowdown_of
+from weft.analysis.contention_tables import contention_lines, contention_summary
 from weft.analysis.report import CAUSES, LayerReport, Report
 
 PLAIN_WIDTH = 110
@@ -30,8 +32,14 @@ class Column:
 def print_report(report: Report, console: Console | None = None):
     """Print the whole report."""
     console = console or default_console()
-    for line in table_lines(report, console.width) + summary(report, console.width):
+    for line in report_lines(report, console.width, ascii_only=console.options.ascii_only):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def report_lines(report: Report, width: int, *, ascii_only: bool = False) -> list[str]:
+    """The whole report as lines of text: the tables of the layers, on a SoC the masters and their bandwidth, and the summary."""
+    shared = contention_lines(report.soc, width, ascii_only=ascii_only) if report.soc else []
+    return table_lines(report, width) + shared + summary(report, width)
 
 
 def default_console() -> Console:
@@ -66,8 +74,14 @@ def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
         for part in report.energy_parts_uj
     ]
     energy += [Column("total", lambda f: _energy(f.energy_uj)), Column("mW", lambda f: f"{f.power_mw:.0f}")]
+    traffic = [
+        Column("alone", lambda f: str(f.soc.cycles_alone if isinstance(f, Report) else f.cycles_alone)),
+        Column("traffic", lambda f: str(f.cycles)),
+        Column("slower %", lambda f: "" if (ratio := slowdown_of(f)) is None else f"{100 * (ratio - 1):.1f}"),
+    ]
     return [
         ("work", work),
+        *([("cycles alone and under traffic", traffic)] if report.soc else []),
         ("KiB moved", moved),
         ("cycles active and stalled, by cause", stalls),
         ("energy in uJ by part, average power", energy),
@@ -134,6 +148,7 @@ def summary(report: Report, width: int) -> list[str]:
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
         f"on the host  {host}",
+        *(contention_summary(report.soc) if report.soc else ()),
         *(f"note         {note}" for note in report.notes),
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]

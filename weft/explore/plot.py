@@ -2,6 +2,7 @@
 
 import plotext
 
+from weft.analysis.frame import framed
 from weft.explore.columns import marks
 from weft.explore.survey import Survey
 
@@ -11,8 +12,6 @@ WIDTHS = (60, 100)
 """Columns of the plot, at least and at most."""
 OTHER = "."
 """A configuration that is not on the front."""
-FRAME = str.maketrans("┌┐└┘─│├┤┬┴┼", "++++-|+++++")
-"""The frame for a terminal that knows ASCII only."""
 STEPS = (1, 2, 5)
 """Ticks of a logarithmic axis in each decade."""
 
@@ -45,8 +44,7 @@ def plot_lines(survey: Survey, width: int, *, ascii_only: bool = False) -> list[
     low, high = WIDTHS
     plotext.plot_size(max(low, min(width, high)), HEIGHT)
     plotext.title(f"latency in ms against area; letters: the front, {OTHER}: the others")
-    lines = plotext.uncolorize(plotext.build()).splitlines()
-    return [line.translate(FRAME).rstrip() if ascii_only else line.rstrip() for line in lines]
+    return framed(ascii_only=ascii_only)
 
 
 def ticks_between(low: float, high: float) -> list[float]:

@@ -1,0 +1,85 @@
+"""The main job on a SoC: a network alone and under a scenario's traffic, compared and reported as `weft.job` does it."""
+
+import dataclasses
+from pathlib import Path
+
+from golden.machine import Machine
+from hw.soc.config import SocConfig
+from sim.build import BuildOptions
+from sim.compare import diagnose
+from sim.job import Log
+from sim.scenario import Scenario
+from sim.soc_run import SocRun, SocSimulator, same_writes
+from weft.analysis.contention import network_reports, soc_report, with_soc
+from weft.analysis.precision import int4_operators
+from weft.compiler.driver import Compiled
+from weft.compiler.evaluate import evaluate
+from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.host import host_after, host_before
+from weft.job import Job, Outcome, choose_input, compile_model, trace_format
+from weft.progress import Steps
+
+
+def run_on_soc(
+    model,
+    config: SocConfig,
+    scenario: Scenario,
+    *,
+    input_path: Path | None = None,
+    sample: int = 0,
+    seed: int | None = None,
+    keep_tensors: bool = False,
+    trace: Path | None = None,
+    steps: Steps | None = None,
+) -> Job:
+    """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
+
+    Raises
+    ------
+    WeftError
+        For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
+    """
+    steps = steps or Steps(quiet=True)
+    graph = read_tflite(model)
+    values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
+    simulator = SocSimulator(config, BuildOptions("quick" if trace else "fast", trace=trace_format(trace)), stage=steps.stage)
+    with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
+        run, outcome = run_and_compare(simulator, searched.compiled, values, scenario, trace=trace)
+    program = searched.compiled.program
+    alone, slowest = network_reports(
+        program,
+        run,
+        scenario,
+        host_ops=[host.operator.op for host in searched.compiled.host_ops],
+        bit_exact=outcome.mismatch is None,
+        compared_tensors=outcome.compared,
+        int4_operators=int4_operators(searched.compiled.graph),
+    )
+    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes))
+
+
+def run_and_compare(
+    simulator: SocSimulator, compiled: Compiled, sample: dict, scenario: Scenario, *, trace: Path | None = None
+) -> tuple[SocRun, Outcome]:
+    """Run a scenario, and compare every inference's every tensor with the reference.
+
+    The inference alone is compared as `weft.job.run_samples` does it. Those under traffic must write the same bytes in the same order
+    (a digest says so); where one does not, all run again with the whole log, so that the first wrong command is found.
+    """
+    inputs = host_before(compiled, sample)
+    expected = evaluate(compiled.graph, sample)
+    machine = Machine(compiled.program).run(inputs, writes=True)
+    run = simulator.run(compiled.program, inputs, scenario, trace=trace)
+    mismatch = diagnose(compiled.program, run.alone, machine, expected)
+    if mismatch is None and not all(same_writes(run.alone, one) for one in run.runs):
+        run = simulator.run(compiled.program, inputs, scenario, log=Log.FULL)
+        mismatch = next(filter(None, (diagnose(compiled.program, one, machine, expected) for one in run.runs)), None)
+        assert mismatch, "inferences under traffic wrote the right bytes in another order"
+    outcome = Outcome(run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch)
+    return run, outcome
+
+
+def with_options(scenario: Scenario, **options) -> Scenario:
+    """A scenario with the options that were given; None is none."""
+    return dataclasses.replace(scenario, **{name: value for name, value in options.items() if value is not None})
