@@ -93,7 +93,8 @@ class DramConfig:
     write_buffer : int
         Data of writes that the controller holds, SDRAM bursts.
     write_high, write_low : int
-        SDRAM bursts of write data at which draining begins, and ends if reads wait.
+        SDRAM bursts of write data at which draining begins, and ends if reads wait; or the same shares of `write_queue`, if writes are
+        so short that they fill it first.
     turn : int
         SDRAM bursts of one direction after which the other has its turn, if it wants one: if reads wait, if `write_high` is reached.
     write_idle_ns : float

@@ -216,6 +216,15 @@ def test_a_write_of_less_than_a_burst_is_masked_and_the_next_waits(bench):
     assert other.clocks(WRM) == [] and len(other.clocks(WR)) == 4
 
 
+def test_many_short_writes_do_not_wait_for_the_end_of_the_reads(bench):
+    """A beat each: the queue of bursts fills long before that of data, and is drained as well."""
+    config = load_dram("lpddr4-3200-x16")
+    reads = [Request(0, "R", 0x20000 + 256 * n, 256, id=1 + n % 3) for n in range(400)]
+    writes = [Request(0, "W", 4096 * (n % 8) + 64 * n, 16) for n in range(4 * config.write_queue)]
+    found = bench.script(config, [*reads, *writes]).transactions
+    assert max(one.last for one in found[len(reads) :]) < found[len(reads) - 1].last / 2
+
+
 def test_a_read_waits_for_the_queued_write_that_it_overlaps(bench):
     config = quiet(load_dram("lpddr4-3200-x16"))
     reads = [Request(0, "R", 0x10000 + 256 * n, 256, id=1) for n in range(12)]
