@@ -10,7 +10,7 @@ from hw.soc.config import SocConfig
 from hw.soc.random_master import PATTERN
 from hw.soc.registers import MASTERS, soc_address_of
 from hw.soc.video_timing import RATE_ONE
-from sim.job import BenchError
+from sim.job import BenchError, Job
 from sim.npu_job import FILL
 from sim.scenario import Scenario
 from sim.soc_traffic import Snapshot
@@ -145,6 +145,17 @@ class SocMemory:
         for number, digest in enumerate(after.display.digests.tolist(), 1):
             if number not in faulty and digest != expected:
                 raise BenchError(f"the display showed other bytes than lie in memory, in picture {number}")
+
+
+def check_scenario(scenario: Scenario, config: SocConfig):
+    """Refuse a scenario that cannot be set, before the slow work.
+
+    Raises
+    ------
+    WeftError
+        As `SocMemory.of` and `SocMemory.prioritize` do.
+    """
+    SocMemory.of(scenario, config, 0, 0).prioritize(Job(0, lanes=0))
 
 
 def _video(scenario, config, name):

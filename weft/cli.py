@@ -7,10 +7,12 @@ import io
 import signal
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from amaranth.hdl import UnusedElaboratable
 from typer._click.exceptions import ClickException, UsageError  # Typer carries its own copy of Click and exports no name for these
 
 from hw.npu.config import load_config
@@ -132,6 +134,7 @@ def _own_the_process():
     """Ends quietly when nobody reads standard output, loses no Ctrl-C, and prints any file's name in any locale."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.unraisablehook = _raise_lost_interrupts(sys.unraisablehook)
+    warnings.simplefilter("ignore", UnusedElaboratable)  # of components that are made for their signature or latency only
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

@@ -9,6 +9,7 @@ from sim.build import BuildOptions
 from sim.compare import diagnose
 from sim.job import Log
 from sim.scenario import Scenario
+from sim.soc_memory import check_scenario
 from sim.soc_run import SocRun, SocSimulator, same_writes
 from weft.analysis.contention import network_reports, soc_report, with_soc
 from weft.analysis.precision import int4_operators
@@ -42,6 +43,7 @@ def run_on_soc(
     steps = steps or Steps(quiet=True)
     graph = read_tflite(model)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    check_scenario(scenario, config)
     searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
     simulator = SocSimulator(config, BuildOptions("quick" if trace else "fast", trace=trace_format(trace)), stage=steps.stage)
     with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):

@@ -14,10 +14,10 @@ from hw.soc.random_master import PATTERN
 from hw.soc.registers import CAMERA, CPU, DISPLAY, NPU
 from sim.build import BuildOptions
 from sim.dram import load_dram
-from sim.job import BenchError, Job, Log
+from sim.job import BenchError, Log
 from sim.npu_job import FILL
 from sim.scenario import Cpu, NpuShare, Scenario, camera_of, display_of
-from sim.soc_memory import SocMemory
+from sim.soc_memory import SocMemory, check_scenario
 from sim.soc_run import SocSimulator, same_writes
 from sim.soc_traffic import FAULT, Video, percentile
 from tests.machine_checks import random_inputs
@@ -229,7 +229,7 @@ def test_faults_that_the_hardware_did_not_count_are_found():
 )
 def test_what_cannot_be_set_is_refused(scenario, message):
     with pytest.raises(WeftError, match=message):
-        memory_of(scenario).prioritize(Job(1 << 16, lanes=0))
+        check_scenario(scenario, CONFIG)
 
 
 def test_a_percentile_is_the_least_latency_that_so_many_do_not_exceed():

@@ -76,7 +76,8 @@ def test_version(capsys):
         ("compile", ["MODEL", "--output", "-o", "--config", "--set", "--disassemble", "--keep-tensors", "--quiet"]),
         (
             "run",
-            ["MODEL", "--config", "--set", "--input", "--sample", "--report", "--trace", "--keep-tensors", "--seed", "--clock", "--quiet"],
+            ["MODEL", "--config", "--set", "--input", "--sample", "--report", "--trace", "--keep-tensors", "--seed", "--clock", "--quiet"]
+            + ["--soc", "--camera", "--display", "--cpu", "--ddr", "--fps", "--frames", "--html"],
         ),
     ],
 )
