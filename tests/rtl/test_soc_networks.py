@@ -1,4 +1,4 @@
-"""Whole networks on the Verilog of a SoC beside a 1080p60 camera and display: exact in every tensor, no beat lost, in exactly so many cycles."""
+"""Whole networks on the Verilog of a SoC beside 1080p60 camera and display: exact, no beat lost, in exactly so many cycles."""
 
 import dataclasses
 

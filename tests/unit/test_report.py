@@ -42,6 +42,11 @@ def example():
     return Program("example", SMALL, commands, layers, b"", 0, (), (), ()), records
 
 
+def test_a_run_that_was_not_in_a_soc_has_no_keys_of_one():
+    content = build_report(*example(), 520).to_json()
+    assert "soc" not in content and all("cycles_alone" not in layer for layer in content["layers"])
+
+
 def test_cycles_of_the_layers_sum_to_the_total():
     report = build_report(*example(), 520)
     assert [layer.cycles for layer in report.layers] == [300, 220]

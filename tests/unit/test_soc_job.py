@@ -1,6 +1,5 @@
 """A run in a SoC up to its report: terminal, JSON, page; the simulator's place is taken by made-up counts around the golden machine."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -76,11 +75,7 @@ def test_the_report_says_what_sharing_cost(capsys, tmp_path):
     soc = content["soc"]
     assert (soc["overflows"], soc["underruns"], soc["ddr_efficiency"], soc["ddr_utilization"]) == (0, 8, 0.8, 0.25)
     assert soc["faults"]["display"] == [{"picture": 2, "us": 1.25, "beats": 7}, {"picture": 3, "us": 8.75, "beats": 1}]
-    assert (
-        soc["cycles_alone"] * 3
-        == content["cycles"] * 2
-        == 3 * 10 * len(content["layers"]) * soc["cycles_alone"] / (10 * len(content["layers"]))
-    )
+    assert soc["cycles_alone"] * 3 == content["cycles"] * 2, "15 cycles a command in the slower of two, 10 alone"
     assert soc["fps"] == pytest.approx(8e8 / content["cycles"]) and soc["fps_holds"] is (8e8 / content["cycles"] >= 1e6)
     display, npu = soc["masters"]
     # 8000 cycles of 1.25 ns are 10 us: 4096 bytes are 0.4096 GB/s
@@ -107,10 +102,6 @@ def test_the_report_says_what_sharing_cost(capsys, tmp_path):
     for words in ("slower %", "50.0", "underruns 8 beats", "picture 2, from 1.2 us on: 7 beats lost", "+50.0 %", "GB/s over us"):
         assert words in out, words
     assert "bandwidth over time" in page.read_text() and "underruns 8 beats" in page.read_text()
-
-
-def test_a_report_without_soc_has_none_of_its_keys():
-    assert not {"soc", "cycles_alone"} & {field.name for field in dataclasses.fields(Scenario)}
 
 
 def test_a_wrong_byte_under_traffic_is_found_and_named(monkeypatch, capsys):
