@@ -10,13 +10,12 @@ from hw.soc.config import SocConfig
 from sim.build import HARNESS, BuildOptions, Stage, build, check_tools, no_stage
 from sim.job import Job, Log
 from sim.npu_job import Regions, RunResult, result_of
+from sim.run import LIMIT
 from sim.scenario import Scenario
 from sim.soc_memory import SocMemory
 from sim.soc_traffic import Snapshot, Traffic, between
 from sim.verilog import soc_verilog
 
-LIMIT = 500_000_000
-"""Cycles after which an inference is given up."""
 BIN_CYCLES = 1024
 """Cycles of a time bin of the bandwidth."""
 

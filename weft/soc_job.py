@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from golden.machine import Machine
+from hw.npu.errors import WeftError
+from hw.npu.isa import Error
 from hw.soc.config import SocConfig
 from sim.build import BuildOptions
 from sim.compare import diagnose
@@ -73,6 +75,7 @@ def run_and_compare(
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     run = simulator.run(compiled.program, inputs, scenario, trace=trace)
+    _refuse_starved(run, compiled.program.network)
     mismatch = diagnose(compiled.program, run.alone, machine, expected)
     if mismatch is None and not all(same_writes(run.alone, one) for one in run.runs):
         run = simulator.run(compiled.program, inputs, scenario, log=Log.FULL)
@@ -80,6 +83,17 @@ def run_and_compare(
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
     outcome = Outcome(run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch)
     return run, outcome
+
+
+def _refuse_starved(run: SocRun, network: str):
+    """An NPU that the others leave nothing stops itself: the scenario is at fault, not the RTL."""
+    for number, one in enumerate(run.runs, 1):
+        if one.error == Error.TIMEOUT:
+            raise WeftError(
+                f"the NPU was starved: inference {number} under traffic stopped with TIMEOUT at command {one.error_index}, after {one.cycles} cycles",
+                file=network,
+                remedy="give it a better class, set age_limit, limit the others, or take a faster DDR",
+            )
 
 
 def with_options(scenario: Scenario, **options) -> Scenario:

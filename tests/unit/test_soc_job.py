@@ -40,7 +40,7 @@ def made_up_traffic():
 class MachineAsSoc:
     """The golden machine: an inference alone in 10 cycles a command, two under traffic in 12 and 15."""
 
-    spoil = False
+    spoil, error = False, Error.NONE
 
     def __init__(self, config, options, *, stage):
         self.config = config
@@ -57,7 +57,7 @@ class MachineAsSoc:
         records["start"] = each * np.arange(count)
         records["end"] = records["start"] + each
         waited = Waited(True, each * count, int(spoil), np.array([]), np.array([]))
-        run = RunResult(each * count, Error.NONE, 0, outputs, np.zeros(4, np.uint8), records, waited, ())
+        run = RunResult(each * count, self.error, 7, outputs, np.zeros(4, np.uint8), records, waited, ())
         object.__setattr__(run, "writes", lambda: result.writes)
         return run
 
@@ -109,6 +109,12 @@ def test_a_wrong_byte_under_traffic_is_found_and_named(monkeypatch, capsys):
     assert main(["run", str(DIGITS), "--seed", "0", "--cpu", "0.5"]) == 1
     captured = capsys.readouterr()
     assert "bit-exact    NO" in captured.out and "weft: the RTL is at fault" in captured.err
+
+
+def test_a_starved_npu_is_the_scenarios_fault(monkeypatch, capsys):
+    monkeypatch.setattr(MachineAsSoc, "error", Error.TIMEOUT)
+    assert main(["run", str(DIGITS), "--seed", "0", "--cpu", "0.5"]) == 2
+    assert "the NPU was starved: inference 1 under traffic stopped with TIMEOUT at command 7" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
