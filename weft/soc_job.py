@@ -90,7 +90,8 @@ def _refuse_starved(run: SocRun, network: str):
     for number, one in enumerate(run.runs, 1):
         if one.error == Error.TIMEOUT:
             raise WeftError(
-                f"the NPU was starved: inference {number} under traffic stopped with TIMEOUT at command {one.error_index}, after {one.cycles} cycles",
+                f"the NPU was starved: inference {number} under traffic stopped with TIMEOUT at command {one.error_index}, "
+                f"after {one.cycles} cycles",
                 file=network,
                 remedy="give it a better class, set age_limit, limit the others, or take a faster DDR",
             )
