@@ -91,11 +91,12 @@ class NpuCore(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
+        pipeline = {"pipeline": config.pipeline}
         bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
         m.submodules.fetch = fetch = CommandFetch(**bus)
         m.submodules.dispatcher = dispatcher = Dispatcher(
-            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4
+            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4, **pipeline
         )
         m.submodules.load = load = LoadDma(
             **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes
@@ -115,7 +116,7 @@ class NpuCore(wiring.Component):
             dma_bytes=config.axi_bytes,
         )
         m.submodules.weights = weights = WeightScratchpad(
-            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes
+            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes, pipeline=config.pipeline
         )
         m.submodules.read_arbiter = read_arbiter = ReadArbiter(**channels)
         m.submodules.write_arbiter = write_arbiter = WriteArbiter(**channels)

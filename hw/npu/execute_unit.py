@@ -13,6 +13,7 @@ from hw.npu.feed_monitor import FeedMonitor
 from hw.npu.feeder import FEED_COMMAND, Feeder
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import MAX_SPAN, Error
+from hw.npu.load_command import LOAD_COMMAND
 from hw.npu.output_command import OUTPUT_COMMAND, source_of
 from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
@@ -22,7 +23,6 @@ from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.tokens import TOKENS
 from hw.npu.weight_loader import WeightLoader
-from hw.npu.weight_rows import LOAD_COMMAND
 from hw.npu.weight_scratchpad import WeightScratchpad
 
 
