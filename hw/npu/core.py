@@ -92,7 +92,7 @@ class NpuCore(wiring.Component):
     def elaborate(self, platform):
         m, config = Module(), self.config
         pipeline = {"pipeline": config.pipeline}
-        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst}
+        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst, **pipeline}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
         m.submodules.fetch = fetch = CommandFetch(**bus)
         m.submodules.dispatcher = dispatcher = Dispatcher(

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.npu.accumulators import Accumulators
 from hw.npu.array import SystolicArray
 from hw.npu.delay import delayed
-from hw.npu.execute_checks import bad_field
+from hw.npu.execute_checks import CHECK_CYCLES, bad_field
 from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed_monitor import FeedMonitor
 from hw.npu.feeder import FEED_COMMAND, Feeder
@@ -21,6 +21,7 @@ from hw.npu.queues import QUEUED_EXECUTE
 from hw.npu.records import RECORD_LAYOUT
 from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
+from hw.npu.stream_register import registered, steady
 from hw.npu.tokens import TOKENS
 from hw.npu.weight_loader import WeightLoader
 from hw.npu.weight_scratchpad import WeightScratchpad
@@ -98,8 +99,9 @@ class ExecuteUnit(wiring.Component):
             cols=config.cols,
             groups=array.groups,
             size=config.weight_bytes,
-            read_latency=WeightScratchpad.READ_LATENCY,
+            read_latency=WeightScratchpad.read_latency(config.pipeline),
             int4=config.int4,
+            pipeline=config.pipeline,
         )
         m.submodules.feeder = feeder = Feeder(
             rows=config.rows,
@@ -121,7 +123,7 @@ class ExecuteUnit(wiring.Component):
             read_latency=ActivationScratchpad.READ_LATENCY,
         )
         m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
-        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
+        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, pipeline=config.pipeline)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
             connect(m, ours, flipped(theirs))
@@ -190,12 +192,20 @@ class ExecuteUnit(wiring.Component):
 
     def _dispatch(self, m, feeder, loader, output):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
-        payload = self.command.payload
+        config = self.config
+        checks = CHECK_CYCLES if config.pipeline else 0
+        offered = registered(m, self.command, config.pipeline, name="head", half=True)
+        payload = offered.payload
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()
-        config = self.config
         bad = bad_field(
-            command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes, int4=config.int4
+            command,
+            rows=config.rows,
+            cols=config.cols,
+            depth=config.ACCUMULATOR_DEPTH,
+            weight_bytes=config.weight_bytes,
+            int4=config.int4,
+            hold=lambda value, name: delayed(m, value, int(config.pipeline), name=name),
         )
         groups = ("header", "loops", "input", "weights", "output", "second")
         fields = {group: command[group] for group in groups} | {
@@ -212,11 +222,13 @@ class ExecuteUnit(wiring.Component):
             queues.append(queue)
         inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
-        m.d.comb += [sent.eq(self.command.valid & room & ~bad), self.command.ready.eq(room & ~bad)]
+        present = steady(m, offered.valid, sent, checks, name="checked")
+        m.d.comb += [sent.eq(present & room & ~bad), offered.ready.eq(sent if config.pipeline else room & ~bad)]
         m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
         m.d.sync += inside.eq(inside + sent - recorded)
-        m.d.comb += self.idle.eq((inside == 0) & ~self.command.valid)
-        with m.If(self.command.valid & bad & ~refused.valid):
+        waiting = self.command.valid | offered.valid if config.pipeline else self.command.valid
+        m.d.comb += self.idle.eq((inside == 0) & ~waiting)
+        with m.If(present & bad & ~refused.valid):
             m.d.sync += [refused.valid.eq(1), refused.code.eq(Error.BAD_FIELD), refused.index.eq(payload.index)]
         return refused
 

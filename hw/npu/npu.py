@@ -73,7 +73,7 @@ class Npu(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.registers = registers = RegisterFile(values=constants(self.config))
-        m.submodules.control = control = JobControl(units=NpuCore.UNITS)
+        m.submodules.control = control = JobControl(units=NpuCore.UNITS, pipeline=self.config.pipeline)
         core = NpuCore(self.config)
         m.submodules.core = ResetInserter(control.core_reset)(core)
         m.d.comb += [
