@@ -18,7 +18,8 @@ from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
 from hw.npu.queues import QUEUED_EXECUTE
 from hw.npu.records import RECORD_LAYOUT
-from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad import ActivationScratchpad, places_of
+from hw.npu.staged_feeder import StagedFeeder
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.tokens import TOKENS
 from hw.npu.weight_loader import WeightLoader
@@ -78,7 +79,7 @@ class ExecuteUnit(wiring.Component):
             "tokens": In(TOKENS),
             "running": In(1),
             "cycle": In(unsigned(32)),
-            "feed": Out(ReadPort(config.feed_bytes, parts=True)).array(MAX_SPAN),
+            "feed": Out(ReadPort(config.feed_bytes, parts=True, places=places_of(config))).array(MAX_SPAN),
             "second": Out(ReadPort(config.lanes)),
             "write": Out(write_port(config.lanes)),
             "weights": Out(ReadPort(config.cols)),
@@ -101,13 +102,15 @@ class ExecuteUnit(wiring.Component):
             read_latency=WeightScratchpad.READ_LATENCY,
             int4=config.int4,
         )
-        m.submodules.feeder = feeder = Feeder(
+        act_latency = ActivationScratchpad.read_latency(config.pipeline)
+        m.submodules.feeder = feeder = (StagedFeeder if config.pipeline else Feeder)(
             rows=config.rows,
             cols=config.cols,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
             array_latency=array.latency,
             int4=config.int4,
+            places=places_of(config),
         )
         m.submodules.accumulators = accumulators = Accumulators(
             cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
@@ -118,9 +121,10 @@ class ExecuteUnit(wiring.Component):
             accumulator_bits=config.accumulator_bits,
             depth=config.ACCUMULATOR_DEPTH,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
+            pipeline=config.pipeline,
         )
-        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
+        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline)
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):

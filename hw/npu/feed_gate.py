@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import group_layout
 from hw.npu.tokens import TOKENS, reached
 
@@ -22,6 +23,9 @@ class FeedGate(wiring.Component):
     ----------
     array_latency : int
         Cycles of the array.
+    pipeline : bool
+        Tokens and the array are looked at a cycle before: ``header``, ``array``, ``partial_in`` and ``regroups`` must be steady in the cycle
+        before the command is ``active``.
 
     Members
     -------
@@ -47,8 +51,8 @@ class FeedGate(wiring.Component):
         What does.
     """
 
-    def __init__(self, *, array_latency):
-        self.array_latency = array_latency
+    def __init__(self, *, array_latency, pipeline=False):
+        self.array_latency, self.pipeline = array_latency, pipeline
         flags = (
             "active",
             "array",
@@ -83,12 +87,17 @@ class FeedGate(wiring.Component):
             m.d.sync += drain.eq(drain - 1)
         # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
         overtakes = ~self.array & (self.array_near | (drain > Mux(self.partial_in, 0, 1)))
+
+        def early(value, name):
+            return delayed(m, value, 1 if self.pipeline else 0, name=name)
+
         waits = {
             "command": ~self.active,
-            "ddr_read": ~reached(self.tokens.load, wait.wait_load),
-            "ddr_write": ~reached(self.tokens.store, wait.wait_store),
-            "activations": ~reached(self.tokens.exec, wait.wait_exec),
-            "output": (first_of_job & ~carried & (halves == 0)) | overtakes | (self.regroups & (self.array_near | (drain != 0))),
+            "ddr_read": early(~reached(self.tokens.load, wait.wait_load), "waits_for_load"),
+            "ddr_write": early(~reached(self.tokens.store, wait.wait_store), "waits_for_store"),
+            "activations": early(~reached(self.tokens.exec, wait.wait_exec), "waits_for_exec"),
+            "output": (first_of_job & ~carried & (halves == 0))
+            | early(overtakes | (self.regroups & (self.array_near | (drain != 0))), "waits_for_array"),
             "weights": self.array & self.first_pixel & (tiles == 0),
         }
         stuck = Const(0)

@@ -30,6 +30,12 @@ OTHERS = PRIORITY[len(FEED) :]
 """The ports behind those of the feeder."""
 
 
+def places_of(config):
+    """Banks of a configuration's scratchpad, where its feeder says itself where it reads: with ``pipeline``."""
+    geometry = BankGeometry(banks=config.BANKS, word=config.word_bytes, depth=config.act_bytes // (config.BANKS * config.word_bytes))
+    return geometry if config.pipeline else None
+
+
 class ActivationScratchpad(wiring.Component):
     """Reads and writes up to W consecutive bytes at any byte address on each of seven ports.
 

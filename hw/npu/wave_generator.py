@@ -45,6 +45,8 @@ class WaveGenerator(wiring.Component):
     ----------
     cols : int
         Columns of the array: bytes from column tile to column tile, where these read different bytes.
+    pipeline : bool
+        The ends of the loops are registers: the command must be steady two cycles before ``start``.
 
     Members
     -------
@@ -70,8 +72,8 @@ class WaveGenerator(wiring.Component):
         It is the last step of its reduction tile; it is in the last job.
     """
 
-    def __init__(self, *, cols):
-        self.cols = cols
+    def __init__(self, *, cols, pipeline=False):
+        self.cols, self.pipeline = cols, pipeline
         flags = ("wave", "first_pixel", "last_pixel", "tile_end", "last_column")
         super().__init__(
             {
@@ -108,7 +110,10 @@ class WaveGenerator(wiring.Component):
         ):
             count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
             all_inner = all_inner & inner
-            m.d.comb += end.eq(count == bound - 1)
+            if self.pipeline:
+                end = self._end(m, loop, count, bound, self.step & all_inner)
+            else:
+                m.d.comb += end.eq(count == bound - 1)
             with m.If(self.step & all_inner):
                 m.d.sync += count.eq(Mux(end, 0, count + 1))
             with m.If(self.start):
@@ -116,6 +121,17 @@ class WaveGenerator(wiring.Component):
             ends[loop] = end
             all_inner = all_inner & end
         return ends
+
+    def _end(self, m, loop, count, bound, moves):
+        """The end of a loop as a register, decided a step ahead."""
+        once, turn = Signal(name=f"once_{loop}", reset_less=True), Signal.like(bound, name=f"turn_{loop}", reset_less=True)
+        end = Signal(name=f"at_end_{loop}", reset_less=True)
+        m.d.sync += [once.eq(bound == 1), turn.eq(bound - 2)]
+        with m.If(moves):
+            m.d.sync += end.eq(Mux(end, once, count == turn))
+        with m.If(self.start):
+            m.d.sync += end.eq(once)
+        return end
 
     def _waves(self, m, ends):
         """Which steps of a block row have a wave; gives whether the present one is the last of them."""
