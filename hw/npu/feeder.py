@@ -249,11 +249,11 @@ class Feeder(wiring.Component):
             gate.half_free.eq(self.half_free),
         ]
 
-    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise):
-        """Registers what the step is; its wave gets its plane and its half."""
+    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise, taken=None):
+        """Registers what the step is; its wave gets its plane and its half. In cycles in which it is taken, or ``taken`` says whether."""
         loops, sent, array = command.loops, step.sent, matmul | depthwise
         half, plane = Signal(), Signal()
-        last_wave = ~filler & generator.last_pixel
+        last_wave = ~filler & generator.last_pixel if taken is None else taken & generator.last_pixel
         with m.If(last_wave & array):
             m.d.sync += plane.eq(~plane)
         with m.If(last_wave & positions.last_tile & ~loops.partial_out):
@@ -284,13 +284,13 @@ class Feeder(wiring.Component):
 
     def _report(self, m, reader, placed_cause):
         """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
-        cause = Signal(CAUSES, init={"command": 1})
-        with m.If(reader.step.ready):
+        cause, moves = Signal(CAUSES, init={"command": 1}), reader.step.ready
+        with m.If(moves):
             m.d.sync += cause.eq(placed_cause)
         self._events(m, reader, cause)
 
     def _events(self, m, reader, cause):
-        """The same, once the cause is known for which there is no step, or only a filler."""
+        """The same, once it is known why there is no step, or only a filler."""
         present, event = reader.present, self.event
         idle = ~reader.held | (reader.accept & present.filler)
         m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]

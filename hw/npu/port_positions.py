@@ -108,7 +108,7 @@ class PortPositions(wiring.Component):
     paired : In(1)
         With ``int4``: it is a MATMUL with two weights a row.
     pixel, last_column : In(POSITION), In(1)
-        Position of the step without the tap; it is in the last column tile.
+        Position of the step without the tap, with ``pipeline`` of the step of the cycle before; it is in the last column tile.
     ports : Out(port_layout(width)).array(MAX_SPAN)
         What each port reads in this step; of max(R, C) lanes, with ``int4`` max(2R, C).
     row_ends : Out(range(rows + 1)).array(MAX_SPAN)
@@ -154,13 +154,23 @@ class PortPositions(wiring.Component):
             self.last_tile.eq(walk.last),
             history.start.eq(self.start),
         ]
+        if not self.pipeline:
+            self._remember(m, walk, history)
         m.d.comb += [ours.eq(theirs) for ours, theirs in zip(self.row_ends, walk.end, strict=True)]
-        if self.int4:
-            m.d.comb += walk.paired.eq(self.paired)
+        if not self.pipeline:
+            m.d.comb += [lag.eq(self.loops.taps_x * side) for side, lag in enumerate(history.lag, start=1)]
         kernel_rows, shifts = self._tile(m, walk)
         if self.pipeline:
             self._staged(m, walk, history, kernel_rows, shifts)
-            return m
+        else:
+            for side in range(MAX_SPAN):
+                self._port(m, side, walk, history, kernel_rows[side], shifts[side])
+        if self.int4:
+            m.d.comb += walk.paired.eq(self.paired)
+        return m
+
+    def _remember(self, m, walk, history):
+        """The present step becomes a past one."""
         m.d.comb += [
             history.step.eq(self.step & self.depthwise),
             history.real.eq(~self.filler),
@@ -168,10 +178,6 @@ class PortPositions(wiring.Component):
             history.present.side.eq(Cat(walk.side)),
             history.present.last_column.eq(self.last_column),
         ]
-        m.d.comb += [lag.eq(self.loops.taps_x * side) for side, lag in enumerate(history.lag, start=1)]
-        for side in range(MAX_SPAN):
-            self._port(m, side, walk, history, kernel_rows[side], shifts[side])
-        return m
 
     def _tile(self, m, walk):
         """Where the kernel rows of the present tile begin, and how far into (or before) them each port does."""
@@ -187,33 +193,38 @@ class PortPositions(wiring.Component):
         begins = Signal(POSITION)  # of kernel row 0: the pixel itself
         rows = [Signal(POSITION, name=f"kernel_row_{side}", reset_less=True) for side in range(MAX_SPAN)]
         restart = self.start | (walk.step & walk.last)
-        with m.If(walk.step):
-            with m.If(walk.same_tap):
+        moves = walk.step, walk.same_tap, walk.next_tap, walk.advance, walk.taken, restart
+        names = ("tile_step", "same_tap", "next_tap", "advance", "taken", "restart")
+        next_tile, same_tap, next_tap, advance, taken, restart = (
+            delayed(m, move, 1 if self.pipeline else 0, name=name, reset_less=False) for move, name in zip(moves, names, strict=True)
+        )
+        with m.If(next_tile):
+            with m.If(same_tap):
                 m.d.sync += along.eq(along + walk.depth)
-            with m.Elif(walk.next_tap):
+            with m.Elif(next_tap):
                 m.d.sync += [along.eq(tap + inp.tap_x_step), tap.eq(tap + inp.tap_x_step)]
             with m.Else():
-                m.d.sync += [along.eq(walk.taken), tap.eq(0)]
+                m.d.sync += [along.eq(taken), tap.eq(0)]
         with m.If(restart):
             m.d.sync += [along.eq(0), tap.eq(0)]
         for side, (row, first) in enumerate(zip(rows, (begins, step, double), strict=True)):
             # by 1, 2 or 3 kernel rows; in DEPTHWISE rows 1 and 2 are relative to a past step, and stay
             if self.pipeline:  # one addition
                 leap = Signal(POSITION, name=f"leap_{side}")
-                with m.Switch(walk.advance):
+                with m.Switch(advance):
                     for number, place in enumerate((step, double, triple), start=1):
                         with m.Case(number):
                             m.d.comb += leap.eq(place)
                 leaps = (leap,)
             else:
                 leaps = one, two = [Signal(POSITION, name=f"{name}_{side}") for name in ("by_one", "by_two")]
-                with m.If(walk.advance[0]):
+                with m.If(advance[0]):
                     m.d.comb += one.eq(step)
-                with m.If(walk.advance[1]):
+                with m.If(advance[1]):
                     m.d.comb += two.eq(double)
             with m.If(restart):
                 m.d.sync += row.eq(first)
-            with m.Elif(walk.step & (~self.depthwise if side else 1)):
+            with m.Elif(next_tile & (~self.depthwise if side else 1)):
                 m.d.sync += row.eq(moved(m, row, f"next_row_{side}", *leaps))
         return rows, (along, *(Mux(self.depthwise, 0, -walk.end[side]) for side in range(MAX_SPAN - 1)))
 
@@ -257,8 +268,8 @@ class PortPositions(wiring.Component):
             m.d.sync += held.eq(value)
             return held
 
-        # 2: where the tile's rows end. 3: how far from the pixel each port begins
-        settled = ReductionWalk.SETTLES
+        # 2: where the tile's rows end; its kernel rows moved a cycle later than the walk. 3: how far from the pixel each port begins
+        settled = ReductionWalk.SETTLES - 1
         offsets = []
         for side, (row, shift) in enumerate(zip(kernel_rows, shifts, strict=True)):
             row = delayed(m, row, settled, name=f"settled_row_{side}")
@@ -267,7 +278,7 @@ class PortPositions(wiring.Component):
             m.d.sync += [offset.address.eq(row.address + shift), offset.x.eq(row.x + shift), offset.y.eq(row.y)]
             offsets.append(offset)
         # 4: port 0, and its past steps
-        pixel = delayed(m, self.pixel, 3, name="pixel")
+        pixel = delayed(m, self.pixel, 2, name="pixel")
         position = Signal(POSITION, reset_less=True)
         m.d.sync += [position[field].eq(pixel[field] + offsets[0][field]) for field, _ in POSITION]
         filler = delayed(m, self.filler, 4, name="filler")

@@ -63,7 +63,7 @@ event, error
         waits_at_tile = active & ~gate.open & generator.first_pixel
         m.d.comb += [
             spaced.eq(generator.tile_end & (settling != 0)),
-            step.eq(active & gate.open & room & ~spaced),
+            step.eq(active & (gate.open | ~generator.first_pixel) & room & ~spaced),
             filler.eq(begun & ((fillers_left != 0) | waits_at_tile) & room),
             self.command.ready.eq(~active & ~preparing & (fillers_left == 0) & (quiet == 0)),
             taken.eq(self.command.valid & self.command.ready),
@@ -123,8 +123,7 @@ event, error
     def _settled(self, m, command, generator, positions, step, filler, ends, matmul, depthwise):
         """Describes a step, `ReductionWalk.SETTLES` cycles after it was taken: then it is known whether its tile is the job's last."""
         described = Signal(FEED_STEP, reset_less=True)
-        with m.If(step | filler):
-            self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise)
+        self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise, taken=step)
         settled, half, last_tile = Signal(FEED_STEP), Signal(), positions.last_tile
         last_wave = delayed(m, step & generator.last_pixel, ReductionWalk.SETTLES, name="last_wave", reset_less=False)
         tag = settled.sent.tag
@@ -155,11 +154,13 @@ event, error
     @staticmethod
     def _count(m, gate, stages, reader, room, taken, array):
         """Counts the steps in front of the reader, and of those in front of the scratchpad the ones for the array."""
-        inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 2))
-        popped, accepted = stages.o.valid & stages.o.ready, reader.accept & reader.present.sent.array
+        inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 3))
+        popped = stages.o.valid & stages.o.ready
+        enters = delayed(m, taken & array, 1, name="array_taken", reset_less=False)
+        leaves = delayed(m, reader.accept & reader.present.sent.array, 1, name="array_accepted", reset_less=False)
         m.d.sync += [
             inside.eq(inside + taken - popped),
             room.eq(inside < FeedStages.ROOM - 1),  # of the cycle before, in which one more may have been taken
-            near.eq(near + (taken & array) - accepted),
+            near.eq(near + enters - leaves),
         ]
         m.d.comb += gate.array_near.eq(near != 0)

@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import group_layout
 
 POSITION = data.StructLayout({"address": signed(26), "x": signed(25), "y": signed(17)})
@@ -46,7 +47,8 @@ class WaveGenerator(wiring.Component):
     cols : int
         Columns of the array: bytes from column tile to column tile, where these read different bytes.
     pipeline : bool
-        The ends of the loops are registers: the command must be steady two cycles before ``start``.
+        The ends of the loops are registers: the command must be steady two cycles before ``start``. ``position`` is that of the step of the
+        cycle before.
 
     Members
     -------
@@ -177,18 +179,24 @@ class WaveGenerator(wiring.Component):
             tile_step.x.eq(tile_step.address),
         ]
         row_step = row_to_row(inp, transposed, address="row_step", y="row_step_y", name="row_step", m=m)
-        with m.If(self.step):
-            with m.If(~ends["bx"]):
+        controls = self.step, ends["bx"], ends["by"], self.last_tile, self.start
+        names = ("steps", "ends_row", "ends_tile", "ends_job", "starts")
+        cuts = 1 if self.pipeline else 0
+        step, end_bx, end_by, last_tile, start = (
+            delayed(m, control, cuts, name=name, reset_less=False) for control, name in zip(controls, names, strict=True)
+        )
+        with m.If(step):
+            with m.If(~end_bx):
                 m.d.sync += pixel.eq(moved(m, pixel, "next_pixel", pixel_step))
-            with m.Elif(~ends["by"]):
+            with m.Elif(~end_by):
                 next_row = moved(m, row, "next_row", row_step)
                 m.d.sync += [row.eq(next_row), pixel.eq(next_row)]
-            with m.Elif(~self.last_tile):
+            with m.Elif(~last_tile):
                 m.d.sync += [row.eq(column), pixel.eq(column)]
             with m.Else():
                 next_column = moved(m, column, "next_column", tile_step)
                 m.d.sync += [column.eq(next_column), row.eq(next_column), pixel.eq(next_column)]
-        with m.If(self.start):
+        with m.If(start):
             origin = Signal(POSITION)
             m.d.comb += [origin.address.eq(inp.address), origin.x.eq(inp.x_bytes), origin.y.eq(inp.y)]
             m.d.sync += [place.eq(origin) for place in (column, row, pixel)]
