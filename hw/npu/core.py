@@ -103,7 +103,7 @@ class NpuCore(wiring.Component):
         )
         m.submodules.execute = execute = ExecuteUnit(config)
         m.submodules.store = store = StoreDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY
+            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.read_latency(config.pipeline)
         )
         m.submodules.records = records = RecordWriter(sources=3, **bus)
         m.submodules.board = board = TokenBoard()
@@ -114,6 +114,7 @@ class NpuCore(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
+            pipeline=config.pipeline,
         )
         m.submodules.weights = weights = WeightScratchpad(
             banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes, pipeline=config.pipeline
@@ -149,6 +150,11 @@ class NpuCore(wiring.Component):
             m.submodules[f"{name}_queue"] = queue = CommandQueue(layout, depth=config.queue_depth)
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
+        executed, loaded = execute.done, load.done
+        if config.pipeline:  # a write is accepted before it is made
+            m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
+            executed, loaded = activations.settled
+        m.d.comb += [board.exec.eq(executed), board.load.eq(loaded)]
         self._job(m, fetch, dispatcher, load, execute, store, records, board)
         self._status(m, fetch, dispatcher, load, execute, store, records)
         return m
@@ -167,8 +173,6 @@ class NpuCore(wiring.Component):
             execute.running.eq(~dispatcher.complete),
             execute.cycle.eq(self.cycle),
             execute.tokens.eq(board.tokens),
-            board.load.eq(load.done),
-            board.exec.eq(execute.done),
             board.store.eq(store.done),
             dispatcher.load_done.eq(load.done),
             dispatcher.execute_done.eq(execute.done),

@@ -19,7 +19,8 @@ from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
 from hw.npu.queues import QUEUED_EXECUTE
 from hw.npu.records import RECORD_LAYOUT
-from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad import ActivationScratchpad, places_of
+from hw.npu.staged_feeder import StagedFeeder
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.stream_register import registered, steady
 from hw.npu.tokens import TOKENS
@@ -79,7 +80,7 @@ class ExecuteUnit(wiring.Component):
             "tokens": In(TOKENS),
             "running": In(1),
             "cycle": In(unsigned(32)),
-            "feed": Out(ReadPort(config.feed_bytes, parts=True)).array(MAX_SPAN),
+            "feed": Out(ReadPort(config.feed_bytes, parts=True, places=places_of(config))).array(MAX_SPAN),
             "second": Out(ReadPort(config.lanes)),
             "write": Out(write_port(config.lanes)),
             "weights": Out(ReadPort(config.cols)),
@@ -103,13 +104,15 @@ class ExecuteUnit(wiring.Component):
             int4=config.int4,
             pipeline=config.pipeline,
         )
-        m.submodules.feeder = feeder = Feeder(
+        act_latency = ActivationScratchpad.read_latency(config.pipeline)
+        m.submodules.feeder = feeder = (StagedFeeder if config.pipeline else Feeder)(
             rows=config.rows,
             cols=config.cols,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
             array_latency=array.latency,
             int4=config.int4,
+            places=places_of(config),
         )
         m.submodules.accumulators = accumulators = Accumulators(
             cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
@@ -120,9 +123,12 @@ class ExecuteUnit(wiring.Component):
             accumulator_bits=config.accumulator_bits,
             depth=config.ACCUMULATOR_DEPTH,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
+            pipeline=config.pipeline,
         )
-        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
+        m.submodules.monitor = monitor = FeedMonitor(
+            rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline
+        )
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, pipeline=config.pipeline)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):

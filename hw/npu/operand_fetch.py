@@ -17,6 +17,9 @@ class OperandFetch(wiring.Component):
     promised; of the promised ones, those of the last ``use_delay`` cycles are not used yet and those of the last ``read_latency`` have
     not arrived: room for ``AHEAD + use_delay - read_latency`` (and one in which an answer lands) is enough, without a check.
 
+    With ``pipeline`` an answer may come later than that, and a vector can be promised only when it is there. Requests are accepted while
+    there is room: for those on their way, and for the promised ones.
+
     Parameters
     ----------
     cols, lanes : int
@@ -25,6 +28,8 @@ class OperandFetch(wiring.Component):
         Size of the scratchpad.
     read_latency, use_delay : int
         Cycles from an accepted request to its answer, at least 1; from ``take`` to ``pop``, at least ``read_latency``.
+    pipeline : bool
+        Answers come after ``read_latency`` cycles or later, in order; ``use_delay`` may be any.
 
     Members
     -------
@@ -48,15 +53,16 @@ class OperandFetch(wiring.Component):
     """
 
     AHEAD = 4
-    """Requests accepted and not promised."""
+    """Requests accepted and not promised; with ``pipeline`` those that are neither on their way nor promised, without a refusal."""
 
-    def __init__(self, *, cols, lanes, size, read_latency, use_delay):
+    def __init__(self, *, cols, lanes, size, read_latency, use_delay, pipeline=False):
         if read_latency < 1:
             raise ValueError(f"OperandFetch read_latency must be at least 1, not {read_latency}")
-        if use_delay < read_latency:
+        if use_delay < read_latency and not pipeline:
             raise ValueError(f"OperandFetch use_delay must be at least read_latency = {read_latency}, not {use_delay}")
         self.cols, self.lanes, self.size = cols, lanes, size
-        self.depth = self.AHEAD + use_delay - read_latency + 1
+        self.pipeline = pipeline
+        self.depth = self.AHEAD + use_delay + (read_latency if pipeline else 1 - read_latency)
         super().__init__({
             "start": In(1),
             "walk": In(WALK),
@@ -74,21 +80,26 @@ class OperandFetch(wiring.Component):
         m.submodules.walk = walk = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
         m.submodules.answers = answers = Memory(shape=unsigned(8 * self.lanes), depth=self.depth, init=[])
         write, read = answers.write_port(), answers.read_port(domain="comb")
-        ahead = Signal(range(self.AHEAD + 1))
+        limit = self.depth if self.pipeline else self.AHEAD
+        ahead = Signal(range(limit + 1))
+        here = Signal(range(limit + 1))  # answers that are not promised
         accepted = self.read.request.valid & self.read.request.ready
         m.d.comb += [
             walk.start.eq(self.start),
             walk.walk.eq(self.walk),
             walk.step.eq(accepted),
             self.outside.eq(walk.valid & walk.outside),
-            self.read.request.valid.eq(walk.valid & self.enable & ~walk.outside & (ahead != self.AHEAD)),
+            self.read.request.valid.eq(walk.valid & self.enable & ~walk.outside & (ahead != limit)),
             self.read.request.payload.eq(walk.vector.address[:ADDRESS_BITS]),
-            self.available.eq(ahead != 0),
+            self.available.eq((here if self.pipeline else ahead) != 0),
             write.en.eq(self.read.valid),
             write.data.eq(self.read.data),
             *(self.vector[lane].eq(read.data.word_select(lane, 8)) for lane in range(self.lanes)),
         ]
-        m.d.sync += ahead.eq(ahead + accepted - self.take)
+        if self.pipeline:  # ahead of their use
+            m.d.sync += [ahead.eq(ahead + accepted - self.pop), here.eq(here + self.read.valid - self.take)]
+        else:
+            m.d.sync += ahead.eq(ahead + accepted - self.take)
 
         for port, moves in ((write, self.read.valid), (read, self.pop)):
             place = Signal(range(self.depth), name="newest" if port is write else "oldest")

@@ -107,13 +107,13 @@ class OutputStage(wiring.Component):
     SECOND_COMMAND_GAP = COMMAND_GAP + 1
     """The same before a command with a second operand: ask for the first of them."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
+    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, pipeline=False):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
             raise ValueError(f"OutputStage lanes must be cols = {cols}, half or a quarter of it, not {lanes}")
         if not 1 <= depth <= 256:
             raise ValueError(f"OutputStage depth must be 1 to 256, not {depth}")
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
-        self.depth, self.size, self.read_latency = depth, size, read_latency
+        self.depth, self.size, self.read_latency, self.pipeline = depth, size, read_latency, pipeline
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
@@ -140,7 +140,7 @@ class OutputStage(wiring.Component):
         m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
         m.submodules.operands = operands = OperandFetch(
-            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY
+            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY, pipeline=self.pipeline
         )
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
