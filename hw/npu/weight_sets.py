@@ -76,7 +76,7 @@ class WeightSets(wiring.Component):
             rows = Mux(halved, (rows + 1) >> 1, rows)
         given = ahead.i.payload
         m.d.comb += [
-            settled.eq(steady(m, active, step, ReductionWalk.SETTLES, name="settled")),
+            settled.eq(steady(m, active, step | self.start, ReductionWalk.SETTLES, name="settled")),
             step.eq(settled & ahead.i.ready),
             ahead.i.valid.eq(settled),
             given.table.eq(table),
@@ -102,5 +102,5 @@ class WeightSets(wiring.Component):
             with m.If(job_end):
                 m.d.sync += column.eq(column + 1)
         with m.If(self.start):
-            m.d.sync += [active.eq(1), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
+            m.d.sync += [active.eq(has_table | has_params | has_weights), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
         return m
