@@ -124,7 +124,9 @@ class ExecuteUnit(wiring.Component):
             read_latency=act_latency,
             pipeline=config.pipeline,
         )
-        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline)
+        m.submodules.monitor = monitor = FeedMonitor(
+            rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline
+        )
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
