@@ -103,7 +103,10 @@ class NpuCore(wiring.Component):
         )
         m.submodules.execute = execute = ExecuteUnit(config)
         m.submodules.store = store = StoreDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.read_latency(config.pipeline)
+            **bus,
+            outstanding=config.outstanding,
+            act_bytes=config.act_bytes,
+            read_latency=ActivationScratchpad.read_latency(config.pipeline),
         )
         m.submodules.records = records = RecordWriter(sources=3, **bus)
         m.submodules.board = board = TokenBoard()

@@ -89,7 +89,8 @@ class FeedMonitor(wiring.Component):
         m.submodules.fifo = fifo = StreamFifo(FEED_WINDOW, depth=self.depth)
         start = Signal(32)
         event, running, cycle = (
-            delayed(m, getattr(self, name), 1 if self.pipeline else 0, name=name, reset_less=False) for name in ("event", "running", "cycle")
+            delayed(m, getattr(self, name), 1 if self.pipeline else 0, name=name, reset_less=False)
+            for name in ("event", "running", "cycle")
         )
         finished = fifo.i.payload
         bytes_read = Mux(event.opcode == Opcode.MATMUL, self.rows, self.cols)

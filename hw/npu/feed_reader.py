@@ -105,7 +105,7 @@ class FeedReader(wiring.Component):
         m.d.comb += self.step.ready.eq(self.accept | ~held)
         with m.If(self.step.ready):
             m.d.sync += held.eq(self.step.valid)
-        with m.If(self.step.valid & self.step.ready):
+        with m.If(self.step.ready if self.places else self.step.valid & self.step.ready):
             m.d.sync += pending.eq(self.step.payload)
         m.d.comb += [self.held.eq(held), self.present.eq(pending.step)]
         if self.places:
@@ -124,10 +124,10 @@ class FeedReader(wiring.Component):
         m.d.comb += self.early.eq(pending.step.apart & (since != 0))
         may, missing = self.held & ~self.early, Signal(MAX_SPAN)
         windows = [pending.windows[side] for side in range(MAX_SPAN)]
-        asking, turn_ends, last_turn = self._turns(m, may, missing, windows) if self.places else ([1] * MAX_SPAN, self.accept, 1)
+        asking, turn_ends, last_turn = self._turns(m, may, missing, windows) if self.places else (None, self.accept, None)
         for side in range(MAX_SPAN):
-            request, window, got = self.read[side].request, pending.windows[side], Signal(name=f"got_{side}")
-            asks = window.reads & asking[side] if self.places else window.reads
+            request, window, got = self.read[side].request, windows[side], Signal(name=f"got_{side}")
+            asks = asking[side] if self.places else window.reads
             m.d.comb += [
                 request.payload.eq(window.part),
                 request.valid.eq(may & asks & ~got),
@@ -145,12 +145,13 @@ class FeedReader(wiring.Component):
 
     def _turns(self, m, may, missing, windows):
         """Which ports ask in the present turn, whether it ends, and whether it is the step's last."""
-        turn, ends = Signal(range(MAX_SPAN)), Signal()
-        last = Mux((windows[1].turn == 2) | (windows[2].turn == 2), 2, (windows[1].turn == 1) | (windows[2].turn == 1))
-        m.d.comb += ends.eq(may & ~missing.any())
+        turn, ends, last = Signal(MAX_SPAN, init=1), Signal(), Signal()
+        asked = [(Cat(window.turn[number] for window in windows) & turn[number].replicate(MAX_SPAN)) for number in range(MAX_SPAN)]
+        later = [Cat(window.turn[number] for window in windows).any() for number in range(1, MAX_SPAN)]
+        m.d.comb += [ends.eq(may & ~missing.any()), last.eq(Mux(turn[0], ~later[0], Mux(turn[1], ~later[1], 1)))]
         with m.If(ends):
-            m.d.sync += turn.eq(Mux(self.accept, 0, turn + 1))
-        return [window.turn == turn for window in windows], ends, turn == last
+            m.d.sync += turn.eq(Mux(last, 1, turn << 1))
+        return asked[0] | asked[1] | asked[2], ends, last
 
     def _send(self, m, pending):
         """Meets the answers of the scratchpad, and masks them."""

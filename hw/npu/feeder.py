@@ -282,16 +282,16 @@ class Feeder(wiring.Component):
             step.opcode.eq(command.header.opcode),
         ]
 
-    def _report(self, m, reader, placed_cause):
-        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
-        cause, moves = Signal(CAUSES, init={"command": 1}), reader.step.ready
-        with m.If(moves):
-            m.d.sync += cause.eq(placed_cause)
-        self._events(m, reader, cause)
-
-    def _events(self, m, reader, cause):
-        """The same, once it is known why there is no step, or only a filler."""
-        present, event = reader.present, self.event
+    def _report(self, m, reader, placed_cause, known=None):
+        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none: where that is not
+        ``known``, it moves as the steps do.
+        """
+        cause, present, event = Signal(CAUSES, init={"command": 1}), reader.present, self.event
+        if known is not None:
+            cause = known
+        else:
+            with m.If(reader.step.ready):
+                m.d.sync += cause.eq(placed_cause)
         idle = ~reader.held | (reader.accept & present.filler)
         m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]
         m.d.comb += [
@@ -304,8 +304,10 @@ class Feeder(wiring.Component):
             event.index.eq(present.index),
             event.opcode.eq(present.opcode),
         ]
-        with m.If(reader.accept & reader.outside & ~self.error.valid):
-            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(present.index)]
+        failed = delayed(m, reader.accept & reader.outside, self.SENT, name="failed", reset_less=False)
+        index = delayed(m, present.index, self.SENT, name="failed_index")
+        with m.If(failed & ~self.error.valid):
+            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(index)]
 
     def _send(self, m, reader):
         """Hands a step on, and says when the array moves."""

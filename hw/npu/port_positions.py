@@ -270,10 +270,15 @@ class PortPositions(wiring.Component):
 
         # 2: where the tile's rows end; its kernel rows moved a cycle later than the walk. 3: how far from the pixel each port begins
         settled = ReductionWalk.SETTLES - 1
-        offsets = []
+        offsets = []  # those of ports 1 and 2 a cycle later
         for side, (row, shift) in enumerate(zip(kernel_rows, shifts, strict=True)):
-            row = delayed(m, row, settled, name=f"settled_row_{side}")
-            shift = Mux(depthwise, 0, -walk.end[side - 1]) if side else delayed(m, shift, settled, name="settled_along")
+            row = delayed(m, row, settled + (side != 0), name=f"settled_row_{side}")
+            if side:
+                before = Signal(signed(len(walk.end[0]) + 1), name=f"before_{side}", reset_less=True)
+                m.d.sync += before.eq(Mux(depthwise, 0, -walk.end[side - 1]))
+                shift = before
+            else:
+                shift = delayed(m, shift, settled, name="settled_along")
             offset = Signal(POSITION, name=f"offset_{side}", reset_less=True)
             m.d.sync += [offset.address.eq(row.address + shift), offset.x.eq(row.x + shift), offset.y.eq(row.y)]
             offsets.append(offset)
@@ -295,7 +300,7 @@ class PortPositions(wiring.Component):
             m.d.comb += lag.eq(register(loops.taps_x * side, lag.shape(), f"lag_{side}"))
         # 5: what each port begins at. 6: where it reads
         pixel, position = delayed(m, pixel, 2, name="late_pixel"), delayed(m, position, 1, name="late_position")
-        filler, last_column = (delayed(m, each, 1, name=f"late_{name}") for each, name in ((filler, "filler"), (last_column, "last_column")))
+        filler, last_column = delayed(m, filler, 1, name="late_filler"), delayed(m, last_column, 1, name="late_last_column")
         sides = delayed(m, sides, 1, name="late_sides")
         ends = [delayed(m, end, 3, name=f"end_{number}") for number, end in enumerate(walk.end)]
         for side in range(MAX_SPAN):
@@ -304,7 +309,7 @@ class PortPositions(wiring.Component):
             if side:
                 past = delayed(m, history.past[side - 1], 1, name=f"past_{side}")
                 past_real = delayed(m, history.past_real[side - 1], 1, name=f"past_real_{side}")
-                offset = delayed(m, offsets[side], 2, name=f"late_offset_{side}")
+                offset = delayed(m, offsets[side], 1, name=f"late_offset_{side}")
                 base = data.View(POSITION, Mux(depthwise, past.position, pixel))
                 m.d.sync += [port.position[field].eq(base[field] + offset[field]) for field, _ in POSITION]
                 on = Mux(depthwise, past_real & past.side.bit_select(side, 1), command.matmul & sides[side])

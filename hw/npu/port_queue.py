@@ -1,6 +1,6 @@
 """Where the accesses of a port wait for their banks, ready to be made."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,7 +10,7 @@ from hw.npu.ports import ADDRESS_BITS, write_layout
 
 
 def access_layout(geometry, *, writes) -> data.StructLayout:
-    """An access: its place; a write's bytes, each in its lane of a word, and which of them count in its first word and in the one behind."""
+    """An access: its place; a write's bytes, each in its lane of a word, and which of them count in its first word and in the next."""
     layout = {"place": geometry.layout}
     if writes:
         layout |= {"data": unsigned(8 * geometry.word), "low_mask": unsigned(geometry.word), "high_mask": unsigned(geometry.word)}
@@ -18,7 +18,11 @@ def access_layout(geometry, *, writes) -> data.StructLayout:
 
 
 class PortQueue(wiring.Component):
-    """Takes requests and places them among the banks: one a cycle, the first after `LATENCY` cycles. Both ends are cut by registers.
+    """Takes requests and places them among the banks: one a cycle, the first after `LATENCY` cycles. ::
+
+        i --> two as they came --> placed --> spare --> o
+
+    Both handshakes are cut by registers: of what is placed, one waits at the end, and one in ``spare`` when that does not leave.
 
     Parameters
     ----------
@@ -35,10 +39,14 @@ class PortQueue(wiring.Component):
         Requests: an address, or a write.
     o : Out(stream of access_layout)
         What they access, in their order.
+    banks : Out(banks)
+        Banks that the access at the end needs, 0 if there is none.
     """
 
     LATENCY = 2
-    ROOM = 2
+    CAME = 2
+    ROOM = CAME + 2
+    """Requests inside, at most."""
 
     def __init__(self, *, width, geometry, writes):
         if width > geometry.word:
@@ -47,12 +55,13 @@ class PortQueue(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(write_layout(width) if writes else unsigned(ADDRESS_BITS))),
             "o": Out(stream.Signature(access_layout(geometry, writes=writes))),
+            "banks": Out(geometry.banks),
         })
 
     def elaborate(self, platform):
         m = Module()
         geometry, word, request = self.geometry, self.geometry.word, self.i.payload
-        m.submodules.fifo = fifo = StreamFifo(request.shape(), depth=self.ROOM)
+        m.submodules.fifo = fifo = StreamFifo(request.shape(), depth=self.CAME)
         connect(m, flipped(self.i), fifo.i)
         request, access = fifo.o.payload, Signal(self.o.payload.shape())
         place = access.place
@@ -68,10 +77,23 @@ class PortQueue(wiring.Component):
             ]
             crosses = access.high_mask != 0
         one_hot(m, place.bank, geometry, begins=1, crosses=crosses, place=place, name="first")
-        moves = ~self.o.valid | self.o.ready
-        m.d.comb += fifo.o.ready.eq(moves)
-        held = Signal(access.shape(), reset_less=True)
-        m.d.comb += self.o.payload.eq(held)
+        held, spare = (Signal(access.shape(), name=name, reset_less=True) for name in ("held", "spare"))
+        spared, moves, following = Signal(), ~self.o.valid | self.o.ready, Signal(access.shape())
+        m.d.comb += [
+            fifo.o.ready.eq(~spared),
+            self.o.payload.eq(held),
+            following.eq(Mux(spared, spare, access)),
+        ]
+        there = spared | fifo.o.valid
+        with m.If(~spared):
+            m.d.sync += spare.eq(access)
         with m.If(moves):
-            m.d.sync += [self.o.valid.eq(fifo.o.valid), held.eq(access)]
+            m.d.sync += [
+                held.eq(following),
+                self.banks.eq(Mux(there, following.place.low | following.place.high, 0)),
+                self.o.valid.eq(there),
+                spared.eq(0),
+            ]
+        with m.Elif(~spared):
+            m.d.sync += spared.eq(fifo.o.valid)
         return m

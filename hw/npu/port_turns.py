@@ -10,8 +10,8 @@ from hw.npu.port_window import window_layout
 
 
 def turn_layout(width, geometry) -> data.StructLayout:
-    """A window whose part is a place, and the turn in which it is read: 0 is the first."""
-    changed = {"part": geometry.layout, "turn": range(MAX_SPAN)}
+    """A window whose part is a place, and the turn in which it is read, one-hot, the first in bit 0; 0 where nothing is read."""
+    changed = {"part": geometry.layout, "turn": MAX_SPAN}
     return data.StructLayout({name: field.shape for name, field in window_layout(width)} | changed)
 
 
@@ -35,7 +35,7 @@ class PortTurns(wiring.Component):
     windows : In(window_layout(width)).array(MAX_SPAN)
         What the ports ask for.
     placed : Out(turn_layout(width, geometry)).array(MAX_SPAN)
-        The same, and when; those that read nothing have turn 0.
+        The same, and when.
     """
 
     LATENCY = 2
@@ -65,9 +65,9 @@ class PortTurns(wiring.Component):
         beside, outer, inner = shared(0, 1), shared(0, 2), shared(1, 2)
         # port 2 goes with the first that it does not meet: in turn 0 port 0 stands, and port 1 if it does not meet that
         waits = outer | (inner & ~beside)
-        turns = (0, beside, Mux(waits, Mux(beside & inner, 2, 1), 0))
+        turns = (1, Mux(beside, 2, 1), Mux(waits, Mux(beside & inner, 4, 2), 1))
         for side, (mine, turn) in enumerate(zip(placed, turns, strict=True)):
             there = Signal(layout, name=f"turn_{side}", reset_less=True)
-            m.d.sync += [there.eq(mine), there.turn.eq(turn)]
+            m.d.sync += [there.eq(mine), there.turn.eq(Mux(mine.reads, turn, 0))]
             m.d.comb += self.placed[side].eq(there)
         return m

@@ -95,9 +95,7 @@ class PortWindow(wiring.Component):
         inside = register((place.y >= 0) & (place.y < inp.height) & self.port.on, 1, "inside")
         behind = register(inp.image_row_bytes - place.x, signed(27), "behind")
         before, address = register(place.x, signed(25), "before"), register(place.address, signed(26), "address")
-        first, end, pad_end = (
-            [register(self.port[name], lane, name, 1)] for name in ("first", "end", "pad_end")
-        )
+        first, end, pad_end = ([register(self.port[name], lane, name, 1)] for name in ("first", "end", "pad_end"))
         for name, stages in (("first", first), ("end", end), ("pad_end", pad_end)):
             stages.append(register(stages[0], lane, name, 2))
         # 2: the address in the ring; the first byte of the image, and the end of it

@@ -141,7 +141,7 @@ class ReductionWalk(wiring.Component):
                 rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
                 rows_left.eq(rows_left - self.advance),
             ]
-        with m.If(self.start | (self.step & self.last)):
+        with m.If((self.start | self.step) & (self.start | self.last) if self.pipeline else self.start | (self.step & self.last)):
             m.d.sync += [first.eq(1), column.eq(0), rest.eq(loops.lanes), rows_left.eq(loops.taps_y)]
         m.d.comb += self.first.eq(first)
         return m
@@ -172,10 +172,11 @@ class ReductionWalk(wiring.Component):
 
         row_lanes, last_tap = register(lane, "row_lanes"), Signal.like(loops.taps_x, name="last_tap", reset_less=True)
         m.d.sync += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), last_tap.eq(loops.taps_x - 1)]
-        # 1: bytes of each kernel row, were there room, and what is left
+        # 1: bytes of kernel row 0, and of the others together, were there room; what is left
         tap_end, row_end, in_span = (register(1, name) for name in ("tap_end", "row_end", "in_span"))
         left, side = register(MAX_SPAN, "left"), register(MAX_SPAN, "side_1")
-        lengths = [register(lane, f"length_{number}") for number in range(MAX_SPAN)]
+        lengths = [register(range(MAX_SPAN * self.deepest + 1), f"length_{number}") for number in range(MAX_SPAN)]
+        room = register(lane, "room")  # behind kernel row 0
         m.d.sync += [
             tap_end.eq(rest <= depth),
             row_end.eq(column == last_tap),
@@ -183,31 +184,31 @@ class ReductionWalk(wiring.Component):
             left.eq(Cat(rows_left == number for number in range(1, MAX_SPAN + 1))),
             side.eq(Cat((loops.span > number) & (rows_left > number) for number in range(MAX_SPAN))),
             lengths[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest))),
+            room.eq(Mux(rest > depth, 0, depth - rest)),
         ]
+        both = 0  # kernel rows 1 to number together
         for number in range(1, MAX_SPAN):
             taken = (loops.span > number) & (self.depthwise | (rows_left > number))
-            m.d.sync += lengths[number].eq(Mux(taken, Mux(self.depthwise, loops.taps_x, row_lanes), 0))
+            both = both + Mux(taken, Mux(self.depthwise, loops.taps_x, row_lanes), 0)
+            m.d.sync += lengths[number].eq(both)
         # 2: their sums, no more than a tile
-        whole, total = [None], lengths[0]
+        whole = [None]
         for number in range(MAX_SPAN):
-            total = total + lengths[number] if number else total
+            total = lengths[0] + lengths[number] if number else lengths[0]
             fits = total <= depth
             m.d.sync += self.end[number].eq(Mux(fits, total, depth))
             if number:
                 whole.append(side[number] & fits)
         wraps, fir = tap_end & row_end & ~self.depthwise, self.depthwise
-        wrapped, wholes = register(1, "wrapped"), register(MAX_SPAN - 1, "wholes")
+        taken = Mux(whole[1], Mux(side[2] & ~whole[2], room - lengths[1], 0), Mux(side[1], room, 0))
         m.d.sync += [
             *(mine.eq(there) for mine, there in zip(self.side, side, strict=True)),
             self.same_tap.eq(~fir & ~tap_end),
             self.next_tap.eq(~fir & tap_end & ~row_end),
             self.last.eq(Mux(fir, in_span, wraps & Mux(whole[2], left[2], Mux(whole[1], left[1], left[0])))),
             self.advance.eq(Mux(fir, loops.span, Mux(wraps, 1 + whole[1] + whole[2], 0))),
-            wrapped.eq(wraps),
-            wholes.eq(Cat(whole[1:])),
+            self.taken.eq(Mux(wraps, taken, 0)),
         ]
-        taken = Mux(wholes[0], self.end[2] - self.end[1], self.end[1] - self.end[0])
-        m.d.comb += self.taken.eq(Mux(wrapped & ~wholes[1], taken, 0))
 
     def _ends(self, m, rest, rows_left):
         """Where the kernel rows end among the tile's lanes; gives for each of them whether the tile takes it up to its end."""

@@ -78,8 +78,8 @@ class ActivationScratchpad(wiring.Component):
     write, dma_write : In(stream of write_layout)
         Write ports of the output stage and of the load DMA.
     complete, settled : In(1).array(2), Out(1).array(2)
-        With ``pipeline``, for each write port: pulses that tell of writes, not before the cycle behind their acceptance, and the same pulses
-        when these writes are made.
+        With ``pipeline``, for each write port: pulses that tell of writes, not before the cycle behind their acceptance, and the same
+        pulses when these writes are made.
     """
 
     READ_LATENCY = 1 + Bank.READ_LATENCY + 1
@@ -272,10 +272,10 @@ class ActivationScratchpad(wiring.Component):
             writes, port = name in WRITERS, getattr(self, name)
             stream = port if writes else port.request
             m.submodules[f"{name}_queue"] = queue = PortQueue(width=self.widths[name], geometry=self.geometry, writes=writes)
-            place, grant = queue.o.payload.place, arbiter.grant[index]
+            grant = arbiter.grant[index]
             connect(m, flipped(stream), queue.i)
             m.d.comb += [
-                arbiter.request[index].eq(Mux(queue.o.valid, place.low | place.high, 0)),
+                arbiter.request[index].eq(queue.banks),
                 queue.o.ready.eq(grant),
             ]
             granted[name] = (
@@ -284,7 +284,7 @@ class ActivationScratchpad(wiring.Component):
             )
             if writes:
                 number = WRITERS.index(name)
-                m.submodules[f"{name}_fence"] = fence = WriteFence(writes=PortQueue.ROOM + 1, pulses=self.FENCED)
+                m.submodules[f"{name}_fence"] = fence = WriteFence(writes=PortQueue.ROOM, pulses=self.FENCED)
                 m.d.comb += [
                     fence.accepted.eq(stream.valid & stream.ready),
                     fence.made.eq(grant),

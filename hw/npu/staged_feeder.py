@@ -25,12 +25,13 @@ class StagedFeeder(Feeder):
     A step is taken while fewer than `FeedStages.ROOM` are inside. The command is registered `PREPARED` cycles before its first step can
     come, so that what it alone decides is known by then; what depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after
     the tile's first step, and the last step of a tile waits for that: no tile that short could follow another in the accumulators.
-    From a command's last step to the next one's first pass `BETWEEN` cycles, and a step is at the reader `LATENCY` cycles after it was taken.
+    From a command's last step to the next one's first pass `BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
 
     Members
     -------
-    command, tokens, read, tile_loaded, half_free, enable, matmul, column, vector, plane, tag, lanes, paired, sides, group_ends, tile_passed, \
-event, error
+    command, tokens, read, tile_loaded, half_free, enable, matmul, column, vector, plane, tag, lanes, paired, sides, group_ends
+        As those of `Feeder`.
+    tile_passed, event, error
         As those of `Feeder`; the requests of ``read`` are places, and ports that ask in one cycle share no bank.
     """
 
@@ -73,14 +74,19 @@ event, error
         # a tile's last wave may come before it is known to be the job's last: what matters is that it is known by the tile's last step
         self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.tile_end)
 
+        with m.If(self.command.ready):  # whether there is one or not
+            m.d.sync += self._take(command)
         with m.If(taken):
-            m.d.sync += [preparing.eq(1), *self._take(command)]
+            m.d.sync += preparing.eq(1)
         with m.If(starting):
             m.d.sync += [preparing.eq(0), active.eq(1)]
         with m.If(step):
             m.d.sync += begun.eq(depthwise)
             with m.If(command_end):
-                m.d.sync += [active.eq(0), fillers_left.eq(Mux(depthwise, row_ends[-1], 0))]
+                m.d.sync += active.eq(0)
+        ended = delayed(m, step & command_end, 1, name="ended", reset_less=False)
+        with m.If(ended):
+            m.d.sync += fillers_left.eq(Mux(depthwise, row_ends[-1], 0))
         with m.If(filler & (fillers_left != 0)):
             m.d.sync += [fillers_left.eq(fillers_left - 1), begun.eq(fillers_left != 1)]
         for count, moves in ((quiet, step | filler), (settling, starting | (step & generator.tile_end))):
@@ -95,7 +101,7 @@ event, error
         m.d.sync += cause.eq(0)
         with m.If(room & ~step):
             m.d.sync += cause.eq(gate.cause)
-            with m.If(spaced | (fillers_left != 0)):
+            with m.If(spaced | ended | (fillers_left != 0)):
                 m.d.sync += cause.eq(CAUSES.const({"output": 1}))
         for side, port in enumerate(reader.read):
             connect(m, port, flipped(self.read[side]))
@@ -103,7 +109,7 @@ event, error
         self._count(m, gate, stages, reader, room, step | filler, matmul | depthwise)
         missing = Signal(CAUSES)
         m.d.comb += missing.eq(Mux(reader.held, reader.cause, stages.missing))
-        self._events(m, reader, missing)
+        self._report(m, reader, cause, known=missing)
         self._send(m, reader)
         return m
 
@@ -155,7 +161,7 @@ event, error
     def _count(m, gate, stages, reader, room, taken, array):
         """Counts the steps in front of the reader, and of those in front of the scratchpad the ones for the array."""
         inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 3))
-        popped = stages.o.valid & stages.o.ready
+        popped = delayed(m, stages.o.valid & stages.o.ready, 1, name="popped", reset_less=False)
         enters = delayed(m, taken & array, 1, name="array_taken", reset_less=False)
         leaves = delayed(m, reader.accept & reader.present.sent.array, 1, name="array_accepted", reset_less=False)
         m.d.sync += [

@@ -179,24 +179,49 @@ class WaveGenerator(wiring.Component):
             tile_step.x.eq(tile_step.address),
         ]
         row_step = row_to_row(inp, transposed, address="row_step", y="row_step_y", name="row_step", m=m)
-        controls = self.step, ends["bx"], ends["by"], self.last_tile, self.start
-        names = ("steps", "ends_row", "ends_tile", "ends_job", "starts")
-        cuts = 1 if self.pipeline else 0
-        step, end_bx, end_by, last_tile, start = (
-            delayed(m, control, cuts, name=name, reset_less=False) for control, name in zip(controls, names, strict=True)
-        )
-        with m.If(step):
-            with m.If(~end_bx):
+        if self.pipeline:
+            self._moves(m, ends, (column, row, pixel), (tile_step, row_step, pixel_step))
+            return
+        with m.If(self.step):
+            with m.If(~ends["bx"]):
                 m.d.sync += pixel.eq(moved(m, pixel, "next_pixel", pixel_step))
-            with m.Elif(~end_by):
+            with m.Elif(~ends["by"]):
                 next_row = moved(m, row, "next_row", row_step)
                 m.d.sync += [row.eq(next_row), pixel.eq(next_row)]
-            with m.Elif(~last_tile):
+            with m.Elif(~self.last_tile):
                 m.d.sync += [row.eq(column), pixel.eq(column)]
             with m.Else():
                 next_column = moved(m, column, "next_column", tile_step)
                 m.d.sync += [column.eq(next_column), row.eq(next_column), pixel.eq(next_column)]
-        with m.If(start):
+        with m.If(self.start):
             origin = Signal(POSITION)
             m.d.comb += [origin.address.eq(inp.address), origin.x.eq(inp.x_bytes), origin.y.eq(inp.y)]
             m.d.sync += [place.eq(origin) for place in (column, row, pixel)]
+
+    def _moves(self, m, ends, places, steps):
+        """The positions a cycle later, when it is registered what moves: the pixel, a row, back to the column tile, or that too."""
+        inp, (column, row, pixel) = self.input, places
+        tile_step, row_step, pixel_step = (
+            delayed(m, step, 1, name=name) for step, name in zip(steps, ("by_tile", "by_row", "by_pixel"), strict=True)
+        )
+        moves, what, job = Signal(), Signal(2, reset_less=True), Signal()
+        ends_tile = ends["bx"] & ends["by"]
+        m.d.sync += [
+            moves.eq(self.step | self.start),
+            what.eq(Mux(self.start, 2, Mux(ends_tile, Mux(self.last_tile, 3, 2), ends["bx"]))),
+            job.eq(self.step & ends_tile & self.last_tile),
+        ]
+        next_row, next_column = moved(m, row, "next_row", row_step), moved(m, column, "next_column", tile_step)
+        following = Signal(POSITION, name="following")
+        with m.Switch(what):
+            for number, place in enumerate((moved(m, pixel, "next_pixel", pixel_step), next_row, column, next_column)):
+                with m.Case(number):
+                    m.d.comb += following.eq(place)
+        with m.If(moves):
+            m.d.sync += pixel.eq(following)
+            with m.If(what != 0):
+                m.d.sync += row.eq(following)
+        with m.If(self.start):
+            m.d.sync += [column.address.eq(inp.address), column.x.eq(inp.x_bytes), column.y.eq(inp.y)]
+        with m.Elif(job):
+            m.d.sync += column.eq(next_column)
