@@ -140,7 +140,7 @@ class OutputStage(wiring.Component):
         m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
         m.submodules.operands = operands = OperandFetch(
-            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY
+            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.LATENCY
         )
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
