@@ -114,8 +114,12 @@ class Scale(wiring.Component):
             rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
             with m.If(valid[stage - 1]):
                 m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
-        config = Signal(CLAMP)
-        m.d.comb += config.eq(Mux(bank[-2], self.config[1], self.config[0]))
+        config = Signal(CLAMP, reset_less=self.pipeline)
+        if self.pipeline:
+            with m.If(valid[-3]):
+                m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
+        else:
+            m.d.comb += config.eq(Mux(bank[-2], self.config[1], self.config[0]))
         for lane in range(self.lanes):
             if self.pipeline:
                 self._lane_in_steps(m, lane, valid, bank, rule, config)

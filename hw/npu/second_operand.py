@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.cuts import latency
+from hw.npu.delay import delayed
 from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.product import NARROW_CUTS, registered_product
 from hw.npu.scale import CLAMP, Q31_BITS, Scale, rounded, travel
@@ -49,7 +50,7 @@ class SecondOperand(wiring.Component):
     lanes : int
         Values of a vector, at least 1.
     pipeline : bool
-        `CUTS` more registers: in the products, behind the nudge, in the shifters, behind the rounding, and those of `Scale`.
+        `CUTS` more registers: before and in the products, behind the nudge, in the shifters, behind the rounding, and those of `Scale`.
 
     Members
     -------
@@ -71,7 +72,7 @@ class SecondOperand(wiring.Component):
     """
 
     LATENCY = 4 + Scale.LATENCY
-    CUTS = NARROW_CUTS + 1 + 1 + 1 + Scale.CUTS
+    CUTS = 1 + NARROW_CUTS + 1 + 1 + 1 + Scale.CUTS
     """Cycles more with ``pipeline``."""
 
     def __init__(self, lanes, *, pipeline=False):
@@ -117,11 +118,11 @@ class SecondOperand(wiring.Component):
             with m.If(valid[stages - 1]):
                 m.d.sync += total.eq(first + addend + subtract)
             m.d.comb += scale.value[lane].eq(total)
-        out_shift = of_bank(stages, lambda config: config.out_shift, "out_shift")
+        out_multiplier, out_shift = self._scaling(m, of_bank, valid)
         m.d.comb += [
             scale.valid.eq(valid[stages]),
             scale.bank.eq(bank[stages]),
-            scale.multiplier[0].eq(of_bank(stages, lambda config: config.out_multiplier, "out_multiplier")),
+            scale.multiplier[0].eq(out_multiplier),
             scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
             scale.rule[0].nudge.eq(out_shift != 0),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
@@ -130,6 +131,17 @@ class SecondOperand(wiring.Component):
             *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
         ]
         return m
+
+    def _scaling(self, m, of_bank, valid):
+        """The multiplier and the shift of the sum; with ``pipeline`` they are chosen beside it."""
+        stage = len(valid) - (2 if self.pipeline else 1)
+        shift = of_bank(stage, lambda config: config.out_shift, "out_shift")
+        multiplier = of_bank(stage, lambda config: config.out_multiplier, "out_multiplier")
+        cuts = 1 if self.pipeline else 0
+        return tuple(
+            delayed(m, number, cuts, name=name, enable=valid[stage])
+            for number, name in ((multiplier, "chosen_multiplier"), (shift, "chosen_shift"))
+        )
 
 
 class _Operand:
@@ -187,52 +199,53 @@ class _Operand:
 
 
 class _OperandInSteps(_Operand):
-    """The same with ``pipeline``: stages 2 to 7."""
+    """The same with ``pipeline``: stages 2 to 8."""
 
     def __init__(self, m, name, of_bank, valid, operation):
         super().__init__(m, name, of_bank, valid, operation)
-        (self._nudges,) = self._later(self._nudges, 2, 3)
-        self._coarse, self._rest = self._later(self._amount, 2, 5)[-2:]
-        self._raises = operation[3] == Second.MUL
-        # what the second operand does not need in MUL
+        # what goes on beside a vector, from stage 3 on
+        *_, self._nudges = self._later(self._nudges, 2, 4)
+        *_, self._coarse, self._rest = self._later(self._amount, 2, 6)
+        self._raises = operation[4] == Second.MUL
+        # the second operand stands still in MUL
         self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
 
     def _later(self, signal, first, end):
-        """The number beside the vector that enters stages ``first`` + 1 to ``end``, of one that enters stage ``first``."""
+        """A number of the vector that enters stage ``first`` (from 0): the same of the vectors that enter ``first`` + 1 to ``end``."""
         later = []
         for stage in range(first, end):
-            old, signal = signal, Signal.like(signal, name=f"{signal.name}_{stage}", reset_less=True)
-            with self._m.If(self._valid[stage]):
-                self._m.d.sync += signal.eq(old)
+            signal = delayed(self._m, signal, 1, name=f"{signal.name}_{stage}", enable=self._valid[stage])
             later.append(signal)
         return later
 
     def scaled(self, lane, centred, other=None):
         m, moves, second = self._m, self._moves, other is None
-        factor, multiplier = Signal(signed(32), name=f"factor_{self._name}_{lane}"), self._multiplier
-        m.d.comb += factor.eq(multiplier if second else Mux(self._multiplies, other, multiplier))
-        # 2, 3: the product, and its sign
-        product = registered_product(m, centred, factor, moves[1 : 2 + NARROW_CUTS], name=f"{self._name}_{lane}")
-        early, down = self._register(lane, 1, "early_down"), self._register(lane, 1, "down")
+        # 2: the factors
+        factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
         with m.If(moves[1]):
-            m.d.sync += early.eq(centred[-1] ^ factor[-1])
+            m.d.sync += [factor.eq(self._multiplier if second else Mux(self._multiplies, other, self._multiplier)), difference.eq(centred)]
+        # 3, 4: the product, and its sign
+        product = registered_product(m, difference, factor, moves[2 : 3 + NARROW_CUTS], name=f"{self._name}_{lane}")
+        early, down = self._register(lane, 1, "early_down"), self._register(lane, 1, "down")
         with m.If(moves[2]):
+            m.d.sync += early.eq(difference[-1] ^ factor[-1])
+        with m.If(moves[3]):
             m.d.sync += down.eq(early)
-        # 4: nudged; in MUL raised
+        # 5: nudged; in MUL raised
         half = 1 << (OPERAND_FRACTION - 1)
         nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
         raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
         nudged = self._register(lane, signed(41), "nudged")
-        with m.If(moves[3]):
-            m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
-        # 5: shifted by a multiple of 4; 6: by the rest, but for the bit that rounds
-        coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
         with m.If(moves[4]):
-            m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
+            m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
+        # 6: shifted by a multiple of 4; 7: by the rest, but for the bit that rounds
+        coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
         with m.If(moves[5]):
-            m.d.sync += shifted.eq(coarse >> self._rest[:2])
-        # 7: rounded
-        result = self._register(lane, signed(30), "result")
+            m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
         with m.If(moves[6]):
+            m.d.sync += shifted.eq(coarse >> self._rest[:2])
+        # 8: rounded
+        result = self._register(lane, signed(30), "result")
+        with m.If(moves[7]):
             m.d.sync += result.eq((shifted + 1) >> 1)
         return result

@@ -1,6 +1,6 @@
 """The 256-entry table of functions of one int8 tensor."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -23,7 +23,7 @@ class Table(wiring.Component):
     cols : int
         Bytes of a row of the table, C: 4 to 64, a power of two.
     pipeline : bool
-        `CUTS` more registers: every fourth byte of a row, of which one is chosen.
+        `CUTS` more registers: a row, of which a byte is chosen.
 
     Members
     -------
@@ -93,19 +93,14 @@ class Table(wiring.Component):
         return m
 
     def _choose(self, m, lane, value, row, use, valid, mapped):
-        """With ``pipeline``: the lowest bits choose every fourth byte of the row, then the others one of these."""
+        """With ``pipeline``: the row, then the byte in it."""
 
         def register(shape, name):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
         low = (self.cols - 1).bit_length()
-        fourths, passed, place, maps = register(2 * self.cols, "fourths"), register(8, "passed"), register(low, "place"), register(1, "maps")
+        bytes_there, passed, maps = register(8 * self.cols, "row"), register(8, "passed"), register(1, "maps")
         with m.If(self.valid):
-            m.d.sync += [
-                fourths.eq(Cat(row[32 * word : 32 * word + 32].word_select(value[:2], 8) for word in range(self.cols // 4))),
-                passed.eq(value),
-                place.eq(value[2:low]),
-                maps.eq(use),
-            ]
+            m.d.sync += [bytes_there.eq(row), passed.eq(value), maps.eq(use)]
         with m.If(valid[1]):
-            m.d.sync += mapped.eq(Mux(maps, fourths.word_select(place, 8), passed))
+            m.d.sync += mapped.eq(Mux(maps, bytes_there.word_select(passed[:low], 8), passed))
