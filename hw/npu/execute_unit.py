@@ -92,7 +92,9 @@ class ExecuteUnit(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4)
+        m.submodules.array = array = SystolicArray(
+            rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4, pipeline=config.pipeline
+        )
         m.submodules.loader = loader = WeightLoader(
             rows=config.rows,
             cols=config.cols,
@@ -110,7 +112,11 @@ class ExecuteUnit(wiring.Component):
             int4=config.int4,
         )
         m.submodules.accumulators = accumulators = Accumulators(
-            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
+            cols=config.cols,
+            depth=config.ACCUMULATOR_DEPTH,
+            sum_bits=array.psum_bits,
+            accumulator_bits=config.accumulator_bits,
+            pipeline=config.pipeline,
         )
         m.submodules.output = output = OutputStage(
             cols=config.cols,
@@ -119,6 +125,7 @@ class ExecuteUnit(wiring.Component):
             depth=config.ACCUMULATOR_DEPTH,
             size=config.act_bytes,
             read_latency=ActivationScratchpad.READ_LATENCY,
+            pipeline=config.pipeline,
         )
         m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
         m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)

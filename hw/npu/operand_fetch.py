@@ -55,7 +55,7 @@ class OperandFetch(wiring.Component):
     AHEAD = 4
     """Requests accepted and not promised."""
     AHEAD_IN_STEPS = AHEAD + 8
-    """Requests made and not promised with ``pipeline``: more by the cycles from a promise to a request, its acceptance and the next promise."""
+    """Requests made and not promised with ``pipeline``: more by the cycles from a promise to the next request and to its promise."""
 
     def __init__(self, *, cols, lanes, size, read_latency, use_delay, pipeline=False):
         if read_latency < 1:

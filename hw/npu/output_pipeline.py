@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.cuts import latency
 from hw.npu.delay import delayed
 from hw.npu.isa import Second
 from hw.npu.requantize import REQUANTIZE, Requantize
@@ -118,9 +117,7 @@ class OutputPipeline(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.requantize = requantize = Requantize(
-            lanes=self.lanes, accumulator_bits=self.accumulator_bits, pipeline=self.pipeline
-        )
+        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits, pipeline=self.pipeline)
         m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols, pipeline=self.pipeline)
         m.submodules.second = second = SecondOperand(self.lanes, pipeline=self.pipeline)
         selects = 1 if self.pipeline else 0

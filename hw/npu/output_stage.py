@@ -106,7 +106,7 @@ class OutputStage(wiring.Component):
     """
 
     LATENCY = Accumulators.READ_LATENCY + OutputPipeline.LATENCY + 1
-    """Cycles from the issue of a vector without a second operand, which is when its entry is read, to its write: accumulators, pipeline, slot."""
+    """Cycles from the read of a vector's entry to its write, without a second operand: accumulators, pipeline, slot."""
     CUTS = Accumulators.READ_CUTS + OutputPipeline.CUTS + WriteSlots.CUTS
     """Cycles more with ``pipeline``."""
     SECOND_LATENCY = LATENCY + SecondOperand.LATENCY
@@ -163,9 +163,7 @@ class OutputStage(wiring.Component):
         m.submodules.shadow = shadow = ParameterShadow(self.cols, **cut)
         m.submodules.walk = walk = (WalkAhead if self.pipeline else PixelWalk)(**sizes, size=self.size)
         use_delay = self._entry_delay() + latency(OutputPipeline, self.pipeline)
-        m.submodules.operands = operands = OperandFetch(
-            **sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay, **cut
-        )
+        m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay, **cut)
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits, **cut)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS_IN_STEPS if self.pipeline else self.SLOTS, **cut)
         m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency, **cut)
@@ -194,7 +192,7 @@ class OutputStage(wiring.Component):
         issue = self._control(m, command, rows, walk, operands, slots, shadow, pipeline, softmax)
         self._second_read(m, command, walk, operands, softmax)
         self._places(m, issue, walk, slots, pipeline, softmax)
-        self._retire(m, command, slots)
+        (command.retire_in_steps if self.pipeline else command.retire)(m, self, slots)
         handshakes = (self.command, self.parameters, self.second_read.request)
         moves = (issue, slots.accepted, self.entry_final, *(stream.valid & stream.ready for stream in handshakes))
         m.d.comb += self.progress.eq(delayed(m, Cat(moves).any(), 1 if self.pipeline else 0, name="moved", reset_less=False))
@@ -420,46 +418,3 @@ class OutputStage(wiring.Component):
                 slots.slot.last.eq(vector.command_end),
             ]
             m.d.comb += [slots.vector[lane].eq(pipeline.result[lane]) for lane in range(self.lanes)]
-
-    def _retire(self, m, command, slots):
-        """Commands retire in their order, so that their banks alternate."""
-        if self.pipeline:
-            self._retire_in_steps(m, command, slots)
-            return
-        written, oldest = Signal(32), Signal()
-        last = slots.accepted & slots.accepted_slot.last
-        total = Signal(32)
-        has_second = Mux(oldest, command.config[1].has_second, command.config[0].has_second)
-        read = Mux(Mux(oldest, command.thrice[1], command.thrice[0]), total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))
-        m.d.comb += total.eq(written + slots.accepted_slot.bytes)
-        m.d.sync += self.retire.eq(last | command.settled)
-        with m.If(slots.accepted):
-            m.d.sync += written.eq(Mux(last, 0, total))
-        with m.If(last | command.settled):
-            m.d.sync += [
-                oldest.eq(~oldest),
-                self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
-                self.written_bytes.eq(Mux(last, total, 0)),
-                self.read_bytes.eq(Mux(last, read, 0)),
-            ]
-
-    def _retire_in_steps(self, m, command, slots):
-        """The same with ``pipeline``: the command's bytes are summed, then multiplied by what was read of them."""
-        written, total, oldest = Signal(32), Signal(32, reset_less=True), Signal()
-        last, ends = slots.accepted & slots.accepted_slot.last, Signal()
-        with m.If(slots.accepted):
-            m.d.sync += [written.eq(Mux(last, 0, written + slots.accepted_slot.bytes))]
-        m.d.sync += [
-            ends.eq(last | command.settled),
-            total.eq(Mux(command.settled, 0, written + slots.accepted_slot.bytes)),
-            self.retire.eq(ends),
-        ]
-        has_second = Mux(oldest, command.config[1].has_second, command.config[0].has_second)
-        thrice = Mux(oldest, command.thrice[1], command.thrice[0])
-        with m.If(ends):
-            m.d.sync += [
-                oldest.eq(~oldest),
-                self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
-                self.written_bytes.eq(total),
-                self.read_bytes.eq(Mux(thrice, total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))),
-            ]

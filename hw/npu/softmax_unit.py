@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.cuts import latency
 from hw.npu.delay import delayed
 from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, group_layout
 from hw.npu.pixel_walk import WALK, WALK_BITS, PixelWalk
@@ -163,15 +162,7 @@ class SoftmaxUnit(wiring.Component):
             if self.pipeline:
                 self._row_in_steps(m, rows, reader, row_start, last_row)
             else:
-                with m.State("ROW"):  # one cycle: the row is inside
-                    ends = (address + self.length > self.size for address in (rows.vector.address, self.target))
-                    m.d.comb += row_start.eq(1)
-                    m.d.sync += [maximum.eq(LOWEST), total.eq(0)]
-                    with m.If(sum(ends) != 0):
-                        m.next = "OUTSIDE"
-                    with m.Else():
-                        m.d.comb += reader.start.eq(1)
-                        m.next = "MAXIMUM"
+                self._row(m, rows, reader, row_start, maximum, total)
             with m.State("MAXIMUM"):  # until the last element is compared
                 m.d.comb += [reader.take.eq(reader.valid), reader.start.eq(reader.take & reader.last)]
                 if not self.pipeline:
@@ -201,9 +192,22 @@ class SoftmaxUnit(wiring.Component):
                 m.d.comb += self.outside.eq(1)
         return m
 
+    def _row(self, m, rows, reader, row_start, maximum, total):
+        """A row from where it begins to where it is read."""
+        with m.State("ROW"):  # one cycle: the row is inside
+            ends = (address + self.length > self.size for address in (rows.vector.address, self.target))
+            m.d.comb += row_start.eq(1)
+            m.d.sync += [maximum.eq(LOWEST), total.eq(0)]
+            with m.If(sum(ends) != 0):
+                m.next = "OUTSIDE"
+            with m.Else():
+                m.d.comb += reader.start.eq(1)
+                m.next = "MAXIMUM"
+
     def _elements_in_steps(self, m, reader, table, maximum, total, row_start, advance, exponential_valid, last_exponential):
-        """With ``pipeline``: the element, the difference's exponential as it is read, and held, a cycle each. Gives whether the element that is
-        taken is mapped, and the exponential.
+        """With ``pipeline``: the element, the difference's exponential as it is read, and held, a cycle each.
+
+        Gives whether the element that is taken is mapped, and the exponential.
         """
         maps, was_read, last_read = Signal(name="maps"), Signal(), Signal(reset_less=True)
         element, compared, mapped, last = Signal(signed(8)), Signal(), Signal(), Signal(reset_less=True)

@@ -1,6 +1,6 @@
 """The walk of `PixelWalk` in steps that are short enough for a high clock."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -154,7 +154,7 @@ class WalkAhead(wiring.Component):
         return there, addressed, limit
 
     def _queue(self, m, launch, addressed):
-        """Stage 4: vectors wait, what ends with them in a queue of its own that ends in a register; there is room for all that are ahead."""
+        """Stage 4: vectors wait, what ends with them in a queue of its own that ends in a register. All that are ahead fit."""
         there, vector, limit = addressed
         m.submodules.waiting = waiting = StreamFifo(self.layout, depth=self.DEPTH)
         m.submodules.waiting_ends = waiting_ends = StreamFifo(ENDS, depth=self.DEPTH)

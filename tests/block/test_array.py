@@ -6,7 +6,6 @@ from amaranth.sim import Simulator
 
 from hw.npu.array import SystolicArray, array_latency
 
-
 PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 
 
