@@ -325,7 +325,7 @@ class OutputStage(wiring.Component):
             m.d.sync += self.half_free.eq(job_end)
             m.d.comb += [
                 pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),
-                pipeline.bank.eq(delayed(m, command.bank, read, name="read_bank")),
+                pipeline.bank.eq(delayed(m, command.bank, read, name="read_bank", reset_less=False)),
                 pipeline.group.eq(delayed(m, vector.group, read, name="read_group")),
             ]
         else:

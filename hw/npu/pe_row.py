@@ -34,7 +34,8 @@ class PeRow(wiring.Component):
     int4 : bool
         There are paired waves.
     pipeline : bool
-        `CUTS` more registers: operand and weight, and the product; weights count, as without, in the cycle in which the wave comes.
+        `CUTS` more registers: two for operand and weight, and two for the product, so that some of them can stand at the multiplier.
+        Weights count, as without, in the cycle in which the wave comes.
 
     Members
     -------
@@ -55,7 +56,7 @@ class PeRow(wiring.Component):
     """
 
     LATENCY = 1
-    CUTS = 2
+    CUTS = 4
     """Cycles from a wave to its partial sums more with ``pipeline``; to the partial sums from above it is one all the same."""
 
     def __init__(self, *, cols, psum_bits, int4=False, pipeline=False):
@@ -121,10 +122,15 @@ class PeRow(wiring.Component):
     def _product(self, m, col, operand, other, weight, moves):
         """Expression: what is added, with ``pipeline``: of an operand and a weight that are registered, and registered itself."""
         first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
-        first = {name: delayed(m, signal, 1, name=f"{name}_{col}", enable=moves[0]) for name, signal in first.items()}
+        for stage in (0, 1):
+            first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}
         multiplicand, multiplier, *pair = first.values()
         products = self._pair(m, col, multiplicand, pair[0], multiplier, pair[1]) if self.int4 else [multiplicand * multiplier]
-        return sum(delayed(m, product, 1, name=f"product_{i}_{col}", enable=moves[1]) for i, product in enumerate(products))
+        for stage in (2, 3):
+            products = [
+                delayed(m, product, 1, name=f"product_{i}_{stage}_{col}", enable=moves[stage]) for i, product in enumerate(products)
+            ]
+        return sum(products)
 
     def _pair(self, m, col, operand, other, weight, paired):
         """Expressions: both products."""

@@ -259,16 +259,17 @@ class SoftmaxUnit(wiring.Component):
         """From products to writes: ``min(round(product >> amount + 1) - 128, 127)``, and as many bytes together as fit one write."""
         # 1: shifted, but for the bit that rounds; 9 bits are enough to see that the result is above 127
         shifted, shifted_valid = Signal(9, reset_less=True), Signal()
-        moved, result_valid = Signal(32), product.result_valid & scale
+        moved = Signal(32)
+        there, scales = product.result_valid, scale
         if self.pipeline:  # by a multiple of 4 first
             coarse = delayed(m, product.result.as_unsigned() >> Cat(Const(0, 2), amount[2:]), 1, name="coarse", enable=advance)
-            result_valid = delayed(m, result_valid, 1, name="coarse_valid", reset_less=False, enable=advance)
+            there = scales = delayed(m, there & scale, 1, name="coarse_valid", reset_less=False, enable=advance)
             m.d.comb += moved.eq(coarse >> amount[:2])
         else:
             m.d.comb += moved.eq(product.result.as_unsigned() >> amount)
         with m.If(advance):
-            m.d.sync += shifted_valid.eq(result_valid)
-        with m.If(advance & result_valid):
+            m.d.sync += shifted_valid.eq(there & scales)
+        with m.If(advance & there & scales):
             m.d.sync += shifted.eq(Mux(moved[9:] != 0, 511, moved[:9]))
         # 2: rounded, saturated, and kept in its byte of the write
         rounded, value = Signal(9), Signal(signed(8))

@@ -83,11 +83,8 @@ class WriteSlots(wiring.Component):
         known_oldest, filled_oldest = known.read_port(domain="comb"), filled.read_port(domain="comb")
         taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places reserved; of these, filled
         newest, next_fill, oldest = (Signal(range(self.slots), name=name) for name in ("newest", "next_fill", "oldest"))
-        if self.pipeline:
-            leaves = self._write_in_steps(m, known_oldest.data, filled_oldest.data, taken, waiting)
-        else:
-            leaves = self.accepted
-            self._write(m, known_oldest.data, filled_oldest.data, taken, waiting)
+        if not self.pipeline:
+            m.d.comb += [self.free.eq(taken != self.slots), self.empty.eq(taken == 0)]
         m.d.comb += [
             reserve.en.eq(self.reserve),
             reserve.addr.eq(newest),
@@ -98,16 +95,16 @@ class WriteSlots(wiring.Component):
             known_oldest.addr.eq(oldest),
             filled_oldest.addr.eq(oldest),
         ]
+        write = self._write_in_steps if self.pipeline else self._write
+        leaves = write(m, known_oldest.data, filled_oldest.data, taken, waiting)
         for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, leaves)):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == self.slots - 1, 0, place + 1))
         return m
 
     def _write(self, m, slot, vector, taken, waiting):
-        """The oldest place is written from where it is."""
+        """The oldest place is written from where it is. Gives whether it is."""
         m.d.comb += [
-            self.free.eq(taken != self.slots),
-            self.empty.eq(taken == 0),
             self.write.valid.eq(waiting != 0),
             self.write.payload.address.eq(self.accepted_slot.address),
             self.write.payload.data.eq(vector),
@@ -116,6 +113,7 @@ class WriteSlots(wiring.Component):
             self.accepted_slot.eq(slot),
         ]
         m.d.sync += [taken.eq(taken + self.reserve - self.accepted), waiting.eq(waiting + self.fill - self.accepted)]
+        return self.accepted
 
     def _write_in_steps(self, m, slot, vector, taken, waiting):
         """With ``pipeline``: it goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""
