@@ -1,5 +1,7 @@
 """One row of processing elements."""
 
+from operator import add
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -93,7 +95,7 @@ class PeRow(wiring.Component):
             if self.pipeline:
                 product = self._product(m, col, operand, other, weight, moves)
             else:
-                product = sum(self._pair(m, col, operand, other, weight, self.paired)) if self.int4 else operand * weight
+                product = add(*self._pair(m, col, operand, other, weight, self.paired)) if self.int4 else operand * weight
             with m.If(moves[-1]):
                 m.d.sync += psum.eq(self.psum_in[col] + product)
             m.d.comb += self.psum_out[col].eq(psum)
