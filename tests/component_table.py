@@ -15,6 +15,8 @@ CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
 INT4 = {"int4": True}
 """Where a component has members more for 4-bit weights."""
+PIPELINE = {"pipeline": True}
+"""Where a component has members more with its register cuts."""
 LANES = {"cols": CONFIG.cols, "lanes": CONFIG.lanes}
 BUS = {"address_bits": CONFIG.address_bits, "data_bits": CONFIG.axi_bits}
 BURSTS = {"axi_bytes": CONFIG.axi_bytes, "address_bits": CONFIG.address_bits, "max_burst": CONFIG.max_burst}
@@ -52,8 +54,8 @@ EXAMPLES = {
     "hw.npu.output_pipeline.OutputPipeline": {**LANES, **BITS},
     "hw.npu.output_stage.OutputStage": {**LANES, **BITS, "depth": DEPTH, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.pair_rows.PairRows": {"cols": 8},
-    "hw.npu.parameter_shadow.ParameterShadow": ((8,), {}),
-    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4},
+    "hw.npu.parameter_shadow.ParameterShadow": ((8,), PIPELINE),
+    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4, **PIPELINE},
     "hw.npu.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.plane_handoff.PlaneHandoff": {"groups": 1},
     "hw.npu.port_positions.PortPositions": {**ARRAY, **INT4},
@@ -74,7 +76,7 @@ EXAMPLES = {
     "hw.npu.softmax_reader.SoftmaxReader": {"lanes": 4, "length_bits": 16, "read_latency": 3},
     "hw.npu.softmax_reciprocal.SoftmaxReciprocal": {},
     "hw.npu.softmax_table.SoftmaxTable": ((8,), {}),
-    "hw.npu.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3},
+    "hw.npu.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, **PIPELINE},
     "hw.npu.spare_arbiter.SpareArbiter": {"ports": 4, "banks": 8},
     "hw.npu.staged_feeder.StagedFeeder": {
         **ARRAY,
@@ -86,6 +88,7 @@ EXAMPLES = {
     },
     "hw.npu.store_dma.StoreDma": {**DMA, "read_latency": 3},
     "hw.npu.table.Table": LANES,
+    "hw.npu.tally.Tally": ((8,), {}),
     "hw.npu.tokens.TokenBoard": {},
     "hw.npu.transfers.TransferPlanner": {
         **BURSTS,
@@ -94,13 +97,14 @@ EXAMPLES = {
         "weight_bytes": CONFIG.weight_bytes,
     },
     "hw.npu.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
+    "hw.npu.walk_ahead.WalkAhead": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
     "hw.npu.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
     "hw.npu.weight_rows.WeightRows": {**ARRAY, **INT4},
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.write_arbiter.WriteArbiter": BUS,
     "hw.npu.write_fence.WriteFence": {"writes": 4, "pulses": 8},
-    "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4},
+    "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4, **PIPELINE},
     "hw.soc.grant_arbiter.GrantArbiter": {"masters": 4},
     "hw.soc.regulator.Regulator": {},
     "hw.soc.round_robin.RoundRobin": ((4,), {}),

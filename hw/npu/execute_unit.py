@@ -94,7 +94,9 @@ class ExecuteUnit(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4)
+        m.submodules.array = array = SystolicArray(
+            rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4, pipeline=config.pipeline
+        )
         m.submodules.loader = loader = WeightLoader(
             rows=config.rows,
             cols=config.cols,
@@ -115,7 +117,11 @@ class ExecuteUnit(wiring.Component):
             places=places_of(config),
         )
         m.submodules.accumulators = accumulators = Accumulators(
-            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
+            cols=config.cols,
+            depth=config.ACCUMULATOR_DEPTH,
+            sum_bits=array.psum_bits,
+            accumulator_bits=config.accumulator_bits,
+            pipeline=config.pipeline,
         )
         m.submodules.output = output = OutputStage(
             cols=config.cols,
