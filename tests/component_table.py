@@ -88,6 +88,7 @@ EXAMPLES = {
     },
     "hw.npu.store_dma.StoreDma": {**DMA, "read_latency": 3},
     "hw.npu.table.Table": LANES,
+    "hw.npu.stream_register.StreamRegister": ((unsigned(8),), {}),
     "hw.npu.tally.Tally": ((8,), {}),
     "hw.npu.tokens.TokenBoard": {},
     "hw.npu.transfers.TransferPlanner": {
@@ -101,6 +102,7 @@ EXAMPLES = {
     "hw.npu.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
     "hw.npu.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
     "hw.npu.weight_rows.WeightRows": {**ARRAY, **INT4},
+    "hw.npu.weight_sets.WeightSets": {**ARRAY, **INT4},
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.write_arbiter.WriteArbiter": BUS,
     "hw.npu.write_fence.WriteFence": {"writes": 4, "pulses": 8},

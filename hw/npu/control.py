@@ -108,17 +108,7 @@ class JobControl(wiring.Component):
         forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
         seen = self._seen(m)
         deadlock, silent, drained = self._watchdogs(m, seen)
-        status = self.status
-        m.d.comb += [
-            status.done.eq(done),
-            status.error.eq(failed),
-            status.error_code.eq(code),
-            status.error_index.eq(index),
-            status.cycles_lo.eq(cycles[:32]),
-            status.cycles_hi.eq(cycles[32:]),
-            status.draining.eq(self.draining),
-            self.cycle.eq(cycles),
-        ]
+        status = self._show(m, done, failed, code, index, cycles)
 
         def announce_error():
             """The event of an error, once; a job that is given up has none."""
@@ -188,6 +178,14 @@ class JobControl(wiring.Component):
         idle = fsm.ongoing("IDLE")
         m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) if self.pipeline else ~idle)
         return m
+
+    def _show(self, m, done, failed, code, index, cycles):
+        """What the host sees of the job; gives the status."""
+        status = self.status
+        m.d.comb += [status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index)]
+        m.d.comb += [status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]), status.draining.eq(self.draining)]
+        m.d.comb += self.cycle.eq(cycles)
+        return status
 
     def _seen(self, m):
         """What the units say, as the control sees it."""

@@ -157,13 +157,12 @@ class NpuCore(wiring.Component):
         if config.pipeline:  # a write is accepted before it is made
             m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
             executed, loaded = activations.settled
-        m.d.comb += [board.exec.eq(executed), board.load.eq(loaded)]
-        self._job(m, fetch, dispatcher, load, execute, store, records, board)
+        self._job(m, fetch, dispatcher, load, execute, store, records, board, (loaded, executed, store.done))
         self._status(m, fetch, dispatcher, load, execute, store, records)
         return m
 
-    def _job(self, m, fetch, dispatcher, load, execute, store, records, board):
-        """Settings, tokens, and the end of a job."""
+    def _job(self, m, fetch, dispatcher, load, execute, store, records, board, tokens):
+        """Settings, tokens, which are given as a command of load, execute or store is over, and the end of a job."""
         settings, bits = self.settings, self.config.address_bits
         m.d.comb += [
             fetch.start.eq(self.begin),
@@ -176,7 +175,7 @@ class NpuCore(wiring.Component):
             execute.running.eq(~dispatcher.complete),
             execute.cycle.eq(self.cycle),
             execute.tokens.eq(board.tokens),
-            board.store.eq(store.done),
+            *(count.eq(over) for count, over in zip((board.load, board.exec, board.store), tokens, strict=True)),
             dispatcher.load_done.eq(load.done),
             dispatcher.execute_done.eq(execute.done),
             dispatcher.store_done.eq(store.done),

@@ -4,7 +4,6 @@ from amaranth.hdl import Const
 
 from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second, is_operation
 
-
 CHECK_CYCLES = 3
 """With `hold`: cycles from a command to its verdict: products, limits, all of them."""
 

@@ -56,7 +56,7 @@ class OperandFetch(wiring.Component):
     AHEAD = 4
     """Requests accepted and not promised."""
     AHEAD_IN_STEPS = AHEAD + 8
-    """Requests made and not promised with ``pipeline``, beside those on their way: more by the cycles from a promise to the next request."""
+    """With ``pipeline``: requests made and not promised, beside those on their way; more by the cycles from a promise to a request."""
 
     def __init__(self, *, cols, lanes, size, read_latency, use_delay, pipeline=False):
         if read_latency < 1:

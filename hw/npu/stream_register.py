@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class StreamRegister(wiring.Component):
-    """Holds payloads in registers, so that valid, payload and ready leave from registers. What enters leaves in the next cycle at the earliest.
+    """Holds payloads in registers: valid, payload and ready leave from registers. What enters leaves in the next cycle at the earliest.
 
     One payload a cycle; it holds two, the second in a spare register for what comes while the first is refused. With ``half`` it holds
     one, and takes the next in the cycle behind the one in which it left: for streams of commands.

@@ -10,6 +10,7 @@ from hw.npu.pair_rows import PAIR_TAG
 from hw.npu.reduction_walk import ReductionWalk
 from hw.npu.weight_sets import WeightSets
 
+
 class WeightRows(wiring.Component):
     """Names the rows of a command's weight stream, one a step: table, then for each column tile weights and parameters.
 

@@ -102,5 +102,10 @@ class WeightSets(wiring.Component):
             with m.If(job_end):
                 m.d.sync += column.eq(column + 1)
         with m.If(self.start):
-            m.d.sync += [active.eq(has_table | has_params | has_weights), column.eq(0), table.eq(has_table), params.eq(has_params & ~has_table & ~has_weights)]
+            m.d.sync += [
+                active.eq(has_table | has_params | has_weights),
+                column.eq(0),
+                table.eq(has_table),
+                params.eq(has_params & ~has_table & ~has_weights),
+            ]
         return m

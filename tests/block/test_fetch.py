@@ -273,7 +273,13 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline)
     before = sum(QUEUE_OF[command.opcode] == queue for command in commands)
     last = Command(Opcode.SUM, {"header": {}, "weights": {}})
     last.fields[group][field] = before
-    bench = Bench(4, [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})], axi_bytes=8, max_burst=16, pipeline=pipeline)
+    bench = Bench(
+        4,
+        [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})],
+        axi_bytes=8,
+        max_burst=16,
+        pipeline=pipeline,
+    )
 
     async def check(ctx):
         await bench.start(ctx)
@@ -288,7 +294,11 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline)
 def test_a_bus_error_names_the_command(axi_bytes, beat, pipeline):
     rng = random.Random(3)
     bench = Bench(
-        3, [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline
+        3,
+        [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3,
+        axi_bytes=axi_bytes,
+        max_burst=16,
+        pipeline=pipeline,
     )
     start = BASE + 2 * UNIT_BYTES + beat * axi_bytes
     bench.ddr.bad = range(start, start + axi_bytes)
