@@ -156,12 +156,11 @@ class NpuCore(wiring.Component):
         if config.pipeline:  # a write is accepted before it is made
             m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
             executed, loaded = activations.settled
-        m.d.comb += [board.exec.eq(executed), board.load.eq(loaded)]
-        self._job(m, fetch, dispatcher, load, execute, store, records, board)
+        self._job(m, fetch, dispatcher, load, execute, store, records, board, loaded, executed)
         self._status(m, fetch, dispatcher, load, execute, store, records)
         return m
 
-    def _job(self, m, fetch, dispatcher, load, execute, store, records, board):
+    def _job(self, m, fetch, dispatcher, load, execute, store, records, board, loaded, executed):
         """Settings, tokens, and the end of a job."""
         settings, bits = self.settings, self.config.address_bits
         m.d.comb += [
@@ -175,6 +174,8 @@ class NpuCore(wiring.Component):
             execute.running.eq(~dispatcher.complete),
             execute.cycle.eq(self.cycle),
             execute.tokens.eq(board.tokens),
+            board.load.eq(loaded),
+            board.exec.eq(executed),
             board.store.eq(store.done),
             dispatcher.load_done.eq(load.done),
             dispatcher.execute_done.eq(execute.done),
