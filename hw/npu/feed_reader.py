@@ -124,34 +124,42 @@ class FeedReader(wiring.Component):
         m.d.comb += self.early.eq(pending.step.apart & (since != 0))
         may, missing = self.held & ~self.early, Signal(MAX_SPAN)
         windows = [pending.windows[side] for side in range(MAX_SPAN)]
-        asking, turn_ends, last_turn = self._turns(m, may, missing, windows) if self.places else (None, self.accept, None)
-        for side in range(MAX_SPAN):
+        last_turn = self._turns(m, may, missing, windows) if self.places else None
+        for side in range(0 if self.places else MAX_SPAN):
             request, window, got = self.read[side].request, windows[side], Signal(name=f"got_{side}")
-            asks = asking[side] if self.places else window.reads
             m.d.comb += [
                 request.payload.eq(window.part),
-                request.valid.eq(may & asks & ~got),
-                missing[side].eq(asks & ~got & ~request.ready),
+                request.valid.eq(may & window.reads & ~got),
+                missing[side].eq(window.reads & ~got & ~request.ready),
             ]
-            with m.If(turn_ends):
+            with m.If(self.accept):
                 m.d.sync += got.eq(0)
             with m.Elif(request.valid & request.ready):
                 m.d.sync += got.eq(1)
         m.d.comb += [
-            self.accept.eq(turn_ends & last_turn if self.places else may & ~missing.any()),
+            self.accept.eq(may & ~missing.any() & last_turn if self.places else may & ~missing.any()),
             self.reads.eq(sum(window.reads for window in windows)),
             self.outside.eq(Cat(window.reads & window.outside for window in windows).any()),
         ]
 
     def _turns(self, m, may, missing, windows):
-        """Which ports ask in the present turn, whether it ends, and whether it is the step's last."""
-        turn, ends, last = Signal(MAX_SPAN, init=1), Signal(), Signal()
-        asked = [(Cat(window.turn[number] for window in windows) & turn[number].replicate(MAX_SPAN)) for number in range(MAX_SPAN)]
-        later = [Cat(window.turn[number] for window in windows).any() for number in range(1, MAX_SPAN)]
-        m.d.comb += [ends.eq(may & ~missing.any()), last.eq(Mux(turn[0], ~later[0], Mux(turn[1], ~later[1], 1)))]
-        with m.If(ends):
-            m.d.sync += turn.eq(Mux(last, 1, turn << 1))
-        return asked[0] | asked[1] | asked[2], ends, last
+        """Offers what each port has to read in the present turn. Which ports that are, and whether the turn is the last, is registered."""
+        turns = [Signal(MAX_SPAN, name=f"asks_{turn}", reset_less=True) for turn in range(MAX_SPAN)]  # the present one, and those behind it
+        last, asks = Signal(reset_less=True), turns[0]
+        coming = [Cat(window.turn[turn] for window in self.step.payload.windows) for turn in range(MAX_SPAN)]
+        for side, (port, window) in enumerate(zip(self.read, windows, strict=True)):
+            m.d.comb += [
+                port.request.payload.eq(window.part),
+                port.request.valid.eq(may & asks[side]),
+                missing[side].eq(asks[side] & ~port.request.ready),
+            ]
+        with m.If(self.step.ready):
+            m.d.sync += [*(turn.eq(mine) for turn, mine in zip(turns, coming, strict=True)), last.eq(coming[1] == 0)]
+        with m.Elif(may & ~missing.any()):
+            m.d.sync += [turns[0].eq(turns[1]), turns[1].eq(turns[2]), turns[2].eq(0), last.eq(turns[2] == 0)]
+        with m.Elif(may):
+            m.d.sync += asks.eq(missing)
+        return last
 
     def _send(self, m, pending):
         """Meets the answers of the scratchpad, and masks them."""

@@ -20,7 +20,7 @@ def access_layout(geometry, *, writes) -> data.StructLayout:
 class PortQueue(wiring.Component):
     """Takes requests and places them among the banks: one a cycle, the first after `LATENCY` cycles. ::
 
-        i --> two as they came --> placed --> spare --> o
+        i --> two, and one as they came --> placed --> spare --> o
 
     Both handshakes are cut by registers: of what is placed, one waits at the end, and one in ``spare`` when that does not leave.
 
@@ -43,9 +43,9 @@ class PortQueue(wiring.Component):
         Banks that the access at the end needs, 0 if there is none.
     """
 
-    LATENCY = 2
+    LATENCY = 3
     CAME = 2
-    ROOM = CAME + 2
+    ROOM = CAME + 3
     """Requests inside, at most."""
 
     def __init__(self, *, width, geometry, writes):
@@ -63,7 +63,11 @@ class PortQueue(wiring.Component):
         geometry, word, request = self.geometry, self.geometry.word, self.i.payload
         m.submodules.fifo = fifo = StreamFifo(request.shape(), depth=self.CAME)
         connect(m, flipped(self.i), fifo.i)
-        request, access = fifo.o.payload, Signal(self.o.payload.shape())
+        spared, came = Signal(), Signal()
+        request = Signal(request.shape(), name="request", reset_less=True)
+        access = Signal(self.o.payload.shape())
+        with m.If(~spared):
+            m.d.sync += [request.eq(fifo.o.payload), came.eq(fifo.o.valid)]
         place = access.place
         m.d.comb += split(request.address if self.writes else request, place, geometry)
         crosses = place.offset > word - self.width
@@ -78,13 +82,13 @@ class PortQueue(wiring.Component):
             crosses = access.high_mask != 0
         one_hot(m, place.bank, geometry, begins=1, crosses=crosses, place=place, name="first")
         held, spare = (Signal(access.shape(), name=name, reset_less=True) for name in ("held", "spare"))
-        spared, moves, following = Signal(), ~self.o.valid | self.o.ready, Signal(access.shape())
+        moves, following = ~self.o.valid | self.o.ready, Signal(access.shape())
         m.d.comb += [
             fifo.o.ready.eq(~spared),
             self.o.payload.eq(held),
             following.eq(Mux(spared, spare, access)),
         ]
-        there = spared | fifo.o.valid
+        there = spared | came
         with m.If(~spared):
             m.d.sync += spare.eq(access)
         with m.If(moves):
@@ -95,5 +99,5 @@ class PortQueue(wiring.Component):
                 spared.eq(0),
             ]
         with m.Elif(~spared):
-            m.d.sync += spared.eq(fifo.o.valid)
+            m.d.sync += spared.eq(came)
         return m

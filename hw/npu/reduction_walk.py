@@ -186,19 +186,16 @@ class ReductionWalk(wiring.Component):
             lengths[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest))),
             room.eq(Mux(rest > depth, 0, depth - rest)),
         ]
-        both = 0  # kernel rows 1 to number together
-        for number in range(1, MAX_SPAN):
-            taken = (loops.span > number) & (self.depthwise | (rows_left > number))
-            both = both + Mux(taken, Mux(self.depthwise, loops.taps_x, row_lanes), 0)
-            m.d.sync += lengths[number].eq(both)
+        length = Mux(self.depthwise, loops.taps_x, row_lanes)
+        one, two = ((loops.span > number) & (self.depthwise | (rows_left > number)) for number in range(1, MAX_SPAN))
+        m.d.sync += [lengths[1].eq(Mux(one, length, 0)), lengths[2].eq(Mux(two, length << 1, Mux(one, length, 0)))]
         # 2: their sums, no more than a tile
-        whole = [None]
+        whole = []
         for number in range(MAX_SPAN):
             total = lengths[0] + lengths[number] if number else lengths[0]
             fits = total <= depth
             m.d.sync += self.end[number].eq(Mux(fits, total, depth))
-            if number:
-                whole.append(side[number] & fits)
+            whole.append(side[number] & fits)
         wraps, fir = tap_end & row_end & ~self.depthwise, self.depthwise
         taken = Mux(whole[1], Mux(side[2] & ~whole[2], room - lengths[1], 0), Mux(side[1], room, 0))
         m.d.sync += [

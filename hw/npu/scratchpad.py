@@ -56,8 +56,8 @@ class ActivationScratchpad(wiring.Component):
     must not share a bank: `FeedReader` takes turns. The others wait in queues for banks that the feeder leaves, as `SpareArbiter` says::
 
         feed ---------> places --> banks used --> granted --> bank input registers --> banks --> words --> bytes --> answer
-        others: queue, placed ------> arbiter ----^
         cycle 0         1          2              3           4                        5         6         7         8
+        others: queue --> placed ---> arbiter ----^
 
     So an answer on ``second`` and ``dma_read`` comes after *at least* `read_latency` cycles, in order, and a write is accepted before it is
     made. ``settled`` says when it is made: who reads behind a write waits for that.
@@ -229,7 +229,8 @@ class ActivationScratchpad(wiring.Component):
         granted = self._staged_feed(m, arbiter) | self._staged_others(m, arbiter)
         words = []
         for index in range(self.banks):
-            m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)
+            # a memory for each byte: its enable is that of one bit of the mask
+            m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth, lane=1)
             self._staged_bank(m, index, bank, granted)
             word = Signal.like(bank.read_data, name=f"word_{index}", reset_less=True)
             m.d.sync += word.eq(bank.read_data)
@@ -295,31 +296,29 @@ class ActivationScratchpad(wiring.Component):
 
     def _staged_bank(self, m, index, bank, granted):
         """Registers the access that a bank makes in the next cycle: at most one of those that are granted is for it."""
-        rows, lanes, masks, enables, writes = [], [], [], [], []
+        rows, lanes, masks, writes = [], [], [], []
         for name, (valid, access) in granted.items():
             low, high, place = valid & access.place.low[index], valid & access.place.high[index], access.place
             if index:
                 rows.append(Mux(low | high, place.row, 0))
             else:  # the bank behind the last one is bank 0 of the next row
                 rows += [Mux(low, place.row, 0), Mux(high, place.next_row, 0)]
-            enables.append(low | high)
             if name in WRITERS:
                 writes.append(low | high)
                 lanes.append(Mux(low | high, access.data, 0))
                 masks += [Mux(low, access.low_mask, 0), Mux(high, access.high_mask, 0)]
-        enable, write = Signal(name=f"enable_{index}"), Signal(name=f"write_{index}")
+        write = Signal(name=f"write_{index}")
         row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
         write_data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
         mask = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
         m.d.sync += [
-            enable.eq(reduce(or_, enables)),
             write.eq(reduce(or_, writes)),
             row.eq(reduce(or_, rows)),
             write_data.eq(reduce(or_, lanes)),
             mask.eq(reduce(or_, masks)),
         ]
         m.d.comb += [
-            bank.enable.eq(enable),
+            bank.enable.eq(1),  # what nobody asked for, nobody looks at
             bank.write.eq(write),
             bank.row.eq(row),
             bank.write_data.eq(write_data),
