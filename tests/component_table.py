@@ -5,6 +5,7 @@ A row is the keyword arguments, or a tuple of positional arguments and the keywo
 
 from amaranth.hdl import unsigned
 
+from hw.npu.bank_place import BankGeometry
 from hw.npu.config import PRESETS
 from hw.npu.isa import TRANSFER_LAYOUT, Opcode
 from hw.npu.registers import constants
@@ -14,18 +15,24 @@ CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
 INT4 = {"int4": True}
 """Where a component has members more for 4-bit weights."""
+PIPELINE = {"pipeline": True}
+"""Where a component has members more with its register cuts."""
 LANES = {"cols": CONFIG.cols, "lanes": CONFIG.lanes}
 BUS = {"address_bits": CONFIG.address_bits, "data_bits": CONFIG.axi_bits}
 BURSTS = {"axi_bytes": CONFIG.axi_bytes, "address_bits": CONFIG.address_bits, "max_burst": CONFIG.max_burst}
 DMA = BURSTS | {"outstanding": CONFIG.outstanding, "act_bytes": CONFIG.act_bytes}
 BITS = {"accumulator_bits": CONFIG.accumulator_bits}
 DEPTH = CONFIG.ACCUMULATOR_DEPTH
+PLACES = BankGeometry(banks=8, word=8, depth=256)
+SCRATCHPAD = {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8}
 
 EXAMPLES = {
     "hw.npu.accumulators.Accumulators": {"cols": CONFIG.cols, "depth": DEPTH, "sum_bits": 20, **BITS},
+    "hw.npu.answer_select.AnswerSelect": {"width": 8, "geometry": PLACES},
     "hw.npu.array.SystolicArray": {**ARRAY, "broadcast": 4, **INT4},
     "hw.npu.bank.Bank": {"width": 8, "depth": 16},
     "hw.npu.bank_arbiter.BankArbiter": {"ports": 3, "banks": 8},
+    "hw.npu.bank_place.BankPlace": {"width": 8, "geometry": PLACES},
     "hw.npu.beat_reader.BeatReader": {"axi_bytes": 8, "read_latency": 3},
     "hw.npu.bursts.BeatWalker": {"axi_bytes": 8},
     "hw.npu.bursts.BurstPlanner": BURSTS,
@@ -37,7 +44,8 @@ EXAMPLES = {
     "hw.npu.execute_unit.ExecuteUnit": ((CONFIG,), {}),
     "hw.npu.feed_gate.FeedGate": {"array_latency": 9},
     "hw.npu.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
-    "hw.npu.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 3, **INT4},
+    "hw.npu.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 8, **INT4, "places": PLACES},
+    "hw.npu.feed_stages.FeedStages": {"width": 8, "size": CONFIG.act_bytes, "geometry": PLACES},
     "hw.npu.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9, **INT4},
     "hw.npu.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
     "hw.npu.load_dma.LoadDma": {**DMA, "weight_bytes": CONFIG.weight_bytes},
@@ -46,12 +54,14 @@ EXAMPLES = {
     "hw.npu.output_pipeline.OutputPipeline": {**LANES, **BITS},
     "hw.npu.output_stage.OutputStage": {**LANES, **BITS, "depth": DEPTH, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.pair_rows.PairRows": {"cols": 8},
-    "hw.npu.parameter_shadow.ParameterShadow": ((8,), {}),
-    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4},
+    "hw.npu.parameter_shadow.ParameterShadow": ((8,), PIPELINE),
+    "hw.npu.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4, **PIPELINE},
     "hw.npu.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.plane_handoff.PlaneHandoff": {"groups": 1},
     "hw.npu.port_positions.PortPositions": {**ARRAY, **INT4},
     "hw.npu.port_positions.StepHistory": {},
+    "hw.npu.port_queue.PortQueue": {"width": 8, "geometry": PLACES, "writes": True},
+    "hw.npu.port_turns.PortTurns": {"width": 8, "geometry": PLACES},
     "hw.npu.port_window.PortWindow": {"width": 8, "size": CONFIG.act_bytes},
     "hw.npu.queues.CommandQueue": ((TRANSFER_LAYOUT,), {"depth": 4}),
     "hw.npu.read_arbiter.ReadArbiter": BUS,
@@ -60,15 +70,26 @@ EXAMPLES = {
     "hw.npu.register_file.RegisterFile": {"values": constants(CONFIG)},
     "hw.npu.requantize.Requantize": {"lanes": 8, **BITS},
     "hw.npu.scale.Scale": {"lanes": 8, "width": 32, "rules": 8},
-    "hw.npu.scratchpad.ActivationScratchpad": {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8},
+    "hw.npu.scratchpad.ActivationScratchpad": {**SCRATCHPAD, "pipeline": True},
     "hw.npu.second_operand.SecondOperand": ((8,), {}),
     "hw.npu.softmax_product.SoftmaxProduct": {},
     "hw.npu.softmax_reader.SoftmaxReader": {"lanes": 4, "length_bits": 16, "read_latency": 3},
     "hw.npu.softmax_reciprocal.SoftmaxReciprocal": {},
     "hw.npu.softmax_table.SoftmaxTable": ((8,), {}),
-    "hw.npu.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3},
+    "hw.npu.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, **PIPELINE},
+    "hw.npu.spare_arbiter.SpareArbiter": {"ports": 4, "banks": 8},
+    "hw.npu.staged_feeder.StagedFeeder": {
+        **ARRAY,
+        "size": CONFIG.act_bytes,
+        "read_latency": 8,
+        "array_latency": 9,
+        **INT4,
+        "places": PLACES,
+    },
     "hw.npu.store_dma.StoreDma": {**DMA, "read_latency": 3},
     "hw.npu.table.Table": LANES,
+    "hw.npu.stream_register.StreamRegister": ((unsigned(8),), {}),
+    "hw.npu.tally.Tally": ((8,), {}),
     "hw.npu.tokens.TokenBoard": {},
     "hw.npu.transfers.TransferPlanner": {
         **BURSTS,
@@ -77,12 +98,15 @@ EXAMPLES = {
         "weight_bytes": CONFIG.weight_bytes,
     },
     "hw.npu.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
+    "hw.npu.walk_ahead.WalkAhead": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
     "hw.npu.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
     "hw.npu.weight_rows.WeightRows": {**ARRAY, **INT4},
+    "hw.npu.weight_sets.WeightSets": {**ARRAY, **INT4},
     "hw.npu.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.write_arbiter.WriteArbiter": BUS,
-    "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4},
+    "hw.npu.write_fence.WriteFence": {"writes": 4, "pulses": 8},
+    "hw.npu.write_slots.WriteSlots": {"lanes": 8, "slots": 4, **PIPELINE},
     "hw.soc.grant_arbiter.GrantArbiter": {"masters": 4},
     "hw.soc.regulator.Regulator": {},
     "hw.soc.round_robin.RoundRobin": ((4,), {}),

@@ -18,6 +18,8 @@ class Bank(wiring.Component):
         Bytes of a word, a power of two.
     depth : int
         Words.
+    lane : int
+        Bytes of the memories that it is built of, at most.
 
     Members
     -------
@@ -33,10 +35,10 @@ class Bank(wiring.Component):
 
     READ_LATENCY = 1
 
-    def __init__(self, *, width, depth):
+    def __init__(self, *, width, depth, lane=LANE_BYTES):
         if width & (width - 1) or depth < 1:
             raise ValueError(f"Bank needs a power of two as width and a depth of at least 1, not {width} and {depth}")
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.lane = width, depth, lane
         super().__init__({
             "enable": In(1),
             "write": In(1),
@@ -48,7 +50,7 @@ class Bank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lane, data = min(self.width, LANE_BYTES), []
+        lane, data = min(self.width, self.lane), []
         for index in range(self.width // lane):
             m.submodules[f"lane_{index}"] = memory = Memory(shape=unsigned(8 * lane), depth=self.depth, init=[])
             write, read = memory.write_port(granularity=8), memory.read_port()

@@ -5,13 +5,14 @@ and ``last_lane`` say which of its lanes belong to the row. Each row starts its 
 should be one long row.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import BOUNDARY
 from hw.npu.isa import DMA
 from hw.npu.ports import ADDRESS_BITS
+from hw.npu.stream_register import StreamRegister
 
 _WIDTH = {field.name: field.bits for field in DMA}
 LIMIT_BITS = ADDRESS_BITS + 1
@@ -71,6 +72,8 @@ class BurstPlanner(wiring.Component):
     ----------
     axi_bytes, max_burst, address_bits : int
         Bytes of a beat and beats of the longest burst, powers of two; width of an address.
+    pipeline : bool
+        A burst takes two cycles more through registers: where it ends, what that means for its beats.
 
     Members
     -------
@@ -84,7 +87,8 @@ class BurstPlanner(wiring.Component):
         The row that is next ends beyond ``limit``; the planner stays there until it is reset.
     """
 
-    def __init__(self, *, axi_bytes, max_burst, address_bits):
+    def __init__(self, *, axi_bytes, max_burst, address_bits, pipeline=False):
+        self.pipeline = pipeline
         for name, value in (("axi_bytes", axi_bytes), ("max_burst", max_burst)):
             if value < 1 or value & value - 1:
                 raise ValueError(f"BurstPlanner {name} must be a power of two, not {value}")
@@ -97,6 +101,8 @@ class BurstPlanner(wiring.Component):
         })
 
     def elaborate(self, platform):
+        if self.pipeline:
+            return self._pipelined()
         m = Module()
         block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
         active = Signal()
@@ -154,6 +160,85 @@ class BurstPlanner(wiring.Component):
                 m.d.sync += [address.eq((address[block_bits:] + 1) << block_bits), local.eq(local + room), remaining.eq(remaining - room)]
         return m
 
+    def _pipelined(self):
+        """The same with one addition between registers: positions a burst ahead of what is offered."""
+        m = Module()
+        block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
+        burst_shape = self.bursts.payload.shape()
+        m.submodules.offered = offered = StreamRegister(burst_shape)
+        start, active = self.transfers.payload, Signal()
+        shape = Signal(transfer_layout(self.address_bits), reset_less=True)  # address and local: of the present row's start
+        row_end = Signal(LIMIT_BITS + 1, reset_less=True)  # behind its last byte in the scratchpad
+        address = Signal(self.address_bits, reset_less=True)
+        local = Signal(ADDRESS_BITS, reset_less=True)
+        behind = Signal(_WIDTH["row_bytes"], reset_less=True)  # bytes of the row behind the present one
+        row_behind = Signal.like(behind)  # at its start
+
+        # First stage: whether the row ends in the present block, and where the next burst begins.
+        moves, row_done = Signal(), Signal()
+        place = address[:block_bits]
+        in_block = place + behind[:block_bits]  # place of the row's last byte, where it lies in the block
+        back = Cat(place, Const(1, 1)).as_signed()  # from the block's end
+        m.d.comb += [row_done.eq(~behind[block_bits:].any() & ~in_block[block_bits])]
+        placed, outside, last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        at, end = Signal.like(address, name="at"), Signal(block_bits, reset_less=True)
+        to = Signal.like(local, name="to")
+        with m.If(moves):
+            m.d.sync += [
+                placed.eq(active),
+                at.eq(address),
+                to.eq(local),
+                end.eq(in_block[:block_bits] | (~row_done).replicate(block_bits)),
+                last.eq(row_done & (shape.rows == 1)),
+                outside.eq(row_end > self.limit),
+            ]
+        with m.If(moves & active):
+            with m.If(row_done):
+                next_address, next_local = shape.address + shape.stride, shape.local + shape.local_stride
+                m.d.sync += [
+                    shape.address.eq(next_address),
+                    shape.local.eq(next_local),
+                    shape.rows.eq(shape.rows - 1),
+                    row_end.eq(row_end + shape.local_stride),
+                    address.eq(next_address),
+                    local.eq(next_local),
+                    behind.eq(row_behind),
+                    active.eq(shape.rows != 1),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    address.eq((address[block_bits:] + 1) << block_bits),
+                    local.eq(local - back),
+                    behind.eq(behind + back),
+                ]
+
+        # Second stage: the burst. One outside stays there, and shows when those before it are gone.
+        burst = offered.i.payload
+        m.d.comb += [
+            moves.eq(~placed | (offered.i.ready & ~outside)),
+            offered.i.valid.eq(placed & ~outside),
+            burst.address.eq(at[beat_bits:] << beat_bits),
+            burst.run.local.eq(to),
+            burst.run.len.eq(end[beat_bits:] - at[beat_bits:block_bits]),
+            burst.run.skip.eq(at[:beat_bits]),
+            burst.run.last_lane.eq(end[:beat_bits]),
+            burst.run.last.eq(last),
+            self.outside.eq(placed & outside & ~offered.o.valid),
+            self.transfers.ready.eq(~active & ~placed & ~offered.o.valid),
+        ]
+        wiring.connect(m, offered.o, wiring.flipped(self.bursts))
+        with m.If(self.transfers.valid & self.transfers.ready):
+            m.d.sync += [
+                active.eq(1),
+                shape.eq(start),
+                row_end.eq(start.local + start.row_bytes),
+                address.eq(start.address),
+                local.eq(start.local),
+                behind.eq(start.row_bytes - 1),
+                row_behind.eq(start.row_bytes - 1),
+            ]
+        return m
+
 
 class BeatWalker(wiring.Component):
     """Walks the beats of each burst. One beat a cycle, without a gap between bursts; the run leaves with its last beat.
@@ -164,6 +249,8 @@ class BeatWalker(wiring.Component):
     ----------
     axi_bytes : int
         Bytes of a beat, a power of two.
+    pipeline : bool
+        Each address comes from the one before instead of from the burst's start: one addition less, at the same cycle.
 
     Members
     -------
@@ -173,8 +260,8 @@ class BeatWalker(wiring.Component):
         Their beats.
     """
 
-    def __init__(self, *, axi_bytes):
-        self.axi_bytes = axi_bytes
+    def __init__(self, *, axi_bytes, pipeline=False):
+        self.axi_bytes, self.pipeline = axi_bytes, pipeline
         super().__init__({"runs": In(stream.Signature(run_layout(axi_bytes))), "beats": Out(stream.Signature(beat_layout(axi_bytes)))})
 
     def elaborate(self, platform):
@@ -184,8 +271,12 @@ class BeatWalker(wiring.Component):
         first = number == 0
         every = (1 << self.axi_bytes) - 1
         after = Signal(ADDRESS_BITS)  # address of lane 0, for the beats behind the first
+        if self.pipeline:
+            with m.If(self.beats.valid & self.beats.ready):
+                m.d.sync += after.eq(beat.address + Mux(first, self.axi_bytes - run.skip, self.axi_bytes))
+        else:
+            m.d.comb += after.eq(run.local - run.skip + (number << lane_bits(self.axi_bytes)))
         m.d.comb += [
-            after.eq(run.local - run.skip + (number << lane_bits(self.axi_bytes))),
             beat.address.eq(Mux(first, run.local, after)),
             beat.skip.eq(Mux(first, run.skip, 0)),
             beat.last.eq(number == run.len),

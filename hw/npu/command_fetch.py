@@ -6,9 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import BURST_INCR, RESP_OKAY, ReadChannels
 from hw.npu.bursts import lane_bits
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import MOST_UNITS, UNIT_BYTES
 from hw.npu.queues import STREAM_BITS
+from hw.npu.stream_register import registered, steady
 
 BLOCK_BYTES = UNIT_BYTES * MOST_UNITS
 """Longest burst: the stream starts at a multiple of it, so that none crosses 4 KiB."""
@@ -32,6 +34,8 @@ class CommandFetch(wiring.Component):
         Bytes of a beat, at most 32, width of an address, beats of the longest burst.
     ahead : int
         Blocks of 128 bytes that the buffer holds, a power of two; with a latency of 64 cycles and 64 bits, 8 hide it.
+    pipeline : bool
+        A register behind the buffer, and a cycle for the length of each burst.
 
     Members
     -------
@@ -53,12 +57,12 @@ class CommandFetch(wiring.Component):
         Something moved in this cycle.
     """
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, ahead=8):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, ahead=8, pipeline=False):
         if ahead < 1 or ahead & ahead - 1:
             raise ValueError(f"CommandFetch ahead must be a power of two, not {ahead}")
         if not 1 <= axi_bytes <= UNIT_BYTES:
             raise ValueError(f"CommandFetch axi_bytes must be from 1 to {UNIT_BYTES}, not {axi_bytes}")
-        self.axi_bytes, self.ahead = axi_bytes, ahead
+        self.axi_bytes, self.ahead, self.pipeline = axi_bytes, ahead, pipeline
         self.burst_bytes = min(BLOCK_BYTES, max_burst * axi_bytes)
         self.bursts = ahead * BLOCK_BYTES // self.burst_bytes  # that the buffer holds
         super().__init__({
@@ -88,13 +92,15 @@ class CommandFetch(wiring.Component):
         per_unit = UNIT_BYTES // self.axi_bytes
         beats = Signal(range(longest + 1))  # of the next burst
         missing, address = self.missing, self.address
-        left = self.words.valid & self.words.ready
+        left = buffer.o.valid & buffer.o.ready if self.pipeline else self.words.valid & self.words.ready
 
         issue, arrived, finished = Signal(), Signal(), Signal()
+        cut = int(self.pipeline)
+        some = steady(m, missing != 0, issue, cut, name="some")
         m.d.comb += [
-            beats.eq(Mux(missing < longest, missing, longest)),
+            beats.eq(delayed(m, Mux(missing < longest, missing, longest), cut, name="longest")),
             # Room for a whole burst also where the last one is shorter: more than `bursts` would fit beside one that has nearly come.
-            issue.eq((missing != 0) & (self.room >= longest) & (~ar.valid | ar.ready) & ~self.halt),
+            issue.eq(some & (self.room >= longest) & (~ar.valid | ar.ready) & ~self.halt),
             ar.payload.size.eq(lane_bits(self.axi_bytes)),
             ar.payload.burst.eq(BURST_INCR),
             r.ready.eq(1),
@@ -106,7 +112,7 @@ class CommandFetch(wiring.Component):
             self.progress.eq((ar.valid & ar.ready) | arrived | left),
         ]
         m.d.comb += self.level.eq(buffer.level)
-        wiring.connect(m, buffer.o, wiring.flipped(self.words))
+        wiring.connect(m, registered(m, buffer.o, self.pipeline, name="word"), wiring.flipped(self.words))
         with m.If(self.start):
             m.d.sync += [missing.eq(self.units * per_unit), address.eq(self.commands_base)]
         with m.Elif(issue):

@@ -52,8 +52,8 @@ class NpuConfig:
     int4 : bool
         The array multiplies by two 4-bit weights in each processing element, where a layer's weights allow it: twice the reduction a cycle.
     pipeline : bool
-        More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes
-        a few cycles later, and the same throughput.
+        More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes, some
+        cycles later.
 
     Raises
     ------

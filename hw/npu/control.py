@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import Error
 from hw.npu.registers import EVENTS, PULSES, STATUS
 from hw.npu.status import ERROR_LAYOUT
@@ -33,6 +34,9 @@ class JobControl(wiring.Component):
         Units that can show an error.
     watchdog : int
         Cycles without progress, with nothing outstanding, that are a deadlock.
+    pipeline : bool
+        Registers before what the units say and behind the reset of the core, so that a job takes two cycles more; `SETTLE` and the
+        watchdogs allow for it.
 
     Members
     -------
@@ -68,11 +72,15 @@ class JobControl(wiring.Component):
 
     SETTLE = 4
     """Cycles without a transaction that end draining: an address that was on its way when ``halt`` rose has shown by then."""
+    CUTS = 1
+    """With ``pipeline``: registers before what the units say."""
 
-    def __init__(self, *, units, watchdog=1024):
+    def __init__(self, *, units, watchdog=1024, pipeline=False):
         if units < 1 or watchdog < 2:
             raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
-        self.units, self.watchdog = units, watchdog
+        self.units, self.watchdog, self.pipeline = units, watchdog, pipeline
+        self.settle = self.SETTLE + (self.CUTS if pipeline else 0)
+        """As `SETTLE`, what is seen late allowed for."""
         super().__init__({
             "pulses": In(PULSES),
             "timeout": In(32),
@@ -98,46 +106,43 @@ class JobControl(wiring.Component):
         done, failed = Signal(), Signal()
         code, index = Signal.like(self.status.error_code), Signal(32)
         forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
-        deadlock, silent, drained = self._watchdogs(m)
-        status = self.status
-        m.d.comb += [
-            status.done.eq(done),
-            status.error.eq(failed),
-            status.error_code.eq(code),
-            status.error_index.eq(index),
-            status.cycles_lo.eq(cycles[:32]),
-            status.cycles_hi.eq(cycles[32:]),
-            status.draining.eq(self.draining),
-            self.cycle.eq(cycles),
-        ]
+        seen = self._seen(m)
+        deadlock, silent, drained = self._watchdogs(m, seen)
+        status = self._show(m, done, failed, code, index, cycles)
 
         def announce_error():
             """The event of an error, once; a job that is given up has none."""
             m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
             m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
 
+        core_reset = self.core_reset
+        if self.pipeline:
+            core_reset, late_start = Signal(), Signal()
+            m.d.sync += [self.core_reset.eq(core_reset), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):
             m.d.sync += cycles.eq(cycles + 1)
         with m.FSM() as fsm:
             # Ends with a start.
             with m.State("IDLE"):
-                m.d.comb += self.core_reset.eq(self.pulses.soft_reset)
+                m.d.comb += core_reset.eq(self.pulses.soft_reset)
                 with m.If(self.pulses.soft_reset):
                     m.d.sync += forget
-                with m.Elif(self.pulses.start):
+                    if self.pipeline:
+                        m.next = "CLEAR"
+                with m.Elif(self.pulses.start | late_start if self.pipeline else self.pulses.start):
                     m.d.comb += self.begin.eq(1)
                     m.d.sync += [*forget, cycles.eq(0), aborted.eq(0), announced.eq(0)]
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.
             with m.State("RUN"):
                 m.d.comb += counting.eq(1)
-                found = Cat(error.valid for error in self.errors).any()
+                found = Cat(error.valid for error in seen["errors"]).any()
                 with m.If(self.pulses.soft_reset):
                     m.d.sync += aborted.eq(1)
                     m.next = "DRAIN"
                 with m.Elif(found):
-                    for error in reversed(list(self.errors)):
+                    for error in reversed(seen["errors"]):
                         with m.If(error.valid):
                             m.d.sync += [code.eq(error.code), index.eq(error.index)]
                     m.next = "DRAIN"
@@ -146,7 +151,7 @@ class JobControl(wiring.Component):
                     with m.If(silent):
                         announce_error()
                     m.next = "DRAIN"
-                with m.Elif(self.complete):
+                with m.Elif(seen["complete"]):
                     m.d.comb += self.events.irq_done.eq(1)
                     m.d.sync += done.eq(1)
                     m.next = "RESET"
@@ -161,28 +166,56 @@ class JobControl(wiring.Component):
                     m.next = "RESET"
             # Lasts one cycle.
             with m.State("RESET"):
-                m.d.comb += [self.core_reset.eq(1), self.halt.eq(1)]
+                m.d.comb += [core_reset.eq(1), self.halt.eq(1)]
                 with m.If(aborted | self.pulses.soft_reset):
                     m.d.sync += forget
-                m.next = "IDLE"
-        m.d.comb += status.busy.eq(~fsm.ongoing("IDLE"))
+                m.next = "CLEAR" if self.pipeline else "IDLE"
+            if self.pipeline:
+                # Lasts one cycle, in which the core is reset; to the host it is idle.
+                with m.State("CLEAR"):
+                    m.d.sync += late_start.eq(self.pulses.start)
+                    m.next = "IDLE"
+        idle = fsm.ongoing("IDLE")
+        m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) if self.pipeline else ~idle)
         return m
 
-    def _watchdogs(self, m):
+    def _show(self, m, done, failed, code, index, cycles):
+        """What the host sees of the job; gives the status."""
+        status = self.status
+        m.d.comb += [status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index)]
+        m.d.comb += [status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]), status.draining.eq(self.draining)]
+        m.d.comb += self.cycle.eq(cycles)
+        return status
+
+    def _seen(self, m):
+        """What the units say, as the control sees it."""
+        said = {name: getattr(self, name) for name in ("complete", "progress", "outstanding", "handshake")}
+        if not self.pipeline:
+            return said | {"errors": list(self.errors)}
+        said["complete"] = said["complete"] & ~self.begin  # of the job before
+        seen = {name: delayed(m, value, self.CUTS, name=name, reset_less=False) for name, value in said.items()}
+        errors = [delayed(m, error, self.CUTS, name=f"error_{unit}", reset_less=False) for unit, error in enumerate(self.errors)]
+        return seen | {"errors": errors}
+
+    def _watchdogs(self, m, seen):
         """Expressions: a deadlock; a silent bus; drained."""
         still = Signal(range(self.watchdog + 1))
         quiet = Signal(32)
-        calm = Signal(range(self.SETTLE + 1))
-        with m.If(self.begin | self.progress | self.outstanding):
+        calm = Signal(range(self.settle + 1))
+        with m.If(self.begin | seen["progress"] | seen["outstanding"]):
             m.d.sync += still.eq(0)
         with m.Elif(still != self.watchdog):
             m.d.sync += still.eq(still + 1)
-        with m.If(self.begin | self.handshake | ~self.outstanding):
+        with m.If(self.begin | seen["handshake"] | ~seen["outstanding"]):
             m.d.sync += quiet.eq(0)
         with m.Elif(quiet != self.timeout):
             m.d.sync += quiet.eq(quiet + 1)
-        with m.If(~self.draining | self.outstanding):
+        with m.If(~self.draining | seen["outstanding"]):
             m.d.sync += calm.eq(0)
-        with m.Elif(calm != self.SETTLE):
+        with m.Elif(calm != self.settle):
             m.d.sync += calm.eq(calm + 1)
-        return still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout), (calm == self.SETTLE) & ~self.outstanding
+        deadlock, silent = still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout)
+        if self.pipeline:  # of this job, and as long as it lasts
+            deadlock = delayed(m, deadlock & ~self.begin, 1, name="dead", reset_less=False)
+            silent = delayed(m, silent & ~self.begin, 1, name="silent", reset_less=False)
+        return deadlock, silent, (calm == self.settle) & ~seen["outstanding"]

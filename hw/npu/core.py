@@ -91,18 +91,22 @@ class NpuCore(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst}
+        pipeline = {"pipeline": config.pipeline}
+        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst, **pipeline}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
         m.submodules.fetch = fetch = CommandFetch(**bus)
         m.submodules.dispatcher = dispatcher = Dispatcher(
-            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4
+            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4, **pipeline
         )
         m.submodules.load = load = LoadDma(
             **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes
         )
         m.submodules.execute = execute = ExecuteUnit(config)
         m.submodules.store = store = StoreDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, read_latency=ActivationScratchpad.READ_LATENCY
+            **bus,
+            outstanding=config.outstanding,
+            act_bytes=config.act_bytes,
+            read_latency=ActivationScratchpad.read_latency(config.pipeline),
         )
         m.submodules.records = records = RecordWriter(sources=3, **bus)
         m.submodules.board = board = TokenBoard()
@@ -113,9 +117,10 @@ class NpuCore(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
+            pipeline=config.pipeline,
         )
         m.submodules.weights = weights = WeightScratchpad(
-            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes
+            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes, pipeline=config.pipeline
         )
         m.submodules.read_arbiter = read_arbiter = ReadArbiter(**channels)
         m.submodules.write_arbiter = write_arbiter = WriteArbiter(**channels)
@@ -148,12 +153,16 @@ class NpuCore(wiring.Component):
             m.submodules[f"{name}_queue"] = queue = CommandQueue(layout, depth=config.queue_depth)
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
-        self._job(m, fetch, dispatcher, load, execute, store, records, board)
+        executed, loaded = execute.done, load.done
+        if config.pipeline:  # a write is accepted before it is made
+            m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
+            executed, loaded = activations.settled
+        self._job(m, fetch, dispatcher, load, execute, store, records, board, (loaded, executed, store.done))
         self._status(m, fetch, dispatcher, load, execute, store, records)
         return m
 
-    def _job(self, m, fetch, dispatcher, load, execute, store, records, board):
-        """Settings, tokens, and the end of a job."""
+    def _job(self, m, fetch, dispatcher, load, execute, store, records, board, tokens):
+        """Settings, tokens, which are given as a command of load, execute or store is over, and the end of a job."""
         settings, bits = self.settings, self.config.address_bits
         m.d.comb += [
             fetch.start.eq(self.begin),
@@ -166,9 +175,7 @@ class NpuCore(wiring.Component):
             execute.running.eq(~dispatcher.complete),
             execute.cycle.eq(self.cycle),
             execute.tokens.eq(board.tokens),
-            board.load.eq(load.done),
-            board.exec.eq(execute.done),
-            board.store.eq(store.done),
+            *(count.eq(over) for count, over in zip((board.load, board.exec, board.store), tokens, strict=True)),
             dispatcher.load_done.eq(load.done),
             dispatcher.execute_done.eq(execute.done),
             dispatcher.store_done.eq(store.done),

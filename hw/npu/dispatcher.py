@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.command_fetch import word_layout
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import EXECUTE, EXECUTE_UNITS, MOST_UNITS, UNIT_BYTES, Error, Opcode, opcodes, units_of
 from hw.npu.queues import INDEX_BITS, QUEUED_EXECUTE, QUEUED_TRANSFER, STREAM_BITS
@@ -34,6 +35,9 @@ class Dispatcher(wiring.Component):
         Incomplete commands remembered in each queue; one more waits, so it should be what the queue and its unit hold together.
     int4 : bool
         The commands with 4-bit weights are known too.
+    pipeline : bool
+        A command takes two cycles more: its length is checked behind its first beat, and the next one's first beat does not come as it is
+        handed on. DEADLOCK shows a cycle later.
 
     Members
     -------
@@ -60,10 +64,10 @@ class Dispatcher(wiring.Component):
         waits for what stands later in the stream.
     """
 
-    def __init__(self, *, axi_bytes, tracked, int4=False):
+    def __init__(self, *, axi_bytes, tracked, int4=False, pipeline=False):
         if tracked < 1:
             raise ValueError(f"Dispatcher tracked must be at least 1, not {tracked}")
-        self.axi_bytes, self.tracked, self.queues = axi_bytes, tracked, queues(int4)
+        self.axi_bytes, self.tracked, self.queues, self.pipeline = axi_bytes, tracked, queues(int4), pipeline
         layouts = {"load": QUEUED_TRANSFER, "execute": QUEUED_EXECUTE, "store": QUEUED_TRANSFER}
         super().__init__({
             "words": In(stream.Signature(word_layout(axi_bytes))),
@@ -86,6 +90,7 @@ class Dispatcher(wiring.Component):
         full, wrong, handed = Signal(), Signal(), Signal()
         index, left = Signal(INDEX_BITS), Signal(STREAM_BITS)  # of the command that is assembled; units from it to the stream's end
         begun, bad = self._assemble(m, words, per_unit, full, wrong, handed)
+        cut = int(self.pipeline)  # cycles from the first beat to what it means
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
         mine = {queue: Cat(opcode == value for value in values).any() for queue, values in self.queues.items()}
@@ -93,7 +98,9 @@ class Dispatcher(wiring.Component):
             mine[queue] & Cat(units == length for length in units_of(values[0])).any() for queue, values in self.queues.items()
         ).any()
         known = Cat(mine.values()).any()
-        m.d.comb += wrong.eq(bad | (begun & (~legal | (units > left))))
+        mine = {queue: delayed(m, is_mine, cut, name=f"{queue}_mine") for queue, is_mine in mine.items()}
+        legal, known = delayed(m, legal, cut, name="legal"), delayed(m, known, cut, name="known")
+        m.d.comb += wrong.eq(bad | (begun & (~legal | delayed(m, units > left, cut, name="too_long"))))
         latch(m, self.error, bad, Error.AXI_READ, index)
         latch(m, self.error, begun & ~bad & ~known, Error.BAD_OPCODE, index)
         latch(m, self.error, begun & ~bad & known & wrong, Error.BAD_FIELD, index)
@@ -106,7 +113,7 @@ class Dispatcher(wiring.Component):
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq(full & ~wrong & ~self.halt & mine[queue] & indices.i.ready),
+                out.valid.eq((full & begun if self.pipeline else full) & ~wrong & ~self.halt & mine[queue] & indices.i.ready),
                 indices.i.payload.eq(index),
                 indices.i.valid.eq(out.valid & out.ready),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
@@ -120,12 +127,14 @@ class Dispatcher(wiring.Component):
             m.d.sync += [left.eq(self.units), index.eq(0)]
         with m.Elif(handed):
             m.d.sync += [left.eq(left - units), index.eq(index + 1)]
-        latch(m, self.error, handed & self._waits_for_later(m), Error.DEADLOCK, index)
+        later = delayed(m, handed & self._waits_for_later(m), cut, name="later", reset_less=False)
+        latch(m, self.error, later, Error.DEADLOCK, delayed(m, index, cut, name="handed_index"))
 
         # The oldest incomplete command: the first of a queue, or the next to be handed on.
         oldest = index
-        for head in oldest_of.values():
+        for queue, head in oldest_of.items():
             oldest = Mux(head.valid & (head.payload < oldest), head.payload, oldest)
+            oldest = delayed(m, oldest, cut, name=f"{queue}_oldest", reset_less=False)
         m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
         m.d.comb += self.complete.eq((left == 0) & ~Cat(head.valid for head in oldest_of.values()).any())
         return m
@@ -135,8 +144,9 @@ class Dispatcher(wiring.Component):
         number, length, bad = Signal(range(len(words))), Signal(8), Signal()
         beat = self.words.payload
         first, taken = number == 0, self.words.valid & self.words.ready
+        judging = Signal()  # with ``pipeline``: what the first beat means is not known yet
         m.d.comb += [
-            self.words.ready.eq(handed | ~(full | wrong)),
+            self.words.ready.eq(~(full | wrong | judging) if self.pipeline else handed | ~(full | wrong)),
             length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last
         ]
         with m.Switch(number):
@@ -150,6 +160,9 @@ class Dispatcher(wiring.Component):
                 m.d.sync += [word.eq(0) for word in words[EXECUTE_UNITS * per_unit :]]
         with m.Elif(handed):
             m.d.sync += full.eq(0)
+        if self.pipeline:
+            m.d.sync += judging.eq(taken & first)
+            return (full | ~first) & ~judging, bad
         return full | ~first, bad
 
     def _waits_for_later(self, m):

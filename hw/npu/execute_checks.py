@@ -4,8 +4,11 @@ from amaranth.hdl import Const
 
 from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second, is_operation
 
+CHECK_CYCLES = 3
+"""With `hold`: cycles from a command to its verdict: products, limits, all of them."""
 
-def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False):
+
+def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, hold=lambda value, name: value):
     """Expression: a field of the execute command is outside its limits (error BAD_FIELD).
 
     Parameters
@@ -19,31 +22,37 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False):
         Size of the weight scratchpad.
     int4 : bool
         There are commands with 4-bit weights.
+    hold : function of a value and a name
+        Where there are register cuts: a product, and each limit for itself, in a register.
     """
     loops, weights, opcode = command.loops, command.weights, command.header.opcode
     matmul, depthwise = (is_operation(opcode, operation, int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
     softmax = opcode == Opcode.SOFTMAX
+    limits = [loops[name] == 0 for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles")]
+    limits += [
+        hold(loops.block_rows * loops.block_cols, "pixels") > depth,
+        (loops.last_cols == 0) | (loops.last_cols > cols),
+        (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1),
+        (matmul | depthwise) & (loops.span == 0),
+        matmul & ((loops.lanes == 0) | ((loops.span > 1) & (loops.taps_x != 1))),
+        depthwise & _bad_filter(loops, rows, hold),
+        softmax & _bad_softmax(loops, weights),
+        (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes),
+        weights.params > Params.FULL,
+        command.output.right_shift > 31,
+        (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT),
+    ]
     bad = Const(0)
-    for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles"):
-        bad |= loops[name] == 0
-    bad |= loops.block_rows * loops.block_cols > depth
-    bad |= (loops.last_cols == 0) | (loops.last_cols > cols)
-    bad |= (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1)
-    bad |= (matmul | depthwise) & (loops.span == 0)
-    bad |= matmul & ((loops.lanes == 0) | ((loops.span > 1) & (loops.taps_x != 1)))
-    bad |= depthwise & _bad_filter(loops, rows)
-    bad |= softmax & _bad_softmax(loops, weights)
-    bad |= (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes)
-    bad |= weights.params > Params.FULL
-    bad |= command.output.right_shift > 31
-    bad |= (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT)
-    return bad
+    for number, limit in enumerate(limits):
+        bad |= hold(limit, f"limit_{number}")
+    return hold(bad, "bad_field")
 
 
-def _bad_filter(loops, rows):
+def _bad_filter(loops, rows, hold):
     """DEPTHWISE: rows of the array, lag of the kernel rows, and steps of a block row, which must reach its last wave."""
-    last_wave = (loops.block_cols - 1) * loops.stride  # of a block without columns, which is refused anyway, it wraps
-    bad = (loops.span * loops.taps_x > rows) | ((loops.span - 1) * loops.taps_x > MOST_LAG)
+    last_wave = hold((loops.block_cols - 1) * loops.stride, "last_wave")  # of a block without columns, which is refused anyway, it wraps
+    span_rows, lag = hold(loops.span * loops.taps_x, "span_rows"), hold((loops.span - 1) * loops.taps_x, "lag")
+    bad = (span_rows > rows) | (lag > MOST_LAG)
     return bad | (loops.stride == 0) | (loops.positions < LEAST_POSITIONS) | (loops.positions <= last_wave)
 
 

@@ -4,9 +4,11 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.feed_monitor import FEED_WINDOW
 from hw.npu.fifo import StreamFifo
 from hw.npu.records import RECORD_LAYOUT
+from hw.npu.stream_register import steady
 
 
 class ExecuteRecords(wiring.Component):
@@ -18,6 +20,8 @@ class ExecuteRecords(wiring.Component):
         Bytes of a row of weights.
     depth : int
         Commands between dispatch and record, at most.
+    pipeline : bool
+        A record comes a cycle later: its bytes are summed in two steps.
 
     Members
     -------
@@ -33,8 +37,8 @@ class ExecuteRecords(wiring.Component):
         Records.
     """
 
-    def __init__(self, *, cols, depth):
-        self.cols, self.depth = cols, depth
+    def __init__(self, *, cols, depth, pipeline=False):
+        self.cols, self.depth, self.pipeline = cols, depth, pipeline
         super().__init__({
             "window": In(stream.Signature(FEED_WINDOW)),
             "loader_end": In(1),
@@ -63,13 +67,18 @@ class ExecuteRecords(wiring.Component):
         ]
         window, record = self.window.payload, self.record.payload
         present = self.window.valid & weights.o.valid & retired.o.valid
+        read_bytes = window.sram_read_bytes + weights.o.payload * self.cols + retired.o.payload.read
+        if self.pipeline:
+            present = steady(m, present, self.record.valid & self.record.ready, 1, name="present")
+            beside = delayed(m, (weights.o.payload * self.cols + retired.o.payload.read)[:32], 1, name="beside")
+            read_bytes = window.sram_read_bytes + beside
         taken = present & self.record.ready
         m.d.comb += [
             self.record.valid.eq(present),
             self.window.ready.eq(taken),
             weights.o.ready.eq(taken),
             retired.o.ready.eq(taken),
-            record.sram_read_bytes.eq(window.sram_read_bytes + weights.o.payload * self.cols + retired.o.payload.read),
+            record.sram_read_bytes.eq(read_bytes),
             record.sram_write_bytes.eq(retired.o.payload.written),
         ]
         shared = [name for name, _ in RECORD_LAYOUT if name in dict(FEED_WINDOW) and name != "sram_read_bytes"]

@@ -7,22 +7,24 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.npu.accumulators import Accumulators
 from hw.npu.array import SystolicArray
 from hw.npu.delay import delayed
-from hw.npu.execute_checks import bad_field
+from hw.npu.execute_checks import CHECK_CYCLES, bad_field
 from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed_monitor import FeedMonitor
 from hw.npu.feeder import FEED_COMMAND, Feeder
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import MAX_SPAN, Error
+from hw.npu.load_command import LOAD_COMMAND
 from hw.npu.output_command import OUTPUT_COMMAND, source_of
 from hw.npu.output_stage import OutputStage
 from hw.npu.ports import ReadPort, write_port
 from hw.npu.queues import QUEUED_EXECUTE
 from hw.npu.records import RECORD_LAYOUT
-from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad import ActivationScratchpad, places_of
+from hw.npu.staged_feeder import StagedFeeder
 from hw.npu.status import ERROR_LAYOUT
+from hw.npu.stream_register import registered, steady
 from hw.npu.tokens import TOKENS
 from hw.npu.weight_loader import WeightLoader
-from hw.npu.weight_rows import LOAD_COMMAND
 from hw.npu.weight_scratchpad import WeightScratchpad
 
 
@@ -78,7 +80,7 @@ class ExecuteUnit(wiring.Component):
             "tokens": In(TOKENS),
             "running": In(1),
             "cycle": In(unsigned(32)),
-            "feed": Out(ReadPort(config.feed_bytes, parts=True)).array(MAX_SPAN),
+            "feed": Out(ReadPort(config.feed_bytes, parts=True, places=places_of(config))).array(MAX_SPAN),
             "second": Out(ReadPort(config.lanes)),
             "write": Out(write_port(config.lanes)),
             "weights": Out(ReadPort(config.cols)),
@@ -92,25 +94,34 @@ class ExecuteUnit(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        m.submodules.array = array = SystolicArray(rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4)
+        m.submodules.array = array = SystolicArray(
+            rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4, pipeline=config.pipeline
+        )
         m.submodules.loader = loader = WeightLoader(
             rows=config.rows,
             cols=config.cols,
             groups=array.groups,
             size=config.weight_bytes,
-            read_latency=WeightScratchpad.READ_LATENCY,
+            read_latency=WeightScratchpad.read_latency(config.pipeline),
             int4=config.int4,
+            pipeline=config.pipeline,
         )
-        m.submodules.feeder = feeder = Feeder(
+        act_latency = ActivationScratchpad.read_latency(config.pipeline)
+        m.submodules.feeder = feeder = (StagedFeeder if config.pipeline else Feeder)(
             rows=config.rows,
             cols=config.cols,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
             array_latency=array.latency,
             int4=config.int4,
+            places=places_of(config),
         )
         m.submodules.accumulators = accumulators = Accumulators(
-            cols=config.cols, depth=config.ACCUMULATOR_DEPTH, sum_bits=array.psum_bits, accumulator_bits=config.accumulator_bits
+            cols=config.cols,
+            depth=config.ACCUMULATOR_DEPTH,
+            sum_bits=array.psum_bits,
+            accumulator_bits=config.accumulator_bits,
+            pipeline=config.pipeline,
         )
         m.submodules.output = output = OutputStage(
             cols=config.cols,
@@ -118,10 +129,13 @@ class ExecuteUnit(wiring.Component):
             accumulator_bits=config.accumulator_bits,
             depth=config.ACCUMULATOR_DEPTH,
             size=config.act_bytes,
-            read_latency=ActivationScratchpad.READ_LATENCY,
+            read_latency=act_latency,
+            pipeline=config.pipeline,
         )
-        m.submodules.monitor = monitor = FeedMonitor(rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4)
-        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT)
+        m.submodules.monitor = monitor = FeedMonitor(
+            rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline
+        )
+        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, pipeline=config.pipeline)
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
             connect(m, ours, flipped(theirs))
@@ -190,12 +204,20 @@ class ExecuteUnit(wiring.Component):
 
     def _dispatch(self, m, feeder, loader, output):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
-        payload = self.command.payload
+        config = self.config
+        checks = CHECK_CYCLES if config.pipeline else 0
+        offered = registered(m, self.command, config.pipeline, name="head", half=True)
+        payload = offered.payload
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()
-        config = self.config
         bad = bad_field(
-            command, rows=config.rows, cols=config.cols, depth=config.ACCUMULATOR_DEPTH, weight_bytes=config.weight_bytes, int4=config.int4
+            command,
+            rows=config.rows,
+            cols=config.cols,
+            depth=config.ACCUMULATOR_DEPTH,
+            weight_bytes=config.weight_bytes,
+            int4=config.int4,
+            hold=lambda value, name: delayed(m, value, int(config.pipeline), name=name),
         )
         groups = ("header", "loops", "input", "weights", "output", "second")
         fields = {group: command[group] for group in groups} | {
@@ -212,11 +234,13 @@ class ExecuteUnit(wiring.Component):
             queues.append(queue)
         inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
-        m.d.comb += [sent.eq(self.command.valid & room & ~bad), self.command.ready.eq(room & ~bad)]
+        present = steady(m, offered.valid, sent, checks, name="checked")
+        m.d.comb += [sent.eq(present & room & ~bad), offered.ready.eq(sent if config.pipeline else room & ~bad)]
         m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
         m.d.sync += inside.eq(inside + sent - recorded)
-        m.d.comb += self.idle.eq((inside == 0) & ~self.command.valid)
-        with m.If(self.command.valid & bad & ~refused.valid):
+        waiting = self.command.valid | offered.valid if config.pipeline else self.command.valid
+        m.d.comb += self.idle.eq((inside == 0) & ~waiting)
+        with m.If(present & bad & ~refused.valid):
             m.d.sync += [refused.valid.eq(1), refused.code.eq(Error.BAD_FIELD), refused.index.eq(payload.index)]
         return refused
 

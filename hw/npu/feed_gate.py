@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import group_layout
 from hw.npu.tokens import TOKENS, reached
 
@@ -22,6 +23,11 @@ class FeedGate(wiring.Component):
     ----------
     array_latency : int
         Cycles of the array.
+    pipeline : bool
+        ``open`` is a register and holds for first waves only: of the present step, or where that is none, of the next tile's. It is a cycle
+        old, tokens and the array two: so a command must be steady three cycles before it is ``active``, ``array`` and ``regroups`` two,
+        and two first waves must not follow each other within two cycles. ``last_pixel`` may come later than with its wave, but not behind
+        the last step of the tile.
 
     Members
     -------
@@ -47,8 +53,8 @@ class FeedGate(wiring.Component):
         What does.
     """
 
-    def __init__(self, *, array_latency):
-        self.array_latency = array_latency
+    def __init__(self, *, array_latency, pipeline=False):
+        self.array_latency, self.pipeline = array_latency, pipeline
         flags = (
             "active",
             "array",
@@ -81,19 +87,39 @@ class FeedGate(wiring.Component):
             m.d.sync += drain.eq(self.array_latency)
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)
+        waits_as_first = Mux(self.first_pixel, self.first_tile, self.last_tile) if self.pipeline else first_of_job
         # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
         overtakes = ~self.array & (self.array_near | (drain > Mux(self.partial_in, 0, 1)))
+
+        def early(value, name):
+            return delayed(m, value, 1 if self.pipeline else 0, name=name)
+
         waits = {
             "command": ~self.active,
-            "ddr_read": ~reached(self.tokens.load, wait.wait_load),
-            "ddr_write": ~reached(self.tokens.store, wait.wait_store),
-            "activations": ~reached(self.tokens.exec, wait.wait_exec),
-            "output": (first_of_job & ~carried & (halves == 0)) | overtakes | (self.regroups & (self.array_near | (drain != 0))),
-            "weights": self.array & self.first_pixel & (tiles == 0),
+            "ddr_read": early(~reached(self.tokens.load, wait.wait_load), "waits_for_load"),
+            "ddr_write": early(~reached(self.tokens.store, wait.wait_store), "waits_for_store"),
+            "activations": early(~reached(self.tokens.exec, wait.wait_exec), "waits_for_exec"),
+            "output": (waits_as_first & ~carried & (halves == 0))
+            | early(overtakes, "overtakes")
+            | early(self.regroups & (self.array_near | (drain != 0)), "regroups"),
+            "weights": self.array & (1 if self.pipeline else self.first_pixel) & (tiles == 0),
         }
+        if self.pipeline:
+            self._register(m, waits)
+            return m
         stuck = Const(0)
         for name, waiting in waits.items():
             m.d.comb += self.cause[name].eq(waiting & ~stuck)
             stuck = stuck | waiting
         m.d.comb += self.open.eq(~stuck)
         return m
+
+    def _register(self, m, waits):
+        """The same a cycle later, but for whether there is a command."""
+        stuck, cause = Const(0), Signal(CAUSES)
+        for name, waiting in waits.items():
+            if name != "command":
+                m.d.sync += cause[name].eq(waiting & ~stuck)
+                stuck = stuck | waiting
+        m.d.sync += self.open.eq(~stuck)
+        m.d.comb += self.cause.eq(Mux(self.active, cause, CAUSES.const({"command": 1})))

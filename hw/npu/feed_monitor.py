@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import MAX_SPAN, Opcode
 
@@ -59,6 +60,8 @@ class FeedMonitor(wiring.Component):
         Windows held until they are taken: at least the number of commands between feeder and retirement.
     int4 : bool
         There are commands with 4-bit weights.
+    pipeline : bool
+        A register in front of the counters: windows are there a cycle later.
 
     Members
     -------
@@ -72,8 +75,8 @@ class FeedMonitor(wiring.Component):
         Finished windows, in order.
     """
 
-    def __init__(self, *, rows, cols, depth, int4=False):
-        self.rows, self.cols, self.depth, self.int4 = rows, cols, depth, int4
+    def __init__(self, *, rows, cols, depth, int4=False, pipeline=False):
+        self.rows, self.cols, self.depth, self.int4, self.pipeline = rows, cols, depth, int4, pipeline
         super().__init__({
             "running": In(1),
             "cycle": In(unsigned(32)),
@@ -85,26 +88,30 @@ class FeedMonitor(wiring.Component):
         m = Module()
         m.submodules.fifo = fifo = StreamFifo(FEED_WINDOW, depth=self.depth)
         start = Signal(32)
+        event, running, cycle = (
+            delayed(m, getattr(self, name), 1 if self.pipeline else 0, name=name, reset_less=False)
+            for name in ("event", "running", "cycle")
+        )
         finished = fifo.i.payload
-        bytes_read = Mux(self.event.opcode == Opcode.MATMUL, self.rows, self.cols)
+        bytes_read = Mux(event.opcode == Opcode.MATMUL, self.rows, self.cols)
         if self.int4:
-            bytes_read = Mux(self.event.opcode == Opcode.MATMUL_INT4, 2 * self.rows, bytes_read)
-        added = {name: sum(self.event[event] for event in events) for name, events in COUNTERS.items()}
-        for name, amount in (added | {"sram_read_bytes": self.event.reads * bytes_read}).items():
+            bytes_read = Mux(event.opcode == Opcode.MATMUL_INT4, 2 * self.rows, bytes_read)
+        added = {name: sum(event[each] for each in events) for name, events in COUNTERS.items()}
+        for name, amount in (added | {"sram_read_bytes": event.reads * bytes_read}).items():
             counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")
             m.d.comb += [total.eq(counter + amount), finished[name].eq(total)]
-            with m.If(self.event.command_end):
+            with m.If(event.command_end):
                 m.d.sync += counter.eq(0)
-            with m.Elif(self.running):
+            with m.Elif(running):
                 m.d.sync += counter.eq(total)
-        with m.If(self.event.command_end):
-            m.d.sync += start.eq(self.cycle + 1)
+        with m.If(event.command_end):
+            m.d.sync += start.eq(cycle + 1)
         m.d.comb += [
-            finished.index.eq(self.event.index),
-            finished.opcode.eq(self.event.opcode),
+            finished.index.eq(event.index),
+            finished.opcode.eq(event.opcode),
             finished.start.eq(start),
-            finished.end.eq(self.cycle + 1),
-            fifo.i.valid.eq(self.event.command_end),
+            finished.end.eq(cycle + 1),
+            fifo.i.valid.eq(event.command_end),
         ]
         connect(m, fifo.o, flipped(self.window))
         return m

@@ -6,7 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.accumulators import Accumulators
 from hw.npu.delay import delayed
+from hw.npu.feed_gate import CAUSES
 from hw.npu.isa import MAX_SPAN, Opcode
+from hw.npu.port_turns import turn_layout
 from hw.npu.port_window import window_layout
 from hw.npu.ports import ReadPort
 from hw.npu.wave import FEED_STEP, SENT_STEP
@@ -15,6 +17,12 @@ from hw.npu.wave import FEED_STEP, SENT_STEP
 def read_step(width) -> data.StructLayout:
     """A step, and what each port reads for it."""
     return data.StructLayout({"step": FEED_STEP, "windows": data.ArrayLayout(window_layout(width), MAX_SPAN)})
+
+
+def placed_step(width, geometry) -> data.StructLayout:
+    """A step, what a filler stands for, and what each port reads, where and when."""
+    windows = data.ArrayLayout(turn_layout(width, geometry), MAX_SPAN)
+    return data.StructLayout({"step": FEED_STEP, "cause": CAUSES, "windows": windows})
 
 
 class FeedReader(wiring.Component):
@@ -38,17 +46,23 @@ class FeedReader(wiring.Component):
         Cycles from request to answer.
     int4 : bool
         There are commands with 4-bit weights.
+    places : BankGeometry, optional
+        Of a scratchpad that takes places, of ports that do not share a bank: ports ask in turns, and the next turn begins when all of the
+        present one were granted. Where each port stands, and its turn, is known before (`PortTurns`), so that nothing but the scratchpad's
+        ``ready`` decides here.
 
     Members
     -------
-    step : In(stream of read_step(width))
+    step : In(stream of read_step(width), or of placed_step(width, places))
         In order.
-    read : Out(ReadPort(width, parts=True)).array(MAX_SPAN)
+    read : Out(ReadPort(width, parts=True, places=places)).array(MAX_SPAN)
         The scratchpad.
     held, early, accept : Out(1), Out(1), Out(1)
         A step waits here; it is kept apart; it is accepted.
     present : Out(FEED_STEP)
         The step that waits here.
+    cause : Out(CAUSES)
+        With ``places``: what it stands for, if it is a filler.
     reads : Out(range(MAX_SPAN + 1))
         Ports that read for it.
     outside : Out(1)
@@ -65,15 +79,17 @@ class FeedReader(wiring.Component):
         The vectors beside it, where it has them.
     """
 
-    def __init__(self, *, width, cols, read_latency, int4=False):
-        self.width, self.cols, self.read_latency, self.int4 = width, cols, read_latency, int4
+    def __init__(self, *, width, cols, read_latency, int4=False, places=None):
+        self.width, self.cols, self.read_latency, self.int4, self.places = width, cols, read_latency, int4, places
+        self.layout = placed_step(width, places) if places else read_step(width)
         super().__init__({
-            "step": In(stream.Signature(read_step(width))),
-            "read": Out(ReadPort(width, parts=True)).array(MAX_SPAN),
+            "step": In(stream.Signature(self.layout)),
+            "read": Out(ReadPort(width, parts=True, places=places)).array(MAX_SPAN),
             "held": Out(1),
             "early": Out(1),
             "accept": Out(1),
             "present": Out(FEED_STEP),
+            **({"cause": Out(CAUSES)} if places else {}),
             "reads": Out(range(MAX_SPAN + 1)),
             "outside": Out(1),
             "sent": Out(1),
@@ -85,13 +101,15 @@ class FeedReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held, pending = Signal(), Signal(read_step(self.width), reset_less=True)
+        held, pending = Signal(), Signal(self.layout, reset_less=True)
         m.d.comb += self.step.ready.eq(self.accept | ~held)
         with m.If(self.step.ready):
             m.d.sync += held.eq(self.step.valid)
-        with m.If(self.step.valid & self.step.ready):
+        with m.If(self.step.ready if self.places else self.step.valid & self.step.ready):
             m.d.sync += pending.eq(self.step.payload)
         m.d.comb += [self.held.eq(held), self.present.eq(pending.step)]
+        if self.places:
+            m.d.comb += self.cause.eq(pending.cause)
         self._request(m, pending)
         self._send(m, pending)
         return m
@@ -105,8 +123,10 @@ class FeedReader(wiring.Component):
             m.d.sync += since.eq(since - 1)
         m.d.comb += self.early.eq(pending.step.apart & (since != 0))
         may, missing = self.held & ~self.early, Signal(MAX_SPAN)
-        for side in range(MAX_SPAN):
-            request, window, got = self.read[side].request, pending.windows[side], Signal(name=f"got_{side}")
+        windows = [pending.windows[side] for side in range(MAX_SPAN)]
+        last_turn = self._turns(m, may, missing, windows) if self.places else None
+        for side in range(0 if self.places else MAX_SPAN):
+            request, window, got = self.read[side].request, windows[side], Signal(name=f"got_{side}")
             m.d.comb += [
                 request.payload.eq(window.part),
                 request.valid.eq(may & window.reads & ~got),
@@ -116,12 +136,30 @@ class FeedReader(wiring.Component):
                 m.d.sync += got.eq(0)
             with m.Elif(request.valid & request.ready):
                 m.d.sync += got.eq(1)
-        windows = [pending.windows[side] for side in range(MAX_SPAN)]
         m.d.comb += [
-            self.accept.eq(may & ~missing.any()),
+            self.accept.eq(may & ~missing.any() & last_turn if self.places else may & ~missing.any()),
             self.reads.eq(sum(window.reads for window in windows)),
             self.outside.eq(Cat(window.reads & window.outside for window in windows).any()),
         ]
+
+    def _turns(self, m, may, missing, windows):
+        """Offers what each port has to read in the present turn. Which ports that are, and whether the turn is the last, is registered."""
+        turns = [Signal(MAX_SPAN, name=f"asks_{turn}", reset_less=True) for turn in range(MAX_SPAN)]  # the present one, and those behind it
+        last, asks = Signal(reset_less=True), turns[0]
+        coming = [Cat(window.turn[turn] for window in self.step.payload.windows) for turn in range(MAX_SPAN)]
+        for side, (port, window) in enumerate(zip(self.read, windows, strict=True)):
+            m.d.comb += [
+                port.request.payload.eq(window.part),
+                port.request.valid.eq(may & asks[side]),
+                missing[side].eq(asks[side] & ~port.request.ready),
+            ]
+        with m.If(self.step.ready):
+            m.d.sync += [*(turn.eq(mine) for turn, mine in zip(turns, coming, strict=True)), last.eq(coming[1] == 0)]
+        with m.Elif(may & ~missing.any()):
+            m.d.sync += [turns[0].eq(turns[1]), turns[1].eq(turns[2]), turns[2].eq(0), last.eq(turns[2] == 0)]
+        with m.Elif(may):
+            m.d.sync += asks.eq(missing)
+        return last
 
     def _send(self, m, pending):
         """Meets the answers of the scratchpad, and masks them."""

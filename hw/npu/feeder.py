@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.npu.accumulators import Accumulators
+from hw.npu.delay import delayed
 from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_monitor import FEED_EVENT
 from hw.npu.feed_reader import FeedReader
@@ -94,14 +95,18 @@ class Feeder(wiring.Component):
         ADDRESS, if a byte of the image lies outside the scratchpad.
     """
 
-    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False):
+    SENT = 0
+    """Registers between the end of the reader and the array."""
+
+    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False, places=None):
         self.rows, self.cols, self.size, self.int4 = rows, cols, size, int4
         self.read_latency, self.array_latency = read_latency, array_latency
+        self.places = places
         self.width = max(2 * rows if int4 else rows, cols)
         super().__init__({
             "command": In(stream.Signature(FEED_COMMAND)),
             "tokens": In(TOKENS),
-            "read": Out(ReadPort(self.width, parts=True)).array(MAX_SPAN),
+            "read": Out(ReadPort(self.width, parts=True, places=places)).array(MAX_SPAN),
             "tile_loaded": In(1),
             "half_free": In(1),
             "enable": Out(1),
@@ -143,7 +148,7 @@ class Feeder(wiring.Component):
             self.command.ready.eq(idle & room),  # the step that is placed still needs its command
         ]
         self._walk(m, command, generator, positions, starting, step, filler, matmul, depthwise)
-        self._guard(m, command, generator, positions, gate, active, step, matmul, depthwise)
+        self._group(m, command, generator, positions, gate, active, step, matmul, depthwise)
         m.d.comb += gate.array_near.eq((has_placed & placed.step.sent.array) | (reader.held & reader.present.sent.array))
 
         with m.If(self.command.valid & self.command.ready):
@@ -217,33 +222,38 @@ class Feeder(wiring.Component):
         if self.int4:
             m.d.comb += positions.paired.eq(command.header.opcode == Opcode.MATMUL_INT4)
 
-    def _guard(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
-        """Tells the gate of the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
-        regroups = [mine != now for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+    def _group(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
+        """Guards the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
+        differs = [mine != now for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+        regroups = depthwise & (differs[0] | differs[1] | differs[2])
+        self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.last_pixel)
+        with m.If(step & depthwise):
+            m.d.sync += [now.eq(mine) for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+
+    def _guard(self, m, command, generator, positions, gate, active, step, array, regroups, last_pixel):
+        """Tells the gate of the step that comes next."""
         m.d.comb += [
             gate.tokens.eq(self.tokens),
             gate.header.eq(command.header),
             gate.active.eq(active),
-            gate.array.eq(matmul | depthwise),
+            gate.array.eq(array),
             gate.partial_in.eq(command.loops.partial_in),
             gate.partial_out.eq(command.loops.partial_out),
-            gate.regroups.eq(depthwise & (regroups[0] | regroups[1] | regroups[2])),
+            gate.regroups.eq(regroups),
             gate.first_pixel.eq(generator.first_pixel),
             gate.first_tile.eq(positions.first_tile),
-            gate.last_pixel.eq(generator.last_pixel),
+            gate.last_pixel.eq(last_pixel),
             gate.last_tile.eq(positions.last_tile),
             gate.leaves.eq(step),
             gate.tile_loaded.eq(self.tile_loaded),
             gate.half_free.eq(self.half_free),
         ]
-        with m.If(step & depthwise):
-            m.d.sync += [now.eq(mine) for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
 
-    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise):
-        """Registers what the step is; its wave gets its plane and its half."""
+    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise, taken=None):
+        """Registers what the step is; its wave gets its plane and its half. In cycles in which it is taken, or ``taken`` says whether."""
         loops, sent, array = command.loops, step.sent, matmul | depthwise
         half, plane = Signal(), Signal()
-        last_wave = ~filler & generator.last_pixel
+        last_wave = ~filler & generator.last_pixel if taken is None else taken & generator.last_pixel
         with m.If(last_wave & array):
             m.d.sync += plane.eq(~plane)
         with m.If(last_wave & positions.last_tile & ~loops.partial_out):
@@ -272,11 +282,16 @@ class Feeder(wiring.Component):
             step.opcode.eq(command.header.opcode),
         ]
 
-    def _report(self, m, reader, placed_cause):
-        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
+    def _report(self, m, reader, placed_cause, known=None):
+        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none: where that is not
+        ``known``, it moves as the steps do.
+        """
         cause, present, event = Signal(CAUSES, init={"command": 1}), reader.present, self.event
-        with m.If(reader.step.ready):
-            m.d.sync += cause.eq(placed_cause)
+        if known is not None:
+            cause = known
+        else:
+            with m.If(reader.step.ready):
+                m.d.sync += cause.eq(placed_cause)
         idle = ~reader.held | (reader.accept & present.filler)
         m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]
         m.d.comb += [
@@ -289,8 +304,10 @@ class Feeder(wiring.Component):
             event.index.eq(present.index),
             event.opcode.eq(present.opcode),
         ]
-        with m.If(reader.accept & reader.outside & ~self.error.valid):
-            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(present.index)]
+        failed = delayed(m, reader.accept & reader.outside, self.SENT, name="failed", reset_less=False)
+        index = delayed(m, present.index, self.SENT, name="failed_index")
+        with m.If(failed & ~self.error.valid):
+            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(index)]
 
     def _send(self, m, reader):
         """Hands a step on, and says when the array moves."""
@@ -298,17 +315,21 @@ class Feeder(wiring.Component):
         arrives, wave = reader.sent & step.column, reader.sent & step.wave
         with m.If(arrives):
             m.d.sync += streams.eq(~step.command_end)
+
+        def out(value, name, reset_less=False):
+            return delayed(m, value, self.SENT, name=name, reset_less=reset_less)
+
         m.d.comb += [
-            self.enable.eq(~streams | arrives),
-            self.matmul.eq(wave & step.array & ~step.column),
-            self.column.eq(wave & step.column),
-            self.vector.eq(wave & ~step.array),
-            self.plane.eq(step.plane),
-            self.tag.eq(step.tag),
-            self.tile_passed.eq(wave & step.tile_end),
+            self.enable.eq(out(~streams | arrives, "enabled")),
+            self.matmul.eq(out(wave & step.array & ~step.column, "sent_matmul")),
+            self.column.eq(out(wave & step.column, "sent_column")),
+            self.vector.eq(out(wave & ~step.array, "sent_vector")),
+            self.plane.eq(out(step.plane, "sent_plane", True)),
+            self.tag.eq(out(step.tag, "sent_tag", True)),
+            self.tile_passed.eq(out(wave & step.tile_end, "sent_tile_end")),
         ]
         if self.int4:
-            m.d.comb += self.paired.eq(reader.paired)
-        m.d.comb += [lane.eq(value) for lane, value in zip(self.lanes, reader.lanes, strict=True)]
-        for mine, values in zip(self.sides, reader.sides, strict=True):
-            m.d.comb += [lane.eq(value) for lane, value in zip(mine, values, strict=True)]
+            m.d.comb += self.paired.eq(out(reader.paired, "sent_paired", True))
+        m.d.comb += [lane.eq(out(value, f"sent_{n}", True)) for n, (lane, value) in enumerate(zip(self.lanes, reader.lanes, strict=True))]
+        for side, (mine, values) in enumerate(zip(self.sides, reader.sides, strict=True), start=1):
+            m.d.comb += [lane.eq(out(value, f"sent_{side}_{n}", True)) for n, (lane, value) in enumerate(zip(mine, values, strict=True))]

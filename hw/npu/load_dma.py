@@ -6,12 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import BURST_INCR, RESP_OKAY, ReadChannels
 from hw.npu.bursts import BeatWalker, lane_bits, run_layout
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error, Opcode, Target
 from hw.npu.ports import ADDRESS_BITS, write_port
 from hw.npu.queues import INDEX_BITS, QUEUED_TRANSFER
 from hw.npu.records import RECORD_LAYOUT
 from hw.npu.status import ERROR_LAYOUT, latch
+from hw.npu.stream_register import StreamRegister, registered
 from hw.npu.tokens import TOKENS
 from hw.npu.transfers import COUNT_BITS, TransferPlanner, TransferRecords
 
@@ -36,6 +38,8 @@ class LoadDma(wiring.Component):
         Bursts in flight, at least 1.
     act_bytes, weight_bytes : int
         Sizes of the scratchpads.
+    pipeline : bool
+        Register cuts, as in `TransferPlanner`; a burst waits a cycle more to be walked, and ``done`` comes a cycle later.
 
     Members
     -------
@@ -67,16 +71,17 @@ class LoadDma(wiring.Component):
         BAD_FIELD, ADDRESS, AXI_READ.
     """
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, weight_bytes):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, weight_bytes, pipeline=False):
         if outstanding < 1:
             raise ValueError(f"LoadDma outstanding must be at least 1, not {outstanding}")
-        self.axi_bytes, self.depth = axi_bytes, outstanding
+        self.axi_bytes, self.depth, self.pipeline = axi_bytes, outstanding, pipeline
         self._planner = {
             "axi_bytes": axi_bytes,
             "max_burst": max_burst,
             "address_bits": address_bits,
             "act_bytes": act_bytes,
             "weight_bytes": weight_bytes,
+            "pipeline": pipeline,
         }
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
@@ -101,7 +106,7 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
-        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
+        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes, pipeline=self.pipeline)
         m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
@@ -114,14 +119,15 @@ class LoadDma(wiring.Component):
             planner.cycle.eq(self.cycle),
             planner.halt.eq(self.halt),
             records.cycle.eq(self.cycle),
-            self.outstanding.eq(in_flight.level),
         ]
 
         # A burst goes into the address register and, with what its beats need, into the list of those in flight.
-        burst = planner.bursts.payload
+        burst, room = planner.bursts.payload, in_flight.i.ready
+        if self.pipeline:  # runs leave the list before their beats come
+            room = self.outstanding != self.depth
         issue = planner.bursts.valid & planner.bursts.ready
         m.d.comb += [
-            planner.bursts.ready.eq((~ar.valid | ar.ready) & in_flight.i.ready & ~self.halt),
+            planner.bursts.ready.eq((~ar.valid | ar.ready) & room & ~self.halt),
             in_flight.i.valid.eq(issue),
             in_flight.i.payload.run.eq(burst.run),
             in_flight.i.payload.target.eq(burst.target),
@@ -135,34 +141,49 @@ class LoadDma(wiring.Component):
             m.d.sync += ar.valid.eq(0)
 
         # A beat of R meets its place.
-        flying, place = in_flight.o.payload, walker.beats.payload
+        runs = registered(m, in_flight.o, self.pipeline, name="run")
+        flying, place = runs.payload, walker.beats.payload
         written, loaded = Signal(), Signal()
-        beat = Signal(self._beat_layout(), reset_less=True)
-        occupied = Signal()
+        moved = {
+            "address": place.address,
+            "data": r.payload.data >> (place.skip << 3),
+            "mask": place.lanes >> place.skip,
+            "target": flying.target,
+            "last": place.last & flying.run.last,
+        }
+        beat, occupied, free = self._hold(m, moved, loaded, written)
         m.d.comb += [
             walker.runs.payload.eq(flying.run),
-            walker.runs.valid.eq(in_flight.o.valid),
-            in_flight.o.ready.eq(walker.runs.ready),
-            r.ready.eq(walker.beats.valid & (~occupied | written | self.halt)),
+            walker.runs.valid.eq(runs.valid),
+            runs.ready.eq(walker.runs.ready),
+            r.ready.eq(walker.beats.valid & (free | self.halt)),
             walker.beats.ready.eq(r.valid & r.ready),
             loaded.eq(r.valid & r.ready & ~self.halt),
         ]
-        with m.If(loaded):
-            m.d.sync += [
-                beat.address.eq(place.address),
-                beat.data.eq(r.payload.data >> (place.skip << 3)),
-                beat.mask.eq(place.lanes >> place.skip),
-                beat.target.eq(flying.target),
-                beat.last.eq(place.last & flying.run.last),
-                occupied.eq(1),
-            ]
-        with m.Elif(written):
-            m.d.sync += occupied.eq(0)
+        if self.pipeline:
+            m.d.sync += self.outstanding.eq(self.outstanding + issue - (walker.beats.ready & place.last))
+        else:
+            m.d.comb += self.outstanding.eq(in_flight.level)
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
         self._deliver(m, beat, occupied, written, records)
         m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
         return m
+
+    def _hold(self, m, moved, loaded, written):
+        """A beat on its way to its scratchpad: where it stands, whether there is one, and whether there is room for the next."""
+        if self.pipeline:
+            m.submodules.beat = held = StreamRegister(self._beat_layout())
+            m.d.comb += [held.i.payload[name].eq(value) for name, value in moved.items()]
+            m.d.comb += [held.i.valid.eq(loaded), held.o.ready.eq(written)]
+            return held.o.payload, held.o.valid, held.i.ready
+        beat = Signal(self._beat_layout(), reset_less=True)
+        occupied = Signal()
+        with m.If(loaded):
+            m.d.sync += [*(beat[name].eq(value) for name, value in moved.items()), occupied.eq(1)]
+        with m.Elif(written):
+            m.d.sync += occupied.eq(0)
+        return beat, occupied, ~occupied | written
 
     def _beat_layout(self):
         """A beat on its way to its scratchpad; ``last`` of its command."""
@@ -187,6 +208,6 @@ class LoadDma(wiring.Component):
         m.d.comb += [
             written.eq(occupied & taken),
             records.refused.eq(occupied & ~taken),
-            self.done.eq(written & beat.last),
+            self.done.eq(delayed(m, written & beat.last, int(self.pipeline), name="written", reset_less=False)),
             records.complete.eq(self.done),
         ]

@@ -9,6 +9,7 @@ from hw.npu.control import JobControl
 from hw.npu.core import NpuCore
 from hw.npu.delay import delayed
 from hw.npu.flat_ports import axi_port, lite_port
+from hw.npu.output_stage import OutputStage
 from hw.npu.register_file import RegisterFile
 from hw.npu.registers import MAP_BITS, constants
 
@@ -47,7 +48,7 @@ class Npu(wiring.Component):
     s_axil_rdata, s_axil_rresp, s_axil_rvalid, s_axil_rready : R
         Read data.
     obs_write_valid, obs_write_address, obs_write_mask, obs_write_data : Out
-        Where ``observe``: a write of the output stage, one cycle after the scratchpad accepted it.
+        Where ``observe``: a write of the output stage, as many cycles after the scratchpad accepted it as a command takes to retire.
     obs_retire, obs_retire_index : Out
         Where ``observe``: an execute command is complete; after or with its last write on ``obs_write``.
     """
@@ -73,7 +74,7 @@ class Npu(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.registers = registers = RegisterFile(values=constants(self.config))
-        m.submodules.control = control = JobControl(units=NpuCore.UNITS)
+        m.submodules.control = control = JobControl(units=NpuCore.UNITS, pipeline=self.config.pipeline)
         core = NpuCore(self.config)
         m.submodules.core = ResetInserter(control.core_reset)(core)
         m.d.comb += [
@@ -102,12 +103,13 @@ class Npu(wiring.Component):
         return m
 
     def _show(self, m, core):
-        """Writes a cycle late: then the last one of a command stands beside its retirement, and the next one's come after it."""
+        """Writes late: then the last one of a command stands beside its retirement, and the next one's come after it."""
+        late = OutputStage.RETIRE + (OutputStage.RETIRE_CUTS if self.config.pipeline else 0)
         m.d.comb += [
-            self.obs_write_valid.eq(delayed(m, core.wrote, 1, name="wrote", reset_less=False)),
-            self.obs_write_address.eq(delayed(m, core.written.address, 1, name="written_address")),
-            self.obs_write_mask.eq(delayed(m, core.written.mask, 1, name="written_mask")),
-            self.obs_write_data.eq(delayed(m, core.written.data.as_value(), 1, name="written_data")),
+            self.obs_write_valid.eq(delayed(m, core.wrote, late, name="wrote", reset_less=False)),
+            self.obs_write_address.eq(delayed(m, core.written.address, late, name="written_address")),
+            self.obs_write_mask.eq(delayed(m, core.written.mask, late, name="written_mask")),
+            self.obs_write_data.eq(delayed(m, core.written.data.as_value(), late, name="written_data")),
             self.obs_retire.eq(core.retired),
             self.obs_retire_index.eq(core.retired_index),
         ]

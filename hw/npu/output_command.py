@@ -6,6 +6,7 @@ from amaranth.lib import data
 from hw.npu.isa import Opcode, Params, Second, group_layout
 from hw.npu.output_pipeline import OUTPUT_CONFIG, output_config
 from hw.npu.pixel_walk import WALK
+from hw.npu.softmax_unit import SoftmaxUnit
 
 SOURCE = data.StructLayout({name: group_layout("input")[name].shape for name in ("address", "pixel_step", "row_step")})
 """Where SOFTMAX reads its rows; names and units as in ``input`` of a command."""
@@ -95,3 +96,43 @@ class OutputCommand:
         for i in range(2):
             with m.If(taken & (self.bank != i)):
                 m.d.sync += [self.config[i].eq(config), self.index[i].eq(payload.index), self.thrice[i].eq(softmax)]
+
+    def retire(self, m, stage, slots):
+        """Commands retire in their order, so that their banks alternate; the stage says so."""
+        written, oldest = Signal(32), Signal()
+        last = slots.accepted & slots.accepted_slot.last
+        total = Signal(32)
+        has_second = Mux(oldest, self.config[1].has_second, self.config[0].has_second)
+        read = Mux(Mux(oldest, self.thrice[1], self.thrice[0]), total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))
+        m.d.comb += total.eq(written + slots.accepted_slot.bytes)
+        m.d.sync += stage.retire.eq(last | self.settled)
+        with m.If(slots.accepted):
+            m.d.sync += written.eq(Mux(last, 0, total))
+        with m.If(last | self.settled):
+            m.d.sync += [
+                oldest.eq(~oldest),
+                stage.retire_index.eq(Mux(oldest, self.index[1], self.index[0])),
+                stage.written_bytes.eq(Mux(last, total, 0)),
+                stage.read_bytes.eq(Mux(last, read, 0)),
+            ]
+
+    def retire_in_steps(self, m, stage, slots):
+        """The same with ``pipeline``: the command's bytes are summed, then multiplied by what was read of them."""
+        written, total, oldest = Signal(32), Signal(32, reset_less=True), Signal()
+        last, ends = slots.accepted & slots.accepted_slot.last, Signal()
+        with m.If(slots.accepted):
+            m.d.sync += [written.eq(Mux(last, 0, written + slots.accepted_slot.bytes))]
+        m.d.sync += [
+            ends.eq(last | self.settled),
+            total.eq(Mux(self.settled, 0, written + slots.accepted_slot.bytes)),
+            stage.retire.eq(ends),
+        ]
+        has_second = Mux(oldest, self.config[1].has_second, self.config[0].has_second)
+        thrice = Mux(oldest, self.thrice[1], self.thrice[0])
+        with m.If(ends):
+            m.d.sync += [
+                oldest.eq(~oldest),
+                stage.retire_index.eq(Mux(oldest, self.index[1], self.index[0])),
+                stage.written_bytes.eq(total),
+                stage.read_bytes.eq(Mux(thrice, total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))),
+            ]

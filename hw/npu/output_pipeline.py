@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import Second
 from hw.npu.requantize import REQUANTIZE, Requantize
 from hw.npu.second_operand import SECOND, SecondOperand
@@ -56,7 +57,7 @@ class OutputPipeline(wiring.Component):
                                    second operand --------^
 
     One vector a cycle, never stalls. Vectors without a second operand leave `LATENCY` cycles after they entered, those with one
-    ``SecondOperand.LATENCY`` cycles later: whoever issues keeps a vector without at least that far behind one with.
+    the latency of `SecondOperand` later: whoever issues keeps a vector without at least that far behind one with.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ class OutputPipeline(wiring.Component):
         Output channels, and channels of a vector.
     accumulator_bits : int
         20 to 32.
+    pipeline : bool
+        `CUTS` more registers: behind the selection, and those of the blocks.
 
     Members
     -------
@@ -80,7 +83,7 @@ class OutputPipeline(wiring.Component):
     table_write, table_row, table_entries : In(1), In(range(256 / C)), In(array of C bytes)
         Writes the table; not while a vector that uses it is inside.
     pop, operand : Out(1), In(signed(8)).array(lanes)
-        Takes the second operand of the vector, `OPERAND_DELAY` cycles after it entered.
+        Takes the second operand of the vector, as many cycles after it entered as a vector without one takes.
     result_valid : Out(1)
         A vector leaves.
     result : Out(signed(8)).array(lanes)
@@ -88,12 +91,12 @@ class OutputPipeline(wiring.Component):
     """
 
     LATENCY = Requantize.LATENCY + Table.LATENCY
-    """Cycles from accumulators to result without a second operand."""
-    OPERAND_DELAY = LATENCY
-    """Cycles from accumulators to ``pop``."""
+    """Cycles from accumulators to result without a second operand, and to ``pop``."""
+    CUTS = 1 + Requantize.CUTS + Table.CUTS
+    """Cycles more with ``pipeline``."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits):
-        self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
+    def __init__(self, *, cols, lanes, accumulator_bits, pipeline=False):
+        self.cols, self.lanes, self.accumulator_bits, self.pipeline = cols, lanes, accumulator_bits, pipeline
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -114,13 +117,14 @@ class OutputPipeline(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits)
-        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols)
-        m.submodules.second = second = SecondOperand(self.lanes)
+        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits, pipeline=self.pipeline)
+        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols, pipeline=self.pipeline)
+        m.submodules.second = second = SecondOperand(self.lanes, pipeline=self.pipeline)
+        selects = 1 if self.pipeline else 0
         joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
         m.d.comb += [
-            requantize.valid.eq(self.valid),
-            requantize.bank.eq(self.bank),
+            requantize.valid.eq(delayed(m, self.valid, selects, name="selected", reset_less=False)),
+            requantize.bank.eq(delayed(m, self.bank, selects, name="selected_bank")),
             table.valid.eq(requantize.result_valid),
             table.bank.eq(requantize.result_bank),
             table.write.eq(self.table_write),
@@ -137,7 +141,7 @@ class OutputPipeline(wiring.Component):
                 table.use[i].eq(self.config[i].use_table),
                 second.config[i].eq(self.config[i].second),
             ]
-        common = self._common(m)
+        common = self._common(m, delayed(m, self.bank, selects, name="common_bank"))
         for lane in range(self.lanes):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
@@ -148,29 +152,29 @@ class OutputPipeline(wiring.Component):
             ]
         return m
 
-    def _common(self, m):
-        """The numbers for all channels, of the entering vector's bank."""
+    def _common(self, m, bank):
+        """The numbers for all channels, of a vector's bank."""
         common, (first, second) = {}, self.config
         for name in ("channel_bias", "channel_scale", "multiplier", "left", "right"):
             common[name] = Signal.like(first[name], name=name)
-            m.d.comb += common[name].eq(Mux(self.bank, second[name], first[name]))
+            m.d.comb += common[name].eq(Mux(bank, second[name], first[name]))
         return common
 
     def _channel(self, m, lane, requantize, common):
         """The lane's accumulator, and the parameters of its channel or of all channels."""
 
-        def of_group(values):
-            *rest, value = [values[col] for col in range(lane, self.cols, self.lanes)]
+        def of_group(name):
+            *rest, value = [getattr(self, name)[col] for col in range(lane, self.cols, self.lanes)]
             for index, other in reversed(list(enumerate(rest))):
                 value = Mux(self.group == index, other, value)
-            return value
+            return delayed(m, value, 1, name=f"{name}_{lane}", enable=self.valid) if self.pipeline else value
 
-        exponent = of_group(self.exponent)
+        exponent = of_group("exponent")
         left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)
         m.d.comb += [
-            requantize.accumulator[lane].eq(of_group(self.accumulators)),
-            requantize.bias[lane].eq(Mux(common["channel_bias"], of_group(self.bias), 0)),
-            requantize.multiplier[lane].eq(Mux(common["channel_scale"], of_group(self.multiplier), common["multiplier"])),
+            requantize.accumulator[lane].eq(of_group("accumulators")),
+            requantize.bias[lane].eq(Mux(common["channel_bias"], of_group("bias"), 0)),
+            requantize.multiplier[lane].eq(Mux(common["channel_scale"], of_group("multiplier"), common["multiplier"])),
             requantize.left[lane].eq(Mux(common["channel_scale"], left, common["left"])),
             requantize.right[lane].eq(Mux(common["channel_scale"], right, common["right"])),
         ]

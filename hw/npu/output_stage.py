@@ -4,6 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.accumulators import Accumulators
+from hw.npu.cuts import latency
+from hw.npu.delay import delayed
+from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error
 from hw.npu.operand_fetch import OperandFetch
 from hw.npu.output_command import OUTPUT_COMMAND, OutputCommand
@@ -14,6 +18,8 @@ from hw.npu.ports import ReadPort, write_port
 from hw.npu.second_operand import SecondOperand
 from hw.npu.softmax_unit import SoftmaxUnit
 from hw.npu.status import ERROR_LAYOUT
+from hw.npu.tally import Tally
+from hw.npu.walk_ahead import WalkAhead
 from hw.npu.weight_loader import parameter_layout
 from hw.npu.write_slots import WriteSlots
 
@@ -59,6 +65,9 @@ class OutputStage(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``second_read`` to its answer.
+    pipeline : bool
+        More registers: `CUTS` and `SECOND_CUTS` cycles from a vector's entry to its write, `COMMAND_CUTS` between commands, `RETIRE_CUTS`
+        behind a command's last write; parameters and half free a few cycles later. Throughput stays.
 
     Members
     -------
@@ -71,7 +80,7 @@ class OutputStage(wiring.Component):
     acc_enable, acc_half, acc_entry : Out(1), Out(1), Out(8)
         Reads an entry of the accumulators.
     acc_data : In(array of cols signed)
-        The entry, one cycle later.
+        The entry, as many cycles later as `Accumulators` take.
     half_free : Out(1)
         A pulse: the last entry of a job has been read.
     second_read : Out(ReadPort(lanes))
@@ -79,7 +88,7 @@ class OutputStage(wiring.Component):
     write : Out(write_port(lanes))
         Writes the result.
     retire, retire_index : Out(1), Out(32)
-        A pulse: the last write of a command was accepted (partial sums: all entries are final); its index.
+        A pulse: the last write of a command was accepted `RETIRE` cycles before (partial sums: all entries are final); its index.
     written_bytes, read_bytes : Out(32), Out(32)
         Bytes that the retiring command wrote, and read of its second operand or, in three passes, its rows.
     error : Out(ERROR_LAYOUT)
@@ -96,24 +105,38 @@ class OutputStage(wiring.Component):
         If ``lanes`` does not fit ``cols``, or a number is out of range.
     """
 
-    LATENCY = 1 + OutputPipeline.LATENCY + 1
-    """Cycles from the issue of a vector without a second operand to its write: accumulators, pipeline, slot."""
+    LATENCY = Accumulators.READ_LATENCY + OutputPipeline.LATENCY + 1
+    """Cycles from the read of a vector's entry to its write, without a second operand: accumulators, pipeline, slot."""
+    CUTS = Accumulators.READ_CUTS + OutputPipeline.CUTS + WriteSlots.CUTS
+    """Cycles more with ``pipeline``."""
     SECOND_LATENCY = LATENCY + SecondOperand.LATENCY
     """The same with a second operand."""
+    SECOND_CUTS = CUTS + SecondOperand.CUTS
+    """Cycles more of it with ``pipeline``."""
     SLOTS = SECOND_LATENCY + 1 + 4
     """Vectors on their way or waiting to be written: one a cycle with a second operand, and four that a busy scratchpad holds up."""
+    SLOTS_IN_STEPS = SLOTS + 1 + SECOND_CUTS + WriteSlots.SPARE
+    """The same with ``pipeline``: also between the choice to issue and the read."""
     COMMAND_GAP = 2
     """Cycles without a vector between commands: take the next one, start its walk."""
     SECOND_COMMAND_GAP = COMMAND_GAP + 1
     """The same before a command with a second operand: ask for the first of them."""
+    COMMAND_CUTS = 1 + WalkAhead.FIRST - 1
+    """Cycles more with ``pipeline``: see a command before it is taken; the first vector of the walk."""
+    SECOND_COMMAND_CUTS = COMMAND_CUTS + 3
+    """The same before a command with a second operand: the queue of requests, acceptance and promise registered."""
+    RETIRE = 1
+    """Cycles from a command's last write to ``retire``."""
+    RETIRE_CUTS = 2
+    """Cycles more with ``pipeline``."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
+    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, pipeline=False):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
             raise ValueError(f"OutputStage lanes must be cols = {cols}, half or a quarter of it, not {lanes}")
         if not 1 <= depth <= 256:
             raise ValueError(f"OutputStage depth must be 1 to 256, not {depth}")
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
-        self.depth, self.size, self.read_latency = depth, size, read_latency
+        self.depth, self.size, self.read_latency, self.pipeline = depth, size, read_latency, pipeline
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
@@ -135,16 +158,20 @@ class OutputStage(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m = Module()
+        m, cut = Module(), {"pipeline": self.pipeline}
         sizes = {"cols": self.cols, "lanes": self.lanes}
-        m.submodules.shadow = shadow = ParameterShadow(self.cols)
-        m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
-        m.submodules.operands = operands = OperandFetch(
-            **sizes, size=self.size, read_latency=self.read_latency, use_delay=1 + OutputPipeline.OPERAND_DELAY
-        )
-        m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
-        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
-        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency)
+        m.submodules.shadow = shadow = ParameterShadow(self.cols, **cut)
+        m.submodules.walk = walk = (WalkAhead if self.pipeline else PixelWalk)(**sizes, size=self.size)
+        use_delay = self._entry_delay() + latency(OutputPipeline, self.pipeline)
+        m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay, **cut)
+        m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits, **cut)
+        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS_IN_STEPS if self.pipeline else self.SLOTS, **cut)
+        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency, **cut)
+        rows = self.parameters
+        if self.pipeline:  # the loader does not wait for what is done with a row
+            m.submodules.rows = queue = StreamFifo(parameter_layout(self.cols), depth=2)
+            wiring.connect(m, wiring.flipped(self.parameters), queue.i)
+            rows = queue.o
         wiring.connect(m, wiring.flipped(self.write), slots.write)
         for col in range(self.cols):
             m.d.comb += [getattr(pipeline, name)[col].eq(getattr(shadow, name)[col]) for name in ("bias", "multiplier", "exponent")]
@@ -162,38 +189,41 @@ class OutputStage(wiring.Component):
             *(pipeline.config[i].eq(command.config[i]) for i in range(2)),
             self.busy.eq(command.inside != 0),
         ]
-        issue = self._control(m, command, walk, operands, slots, shadow, pipeline, softmax)
+        issue = self._control(m, command, rows, walk, operands, slots, shadow, pipeline, softmax)
         self._second_read(m, command, walk, operands, softmax)
         self._places(m, issue, walk, slots, pipeline, softmax)
-        self._retire(m, command, slots)
+        (command.retire_in_steps if self.pipeline else command.retire)(m, self, slots)
         handshakes = (self.command, self.parameters, self.second_read.request)
         moves = (issue, slots.accepted, self.entry_final, *(stream.valid & stream.ready for stream in handshakes))
-        m.d.comb += self.progress.eq(Cat(moves).any())
+        m.d.comb += self.progress.eq(delayed(m, Cat(moves).any(), 1 if self.pipeline else 0, name="moved", reset_less=False))
         return m
 
-    def _control(self, m, command, walk, operands, slots, shadow, pipeline, softmax):
+    def _entry_delay(self):
+        """Cycles from the choice to issue a vector to its entry, at the pipeline."""
+        return Accumulators.READ_LATENCY + (1 + Accumulators.READ_CUTS if self.pipeline else 0)
+
+    def _control(self, m, command, rows, walk, operands, slots, shadow, pipeline, softmax):
         """Issues the vectors of a command, or starts the softmax unit; gives the expression that a vector is issued."""
-        finals = Signal(range(FINAL_HALVES * self.depth))
         fed = Signal()  # the feeder has passed the waits of this command, so that its second operand may be read
-        behind_second = Signal(range(SecondOperand.LATENCY + 1))  # cycles until a vector without a second operand stays behind those with
         error = Signal(Error, reset_less=True)
         step, issue, table_ready, exponentials_ready = Signal(), Signal(), Signal(), Signal()
-        vector, row = walk.vector, self.parameters
+        vector, row = walk.ends if self.pipeline else walk.vector, rows
         table_end = row.valid & row.payload.table & row.payload.last
-        ready = (finals != 0) & (~command.has_params | shadow.available)
+        final, behind = self._conditions(m, command, walk, step, issue, softmax)
+        ready = final & (~command.has_params | shadow.available)
         bad_exponent = ready & command.has_params & shadow.bad_exponent
-        in_order = Mux(command.has_second, operands.available, behind_second == 0)
-        m.d.sync += [
-            finals.eq(finals + self.entry_final - (step & vector.entry_end) - softmax.start),
-            behind_second.eq(Mux(issue & command.has_second, SecondOperand.LATENCY, behind_second - (behind_second != 0))),
-        ]
+        in_order = Mux(command.has_second, operands.available, behind)
+        if self.pipeline:
+            outside, ready = walk.valid & walk.ends.outside, walk.valid & ready
+        else:
+            outside = walk.outside
         m.d.comb += [
             walk.step.eq(step | softmax.target_step),
             operands.take.eq(issue & command.has_second),
-            operands.enable.eq(fed | (command.has_second & (finals != 0))),
+            operands.enable.eq(fed | (command.has_second & final)),
         ]
         self._entries(m, command, walk, step, issue, shadow, pipeline, softmax)
-        self._rows(m, shadow, pipeline, softmax, table_ready, exponentials_ready)
+        self._rows(m, rows, shadow, pipeline, softmax, table_ready, exponentials_ready)
 
         def begin():
             with m.If(command.partial):
@@ -202,11 +232,7 @@ class OutputStage(wiring.Component):
                 m.next = "ISSUE"
 
         with m.FSM():
-            with m.State("FETCH"):  # until there is a command, and a bank for it
-                m.d.comb += self.command.ready.eq(command.inside != 2)
-                m.d.sync += fed.eq(0)
-                with m.If(self.command.valid & self.command.ready):
-                    m.next = "START"
+            self._fetch(m, command, fed)
             with m.State("START"):  # one cycle
                 m.d.comb += [walk.start.eq(1), operands.start.eq(command.has_second & ~command.partial)]
                 with m.If(command.softmax):
@@ -219,11 +245,11 @@ class OutputStage(wiring.Component):
                 m.d.comb += table_ready.eq(slots.empty)
                 with m.If(slots.empty & table_end):
                     begin()
-            self._softmax_states(m, softmax, exponentials_ready, table_end, (finals != 0) & slots.empty, error)
+            self._softmax_states(m, softmax, exponentials_ready, table_end, final & slots.empty, error)
             with m.State("ISSUE"):  # until the last vector is issued
-                with m.If(finals != 0):
+                with m.If(final):
                     m.d.sync += fed.eq(command.has_second)
-                with m.If(((finals != 0) & (walk.outside | operands.outside)) | bad_exponent):
+                with m.If((final & (outside | operands.outside)) | bad_exponent):
                     m.d.sync += error.eq(Mux(bad_exponent, Error.BAD_FIELD, Error.ADDRESS))
                     m.next = "FAILED"
                 with m.Elif(ready & in_order & slots.free):
@@ -243,9 +269,50 @@ class OutputStage(wiring.Component):
         m.d.comb += self.error.index.eq(Mux(command.bank, command.index[1], command.index[0]))
         return issue
 
+    def _fetch(self, m, command, fed):
+        """Takes a command."""
+        room = command.inside != 2
+        with m.State("FETCH"):  # until there is a command, and a bank for it
+            m.d.sync += fed.eq(0)
+            if self.pipeline:
+                with m.If(self.command.valid & room):
+                    m.next = "TAKE"
+            else:
+                m.d.comb += self.command.ready.eq(room)
+                with m.If(self.command.valid & self.command.ready):
+                    m.next = "START"
+        if self.pipeline:
+            with m.State("TAKE"):  # one cycle
+                m.d.comb += self.command.ready.eq(1)
+                m.next = "START"
+
+    def _conditions(self, m, command, walk, step, issue, softmax):
+        """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
+        least, joins = latency(SecondOperand, self.pipeline), issue & command.has_second
+        if self.pipeline:
+            m.submodules.finals = tally = Tally(FINAL_HALVES * self.depth)
+            m.d.comb += [tally.up.eq(self.entry_final), tally.down.eq((step & walk.ends.entry_end) | softmax.start)]
+        else:
+            finals = Signal(range(FINAL_HALVES * self.depth))
+        behind_second = Signal(range(least + 1))  # cycles until it does
+        if self.pipeline:
+            behind = Signal(init=1)
+            m.d.sync += behind.eq(~joins & (behind_second <= 1))
+        else:
+            m.d.sync += finals.eq(finals + self.entry_final - (step & walk.vector.entry_end) - softmax.start)
+        m.d.sync += behind_second.eq(Mux(joins, least, behind_second - (behind_second != 0)))
+        return (tally.some, behind) if self.pipeline else (finals != 0, behind_second == 0)
+
     def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
         """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""
         vector, half, release = walk.vector, Signal(), Signal()
+        if self.pipeline:
+            ended = step & walk.ends.job_end & command.has_params
+            m.d.comb += [
+                shadow.ended.eq(ended),
+                release.eq(delayed(m, ended, self._entry_delay(), name="ended", reset_less=False)),
+            ]
+            issue = delayed(m, issue, 1, name="issued", reset_less=False)  # the vector is there
         job_end = (issue & vector.job_end) | softmax.start
         m.d.comb += [
             self.acc_enable.eq(issue),
@@ -253,13 +320,22 @@ class OutputStage(wiring.Component):
             self.acc_entry.eq(vector.entry),
             shadow.released.eq(release),
         ]
-        m.d.sync += [
-            self.half_free.eq(job_end),
-            release.eq(step & vector.job_end & command.has_params),
-            pipeline.valid.eq(issue),
-        ]
-        with m.If(issue):
-            m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group)]
+        if self.pipeline:
+            read = Accumulators.READ_LATENCY + Accumulators.READ_CUTS
+            m.d.sync += self.half_free.eq(job_end)
+            m.d.comb += [
+                pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),
+                pipeline.bank.eq(delayed(m, command.bank, read, name="read_bank", reset_less=False)),
+                pipeline.group.eq(delayed(m, vector.group, read, name="read_group")),
+            ]
+        else:
+            m.d.sync += [
+                self.half_free.eq(job_end),
+                release.eq(step & vector.job_end & command.has_params),
+                pipeline.valid.eq(issue),
+            ]
+            with m.If(issue):
+                m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group)]
         with m.If(job_end):
             m.d.sync += half.eq(~half)
 
@@ -281,17 +357,17 @@ class OutputStage(wiring.Component):
             with m.Elif(softmax.done):
                 m.next = "FETCH"
 
-    def _rows(self, m, shadow, pipeline, softmax, table_ready, exponentials_ready):
+    def _rows(self, m, rows, shadow, pipeline, softmax, table_ready, exponentials_ready):
         """Parameters go to the shadow set, rows of a table to the table whose command is there."""
-        row = self.parameters.payload
+        row = rows.payload
         m.d.comb += [
             shadow.rows.payload.eq(row),
-            shadow.rows.valid.eq(self.parameters.valid & ~row.table),
-            self.parameters.ready.eq(Mux(row.table, table_ready | exponentials_ready, shadow.rows.ready)),
-            pipeline.table_write.eq(self.parameters.valid & row.table & table_ready),
+            shadow.rows.valid.eq(rows.valid & ~row.table),
+            rows.ready.eq(Mux(row.table, table_ready | exponentials_ready, shadow.rows.ready)),
+            pipeline.table_write.eq(rows.valid & row.table & table_ready),
             pipeline.table_row.eq(row.row),
             pipeline.table_entries.eq(row.data),
-            softmax.table_write.eq(self.parameters.valid & row.table & exponentials_ready),
+            softmax.table_write.eq(rows.valid & row.table & exponentials_ready),
             softmax.table_row.eq(row.row),
             softmax.table_entries.eq(row.data),
         ]
@@ -309,6 +385,7 @@ class OutputStage(wiring.Component):
             softmax.length.eq(command.length),
             softmax.target.eq(walk.vector.address),
             softmax.target_end.eq(walk.vector.command_end),
+            *([softmax.target_valid.eq(walk.valid)] if self.pipeline else []),
             request.valid.eq(operands.read.request.valid | softmax.read.request.valid),
             request.payload.eq(Mux(unit_reads, softmax.read.request.payload, operands.read.request.payload)),
         ]
@@ -323,6 +400,9 @@ class OutputStage(wiring.Component):
         """Places among the writes: reserved by a vector that is issued and filled by its result; the softmax unit does both at once."""
         vector, write = walk.vector, softmax.write
         placed = write.valid & write.ready
+        if self.pipeline:
+            m.d.comb += slots.claim.eq(issue | placed)
+            issue = self.acc_enable  # the vector is there
         m.d.comb += [
             write.ready.eq(slots.free),
             slots.reserve.eq(issue | placed),
@@ -338,22 +418,3 @@ class OutputStage(wiring.Component):
                 slots.slot.last.eq(vector.command_end),
             ]
             m.d.comb += [slots.vector[lane].eq(pipeline.result[lane]) for lane in range(self.lanes)]
-
-    def _retire(self, m, command, slots):
-        """Commands retire in their order, so that their banks alternate."""
-        written, oldest = Signal(32), Signal()
-        last = slots.accepted & slots.accepted_slot.last
-        total = Signal(32)
-        has_second = Mux(oldest, command.config[1].has_second, command.config[0].has_second)
-        read = Mux(Mux(oldest, command.thrice[1], command.thrice[0]), total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))
-        m.d.comb += total.eq(written + slots.accepted_slot.bytes)
-        m.d.sync += self.retire.eq(last | command.settled)
-        with m.If(slots.accepted):
-            m.d.sync += written.eq(Mux(last, 0, total))
-        with m.If(last | command.settled):
-            m.d.sync += [
-                oldest.eq(~oldest),
-                self.retire_index.eq(Mux(oldest, command.index[1], command.index[0])),
-                self.written_bytes.eq(Mux(last, total, 0)),
-                self.read_bytes.eq(Mux(last, read, 0)),
-            ]

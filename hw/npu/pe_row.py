@@ -1,9 +1,13 @@
 """One row of processing elements."""
 
+from operator import add
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.cuts import latency
+from hw.npu.delay import delayed
 from hw.npu.isa import MAX_SPAN
 
 
@@ -31,9 +35,14 @@ class PeRow(wiring.Component):
         Width of a partial sum.
     int4 : bool
         There are paired waves.
+    pipeline : bool
+        `CUTS` more registers: two for operand and weight, and two for the product, so that some of them can stand at the multiplier.
+        Weights count, as without, in the cycle in which the wave comes.
 
     Members
     -------
+    enable : In(1)
+        With ``pipeline``: the row moves; ``valid`` is low where it does not.
     valid, plane, activation : In(1), In(1), In(signed(8))
         The wave: its plane, and the activation that every element of the row gets.
     paired, other : In(1), In(signed(8))
@@ -49,11 +58,14 @@ class PeRow(wiring.Component):
     """
 
     LATENCY = 1
+    CUTS = 4
+    """Cycles from a wave to its partial sums more with ``pipeline``; to the partial sums from above it is one all the same."""
 
-    def __init__(self, *, cols, psum_bits, int4=False):
-        self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
+    def __init__(self, *, cols, psum_bits, int4=False, pipeline=False):
+        self.cols, self.psum_bits, self.int4, self.pipeline = cols, psum_bits, int4, pipeline
         pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
+            **({"enable": In(1)} if pipeline else {}),
             "valid": In(1),
             "plane": In(1),
             "activation": In(signed(8)),
@@ -70,6 +82,7 @@ class PeRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        moves = self._moves(m)
         for col in range(self.cols):
             planes = [Signal(signed(8), name=f"weight{plane}_{col}", reset_less=True) for plane in range(2)]
             psum = Signal(signed(self.psum_bits), name=f"psum_{col}", reset_less=True)
@@ -78,8 +91,12 @@ class PeRow(wiring.Component):
                     m.d.sync += weight.eq(self.weights[col])
             operand = self._operand(m, col, self.activation, f"operand_{col}")
             weight = Mux(self.plane, planes[1], planes[0])
-            product = self._pair(m, col, operand, weight) if self.int4 else operand * weight
-            with m.If(self.valid):
+            other = self._operand(m, col, self.other, f"other_{col}") if self.int4 else None
+            if self.pipeline:
+                product = self._product(m, col, operand, other, weight, moves)
+            else:
+                product = add(*self._pair(m, col, operand, other, weight, self.paired)) if self.int4 else operand * weight
+            with m.If(moves[-1]):
                 m.d.sync += psum.eq(self.psum_in[col] + product)
             m.d.comb += self.psum_out[col].eq(psum)
         return m
@@ -95,15 +112,37 @@ class PeRow(wiring.Component):
                     m.d.comb += operand.eq(self.vectors[side][col])
         return operand
 
-    def _pair(self, m, col, operand, weight):
-        """Expression: the sum of both products."""
+    def _moves(self, m):
+        """Whether a wave enters each of the row's stages."""
+        moves, valid = [self.valid], self.valid
+        for stage in range(1, latency(PeRow, self.pipeline)):
+            valid, late = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable), Signal(name=f"moves_{stage}")
+            m.d.comb += late.eq(valid & self.enable)
+            moves.append(late)
+        return moves
+
+    def _product(self, m, col, operand, other, weight, moves):
+        """Expression: what is added, with ``pipeline``: of an operand and a weight that are registered, and registered itself."""
+        first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
+        for stage in (0, 1):
+            first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}
+        multiplicand, multiplier, *pair = first.values()
+        products = self._pair(m, col, multiplicand, pair[0], multiplier, pair[1]) if self.int4 else [multiplicand * multiplier]
+        for stage in (2, 3):
+            products = [
+                delayed(m, product, 1, name=f"product_{i}_{stage}_{col}", enable=moves[stage]) for i, product in enumerate(products)
+            ]
+        return sum(products)
+
+    def _pair(self, m, col, operand, other, weight, paired):
+        """Expressions: both products."""
         bits = weight.as_unsigned()
         lower, upper = Signal(signed(5), name=f"lower_{col}"), Signal(signed(4), name=f"upper_{col}")
         first, second = Signal(signed(13), name=f"first_{col}"), Signal(signed(12), name=f"second_{col}")
         m.d.comb += [
-            lower.eq(Cat(bits[:4], bits[3] & self.paired).as_signed()),
+            lower.eq(Cat(bits[:4], bits[3] & paired).as_signed()),
             upper.eq(bits[4:].as_signed()),
             first.eq(operand * lower),
-            second.eq(self._operand(m, col, self.other, f"other_{col}") * upper),
+            second.eq(other * upper),
         ]
-        return first + Mux(self.paired, second, second << 4)
+        return first, Mux(paired, second, second << 4)

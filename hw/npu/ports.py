@@ -22,19 +22,22 @@ class ReadPort(Signature):
         Bytes of an answer.
     parts : bool
         Requests say which bytes of the answer count, so that no bank is kept busy for the others, which mean nothing.
+    places : BankGeometry, optional
+        Requests are places among these banks, found already: of bytes that count, too.
 
     Members
     -------
-    request : Out(stream of unsigned(24), or of part_layout)
-        Byte address, or a part; accepted when valid and ready.
+    request : Out(stream of unsigned(24), of part_layout, or of places.layout)
+        Byte address, part, or place; accepted when valid and ready.
     valid, data : In(1), In(array of bytes)
         The answer, a fixed latency of the memory after the request was accepted; it cannot be refused. The data hold until the next.
     """
 
-    def __init__(self, width, *, parts=False):
-        self.width, self.parts = width, parts
+    def __init__(self, width, *, parts=False, places=None):
+        self.width, self.parts, self.places = width, parts, places
+        layout = places.layout if places else part_layout(width) if parts else unsigned(ADDRESS_BITS)
         super().__init__({
-            "request": Out(stream.Signature(part_layout(width) if parts else unsigned(ADDRESS_BITS))),
+            "request": Out(stream.Signature(layout)),
             "valid": In(1),
             "data": In(data.ArrayLayout(unsigned(8), width)),
         })

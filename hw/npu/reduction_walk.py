@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,6 +74,9 @@ class ReductionWalk(wiring.Component):
         Rows of the array, R.
     int4 : bool
         There are commands with two weights a row.
+    pipeline : bool
+        The outputs come `SETTLES` cycles later, but for ``first``: a tile lasts for more cycles than that, as the caller sees to, and the
+        command is steady two cycles before ``start``.
 
     Members
     -------
@@ -97,8 +100,11 @@ class ReductionWalk(wiring.Component):
         The tile is the first, or the last.
     """
 
-    def __init__(self, *, rows, int4=False):
-        self.rows, self.int4 = rows, int4
+    SETTLES = 2
+    """With ``pipeline``: cycles from a tile's first to the one in which the outputs are its own."""
+
+    def __init__(self, *, rows, int4=False, pipeline=False):
+        self.rows, self.int4, self.pipeline = rows, int4, pipeline
         self.deepest = 2 * rows if int4 else rows
         super().__init__({
             "start": In(1),
@@ -124,8 +130,25 @@ class ReductionWalk(wiring.Component):
         rest = Signal.like(loops.lanes, name="rest", reset_less=True)  # bytes of the tap from this tile on
         rows_left = Signal.like(loops.taps_y, name="rows_left", reset_less=True)  # kernel rows from this tile on
         column, first = Signal.like(loops.taps_x, name="column", reset_less=True), Signal(reset_less=True)
-        whole = self._ends(m, rest, rows_left)
+        if self.pipeline:
+            self._staged(m, rest, rows_left, column)
+        else:
+            self._present(m, rest, rows_left, column)
+        with m.If(self.step):
+            m.d.sync += [
+                first.eq(self.last),
+                column.eq(Mux(self.same_tap, column, Mux(self.next_tap, column + 1, 0))),
+                rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
+                rows_left.eq(rows_left - self.advance),
+            ]
+        with m.If((self.start | self.step) & (self.start | self.last) if self.pipeline else self.start | (self.step & self.last)):
+            m.d.sync += [first.eq(1), column.eq(0), rest.eq(loops.lanes), rows_left.eq(loops.taps_y)]
+        m.d.comb += self.first.eq(first)
+        return m
 
+    def _present(self, m, rest, rows_left, column):
+        """The outputs in the same cycle."""
+        loops, whole = self.loops, self._ends(m, rest, rows_left)
         tap_end, row_end = rest <= self.depth, column == loops.taps_x - 1
         with m.If(self.depthwise):
             m.d.comb += [self.advance.eq(loops.span), self.last.eq(rows_left <= loops.span)]
@@ -139,17 +162,50 @@ class ReductionWalk(wiring.Component):
                 self.taken.eq(Mux(whole[2], 0, Mux(whole[1], self.end[2] - self.end[1], self.end[1] - self.end[0]))),
                 self.last.eq(rows_left == self.advance),
             ]
-        with m.If(self.step):
-            m.d.sync += [
-                first.eq(self.last),
-                column.eq(Mux(self.same_tap, column, Mux(self.next_tap, column + 1, 0))),
-                rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
-                rows_left.eq(rows_left - self.advance),
-            ]
-        with m.If(self.start | (self.step & self.last)):
-            m.d.sync += [first.eq(1), column.eq(0), rest.eq(loops.lanes), rows_left.eq(loops.taps_y)]
-        m.d.comb += self.first.eq(first)
-        return m
+
+    def _staged(self, m, rest, rows_left, column):
+        """The outputs two registers later: lengths and comparisons, then where the rows end and what that means."""
+        loops, depth, lane = self.loops, self.depth, range(self.deepest + 1)
+
+        def register(shape, name):
+            return Signal(shape, name=name, reset_less=True)
+
+        row_lanes, last_tap = register(lane, "row_lanes"), Signal.like(loops.taps_x, name="last_tap", reset_less=True)
+        m.d.sync += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), last_tap.eq(loops.taps_x - 1)]
+        # 1: bytes of kernel row 0, and of the others together, were there room; what is left
+        tap_end, row_end, in_span = (register(1, name) for name in ("tap_end", "row_end", "in_span"))
+        left, side = register(MAX_SPAN, "left"), register(MAX_SPAN, "side_1")
+        lengths = [register(range(MAX_SPAN * self.deepest + 1), f"length_{number}") for number in range(MAX_SPAN)]
+        room = register(lane, "room")  # behind kernel row 0
+        m.d.sync += [
+            tap_end.eq(rest <= depth),
+            row_end.eq(column == last_tap),
+            in_span.eq(rows_left <= loops.span),
+            left.eq(Cat(rows_left == number for number in range(1, MAX_SPAN + 1))),
+            side.eq(Cat((loops.span > number) & (rows_left > number) for number in range(MAX_SPAN))),
+            lengths[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest))),
+            room.eq(Mux(rest > depth, 0, depth - rest)),
+        ]
+        length = Mux(self.depthwise, loops.taps_x, row_lanes)
+        one, two = ((loops.span > number) & (self.depthwise | (rows_left > number)) for number in range(1, MAX_SPAN))
+        m.d.sync += [lengths[1].eq(Mux(one, length, 0)), lengths[2].eq(Mux(two, length << 1, Mux(one, length, 0)))]
+        # 2: their sums, no more than a tile
+        whole = []
+        for number in range(MAX_SPAN):
+            total = lengths[0] + lengths[number] if number else lengths[0]
+            fits = total <= depth
+            m.d.sync += self.end[number].eq(Mux(fits, total, depth))
+            whole.append(side[number] & fits)
+        wraps, fir = tap_end & row_end & ~self.depthwise, self.depthwise
+        taken = Mux(whole[1], Mux(side[2] & ~whole[2], room - lengths[1], 0), Mux(side[1], room, 0))
+        m.d.sync += [
+            *(mine.eq(there) for mine, there in zip(self.side, side, strict=True)),
+            self.same_tap.eq(~fir & ~tap_end),
+            self.next_tap.eq(~fir & tap_end & ~row_end),
+            self.last.eq(Mux(fir, in_span, wraps & Mux(whole[2], left[2], Mux(whole[1], left[1], left[0])))),
+            self.advance.eq(Mux(fir, loops.span, Mux(wraps, 1 + whole[1] + whole[2], 0))),
+            self.taken.eq(Mux(wraps, taken, 0)),
+        ]
 
     def _ends(self, m, rest, rows_left):
         """Where the kernel rows end among the tile's lanes; gives for each of them whether the tile takes it up to its end."""

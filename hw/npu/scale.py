@@ -4,6 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.cuts import latency
+from hw.npu.product import WIDE_CUTS, registered_product
+
 Q31_BITS = 31
 """Fraction bits of a multiplier."""
 
@@ -51,6 +54,8 @@ class Scale(wiring.Component):
         Bits of a value, at most 32.
     rules : int
         Multipliers and roundings: ``lanes``, or 1 for all lanes.
+    pipeline : bool
+        `CUTS` more registers: in the product, in the shifter, before the clamp.
 
     Members
     -------
@@ -76,15 +81,17 @@ class Scale(wiring.Component):
     """
 
     LATENCY = 4
+    CUTS = WIDE_CUTS + 2 + 1
+    """Cycles more with ``pipeline``."""
 
-    def __init__(self, *, lanes, width, rules):
+    def __init__(self, *, lanes, width, rules, pipeline=False):
         if lanes < 1:
             raise ValueError(f"Scale lanes must be at least 1, not {lanes}")
         if not 1 <= width <= 32:
             raise ValueError(f"Scale width must be 1 to 32, not {width}")
         if rules not in (1, lanes):
             raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
-        self.lanes, self.width, self.rules = lanes, width, rules
+        self.lanes, self.width, self.rules, self.pipeline = lanes, width, rules, pipeline
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -99,17 +106,25 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        valid, bank = travel(m, self.valid, self.bank, self.LATENCY)
+        stages = latency(Scale, self.pipeline)
+        valid, bank = travel(m, self.valid, self.bank, stages)
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         rule = [self.rule]
-        for stage in (1, 2):  # a rule stays beside its vector until the shift
+        for stage in range(1, stages - 1 if self.pipeline else 3):  # a rule stays beside its vector until the shift
             rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
             with m.If(valid[stage - 1]):
                 m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
-        config = Signal(CLAMP)
-        m.d.comb += config.eq(Mux(bank[3], self.config[1], self.config[0]))
+        config = Signal(CLAMP, reset_less=self.pipeline)
+        if self.pipeline:
+            with m.If(valid[-3]):
+                m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
+        else:
+            m.d.comb += config.eq(Mux(bank[-2], self.config[1], self.config[0]))
         for lane in range(self.lanes):
-            self._lane(m, lane, valid, rule, config)
+            if self.pipeline:
+                self._lane_in_steps(m, lane, valid, bank, rule, config)
+            else:
+                self._lane(m, lane, valid, rule, config)
         return m
 
     def _lane(self, m, lane, valid, rule, config):
@@ -143,6 +158,57 @@ class Scale(wiring.Component):
         m.d.comb += total.eq(Mux(whole, shifted, rounded(m, shifted, name=f"rounded_{lane}")) + config.zero_point)
         clamped = Signal(signed(8), name=f"clamped_{lane}", reset_less=True)
         with m.If(valid[3]):
+            m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
+        m.d.comb += self.result[lane].eq(clamped)
+
+    def _lane_in_steps(self, m, lane, valid, bank, rule, config):
+        """The same with ``pipeline``."""
+        which = lane % self.rules
+
+        def register(shape, name):
+            return Signal(shape, name=f"{name}_{lane}", reset_less=True)
+
+        # 1 to 3: the product, and the sign of the nudge
+        value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
+        m.d.comb += value.eq(self.value[lane])
+        down = value[-1] ^ multiplier[-1]
+        for stage in range(1 + WIDE_CUTS):
+            old, down = down, register(1, f"down_{stage + 1}")
+            with m.If(valid[stage]):
+                m.d.sync += down.eq(old)
+        product = registered_product(m, value, multiplier, valid[: 1 + WIDE_CUTS], name=f"{lane}")
+        # 4: nudged
+        nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
+        nudge = Mux(rule[3][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
+        with m.If(valid[3]):
+            m.d.sync += nudged.eq(Cat(product[: Q31_BITS - 1], (halves + nudge)[: len(halves)]))
+        # 5: shifted by a multiple of 4
+        coarse = register(signed(len(product)), "coarse")
+        with m.If(valid[4]):
+            m.d.sync += coarse.eq(nudged >> (Cat(Const(0, 2), rule[4][which].amount[2:])))
+        # 6: by the rest, its lowest bits, and whether the bits above are all 0 or all 1
+        fine, zeros, ones, negative = register(13, "fine"), register(1, "zeros"), register(1, "ones"), register(1, "negative")
+        with m.If(valid[5]):
+            m.d.sync += [
+                fine.eq(coarse >> rule[5][which].amount[:2]),
+                zeros.eq(coarse[12:] == 0),
+                ones.eq(coarse[12:].all()),
+                negative.eq(coarse[-1]),
+            ]
+        # 7: saturated to 10 bits
+        shifted = register(signed(10), "shifted")
+        fits = (zeros & (fine[9:] == 0)) | (ones & fine[9:].all())
+        with m.If(valid[6]):
+            m.d.sync += shifted.eq(Mux(fits, fine[:10].as_signed(), Mux(negative, Const(-512, signed(10)), Const(511, signed(10)))))
+        # 8: + zero point, rounded in the same sum, which is of twice as much
+        total, zero_point = register(signed(11), "total"), Signal(signed(8), name=f"zero_point_{lane}")
+        m.d.comb += zero_point.eq(Mux(bank[7], self.config[1].zero_point, self.config[0].zero_point))
+        with m.If(valid[7]):
+            twice = Mux(rule[7][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
+            m.d.sync += total.eq(twice >> 1)
+        # 9: clamped
+        clamped = register(signed(8), "clamped")
+        with m.If(valid[8]):
             m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
         m.d.comb += self.result[lane].eq(clamped)
 

@@ -4,7 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.cuts import latency
+from hw.npu.delay import delayed
 from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
+from hw.npu.product import NARROW_CUTS, registered_product
 from hw.npu.scale import CLAMP, Q31_BITS, Scale, rounded, travel
 
 OPERAND = data.StructLayout({"zero_point": signed(8), "multiplier": signed(32), "shift": unsigned(5)})
@@ -46,6 +49,8 @@ class SecondOperand(wiring.Component):
     ----------
     lanes : int
         Values of a vector, at least 1.
+    pipeline : bool
+        `CUTS` more registers: before and in the products, behind the nudge, in the shifters, behind the rounding, and those of `Scale`.
 
     Members
     -------
@@ -67,11 +72,13 @@ class SecondOperand(wiring.Component):
     """
 
     LATENCY = 4 + Scale.LATENCY
+    CUTS = 1 + NARROW_CUTS + 1 + 1 + 1 + Scale.CUTS
+    """Cycles more with ``pipeline``."""
 
-    def __init__(self, lanes):
+    def __init__(self, lanes, *, pipeline=False):
         if lanes < 1:
             raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
-        self.lanes = lanes
+        self.lanes, self.pipeline = lanes, pipeline
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -85,8 +92,9 @@ class SecondOperand(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1)
-        valid, bank = travel(m, self.valid, self.bank, 4)
+        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1, pipeline=self.pipeline)
+        stages = latency(SecondOperand, self.pipeline) - latency(Scale, self.pipeline)
+        valid, bank = travel(m, self.valid, self.bank, stages)
 
         def of_bank(stage, number, name):
             """A number of the bank of the vector that enters a stage."""
@@ -95,25 +103,26 @@ class SecondOperand(wiring.Component):
             m.d.comb += chosen.eq(Mux(bank[stage], second, first))
             return chosen
 
-        operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(4)]
-        operands = [_Operand(m, name, of_bank, valid, operation) for name in ("first", "second")]
+        operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(stages)]
+        kind = _OperandInSteps if self.pipeline else _Operand
+        operands = [kind(m, name, of_bank, valid, operation) for name in ("first", "second")]
         for lane in range(self.lanes):
             # 1: the operands less their zero points
             first, second = (operand.centred(lane, value[lane]) for operand, value in zip(operands, (self.first, self.second)))
             # 2: the products with their multipliers; in MUL the product of both. 3: shifted, but for the bit that rounds
             first, second = operands[0].scaled(lane, first, other=second), operands[1].scaled(lane, second)
-            # 4: the sum of what remains: the second operand, its complement, or nothing
-            subtract = operation[3] == Second.SUB
-            addend = Mux(operation[3] == Second.MUL, 0, Mux(subtract, ~second, second))
+            # last: the sum of what remains: the second operand, its complement, or nothing
+            subtract = operation[-1] == Second.SUB
+            addend = Mux(operation[-1] == Second.MUL, 0, Mux(subtract, ~second, second))
             total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
-            with m.If(valid[3]):
+            with m.If(valid[stages - 1]):
                 m.d.sync += total.eq(first + addend + subtract)
             m.d.comb += scale.value[lane].eq(total)
-        out_shift = of_bank(4, lambda config: config.out_shift, "out_shift")
+        out_multiplier, out_shift = self._scaling(m, of_bank, valid)
         m.d.comb += [
-            scale.valid.eq(valid[4]),
-            scale.bank.eq(bank[4]),
-            scale.multiplier[0].eq(of_bank(4, lambda config: config.out_multiplier, "out_multiplier")),
+            scale.valid.eq(valid[stages]),
+            scale.bank.eq(bank[stages]),
+            scale.multiplier[0].eq(out_multiplier),
             scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
             scale.rule[0].nudge.eq(out_shift != 0),
             *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
@@ -122,6 +131,17 @@ class SecondOperand(wiring.Component):
             *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
         ]
         return m
+
+    def _scaling(self, m, of_bank, valid):
+        """The multiplier and the shift of the sum; with ``pipeline`` they are chosen beside it."""
+        stage = len(valid) - (2 if self.pipeline else 1)
+        shift = of_bank(stage, lambda config: config.out_shift, "out_shift")
+        multiplier = of_bank(stage, lambda config: config.out_multiplier, "out_multiplier")
+        cuts = 1 if self.pipeline else 0
+        return tuple(
+            delayed(m, number, cuts, name=name, enable=valid[stage])
+            for number, name in ((multiplier, "chosen_multiplier"), (shift, "chosen_shift"))
+        )
 
 
 class _Operand:
@@ -176,3 +196,56 @@ class _Operand:
         with m.If(self._valid[2] & (~self._product if second else 1)):
             m.d.sync += shifted.eq(((product if second else Mux(self._product, raised, product)) + nudge) >> self._amount)
         return rounded(m, shifted, name=f"rounded_{self._name}_{lane}")
+
+
+class _OperandInSteps(_Operand):
+    """The same with ``pipeline``: stages 2 to 8."""
+
+    def __init__(self, m, name, of_bank, valid, operation):
+        super().__init__(m, name, of_bank, valid, operation)
+        # what goes on beside a vector, from stage 3 on
+        *_, self._nudges = self._later(self._nudges, 2, 4)
+        *_, self._coarse, self._rest = self._later(self._amount, 2, 6)
+        self._raises = operation[4] == Second.MUL
+        # the second operand stands still in MUL
+        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
+
+    def _later(self, signal, first, end):
+        """A number of the vector that enters stage ``first`` (from 0): the same of the vectors that enter ``first`` + 1 to ``end``."""
+        later = []
+        for stage in range(first, end):
+            signal = delayed(self._m, signal, 1, name=f"{signal.name}_{stage}", enable=self._valid[stage])
+            later.append(signal)
+        return later
+
+    def scaled(self, lane, centred, other=None):
+        m, moves, second = self._m, self._moves, other is None
+        # 2: the factors
+        factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
+        with m.If(moves[1]):
+            m.d.sync += [factor.eq(self._multiplier if second else Mux(self._multiplies, other, self._multiplier)), difference.eq(centred)]
+        # 3, 4: the product, and its sign
+        product = registered_product(m, difference, factor, moves[2 : 3 + NARROW_CUTS], name=f"{self._name}_{lane}")
+        early, down = self._register(lane, 1, "early_down"), self._register(lane, 1, "down")
+        with m.If(moves[2]):
+            m.d.sync += early.eq(difference[-1] ^ factor[-1])
+        with m.If(moves[3]):
+            m.d.sync += down.eq(early)
+        # 5: nudged; in MUL raised
+        half = 1 << (OPERAND_FRACTION - 1)
+        nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
+        raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
+        nudged = self._register(lane, signed(41), "nudged")
+        with m.If(moves[4]):
+            m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
+        # 6: shifted by a multiple of 4; 7: by the rest, but for the bit that rounds
+        coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
+        with m.If(moves[5]):
+            m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
+        with m.If(moves[6]):
+            m.d.sync += shifted.eq(coarse >> self._rest[:2])
+        # 8: rounded
+        result = self._register(lane, signed(30), "result")
+        with m.If(moves[7]):
+            m.d.sync += result.eq((shifted + 1) >> 1)
+        return result

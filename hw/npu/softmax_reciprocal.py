@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.cuts import latency
 from hw.npu.scale import Q31_BITS
 from hw.npu.softmax_product import SoftmaxProduct
 
@@ -30,7 +31,12 @@ class SoftmaxReciprocal(wiring.Component):
     The results of the left shifts in between stay in 32 bits for every ``half``, for |1 - half * x| is at most 1/17; only the last
     one saturates. A sum of 0 has a headroom of 31 and counts as 1/2; it comes from a table without a 1 only.
 
-    Takes ``headroom + 1`` cycles, and `NEWTON` for the products.
+    Takes ``headroom + 1`` cycles, and `newton` for the products and what is made of the last one.
+
+    Parameters
+    ----------
+    pipeline : bool
+        The products take longer, and the reciprocal is made a cycle behind the last estimate.
 
     Members
     -------
@@ -48,10 +54,8 @@ class SoftmaxReciprocal(wiring.Component):
         Right shift of an exponential's product with it that gives the result in Q0.8, 35 - headroom, less 1.
     """
 
-    NEWTON = (1 + 2 * STEPS) * (1 + SoftmaxProduct.LATENCY)
-    """Cycles of the products."""
-
-    def __init__(self):
+    def __init__(self, *, pipeline=False):
+        self.pipeline = pipeline
         super().__init__({
             "start": In(1),
             "total": In(unsigned(SUM_BITS)),
@@ -64,6 +68,11 @@ class SoftmaxReciprocal(wiring.Component):
             "reciprocal": Out(unsigned(Q31_BITS)),
             "amount": Out(unsigned(6)),
         })
+
+    @staticmethod
+    def newton(pipeline) -> int:
+        """Cycles of the products, and of the reciprocal where it has one of its own."""
+        return (1 + 2 * STEPS) * (1 + latency(SoftmaxProduct, pipeline)) + (1 if pipeline else 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -104,7 +113,17 @@ class SoftmaxReciprocal(wiring.Component):
                     m.d.sync += [x.eq(corrected), steps.eq(steps - 1)]
                     m.next = "REST"
                     with m.If(steps == 1):
-                        m.d.comb += self.done.eq(1)
-                        m.d.sync += self.reciprocal.eq(Mux(corrected[30:] == 0, corrected << 1, (1 << Q31_BITS) - 1))
-                        m.next = "IDLE"
+                        if self.pipeline:
+                            m.next = "SATURATE"
+                        else:
+                            self._saturate(m, corrected)
+            if self.pipeline:
+                with m.State("SATURATE"):  # one cycle
+                    self._saturate(m, x)
         return m
+
+    def _saturate(self, m, x):
+        """Twice the last estimate is the reciprocal."""
+        m.d.comb += self.done.eq(1)
+        m.d.sync += self.reciprocal.eq(Mux(x[30:] == 0, x << 1, (1 << Q31_BITS) - 1))
+        m.next = "IDLE"

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.axi import BURST_INCR, RESP_OKAY, WriteChannels
 from hw.npu.beat_reader import BeatReader
 from hw.npu.bursts import lane_bits, run_layout
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error, Opcode
 from hw.npu.ports import ReadPort
@@ -36,6 +37,8 @@ class StoreDma(wiring.Component):
         Size of the activation scratchpad.
     read_latency : int
         Cycles from a request of the scratchpad to its answer, at least 1.
+    pipeline : bool
+        Register cuts, as in `TransferPlanner` and `BeatReader`; ``done`` comes a cycle later.
 
     Members
     -------
@@ -67,11 +70,18 @@ class StoreDma(wiring.Component):
 
     RUNS = 2
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, read_latency):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, read_latency, pipeline=False):
         if outstanding < 1:
             raise ValueError(f"StoreDma outstanding must be at least 1, not {outstanding}")
         self.axi_bytes, self.depth, self.read_latency = axi_bytes, outstanding, read_latency
-        self._planner = {"axi_bytes": axi_bytes, "max_burst": max_burst, "address_bits": address_bits, "act_bytes": act_bytes}
+        self.pipeline = pipeline
+        self._planner = {
+            "axi_bytes": axi_bytes,
+            "max_burst": max_burst,
+            "address_bits": address_bits,
+            "act_bytes": act_bytes,
+            "pipeline": pipeline,
+        }
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
             "tokens": In(TOKENS),
@@ -92,7 +102,7 @@ class StoreDma(wiring.Component):
         m = Module()
         m.submodules.planner = planner = TransferPlanner(opcode=Opcode.STORE, **self._planner)
         m.submodules.runs = runs = StreamFifo(run_layout(self.axi_bytes), depth=self.RUNS)
-        m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency)
+        m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency, pipeline=self.pipeline)
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
@@ -140,7 +150,7 @@ class StoreDma(wiring.Component):
         m.d.comb += [
             b.ready.eq(in_flight.o.valid),
             in_flight.o.ready.eq(answered),
-            self.done.eq(answered & flying.last & ~self.halt),
+            self.done.eq(delayed(m, answered & flying.last & ~self.halt, int(self.pipeline), name="answered", reset_less=False)),
             records.complete.eq(self.done),
             records.refused.eq(self.activations.request.valid & ~self.activations.request.ready),
             self.progress.eq(planner.taken | (aw.valid & aw.ready) | reader.read | (self.axi.w.valid & self.axi.w.ready) | answered),

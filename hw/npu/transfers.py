@@ -5,11 +5,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.bursts import LIMIT_BITS, BurstPlanner, lane_bits, run_layout
+from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import Error, Opcode, Region, Target
 from hw.npu.queues import INDEX_BITS, QUEUED_TRANSFER
 from hw.npu.records import RECORD_LAYOUT
 from hw.npu.status import ERROR_LAYOUT, latch
+from hw.npu.stream_register import registered, steady
 from hw.npu.tokens import TOKENS, reached
 
 COUNT_BITS = 32
@@ -54,6 +56,8 @@ class TransferPlanner(wiring.Component):
         As in `BurstPlanner`.
     act_bytes, weight_bytes : int
         Sizes of the scratchpads.
+    pipeline : bool
+        A command waits two cycles more, in registers and for its checks, and its bursts leave two cycles later.
 
     Members
     -------
@@ -77,7 +81,8 @@ class TransferPlanner(wiring.Component):
         A command was taken in this cycle.
     """
 
-    def __init__(self, *, opcode, axi_bytes, max_burst, address_bits, act_bytes, weight_bytes=0):
+    def __init__(self, *, opcode, axi_bytes, max_burst, address_bits, act_bytes, weight_bytes=0, pipeline=False):
+        self.pipeline = pipeline
         self.opcode, self.axi_bytes, self.max_burst, self.address_bits = opcode, axi_bytes, max_burst, address_bits
         self.sizes = {Target.ACTIVATIONS: act_bytes, Target.WEIGHTS: weight_bytes}
         for name, size in (("act_bytes", act_bytes), ("weight_bytes", weight_bytes)):
@@ -98,17 +103,24 @@ class TransferPlanner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.planner = planner = BurstPlanner(axi_bytes=self.axi_bytes, max_burst=self.max_burst, address_bits=self.address_bits)
-        head, dma = self.commands.payload, self.commands.payload.command.dma
+        m.submodules.planner = planner = BurstPlanner(
+            axi_bytes=self.axi_bytes, max_burst=self.max_burst, address_bits=self.address_bits, pipeline=self.pipeline
+        )
+        checks = 1 if self.pipeline else 0
+        commands = registered(m, self.commands, self.pipeline, name="head", half=True)
+        head, dma = commands.payload, commands.payload.command.dma
         index, target = Signal(INDEX_BITS, reset_less=True), Signal(1, reset_less=True)
 
         # The head of the queue waits for its tokens, and is taken.
         arrived = {stall: reached(self.tokens[queue], head.command.header[wait]) for stall, (wait, queue) in WAITS.items()}
+        arrived = {stall: delayed(m, there, checks, name=f"{stall}_over") for stall, there in arrived.items()}
+        present = steady(m, commands.valid, self.taken, checks, name="checked")
         sound, transfer = Signal(), planner.transfers.payload
+        ready = Cat(arrived.values()).all() & planner.transfers.ready & ~self.halt & ~self.error.valid
         m.d.comb += [
-            sound.eq(~self._bad_field(dma)),
-            self.commands.ready.eq(Cat(arrived.values()).all() & planner.transfers.ready & ~self.halt & ~self.error.valid),
-            self.taken.eq(self.commands.valid & self.commands.ready),
+            sound.eq(~delayed(m, self._bad_field(dma), checks, name="bad_field")),
+            commands.ready.eq(ready & present if self.pipeline else ready),
+            self.taken.eq(present & commands.ready),
             planner.transfers.valid.eq(self.taken & sound),
             transfer.address.eq(Mux(dma.region == Region.ARENA, self.arena_base, self.model_base) + dma.ddr_offset),
             transfer.stride.eq(dma.ddr_stride),
@@ -133,7 +145,7 @@ class TransferPlanner(wiring.Component):
             planner.bursts.ready.eq(self.bursts.ready & free),
             self.account.valid.eq(planner.bursts.valid & self.bursts.ready & burst.run.last),
         ]
-        self._keep_account(m, planner, arrived, index)
+        self._keep_account(m, planner, arrived, present, index)
         latch(m, self.error, self.taken & ~sound, Error.BAD_FIELD, head.index)
         latch(m, self.error, planner.outside, Error.ADDRESS, index)
         return m
@@ -148,9 +160,9 @@ class TransferPlanner(wiring.Component):
         ]
         return bad | ((dma.target == Target.WEIGHTS) & Cat(parts).any())
 
-    def _keep_account(self, m, planner, arrived, index):
+    def _keep_account(self, m, planner, arrived, present, index):
         """Times and stalls of the head while it waits, beats and bytes while its bursts leave."""
-        waiting, seen = self.commands.valid & planner.transfers.ready, Signal()
+        waiting, seen = present & planner.transfers.ready, Signal()
         account = Signal(ACCOUNT_LAYOUT, reset_less=True)
         m.d.sync += seen.eq(waiting & ~self.taken)
         with m.If(waiting):

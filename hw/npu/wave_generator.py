@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.npu.isa import group_layout
 
 POSITION = data.StructLayout({"address": signed(26), "x": signed(25), "y": signed(17)})
@@ -45,6 +46,9 @@ class WaveGenerator(wiring.Component):
     ----------
     cols : int
         Columns of the array: bytes from column tile to column tile, where these read different bytes.
+    pipeline : bool
+        The ends of the loops are registers: the command must be steady two cycles before ``start``. ``position`` is that of the step of the
+        cycle before.
 
     Members
     -------
@@ -70,8 +74,8 @@ class WaveGenerator(wiring.Component):
         It is the last step of its reduction tile; it is in the last job.
     """
 
-    def __init__(self, *, cols):
-        self.cols = cols
+    def __init__(self, *, cols, pipeline=False):
+        self.cols, self.pipeline = cols, pipeline
         flags = ("wave", "first_pixel", "last_pixel", "tile_end", "last_column")
         super().__init__(
             {
@@ -108,7 +112,10 @@ class WaveGenerator(wiring.Component):
         ):
             count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
             all_inner = all_inner & inner
-            m.d.comb += end.eq(count == bound - 1)
+            if self.pipeline:
+                end = self._end(m, loop, count, bound, self.step & all_inner)
+            else:
+                m.d.comb += end.eq(count == bound - 1)
             with m.If(self.step & all_inner):
                 m.d.sync += count.eq(Mux(end, 0, count + 1))
             with m.If(self.start):
@@ -116,6 +123,17 @@ class WaveGenerator(wiring.Component):
             ends[loop] = end
             all_inner = all_inner & end
         return ends
+
+    def _end(self, m, loop, count, bound, moves):
+        """The end of a loop as a register, decided a step ahead."""
+        once, turn = Signal(name=f"once_{loop}", reset_less=True), Signal.like(bound, name=f"turn_{loop}", reset_less=True)
+        end = Signal(name=f"at_end_{loop}", reset_less=True)
+        m.d.sync += [once.eq(bound == 1), turn.eq(bound - 2)]
+        with m.If(moves):
+            m.d.sync += end.eq(Mux(end, once, count == turn))
+        with m.If(self.start):
+            m.d.sync += end.eq(once)
+        return end
 
     def _waves(self, m, ends):
         """Which steps of a block row have a wave; gives whether the present one is the last of them."""
@@ -161,6 +179,9 @@ class WaveGenerator(wiring.Component):
             tile_step.x.eq(tile_step.address),
         ]
         row_step = row_to_row(inp, transposed, address="row_step", y="row_step_y", name="row_step", m=m)
+        if self.pipeline:
+            self._moves(m, ends, (column, row, pixel), (tile_step, row_step, pixel_step))
+            return
         with m.If(self.step):
             with m.If(~ends["bx"]):
                 m.d.sync += pixel.eq(moved(m, pixel, "next_pixel", pixel_step))
@@ -176,3 +197,31 @@ class WaveGenerator(wiring.Component):
             origin = Signal(POSITION)
             m.d.comb += [origin.address.eq(inp.address), origin.x.eq(inp.x_bytes), origin.y.eq(inp.y)]
             m.d.sync += [place.eq(origin) for place in (column, row, pixel)]
+
+    def _moves(self, m, ends, places, steps):
+        """The positions a cycle later, when it is registered what moves: the pixel, a row, back to the column tile, or that too."""
+        inp, (column, row, pixel) = self.input, places
+        tile_step, row_step, pixel_step = (
+            delayed(m, step, 1, name=name) for step, name in zip(steps, ("by_tile", "by_row", "by_pixel"), strict=True)
+        )
+        moves, what, job = Signal(), Signal(2, reset_less=True), Signal()
+        ends_tile = ends["bx"] & ends["by"]
+        m.d.sync += [
+            moves.eq(self.step | self.start),
+            what.eq(Mux(self.start, 2, Mux(ends_tile, Mux(self.last_tile, 3, 2), ends["bx"]))),
+            job.eq(self.step & ends_tile & self.last_tile),
+        ]
+        next_row, next_column = moved(m, row, "next_row", row_step), moved(m, column, "next_column", tile_step)
+        following = Signal(POSITION, name="following")
+        with m.Switch(what):
+            for number, place in enumerate((moved(m, pixel, "next_pixel", pixel_step), next_row, column, next_column)):
+                with m.Case(number):
+                    m.d.comb += following.eq(place)
+        with m.If(moves):
+            m.d.sync += pixel.eq(following)
+            with m.If(what != 0):
+                m.d.sync += row.eq(following)
+        with m.If(self.start):
+            m.d.sync += [column.address.eq(inp.address), column.x.eq(inp.x_bytes), column.y.eq(inp.y)]
+        with m.Elif(job):
+            m.d.sync += column.eq(next_column)

@@ -6,11 +6,14 @@ from amaranth.lib.wiring import In, Out, connect
 
 from hw.npu.delay import delayed
 from hw.npu.fifo import StreamFifo
+from hw.npu.load_command import LOAD_COMMAND
 from hw.npu.pair_rows import PAIR_TAG, PairRows, row_tag
 from hw.npu.plane_handoff import PlaneHandoff
 from hw.npu.ports import ADDRESS_BITS, ReadPort
+from hw.npu.stream_register import StreamRegister, registered, steady
 from hw.npu.tokens import TOKENS, reached
-from hw.npu.weight_rows import LOAD_COMMAND, WeightRows
+from hw.npu.weight_rows import WeightRows
+from hw.npu.weight_sets import WeightSets
 
 
 def parameter_layout(cols):
@@ -38,6 +41,9 @@ class WeightLoader(wiring.Component):
         Cycles from request to answer.
     int4 : bool
         There are commands with 4-bit weights.
+    pipeline : bool
+        Rows are named ahead, and go through a register before they are asked for and another before they are handed on: a command's first
+        row comes `CUTS` cycles later.
 
     Members
     -------
@@ -65,10 +71,14 @@ class WeightLoader(wiring.Component):
 
     QUEUE = 8
     """Rows between scratchpad and array: enough to read one a cycle."""
+    SETTLES = 2
+    """With ``pipeline``: cycles that a command stands before it begins."""
+    CUTS = SETTLES + WeightSets.PERIOD + 3
+    """With ``pipeline``: a command's settling, the first set, and the registers of set, request and row."""
 
-    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False):
+    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False, pipeline=False):
         self.rows, self.cols, self.groups, self.size, self.read_latency = rows, cols, groups, size, read_latency
-        self.int4 = int4
+        self.int4, self.pipeline = int4, pipeline
         super().__init__({
             "command": In(stream.Signature(LOAD_COMMAND)),
             "tokens": In(TOKENS),
@@ -87,19 +97,23 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4)
+        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4, pipeline=self.pipeline)
         m.submodules.queue = queue = StreamFifo(row_tag(self.cols, self.int4), depth=self.QUEUE)
         taken, room = Signal(), Signal()
-        self._request(m, rows, room, taken)
+        if self.pipeline:
+            row = self._request_ahead(m, rows, room, taken)
+        else:
+            self._request(m, rows, room, taken)
+            row = {name: getattr(rows, name) for name in self._tag()}
         with m.If(taken):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
-        self._receive(m, rows, taken, queue)
+        self._receive(m, row, queue)
         if self.int4:
             m.submodules.pairs = pairs = PairRows(cols=self.cols)
             connect(m, queue.o, pairs.i)
-            self._deliver(m, pairs)
+            self._deliver(m, registered(m, pairs.o, self.pipeline, name="row_ahead"))
         else:
-            self._deliver(m, queue)
+            self._deliver(m, registered(m, queue.o, self.pipeline, name="row_ahead"))
         # rows asked for and not yet delivered: never more than the queue holds
         inside = Signal(range(self.QUEUE + 1))
         m.d.sync += inside.eq(inside + taken - (queue.o.valid & queue.o.ready))
@@ -138,28 +152,77 @@ class WeightLoader(wiring.Component):
                         m.d.comb += self.command_end.eq(1)
                         m.next = "WAIT_COMMAND"
 
-    def _receive(self, m, rows, taken, queue):
+    def _request_ahead(self, m, rows, room, taken):
+        """The same through a register, and with rows that are named ahead; gives what the row is that is asked for."""
+        command = Signal(LOAD_COMMAND, reset_less=True)
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        kinds = {name: getattr(rows, name) for name in (*self._tag(), "end")}
+        asked = data.StructLayout({"address": unsigned(ADDRESS_BITS), **{name: kind.shape() for name, kind in kinds.items()}})
+        m.submodules.request = request = StreamRegister(asked)
+        there, empty = request.i, Signal()
+        m.d.comb += [
+            rows.command.eq(command),
+            there.payload.address.eq(address),
+            *(there.payload[name].eq(kind) for name, kind in kinds.items()),
+            rows.step.eq(there.valid & there.ready),
+            self.read.request.valid.eq(request.o.valid & room),
+            self.read.request.payload.eq(request.o.payload.address),
+            taken.eq(request.o.valid & room & self.read.request.ready),
+            request.o.ready.eq(room & self.read.request.ready),
+            self.command_end.eq((taken & request.o.payload.end) | empty),
+        ]
+        loaded, waits = Signal(), Signal()
+        m.d.sync += loaded.eq(waits & reached(self.tokens.load, command.weights.wait_load))
+        settled = steady(m, waits, 0, self.SETTLES, name="settled")
+        with m.FSM():
+            with m.State("WAIT_COMMAND"):
+                m.d.comb += self.command.ready.eq(1)
+                with m.If(self.command.valid):
+                    m.d.sync += command.eq(self.command.payload)
+                    m.next = "WAIT_LOAD"
+            with m.State("WAIT_LOAD"):
+                m.d.comb += [waits.eq(1), rows.start.eq(1)]
+                m.d.sync += address.eq(command.weights.address)
+                # behind the last row of the command before, for which a pulse of its own is due
+                with m.If(settled & rows.empty & ~request.o.valid):
+                    m.d.comb += empty.eq(1)
+                    m.next = "WAIT_COMMAND"
+                with m.Elif(settled & loaded & ~rows.empty):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += there.valid.eq(rows.valid)
+                with m.If(rows.step):
+                    m.d.sync += address.eq(Mux(address == self.size - self.cols, 0, address + self.cols))
+                    with m.If(rows.end):
+                        m.next = "WAIT_COMMAND"
+        return request.o.payload
+
+    def _tag(self):
+        """What of a row's tag is known when it is asked for."""
+        return ("table", "params", "zero", "row", "last", *(PAIR_TAG if self.int4 else ()))
+
+    def _receive(self, m, row, queue):
         """Puts each answer into the queue, with what its row is."""
         tag = queue.i.payload
-        for name in ("table", "params", "zero", "row", "last", *(PAIR_TAG if self.int4 else ())):
-            m.d.comb += tag[name].eq(delayed(m, getattr(rows, name), self.read_latency, name=f"tag_{name}"))
+        for name in self._tag():
+            m.d.comb += tag[name].eq(delayed(m, row[name], self.read_latency, name=f"tag_{name}"))
         m.d.comb += [tag.cols.eq(self.read.data), queue.i.valid.eq(self.read.valid)]
 
     def _deliver(self, m, source):
         """Hands the oldest row to the output stage, or writes it into the array."""
-        row, weights = source.o.payload, ~(source.o.payload.table | source.o.payload.params)
+        row, weights = source.payload, ~(source.payload.table | source.payload.params)
         m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
             handoff.enable.eq(self.enable),
             handoff.tile_passed.eq(self.tile_passed),
-            handoff.offer.eq(source.o.valid & weights),
+            handoff.offer.eq(source.valid & weights),
             handoff.last.eq(row.last),
-            self.parameters.valid.eq(source.o.valid & ~weights),
+            self.parameters.valid.eq(source.valid & ~weights),
             self.parameters.payload.table.eq(row.table),
             self.parameters.payload.row.eq(row.row),
             self.parameters.payload.last.eq(row.last),
             self.parameters.payload.data.eq(row.cols),
-            source.o.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
+            source.ready.eq(Mux(weights, handoff.write, self.parameters.ready)),
         ]
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)

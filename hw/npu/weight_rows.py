@@ -1,22 +1,14 @@
 """The order of the rows of a command's weight stream."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params, group_layout, is_operation
+from hw.npu.isa import MAX_SPAN, Opcode, is_operation
+from hw.npu.load_command import LOAD_COMMAND, parameter_rows, stream_of, table_rows
 from hw.npu.pair_rows import PAIR_TAG
 from hw.npu.reduction_walk import ReductionWalk
-
-LOAD_COMMAND = data.StructLayout({
-    "opcode": unsigned(8),
-    "loops": group_layout("loops"),
-    "weights": group_layout("weights"),
-})
-"""What the weight loader needs of an execute command."""
-
-TABLE_BYTES, SOFTMAX_TABLE_BYTES = 256, EXPONENTIALS * EXPONENTIAL_BYTES
-"""What a table of the output stage takes of the stream: 256 int8, or 256 int32 (SOFTMAX, which has nothing else in its stream)."""
+from hw.npu.weight_sets import WeightSets
 
 
 class WeightRows(wiring.Component):
@@ -25,12 +17,24 @@ class WeightRows(wiring.Component):
     MATMUL has a row of weights for each byte of a reduction tile, DEPTHWISE ``span * taps_x`` rows a pass; with 4-bit weights each row of
     the stream is two of these.
 
+    Parameters
+    ----------
+    rows, cols : int
+        Size of the array.
+    int4 : bool
+        There are commands with 4-bit weights.
+    pipeline : bool
+        Sets of rows are known ahead (`WeightSets`): the first row comes six cycles after ``start``, and a set takes `WeightSets.PERIOD`
+        cycles at least.
+
     Members
     -------
     start, step : In(1), In(1)
         Begin a command; go to the next row.
     command : In(LOAD_COMMAND)
-        Steady from ``start`` on.
+        Steady from ``start`` on; with ``pipeline`` from two cycles before.
+    valid : Out(1)
+        With ``pipeline``: the row is known.
     table, params : Out(1), Out(1)
         The row belongs to the table, or to the parameters; else to a reduction tile.
     zero : Out(1)
@@ -47,12 +51,13 @@ class WeightRows(wiring.Component):
         The command's stream has no rows.
     """
 
-    def __init__(self, *, rows, cols, int4=False):
-        self.rows, self.cols, self.int4 = rows, cols, int4
+    def __init__(self, *, rows, cols, int4=False, pipeline=False):
+        self.rows, self.cols, self.int4, self.pipeline = rows, cols, int4, pipeline
         super().__init__({
             "start": In(1),
             "step": In(1),
             "command": In(LOAD_COMMAND),
+            **({"valid": Out(1)} if pipeline else {}),
             "table": Out(1),
             "params": Out(1),
             "zero": Out(1),
@@ -65,17 +70,16 @@ class WeightRows(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self.pipeline:
+            self._ahead(m)
+            return m
         m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4)
         command, opcode = self.command, self.command.opcode
         table, params, row = Signal(reset_less=True), Signal(reset_less=True), Signal(range(256), reset_less=True)
         column = Signal.like(command.loops.column_tiles, name="column", reset_less=True)
-        softmax = opcode == Opcode.SOFTMAX
-        matmul, depthwise = (is_operation(opcode, operation, self.int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
-        has_table, has_params = command.weights.load_table | softmax, command.weights.params != Params.NONE
-        has_weights = matmul | depthwise
-        table_rows = Mux(softmax, SOFTMAX_TABLE_BYTES // self.cols, TABLE_BYTES // self.cols)
-        param_rows = Mux(command.weights.params == Params.FULL, PARAMETER_ROWS, BIAS_ROWS)
-        bound = Mux(table, table_rows, Mux(params, param_rows, self._weight_rows(walk)))
+        depthwise = is_operation(opcode, Opcode.DEPTHWISE, self.int4)
+        has_table, has_params, has_weights = stream_of(command, self.int4)
+        bound = Mux(table, table_rows(command, self.cols), Mux(params, parameter_rows(command), self._weight_rows(walk)))
         job_end = params | (~table & walk.last & ~has_params)
         nothing_behind_table = ~has_params & ~has_weights
         m.d.comb += [
@@ -102,6 +106,35 @@ class WeightRows(wiring.Component):
         if self.int4:
             self._pairs(m, walk, row)
         return m
+
+    def _ahead(self, m):
+        """Counts the rows of sets that are known."""
+        m.submodules.sets = sets = WeightSets(rows=self.rows, cols=self.cols, int4=self.int4)
+        present, row = sets.sets.payload, Signal(range(256))
+        has_table, has_params, has_weights = stream_of(self.command, self.int4)
+        m.d.comb += [
+            sets.start.eq(self.start),
+            sets.command.eq(self.command),
+            sets.sets.ready.eq(self.step & self.last),
+            self.valid.eq(sets.sets.valid),
+            self.table.eq(present.table),
+            self.params.eq(present.params),
+            self.row.eq(row),
+            self.last.eq(row == present.last_row),
+            self.end.eq(self.last & present.end),
+            self.empty.eq(~has_table & ~has_params & ~has_weights),
+        ]
+        with m.If(self.step):
+            m.d.sync += row.eq(Mux(self.last, 0, row + 1))
+
+        def lies_behind(row):
+            return Cat((row >= present.borders[side]) & present.missing[side] for side in range(MAX_SPAN - 1)).any()
+
+        first = Mux(present.pair, row << 1, row) if self.int4 else row
+        m.d.comb += self.zero.eq(lies_behind(first))
+        if self.int4:
+            upper = (row << 1) + 1
+            m.d.comb += [self.pair.eq(present.pair), self.upper.eq(upper < present.whole), self.zero_upper.eq(lies_behind(upper))]
 
     def _weight_rows(self, walk):
         """Expression: rows of the stream of a reduction tile."""

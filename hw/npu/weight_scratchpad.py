@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In
 from hw.npu.bank import Bank
 from hw.npu.delay import delayed
 from hw.npu.ports import ReadPort, write_port
+from hw.npu.stream_register import StreamRegister
 
 
 class WeightScratchpad(wiring.Component):
@@ -26,6 +27,8 @@ class WeightScratchpad(wiring.Component):
         Number of banks (a power of two), bytes in all.
     cols, dma_bytes : int
         Bytes of a row and of a beat, powers of two.
+    pipeline : bool
+        Registers behind the check of a read, and behind the banks (`CUTS`), and before a beat is gathered.
 
     Members
     -------
@@ -36,23 +39,31 @@ class WeightScratchpad(wiring.Component):
     """
 
     READ_LATENCY = 1 + Bank.READ_LATENCY + 1
+    CUTS = 2
 
-    def __init__(self, *, banks, size, cols, dma_bytes):
+    def __init__(self, *, banks, size, cols, dma_bytes, pipeline=False):
+        self.pipeline, self.size = pipeline, size
         self.word = max(cols, dma_bytes)
         if size % (banks * self.word):
             raise ValueError(f"WeightScratchpad size {size} must be a multiple of {banks} banks of {self.word}-byte words")
         self.banks, self.cols, self.dma_bytes, self.depth = banks, cols, dma_bytes, size // (banks * self.word)
         super().__init__({"read": In(ReadPort(cols)), "write": In(write_port(dma_bytes))})
 
+    @classmethod
+    def read_latency(cls, pipeline) -> int:
+        """Cycles from a request that is accepted to its answer."""
+        return cls.READ_LATENCY + (cls.CUTS if pipeline else 0)
+
     def elaborate(self, platform):
         m = Module()
         offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
-        read = self.read.request.payload
+        cut = int(self.pipeline)
+        read = delayed(m, self.read.request.payload, cut, name="checked")
         read_bank = read[offset_bits : offset_bits + bank_bits]
         waiting, leaves = self._gather(m, offset_bits)
         taken, conflict = Signal(), Signal()
         m.d.comb += [
-            taken.eq(self.read.request.valid & self.read.request.ready),
+            taken.eq(delayed(m, self.read.request.valid & self.read.request.ready, cut, name="read_checked", reset_less=False)),
             conflict.eq(taken & (read_bank == waiting.place[:bank_bits])),
             leaves.eq(waiting.valid & ~conflict),
         ]
@@ -76,28 +87,37 @@ class WeightScratchpad(wiring.Component):
                 bank.write_data.eq(data),
                 bank.mask.eq(lanes),
             ]
-            answers.append(bank.read_data)
+            answers.append(delayed(m, bank.read_data, cut, name=f"answer_{index}"))
         self._answer(m, taken, read_bank, read[:offset_bits], answers)
         return m
 
     def _gather(self, m, offset_bits):
         """Gathers beats to words; gives the word that waits for its bank, and the signal that it leaves in this cycle."""
-        write, address = self.write.payload, self.write.payload.address
+        beats = self.write
+        if self.pipeline:
+            m.submodules.beat = register = StreamRegister(self.write.payload.shape())
+            wiring.connect(m, wiring.flipped(self.write), register.i)
+            beats = register.o
+        write, address = beats.payload, beats.payload.address
         place_bits = len(address) - offset_bits
         gathered, waiting = _Word("gathered", place_bits, self.word), _Word("waiting", place_bits, self.word)
         leaves, moves, same = Signal(), Signal(), Signal()
-        taken = self.write.valid & self.write.ready
+        taken = beats.valid & beats.ready
         place, mask = address[offset_bits:], Signal(self.word)
         beat = write.data.as_value().replicate(self.word // self.dma_bytes)
         read_place = self.read.request.payload[offset_bits:]
+        free = ~(gathered.valid & (gathered.place == read_place)) & ~(waiting.valid & (waiting.place == read_place))
+        if self.pipeline:
+            written = [(beats.valid, place), (register.waits, register.spare.address[offset_bits:])]
+            written += [(word.valid, word.place) for word in (gathered, waiting)]
+            inside = (self.size // self.word - 1).bit_length()  # bits that an address inside the memory has
+            free = ~Cat(valid & (where[:inside] == read_place[:inside]) for valid, where in written).any()
         m.d.comb += [
             same.eq(gathered.valid & (place == gathered.place)),
-            moves.eq(gathered.valid & (~waiting.valid | leaves) & (gathered.mask.all() | ~(self.write.valid & same))),
+            moves.eq(gathered.valid & (~waiting.valid | leaves) & (gathered.mask.all() | ~(beats.valid & same))),
             mask.eq(write.mask << address[:offset_bits]),
-            self.write.ready.eq(~gathered.valid | moves | (same & ~gathered.mask.all())),
-            self.read.request.ready.eq(
-                ~(gathered.valid & (gathered.place == read_place)) & ~(waiting.valid & (waiting.place == read_place))
-            ),
+            beats.ready.eq(~gathered.valid | moves | (same & ~gathered.mask.all())),
+            self.read.request.ready.eq(free),
         ]
         with m.If(moves):
             m.d.sync += [
@@ -119,7 +139,7 @@ class WeightScratchpad(wiring.Component):
 
     def _answer(self, m, taken, bank, offset, answers):
         """Selects the word, and the row of C bytes in it."""
-        wait = self.READ_LATENCY - 1
+        wait = self.READ_LATENCY - 1 + (1 if self.pipeline else 0)  # the request is a register late
         valid = delayed(m, taken, wait, name="valid", reset_less=False)
         bank = delayed(m, bank, wait, name="bank")
         offset = delayed(m, offset, wait, name="offset")

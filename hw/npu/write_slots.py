@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.ports import ADDRESS_BITS, write_port
+from hw.npu.fifo import StreamFifo
+from hw.npu.ports import ADDRESS_BITS, write_layout, write_port
 
 
 def slot_layout(lanes) -> data.StructLayout:
@@ -24,21 +25,25 @@ class WriteSlots(wiring.Component):
         Bytes of a vector.
     slots : int
         Vectors on their way or waiting, at least 2.
+    pipeline : bool
+        A write can be written `CUTS` cycles later, behind a queue of its own; ``accepted`` and what follows it come a cycle later.
 
     Members
     -------
     free : Out(1)
         There is a place.
+    claim : In(1)
+        With ``pipeline``: takes it; only while ``free``.
     reserve, slot : In(1), In(slot_layout(lanes))
-        Takes it; only while ``free``.
+        The place is taken for this; only while ``free``, with ``pipeline`` in the order of the claims.
     fill, vector : In(1), In(signed(8)).array(lanes)
         The data of the oldest reserved place that has none.
     write : Out(write_port(lanes))
         To the scratchpad; the mask has a bit for each byte that counts.
     accepted, accepted_slot : Out(1), Out(slot_layout(lanes))
-        A write is accepted in this cycle, and its place.
+        A write is accepted in this cycle, with ``pipeline`` was in the one before, and its place.
     empty : Out(1)
-        No place is taken.
+        No place is taken; with ``pipeline`` known two cycles after a claim.
 
     Raises
     ------
@@ -46,12 +51,20 @@ class WriteSlots(wiring.Component):
         If ``slots`` is below 2.
     """
 
-    def __init__(self, *, lanes, slots):
+    CUTS = 1
+    """Cycles more from ``fill`` to a write with ``pipeline``."""
+    SPARE = 6
+    """Places more with ``pipeline`` for what is not yet known: claims, two cycles; writes that were accepted, and those in the queue."""
+    QUEUE = 2
+    """Writes in the queue of ``pipeline``."""
+
+    def __init__(self, *, lanes, slots, pipeline=False):
         if slots < 2:
             raise ValueError(f"WriteSlots slots must be at least 2, not {slots}")
-        self.lanes, self.slots = lanes, slots
+        self.lanes, self.slots, self.pipeline = lanes, slots, pipeline
         super().__init__({
             "free": Out(1),
+            **({"claim": In(1)} if pipeline else {}),
             "reserve": In(1),
             "slot": In(slot_layout(lanes)),
             "fill": In(1),
@@ -70,9 +83,9 @@ class WriteSlots(wiring.Component):
         known_oldest, filled_oldest = known.read_port(domain="comb"), filled.read_port(domain="comb")
         taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places reserved; of these, filled
         newest, next_fill, oldest = (Signal(range(self.slots), name=name) for name in ("newest", "next_fill", "oldest"))
+        if not self.pipeline:
+            m.d.comb += [self.free.eq(taken != self.slots), self.empty.eq(taken == 0)]
         m.d.comb += [
-            self.free.eq(taken != self.slots),
-            self.empty.eq(taken == 0),
             reserve.en.eq(self.reserve),
             reserve.addr.eq(newest),
             reserve.data.eq(self.slot),
@@ -81,15 +94,50 @@ class WriteSlots(wiring.Component):
             *(fill.data.word_select(lane, 8).eq(self.vector[lane]) for lane in range(self.lanes)),
             known_oldest.addr.eq(oldest),
             filled_oldest.addr.eq(oldest),
-            self.write.valid.eq(waiting != 0),
-            self.write.payload.address.eq(self.accepted_slot.address),
-            self.write.payload.data.eq(filled_oldest.data),
-            self.write.payload.mask.eq(Cat(lane < self.accepted_slot.bytes for lane in range(self.lanes))),
-            self.accepted.eq(self.write.valid & self.write.ready),
-            self.accepted_slot.eq(known_oldest.data),
         ]
-        m.d.sync += [taken.eq(taken + self.reserve - self.accepted), waiting.eq(waiting + self.fill - self.accepted)]
-        for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, self.accepted)):
+        write = self._write_in_steps if self.pipeline else self._write
+        leaves = write(m, known_oldest.data, filled_oldest.data, taken, waiting)
+        for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, leaves)):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == self.slots - 1, 0, place + 1))
         return m
+
+    def _write(self, m, slot, vector, taken, waiting):
+        """The oldest place is written from where it is. Gives whether it is."""
+        m.d.comb += [
+            self.write.valid.eq(waiting != 0),
+            self.write.payload.address.eq(self.accepted_slot.address),
+            self.write.payload.data.eq(vector),
+            self.write.payload.mask.eq(Cat(lane < self.accepted_slot.bytes for lane in range(self.lanes))),
+            self.accepted.eq(self.write.valid & self.write.ready),
+            self.accepted_slot.eq(slot),
+        ]
+        m.d.sync += [taken.eq(taken + self.reserve - self.accepted), waiting.eq(waiting + self.fill - self.accepted)]
+        return self.accepted
+
+    def _write_in_steps(self, m, slot, vector, taken, waiting):
+        """With ``pipeline``: it goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""
+        layout = data.StructLayout({"slot": slot_layout(self.lanes), "write": write_layout(self.lanes)})
+        m.submodules.queue = queue = StreamFifo(layout, depth=self.QUEUE)
+        write, accepted, leaves = queue.i.payload.write, Signal(), Signal()
+        m.d.comb += [
+            queue.i.valid.eq(waiting != 0),
+            leaves.eq(queue.i.valid & queue.i.ready),
+            queue.i.payload.slot.eq(slot),
+            write.address.eq(slot.address),
+            write.data.eq(vector),
+            write.mask.eq(Cat(lane < slot.bytes for lane in range(self.lanes))),
+            self.write.valid.eq(queue.o.valid),
+            self.write.payload.eq(queue.o.payload.write),
+            queue.o.ready.eq(self.write.ready),
+            accepted.eq(queue.o.valid & queue.o.ready),
+        ]
+        m.d.sync += [
+            self.accepted.eq(accepted),
+            self.accepted_slot.eq(queue.o.payload.slot),
+            taken.eq(taken + self.claim - self.accepted),
+            waiting.eq(waiting + self.fill - leaves),
+            self.free.eq(taken < self.slots - 1),  # one may be claimed meanwhile
+            self.empty.eq(taken == 0),
+        ]
+        return leaves

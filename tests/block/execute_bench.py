@@ -33,6 +33,7 @@ class Bench(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
+            pipeline=config.pipeline,
         )
         self.weights = WeightScratchpad(banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes)
         self.board = TokenBoard()
@@ -48,7 +49,11 @@ class Bench(wiring.Component):
         self._connect(m, unit.weights, self.weights.read, noise[20:24] >= weights)
         wiring.connect(m, unit.second, self.activations.second)
         wiring.connect(m, unit.write, self.activations.write)
-        m.d.comb += [board.exec.eq(unit.done), unit.tokens.eq(board.tokens), unit.running.eq(1), unit.record.ready.eq(1)]
+        if self.config.pipeline:
+            m.d.comb += [self.activations.complete[0].eq(unit.done), board.exec.eq(self.activations.settled[0])]
+        else:
+            m.d.comb += board.exec.eq(unit.done)
+        m.d.comb += [unit.tokens.eq(board.tokens), unit.running.eq(1), unit.record.ready.eq(1)]
         m.d.sync += unit.cycle.eq(unit.cycle + 1)
         return m
 
@@ -96,6 +101,16 @@ async def _load(ctx, bench, fields, memory):
         await _write(ctx, port, config.axi_bytes, fields["sram_address"] + row * fields["sram_stride"], data)
 
 
+async def _settle(ctx, activations):
+    """Waits until what the DMA wrote is made."""
+    ctx.set(activations.complete[1], 1)
+    await ctx.tick()
+    ctx.set(activations.complete[1], 0)
+    settled = 0
+    while not settled:
+        *_, settled = await ctx.tick().sample(activations.settled[1])
+
+
 def run(program, inputs, *, busy=(0, 0)):
     """Runs a program's load and execute commands.
 
@@ -131,6 +146,8 @@ def run(program, inputs, *, busy=(0, 0)):
                 while state["retired"] < command["header"]["wait_exec"]:
                     await ctx.tick()
                 await _load(ctx, bench, command["dma"], regions[Region(command["dma"]["region"])])
+                if config.pipeline:
+                    await _settle(ctx, bench.activations)
                 ctx.set(bench.board.load, 1)
                 await ctx.tick()
                 ctx.set(bench.board.load, 0)

@@ -8,6 +8,7 @@ import numpy as np
 from golden.machine_output import finish, write_addresses
 from golden.machine_softmax import execute_softmax
 from golden.operators.softmax import exponential_table
+from hw.npu.accumulators import Accumulators
 from hw.npu.isa import Command, Opcode, Params, Second
 from hw.npu.output_stage import OutputStage
 from tests.streams import plain, put, random_pattern, simulate
@@ -18,8 +19,9 @@ DEPTH = 256
 ROWS_OF = {Params.NONE: 0, Params.BIAS: 4, Params.FULL: 9}
 
 
-def stage(cols, lanes, bits=32, depth=DEPTH):
-    return OutputStage(cols=cols, lanes=lanes, accumulator_bits=bits, depth=depth, size=SIZE, read_latency=READ_LATENCY)
+def stage(cols, lanes, bits=32, depth=DEPTH, *, pipeline=False, read_latency=READ_LATENCY):
+    sizes = {"cols": cols, "lanes": lanes, "depth": depth, "size": SIZE}
+    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency, pipeline=pipeline)
 
 
 def _scale(rng, least=0):
@@ -237,13 +239,15 @@ class Bench:
 
     async def accumulator_memory(self, ctx):
         dut = self.dut
+        answers = [None] * (Accumulators.READ_LATENCY + Accumulators.READ_CUTS * dut.pipeline - 1)
         while True:
             *_, enable, half, entry, freed = await ctx.tick().sample(dut.acc_enable, dut.acc_half, dut.acc_entry, dut.half_free)
             self.events["freed"] += freed
-            ctx.set(dut.acc_data, self.accumulators[half][entry] if enable else [self.rng.randrange(-99, 99) for _ in range(self.cols)])
+            answers.append(list(self.accumulators[half][entry]) if enable else None)
+            ctx.set(dut.acc_data, answers.pop(0) or [self.rng.randrange(-99, 99) for _ in range(self.cols)])
 
     async def second_memory(self, ctx, pattern="1"):
-        port, answers, turn, reads = self.dut.second_read, [None] * (READ_LATENCY - 1), 0, 0
+        port, answers, turn, reads = self.dut.second_read, [None] * (self.dut.read_latency - 1), 0, 0
         while True:
             ready = pattern[turn % len(pattern)] == "1"
             turn += 1

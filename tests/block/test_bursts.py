@@ -33,9 +33,9 @@ def rows_of(transfer):
 
 
 @pytest.mark.parametrize(("axi_bytes", "max_burst"), [(4, 1), (8, 1), (8, 64), (16, 256), (32, 16), (8, 256)])
-def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed):
+def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed, pipeline):
     rng = random.Random(seed)
-    dut = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32)
+    dut = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32, pipeline=pipeline)
     transfers = [random_transfer(rng) for _ in range(8)]
 
     async def check(ctx):
@@ -57,8 +57,8 @@ def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed):
 
 
 @pytest.mark.parametrize(("beyond", "bursts"), [(0, 3), (1, 2)])
-def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts):
-    dut = BurstPlanner(axi_bytes=8, max_burst=16, address_bits=32)
+def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts, pipeline):
+    dut = BurstPlanner(axi_bytes=8, max_burst=16, address_bits=32, pipeline=pipeline)
     transfer = {"address": 0, "stride": 64, "local": 100, "local_stride": 64, "row_bytes": 10, "rows": 3}
 
     async def check(ctx):
@@ -71,9 +71,9 @@ def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts):
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 32])
-def test_beats_cover_the_run(axi_bytes, seed):
+def test_beats_cover_the_run(axi_bytes, seed, pipeline):
     rng = random.Random(seed)
-    dut = BeatWalker(axi_bytes=axi_bytes)
+    dut = BeatWalker(axi_bytes=axi_bytes, pipeline=pipeline)
     runs, beats = [], []
     for _ in range(60):
         count = rng.choice([1, 1, 2, rng.randint(1, 40)])
@@ -95,6 +95,6 @@ def test_beats_cover_the_run(axi_bytes, seed):
 
 
 @pytest.mark.parametrize("wrong", [{"axi_bytes": 12}, {"max_burst": 3}])
-def test_planner_refuses_what_is_no_power_of_two(wrong):
+def test_planner_refuses_what_is_no_power_of_two(wrong, pipeline):
     with pytest.raises(ValueError, match="power of two"):
         BurstPlanner(**{"axi_bytes": 8, "max_burst": 16, "address_bits": 32, **wrong})

@@ -46,6 +46,24 @@ def test_any_command_follows_any_other(rows, cols, broadcast, busy, seed):
 
 
 @pytest.mark.parametrize(
+    ("rows", "cols", "broadcast", "busy", "fields"),
+    [(4, 4, 16, (0, 0), {}), (8, 8, 2, (6, 0), {"lane_divisor": 4}), (4, 8, 4, (6, 4), {"int4": True})],
+)
+def test_any_command_follows_any_other_with_more_registers(rows, cols, broadcast, busy, fields, seed):
+    opcodes = BOTH_WIDTHS if fields.get("int4") else ALL
+    compare(_program([seed, rows, cols, *busy], opcodes, rows=rows, cols=cols, broadcast=broadcast, pipeline=True, **fields), busy=busy)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "broadcast", "busy"),
+    [(4, 4, 16, (0, 0)), (8, 4, 2, (6, 0)), (4, 8, 8, (13, 14)), (16, 8, 2, (0, 6))],
+)
+def test_any_command_follows_any_other_in_a_pipelined_unit(rows, cols, broadcast, busy, seed):
+    program = _program([seed, rows, cols, *busy], ALL, rows=rows, cols=cols, broadcast=broadcast, pipeline=True)
+    compare(program, busy=busy)
+
+
+@pytest.mark.parametrize(
     ("rows", "cols", "broadcast", "busy"),
     [(4, 4, 16, (0, 0)), (4, 4, 16, (6, 0)), (8, 4, 2, (13, 14)), (4, 8, 4, (6, 0)), (4, 16, 8, (0, 10))],
 )

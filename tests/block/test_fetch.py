@@ -50,9 +50,9 @@ def random_commands(rng, number):
 class FrontEnd(wiring.Component):
     """Fetch and dispatcher, as the top connects them."""
 
-    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True):
-        self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead)
-        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4)
+    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True, pipeline=False):
+        self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead, pipeline=pipeline)
+        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4, pipeline=pipeline)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -119,10 +119,10 @@ BUSES = [(4, 256), (4, 16), (4, 2), (4, 1), (8, 64), (8, 2), (16, 8), (16, 1), (
 
 @pytest.mark.parametrize(("axi_bytes", "max_burst"), BUSES)
 @pytest.mark.parametrize(("ahead", "tracked", "busy"), [(1, 1, 0.5), (4, 4, 0.2), (8, 3, 0)])
-def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed):
+def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed, pipeline):
     rng = random.Random(seed)
     commands = random_commands(rng, 24)
-    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked, busy=busy)
+    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked, busy=busy, pipeline=pipeline)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -151,10 +151,10 @@ def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, b
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
 @pytest.mark.parametrize("units", range(1, 10))
-def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units):
+def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units, pipeline):
     rng = random.Random(units)
     commands = [random_command(rng, Opcode.LOAD) for _ in range(units)]
-    bench = Bench(units, commands, axi_bytes=axi_bytes, max_burst=16)
+    bench = Bench(units, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -168,11 +168,11 @@ def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units):
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 32])
-def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes):
+def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes, pipeline):
     rng = random.Random(6)
     full = [Command(opcode, {"second": {field.name: -1 if field.signed else 1 for field in GROUPS["second"]}}) for opcode in EXECUTE]
     commands = [command for both in full for command in (both, random_command(rng, Opcode.LOAD), Command(both.opcode, {}))]
-    bench = Bench(6, commands, axi_bytes=axi_bytes, max_burst=16)
+    bench = Bench(6, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -185,8 +185,8 @@ def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes):
     assert second[0] == commands[0]["second"] and commands[2].units == commands[0].units - 1
 
 
-def test_a_job_without_commands_is_complete_at_once():
-    bench = Bench(1, [], axi_bytes=8, max_burst=16)
+def test_a_job_without_commands_is_complete_at_once(pipeline):
+    bench = Bench(1, [], axi_bytes=8, max_burst=16, pipeline=pipeline)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -221,39 +221,39 @@ def with_header(command, *, opcode=None, units=None) -> bytes:
 @pytest.mark.parametrize("axi_bytes", [4, 32])
 @pytest.mark.parametrize("units", [0, 1, 3, 255])
 @pytest.mark.parametrize("opcode", [0, max(Opcode) + 1, 255])
-def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes):
+def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes, pipeline):
     rng = random.Random(2)
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
     bad = with_header(good[0], opcode=opcode, units=units)
-    assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16), Error.BAD_OPCODE, 3)
+    assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline), Error.BAD_OPCODE, 3)
 
 
 @pytest.mark.parametrize("opcode", [opcode for opcode in Opcode if opcode.int4])
-def test_without_int4_its_opcodes_are_unknown(opcode):
+def test_without_int4_its_opcodes_are_unknown(opcode, pipeline):
     rng = random.Random(2)
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
-    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, int4=False)
+    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, int4=False, pipeline=pipeline)
     assert_stops(bench, Error.BAD_OPCODE, 3)
 
 
 @pytest.mark.parametrize("axi_bytes", [8, 32])
 @pytest.mark.parametrize("opcode", Opcode)
-def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes):
+def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes, pipeline):
     rng = random.Random(8)
     good = random_commands(rng, 3)
     command, longest = random_command(rng, opcode), Command(Opcode.SUM, {"second": {"operation": Second.ADD}}).units
     for units in {0, *range(1, longest + 2), 1 << 7, 255} - set(units_of(opcode)):
-        bench = Bench(8, [*good, with_header(command, units=units), *good, *good], axi_bytes=axi_bytes, max_burst=16)
+        bench = Bench(8, [*good, with_header(command, units=units), *good, *good], axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
         assert_stops(bench, Error.BAD_FIELD, 3)
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
 @pytest.mark.parametrize("missing", [1, 2, 3])
-def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes):
+def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes, pipeline):
     rng = random.Random(10)
     commands = [random_command(rng, Opcode.LOAD) for _ in range(4)]
     commands.append(Command(Opcode.SUM, {"second": {"operation": Second.ADD}}))
-    bench = Bench(10, commands, axi_bytes=axi_bytes, max_burst=16)
+    bench = Bench(10, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
     bench.image = bench.image[: -missing * UNIT_BYTES]
     assert_stops(bench, Error.BAD_FIELD, 4)
 
@@ -267,13 +267,19 @@ def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes):
         ("weights", "wait_load", "load"),
     ],
 )
-def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
+def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline):
     rng = random.Random(4)
     commands = random_commands(rng, 12)
     before = sum(QUEUE_OF[command.opcode] == queue for command in commands)
     last = Command(Opcode.SUM, {"header": {}, "weights": {}})
     last.fields[group][field] = before
-    bench = Bench(4, [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})], axi_bytes=8, max_burst=16)
+    bench = Bench(
+        4,
+        [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})],
+        axi_bytes=8,
+        max_burst=16,
+        pipeline=pipeline,
+    )
 
     async def check(ctx):
         await bench.start(ctx)
@@ -285,10 +291,14 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
 
 
 @pytest.mark.parametrize(("axi_bytes", "beat"), [(4, 0), (4, 1), (4, 23), (8, 0), (8, 5), (8, 11), (32, 0), (32, 1), (32, 2)])
-def test_a_bus_error_names_the_command(axi_bytes, beat):
+def test_a_bus_error_names_the_command(axi_bytes, beat, pipeline):
     rng = random.Random(3)
     bench = Bench(
-        3, [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3, axi_bytes=axi_bytes, max_burst=16
+        3,
+        [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3,
+        axi_bytes=axi_bytes,
+        max_burst=16,
+        pipeline=pipeline,
     )
     start = BASE + 2 * UNIT_BYTES + beat * axi_bytes
     bench.ddr.bad = range(start, start + axi_bytes)
@@ -297,10 +307,10 @@ def test_a_bus_error_names_the_command(axi_bytes, beat):
 
 
 @pytest.mark.parametrize(("axi_bytes", "ahead"), [(4, 4), (8, 8), (16, 16), (32, 32)])
-def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead):
+def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead, pipeline):
     rng = random.Random(5)
     commands = [random_command(rng, rng.choice(list(Opcode))) for _ in range(80)]
-    bench = Bench(5, commands, axi_bytes=axi_bytes, max_burst=256, ahead=ahead, busy=0, latency=64, tracked=8)
+    bench = Bench(5, commands, axi_bytes=axi_bytes, max_burst=256, ahead=ahead, busy=0, latency=64, tracked=8, pipeline=pipeline)
     beats = len(bench.image) // axi_bytes
 
     async def check(ctx):
@@ -308,7 +318,8 @@ def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead):
             ctx.set(getattr(bench.dut.dispatch, queue).ready, 1)
             ctx.set(getattr(bench.dut.dispatch, f"{queue}_done"), 1)
         await bench.start(ctx)
-        await ctx.tick().repeat(64 + beats + 5)  # latency, and a cycle each for AR, buffer, last beat and hand-over
+        cuts = 2 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
+        await ctx.tick().repeat(64 + beats + 5 + cuts)  # latency, and a cycle each for AR, buffer, last beat and hand-over
         assert ctx.get(bench.dut.dispatch.complete)
 
     simulate(bench.dut, check, background=[bench.ddr.reads(bench.dut.fetch.axi)])

@@ -33,12 +33,19 @@ def test_every_byte_of_the_kernel_stands_in_one_tile(rows, seed):
         assert place == shape["taps_y"] * shape["taps_x"] * shape["lanes"]
 
 
+async def _settle(ctx, dut):
+    """The outputs are those of the tile."""
+    for _ in range(ReductionWalk.SETTLES if dut.pipeline else 0):
+        await ctx.tick()
+
+
+@pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 @pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize("array_rows", [4, 8, 16, 64])
-def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
+def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, pipeline, seed):
     """Twice round, so that what follows the last tile is seen too; commands of one and two weights a row at random."""
     rng = random.Random(seed)
-    dut = ReductionWalk(rows=array_rows, int4=int4)
+    dut = ReductionWalk(rows=array_rows, int4=int4, pipeline=pipeline)
 
     async def run(ctx):
         for _ in range(60):
@@ -50,10 +57,12 @@ def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
             shape = _shape(rng, rows)
             tiles = reduction_tiles(**shape, rows=rows)
             ctx.set(dut.loops, shape)
+            await _settle(ctx, dut)
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
             for number, tile in enumerate([*tiles, *tiles]):
+                await _settle(ctx, dut)
                 here = f"seed {seed}, {shape}, tile {number}: {tile}"
                 assert [ctx.get(dut.end[side]) for side in range(3)] == [sum(tile.bytes[: side + 1]) for side in range(3)], here
                 assert ctx.get(dut.first) == (number % len(tiles) == 0), here
@@ -72,17 +81,20 @@ def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
     _simulate(dut, run)
 
 
+@pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 @pytest.mark.parametrize(("taps_y", "taps_x", "span"), [(3, 3, 3), (5, 5, 2), (7, 7, 1), (7, 5, 3), (1, 16, 1), (2, 3, 3)])
-def test_a_pass_of_depthwise_takes_span_kernel_rows(taps_y, taps_x, span):
-    dut = ReductionWalk(rows=16)
+def test_a_pass_of_depthwise_takes_span_kernel_rows(taps_y, taps_x, span, pipeline):
+    dut = ReductionWalk(rows=16, pipeline=pipeline)
 
     async def run(ctx):
         ctx.set(dut.loops, {"taps_y": taps_y, "taps_x": taps_x, "span": span})
         ctx.set(dut.depthwise, 1)
+        await _settle(ctx, dut)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
         for first_row in [*range(0, taps_y, span)] * 2:
+            await _settle(ctx, dut)
             assert [ctx.get(dut.end[side]) for side in range(3)] == [min(side, span) * taps_x for side in (1, 2, 3)]
             assert [ctx.get(dut.side[side]) for side in range(3)] == [side < span and first_row + side < taps_y for side in range(3)]
             assert (ctx.get(dut.first), ctx.get(dut.last)) == (first_row == 0, first_row + span >= taps_y)

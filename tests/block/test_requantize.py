@@ -13,6 +13,7 @@ from golden.requantize import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
+from hw.npu.cuts import latency
 from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.requantize import Requantize
 from hw.npu.second_operand import SecondOperand
@@ -72,8 +73,8 @@ def test_operand_of_add_needs_nine_bits(q):
 
 
 def _run(dut, drive, vectors, gaps, read):
-    """Feeds the vectors, a pattern of gaps between them; checks that each leaves exactly LATENCY cycles after it entered."""
-    entered, left = [], []
+    """Feeds the vectors, a pattern of gaps between them; checks that each leaves exactly its latency after it entered."""
+    entered, left, cycles = [], [], latency(type(dut), dut.pipeline)
 
     async def feed(ctx):
         for number, vector in enumerate(vectors):
@@ -85,7 +86,7 @@ def _run(dut, drive, vectors, gaps, read):
             entered.append(len(entered) + sum(gaps[: number + 1]))
             await ctx.tick()
         ctx.set(dut.valid, 0)
-        await ctx.tick().repeat(dut.LATENCY + 1)
+        await ctx.tick().repeat(cycles + 1)
 
     async def watch(ctx):
         cycle = 0
@@ -102,7 +103,7 @@ def _run(dut, drive, vectors, gaps, read):
     sim.run()
     assert len(left) == len(vectors)
     for number, (vector, (cycle, bank, result)) in enumerate(zip(vectors, left)):
-        assert cycle == entered[number] + dut.LATENCY, f"vector {number} left in cycle {cycle}, entered in {entered[number]}"
+        assert cycle == entered[number] + cycles, f"vector {number} left in cycle {cycle}, entered in {entered[number]}"
         assert (bank, result) == read(vector), f"vector {number}: {vector}"
 
 
@@ -116,10 +117,14 @@ def _clamp(rng):
     return {"zero_point": rng.randint(-128, 127), "clamp_min": low, "clamp_max": high}
 
 
+PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
+
+
+@PIPELINE
 @pytest.mark.parametrize(("lanes", "bits"), [(1, 32), (4, 32), (3, 20), (2, 27)])
-def test_requantize(lanes, bits, seed):
+def test_requantize(lanes, bits, pipeline, seed):
     rng = random.Random(f"{seed} {lanes} {bits}")
-    dut = Requantize(lanes=lanes, accumulator_bits=bits)
+    dut = Requantize(lanes=lanes, accumulator_bits=bits, pipeline=pipeline)
     config = [{"single_rounding": single, "clamp": _clamp(rng)} for single in rng.sample((0, 1), 2)]
 
     def signed(bits):
@@ -181,12 +186,13 @@ def _joined(numbers, first, second):
     return multiply_double_rounding(total, numbers["out_multiplier"], 0, numbers["out_shift"])
 
 
+@PIPELINE
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("operations", [(a, b) for a in JOINS for b in JOINS], ids=lambda pair: "-".join(each.name for each in pair))
-def test_second_operand(lanes, operations, seed):
+def test_second_operand(lanes, operations, pipeline, seed):
     """Two banks of every pair of operations: vectors of both follow each other, each after the same latency."""
     rng = random.Random(f"{seed} {lanes} {operations}")
-    dut = SecondOperand(lanes)
+    dut = SecondOperand(lanes, pipeline=pipeline)
     config = [_second_config(rng, operation) for operation in operations]
     vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
     extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
@@ -207,10 +213,11 @@ def test_second_operand(lanes, operations, seed):
     _run(dut, drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
+@PIPELINE
 @pytest.mark.parametrize(("lanes", "cols"), [(1, 4), (4, 16), (2, 64)])
-def test_table(lanes, cols, seed):
+def test_table(lanes, cols, pipeline, seed):
     rng = random.Random(f"{seed} {lanes} {cols}")
-    dut = Table(lanes=lanes, cols=cols)
+    dut = Table(lanes=lanes, cols=cols, pipeline=pipeline)
     table = [rng.randrange(256) for _ in range(256)]
     rows = [table[i : i + cols] for i in range(0, 256, cols)]
     vectors = [("row", number, row) for number, row in enumerate(rows)]

@@ -1,0 +1,19 @@
+"""Networks on an NPU with register cuts: every tensor exact, in exactly so many cycles, and what the cuts cost."""
+
+import pytest
+
+from hw.npu.config import load_config
+from tests.rtl.measure import measure
+from tests.rtl.network_cycles import FILES
+from weft.compiler.frontends.tflite import read_tflite
+
+PIPELINED = load_config("nano", ("lane_divisor=4", "pipeline=true"))
+"""What `weft synth --board ulx3s-85f` places and routes for the highest clock."""
+CYCLES = {"kws": 56_718, "resnet8": 219_780, "vww": 252_554, "person": 248_774}
+MODEL_ERROR = 0.25
+"""The timing model does not know the cuts yet: it gives the cycles of the NPU without them."""
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_networks_take_the_stated_cycles_with_register_cuts(name, models, simulator):
+    assert measure(read_tflite(models / FILES[name]), simulator(PIPELINED), inputs=1, model_error=MODEL_ERROR) == CYCLES[name]
