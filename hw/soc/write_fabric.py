@@ -40,7 +40,8 @@ class WriteFabric(wiring.Component):
         Beats of granted bursts below which the next is granted, 1 to 64; so many bursts the order has room for. A burst's address goes out
         ``depth`` - 1 beats before its data can: 2 is enough for a port that takes both at once, 4 with ``pipeline``.
     pipeline : bool
-        Register cuts, those of `AddressChannel`; ``left`` counts a cycle late, what passes and what is granted.
+        Register cuts, those of `AddressChannel`; ``left`` counts a cycle late, what passes and what is granted, so a burst
+        is granted when ``depth`` beats are left.
 
     Members
     -------
@@ -69,13 +70,14 @@ class WriteFabric(wiring.Component):
         """Owner of each burst whose beats are not all through, the oldest first; zero behind the level."""
         self.level = Signal(range(depth + 1))
         """Entries of ``order`` that count."""
-        self.left = Signal(range(depth + 256))
+        self.left = Signal(range(depth + 256 + pipeline))
         """Beats of these bursts that have not passed."""
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.address = address = self.address
-        m.d.comb += [address.settings.eq(self.settings), address.urgent.eq(self.urgent), address.enable.eq(self.left < self.depth)]
+        enable = (self.left <= self.depth) & (self.level != self.depth) if self.pipeline else self.left < self.depth
+        m.d.comb += [address.settings.eq(self.settings), address.urgent.eq(self.urgent), address.enable.eq(enable)]
         wiring.connect(m, address.port, wiring.flipped(self.port.aw))
 
         # Beats: from the owner of the oldest burst, until its last.

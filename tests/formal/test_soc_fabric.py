@@ -166,8 +166,8 @@ class WriteFabricProof(wiring.Component):
             Assert(dut.level <= depth),
             Assert(beat <= Mux(dut.level != 0, lengths[0], 0), "no beat behind the last"),
             Assert(dut.left + late + beat == total),
-            Assert(~taken.any() | (dut.left < depth), "a grant waits for the beats before it, all but a few"),
-            Assert(dut.left < depth + 256, "so what stands before the next one is a burst and these"),
+            Assert(~taken.any() | (dut.left < depth + self.pipeline), "a grant waits for the beats before it, all but a few"),
+            Assert(dut.left < depth + 256 + self.pipeline, "so what stands before the next one is a burst and these"),
             Assert((dut.level != 0) | ~w.valid, "no beat before its address is offered"),
         ]
         for number, master in enumerate(dut.master):
