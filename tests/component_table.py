@@ -8,6 +8,7 @@ from amaranth.hdl import unsigned
 from hw.npu.bank_place import BankGeometry
 from hw.npu.config import PRESETS
 from hw.npu.isa import TRANSFER_LAYOUT, Opcode
+from hw.npu.npu import Npu
 from hw.npu.registers import constants
 from hw.soc.config import SocConfig
 
@@ -125,7 +126,7 @@ EXAMPLES = {
     "hw.soc.video_timing.VideoTiming": {},
     "hw.soc.address_decoder.AddressDecoder": {"address_bits": 13, "windows": ((0x0000, 8), (0x1000, 9))},
     "hw.soc.soc.Soc": ((SocConfig(npu=CONFIG),), {"observe": True}),
-    "hw.soc.boards.serial_shell.SerialShell": ((CONFIG,), {}),
+    "hw.soc.boards.serial_shell.SerialShell": ((Npu(CONFIG).signature,), {"module": "npu"}),
 }
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from hw.soc.config import SocConfig
 from sim.build import Stage, no_stage
 from weft.board_report import BoardReport, read_report, refusal
 
@@ -52,7 +53,7 @@ class BoardBuild:
     ----------
     board : str
         Of `BOARDS`.
-    config : NpuConfig
+    config : NpuConfig or SocConfig
     asked_mhz : int
         Clock that the tools were asked for, and that the board's PLL makes.
     seed : int
@@ -61,18 +62,21 @@ class BoardBuild:
     """
 
     board: str
-    config: NpuConfig
+    config: NpuConfig | SocConfig
     asked_mhz: int
     seed: int
     report: BoardReport
 
 
-def build(config: NpuConfig, board: str, folder: Path, *, clock_mhz: int, seed: int = SEED, stage: Stage = no_stage) -> BoardBuild:
-    """Build an NPU for a board.
+def build(
+    config: NpuConfig | SocConfig, board: str, folder: Path, *, clock_mhz: int, seed: int = SEED, stage: Stage = no_stage
+) -> BoardBuild:
+    """Build an NPU, or a SoC with one, for a board.
 
     Parameters
     ----------
-    config : NpuConfig
+    config : NpuConfig or SocConfig
+        What is built.
     board : str
         Of `BOARDS`.
     folder : Path
@@ -89,8 +93,6 @@ def build(config: NpuConfig, board: str, folder: Path, *, clock_mhz: int, seed: 
     WeftError
         Where there is no such board, a tool is missing, or the design does not fit.
     """
-    from sim.run import npu_verilog
-
     if board not in BOARDS:
         raise WeftError(f"no board is called {board!r}", remedy=f"the boards are {', '.join(BOARDS)}")
     for package, _ in TOOLS.values():
@@ -98,8 +100,9 @@ def build(config: NpuConfig, board: str, folder: Path, *, clock_mhz: int, seed: 
             name = package.replace("_", "-")
             raise WeftError(f"{name} is missing", remedy=f"pip install {name}")
     platform, top = BOARDS[board]()
-    design = top(config, clock_mhz=clock_mhz)  # a clock that the board cannot make shows before the slow part
-    platform.add_file("npu.v", npu_verilog(config, stage=stage))
+    module, signature, verilog = _design(config)
+    design = top(signature, module=module, clock_mhz=clock_mhz)  # a clock that the board cannot make shows before the slow part
+    platform.add_file(f"{module}.v", verilog(config, stage=stage))
     options = {"nextpnr_opts": f"--seed {seed} --router {ROUTER} --timing-allow-fail --report {NAME}.report.json"}
     plan = platform.build(design, name=NAME, do_build=False, **options)
     plan.extract(folder)
@@ -108,6 +111,17 @@ def build(config: NpuConfig, board: str, folder: Path, *, clock_mhz: int, seed: 
             _run(tool, arguments, folder)
     report = read_report(json.loads((folder / f"{NAME}.report.json").read_text()), domain="clk")
     return BoardBuild(board, config, clock_mhz, seed, report)
+
+
+def _design(config):
+    """What is built: its module, its signature, and the function that gives its Verilog."""
+    from hw.npu.npu import Npu
+    from hw.soc.soc import Soc
+    from sim.verilog import npu_verilog, soc_verilog
+
+    if isinstance(config, SocConfig):
+        return "soc", Soc(config).signature, soc_verilog
+    return "npu", Npu(config).signature, npu_verilog
 
 
 def commands(script: str) -> list[tuple[str, list[str]]]:

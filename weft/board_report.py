@@ -120,7 +120,7 @@ def kind_of(cell: str) -> str:
 
 def place_of(cell: str) -> str:
     """A register as the RTL calls it: the hierarchical name without what the tools have appended."""
-    inside = cell.replace("shell.npu.", "").replace("core.", "")
+    inside = re.sub(r"^shell\.(npu|soc)\.", "", cell).replace("core.", "")
     name = re.sub(r"_(TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|DPR16X4)_.*|\$.*", "", inside)
     return name or cell
 

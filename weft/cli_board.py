@@ -5,14 +5,17 @@ import tempfile
 from pathlib import Path
 
 from hw.npu.config import KIB
+from hw.soc.config import SIZES, SocConfig
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 
 DEFAULT_BOARD_CLOCK_MHZ = 100
+BOARD_BUS_BITS = 64
+"""Width of a SoC's bus on a board where nobody chooses another: half as many block RAMs as on 128 bits."""
 
 
 def synth_board(config, board: str, *, clock_mhz: int, seed: int, output: Path | None, report: Path | None, quiet: bool) -> None:
-    """Build an NPU for a board, and print resources, clock and the path that limits it."""
+    """Build an NPU or a SoC for a board, and print resources, clock and the path that limits it."""
     from weft.board_build import build
 
     check_writable(report, "the report")
@@ -33,9 +36,11 @@ def to_json(found) -> dict:
     from weft.board_build import NAME
 
     config = found.config
+    npu = config.npu if isinstance(config, SocConfig) else config
+    soc = {"axi_bits": npu.axi_bits} | {field.name: getattr(config, field.name) for field in SIZES} if npu is not config else None
     return {
         "board": found.board,
-        "config": {"name": config.name, "rows": config.rows, "cols": config.cols, "lanes": config.lanes},
+        "config": {"name": config.name, "rows": npu.rows, "cols": npu.cols, "lanes": npu.lanes} | ({"soc": soc} if soc else {}),
         "memory_bytes": memories(config),
         "asked_mhz": found.asked_mhz,
         "seed": found.seed,
@@ -45,7 +50,15 @@ def to_json(found) -> dict:
 
 
 def memories(config) -> dict[str, int]:
-    """Bytes of the memories that the configuration sizes."""
+    """Bytes of the memories that the configuration sizes; with a SoC those of its FIFOs and gates, each gate for reads and for writes."""
+    if isinstance(config, SocConfig):
+        beat = config.npu.axi_bytes
+        return memories(config.npu) | {
+            "npu_gates": 2 * config.npu_gate * beat,
+            "cpu_gates": 2 * config.cpu_gate * beat,
+            "camera_fifo": config.camera_fifo * beat,
+            "display_fifo": config.display_fifo * beat,
+        }
     return {
         "activations": config.act_bytes,
         "weights": config.weight_bytes,
@@ -58,9 +71,11 @@ def _print(found):
     from weft.explore.tables import plain_table
 
     console, config, report = default_console(), found.config, found.report
-    console.print(f"{config.name} on {found.board}: {config.rows}x{config.cols}, {config.lanes} output lanes", highlight=False)
-    sizes = ", ".join(f"{name} {size / KIB:g} KiB" for name, size in memories(config).items())
-    console.print(f"memories: {sizes}", highlight=False)
+    npu = config.npu if isinstance(config, SocConfig) else config
+    what = f"SoC on a bus of {npu.axi_bits} bits with {config.name}" if npu is not config else config.name
+    console.print(f"{what} on {found.board}: {npu.rows}x{npu.cols}, {npu.lanes} output lanes", highlight=False, soft_wrap=True)
+    sizes = ", ".join(f"{name.replace('_', ' ')} {size / KIB:g} KiB" for name, size in memories(config).items())
+    console.print(f"memories: {sizes}", highlight=False, soft_wrap=True)
     table = plain_table("")
     for heading in ("resource", "used", "of", "%"):
         table.add_column(heading, justify="left" if heading == "resource" else "right", no_wrap=True)

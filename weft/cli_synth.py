@@ -7,7 +7,8 @@ import typer
 
 from hw.npu.config import PRESETS, load_config
 from hw.npu.errors import WeftError
-from weft.cli_board import DEFAULT_BOARD_CLOCK_MHZ, synth_board
+from hw.soc.config import SIZES, load_soc_config
+from weft.cli_board import BOARD_BUS_BITS, DEFAULT_BOARD_CLOCK_MHZ, synth_board
 from weft.options import Overrides, Quiet
 from weft.progress import Steps
 
@@ -23,6 +24,14 @@ def synth(
     board: Annotated[
         str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f.")
     ] = None,
+    soc: Annotated[
+        bool,
+        typer.Option(
+            "--soc",
+            help=f"With --board: the SoC around the NPU too. Its bus has {BOARD_BUS_BITS} bits unless axi_bits is set; "
+            f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
+        ),
+    ] = False,
     clock: Annotated[int, typer.Option("--clock", metavar="MHZ", help="With --board: clock to aim at.")] = DEFAULT_BOARD_CLOCK_MHZ,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")] = 1,
     output: Annotated[
@@ -39,15 +48,20 @@ def synth(
 ):
     """Area of the array and of the blocks around it, by Yosys on a library of standard cells, module by module.
 
-    Before placement, without timing; the banks of the scratchpads are macros and not counted. With --board the whole NPU is placed
-    and routed on an FPGA instead: resources, the clock reached, and the path that limits it.
+    Before placement, without timing; the banks of the scratchpads are macros and not counted. With --board the whole NPU, with
+    --soc the whole SoC, is placed and routed on an FPGA instead: resources, the clock reached, and the path that limits it.
     """
     if board is not None:
         if blocks or library:
-            raise WeftError(f"--board {board} builds the whole NPU on an FPGA", remedy="leave out blocks and --library")
-        chosen = load_config(config or "nano", overrides or ())
+            raise WeftError(
+                f"--board {board} builds the whole {'SoC' if soc else 'NPU'} on an FPGA", remedy="leave out blocks and --library"
+            )
+        source, sets = config or "nano", overrides or ()
+        chosen = load_soc_config(source, sets, bus_bits=BOARD_BUS_BITS) if soc else load_config(source, sets)
         synth_board(chosen, board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
         return
+    if soc:
+        raise WeftError("--soc is for a build on a board", remedy="add --board NAME")
     from sim.run import npu_verilog
     from weft.analysis.synthesis import BLOCKS, read_library, synthesize
 

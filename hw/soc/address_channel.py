@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.axi import address_layout
 from hw.soc.axi import QOS_HIGHEST, port_address_layout
 from hw.soc.fabric_settings import AGE_BITS, fabric_settings
-from hw.soc.grant_arbiter import GrantArbiter
+from hw.soc.grant_arbiter import LEVELS, GrantArbiter, encode
 from hw.soc.regulator import Regulator
 
 
@@ -34,6 +34,10 @@ class AddressChannel(wiring.Component):
         2 to 16.
     address_bits : int
         Width of an address.
+    pipeline : bool
+        Register cuts: a grant in `PERIOD` cycles at most, chosen while nothing stands on ``port``, among those who asked in the cycle
+        before, and granted in the next. So an address stands on ``port`` three cycles after it was offered to an idle channel instead
+        of one. What goes before the only master of the highest level stays: the address in the register, and one grant to another.
 
     Members
     -------
@@ -55,10 +59,13 @@ class AddressChannel(wiring.Component):
         Where ``granted``: beats of the burst.
     """
 
-    def __init__(self, *, masters, address_bits):
+    PERIOD = 4
+    """Where ``pipeline``, cycles from a choice to the next: the choice, its grant, the tokens that it takes, and who asks then."""
+
+    def __init__(self, *, masters, address_bits, pipeline=False):
         if not 2 <= masters <= 16:
             raise ValueError(f"AddressChannel masters must be 2 to 16, not {masters}")
-        self.masters = masters
+        self.masters, self.pipeline = masters, pipeline
         super().__init__({
             "master": In(stream.Signature(address_layout(address_bits))).array(masters),
             "settings": In(fabric_settings(masters)),
@@ -69,38 +76,47 @@ class AddressChannel(wiring.Component):
             "owner": Out(range(masters)),
             "beats": Out(range(257)),
         })
-        self.arbiter = GrantArbiter(masters=masters, age_bits=AGE_BITS)
+        self.arbiter = GrantArbiter(masters=masters, age_bits=AGE_BITS, pipeline=pipeline)
+        self.chosen, self.level = Signal(masters), Signal(range(LEVELS))
+        """Where ``pipeline``: who is granted now, and the level; nobody: 0."""
+        self.spent, self.spent_beats = Signal(masters), Signal(range(257))
+        """Where ``pipeline``: who was granted in the cycle before, and the beats."""
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.arbiter = arbiter = self.arbiter
         port, free = self.port, Signal()
         m.d.comb += [
-            free.eq((~port.valid | port.ready) & self.enable),
+            *(() if self.pipeline else (free.eq((~port.valid | port.ready) & self.enable),)),
             arbiter.request.eq(Cat(master.valid for master in self.master)),
             arbiter.urgent.eq(self.urgent),
             arbiter.age_limit.eq(self.settings.age_limit),
-            arbiter.take.eq(self.granted),
-            self.granted.eq(arbiter.valid & free),
-            self.owner.eq(arbiter.index),
         ]
+        if self.pipeline:
+            one_hot, index, level, spent, spent_beats = self._choose_ahead(m, free)
+        else:
+            one_hot, index, level, spent, spent_beats = arbiter.one_hot, arbiter.index, arbiter.level, None, self.beats
+            m.d.comb += [
+                arbiter.take.eq(self.granted),
+                self.granted.eq(arbiter.valid & free),
+                self.owner.eq(arbiter.index),
+            ]
         for number, master in enumerate(self.master):
-            settings, chosen = self.settings.master[number], arbiter.one_hot[number]
-            m.submodules[f"regulator_{number}"] = regulator = Regulator()
+            settings, chosen = self.settings.master[number], one_hot[number]
+            m.submodules[f"regulator_{number}"] = regulator = Regulator(pipeline=self.pipeline)
             m.d.comb += [
                 arbiter.klass[number].eq(settings.klass),
                 arbiter.allowed[number].eq(regulator.open),
                 regulator.rate.eq(settings.rate),
                 regulator.depth.eq(settings.depth),
-                regulator.granted.eq(self.granted & chosen),
-                regulator.beats.eq(self.beats),
-                master.ready.eq(free & arbiter.valid & chosen),
+                regulator.granted.eq(spent[number] if self.pipeline else self.granted & chosen),
+                regulator.beats.eq(spent_beats),
+                master.ready.eq(chosen if self.pipeline else free & arbiter.valid & chosen),
             ]
 
         winner = Signal(self.master[0].payload.shape())
         offers = (
-            Value.cast(master.payload) & arbiter.one_hot[number].replicate(len(winner.as_value()))
-            for number, master in enumerate(self.master)
+            Value.cast(master.payload) & one_hot[number].replicate(len(winner.as_value())) for number, master in enumerate(self.master)
         )
         m.d.comb += [winner.eq(reduce(or_, offers)), self.beats.eq(winner.len + 1)]
         with m.If(port.ready):
@@ -109,8 +125,26 @@ class AddressChannel(wiring.Component):
             m.d.sync += [
                 port.valid.eq(1),
                 port.payload.id.id.eq(winner.id),
-                port.payload.id.master.eq(arbiter.index),
-                port.payload.qos.eq(QOS_HIGHEST - arbiter.level),
+                port.payload.id.master.eq(index),
+                port.payload.qos.eq(QOS_HIGHEST - level),
             ]
             m.d.sync += [port.payload[name].eq(winner[name]) for name in ("addr", "len", "size", "burst")]
         return m
+
+    def _choose_ahead(self, m, free):
+        """The choice in registers, and `PERIOD`: gives who is granted now and the level, who was granted before and the beats."""
+        arbiter, resting = self.arbiter, Signal(self.PERIOD - 1)
+        m.d.comb += [
+            free.eq(~self.port.valid & self.enable & (resting == 0)),
+            arbiter.take.eq(free & arbiter.valid),
+            self.granted.eq(resting[0]),
+        ]
+        m.d.sync += [
+            resting.eq(Cat(arbiter.take, resting)),
+            self.chosen.eq(arbiter.one_hot & arbiter.take.replicate(self.masters)),
+            self.level.eq(arbiter.level),
+            self.spent.eq(self.chosen),
+            self.spent_beats.eq(self.beats),
+        ]
+        m.d.comb += self.owner.eq(encode(self.chosen))
+        return self.chosen, self.owner, self.level, self.spent, self.spent_beats

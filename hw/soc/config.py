@@ -83,8 +83,8 @@ SIZES = tuple(field for field in dataclasses.fields(SocConfig) if field.name != 
 """The fields that are the SoC's own."""
 
 
-def load_soc_config(source, overrides=()) -> SocConfig:
-    """The SoC around the NPU of a preset or a TOML file; its bus has `BUS_BITS` bits where neither file nor override says another width.
+def load_soc_config(source, overrides=(), *, bus_bits=BUS_BITS) -> SocConfig:
+    """The SoC around the NPU of a preset or a TOML file; its bus has ``bus_bits`` bits where neither file nor override says another width.
 
     Parameters
     ----------
@@ -92,6 +92,7 @@ def load_soc_config(source, overrides=()) -> SocConfig:
         As `hw.npu.config.load_config` takes it.
     overrides : iterable of str
         ``FIELD=VALUE`` each, of fields of the SoC or of its NPU.
+    bus_bits : int
 
     Raises
     ------
@@ -103,7 +104,7 @@ def load_soc_config(source, overrides=()) -> SocConfig:
     of_npu = [text for text in overrides if _split(text)[0] not in own]
     load_config(source, of_npu)  # first, so that mistakes are named as they are for an NPU alone
     chosen = str(source) not in PRESETS and "axi_bits" in tomllib.loads(Path(source).read_text(encoding="utf-8"))
-    width = () if chosen else (f"axi_bits={BUS_BITS}",)
+    width = () if chosen else (f"axi_bits={bus_bits}",)
     npu = load_config(source, [*width, *of_npu])
     return SocConfig(npu=npu, **{field: _number(field, value) for field, value in sizes.items()})
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.delay import delayed
 from hw.soc.round_robin import RoundRobin
 
 CLASSES = 4
@@ -46,6 +47,9 @@ class GrantArbiter(wiring.Component):
         At least 1.
     age_bits : int
         Width of ``age_limit``, at least 1.
+    pipeline : bool
+        The choice is that of the inputs of the cycle before, and patience is lost a cycle late: behind a cycle with ``take``, `REST`
+        cycles without one, in which the choice may be anything. A master that requests goes on until it is granted.
 
     Members
     -------
@@ -71,10 +75,13 @@ class GrantArbiter(wiring.Component):
         Its effective level; 0 where nobody asks.
     """
 
-    def __init__(self, *, masters, age_bits=8):
+    REST = 2
+    """Where ``pipeline``: cycles behind a grant in which there is no choice."""
+
+    def __init__(self, *, masters, age_bits=8, pipeline=False):
         if masters < 1 or age_bits < 1:
             raise ValueError(f"GrantArbiter needs at least one master and one bit of age, not {masters} and {age_bits}")
-        self.masters, self.age_bits = masters, age_bits
+        self.masters, self.age_bits, self.pipeline = masters, age_bits, pipeline
         super().__init__({
             "request": In(masters),
             "allowed": In(masters),
@@ -106,13 +113,15 @@ class GrantArbiter(wiring.Component):
         # Who stands where.
         asks = Signal(self.masters)
         in_class = [Cat(klass == number for klass in self.klass) for number in range(CLASSES)]
-        m.d.comb += [
-            asks.eq(self.request & self.allowed),
+        m.d.comb += asks.eq(self.request & self.allowed)
+        asked = delayed(m, asks, 1 if self.pipeline else 0, name="asked", reset_less=False)
+        enter = m.d.sync if self.pipeline else m.d.comb
+        enter += [
             self.first.waiting.eq(asks & (self.urgent | (self.aged & in_class[0]))),
             self.late.waiting.eq(asks & ~self.urgent & self.aged & ~in_class[0]),
         ]
         for number, queue in enumerate(self.classes):
-            m.d.comb += queue.waiting.eq(asks & ~self.urgent & ~self.aged & in_class[number])
+            enter += queue.waiting.eq(asks & ~self.urgent & ~self.aged & in_class[number])
 
         # Which queue goes.
         front = self.first.some | self.classes[0].some
@@ -130,7 +139,7 @@ class GrantArbiter(wiring.Component):
             one_hot |= Mux(here, queue.one_hot, 0)
             level |= Mux(here & queue.some, number, 0)
         m.d.comb += [
-            self.valid.eq(asks.any()),
+            self.valid.eq(asked.any()),
             self.one_hot.eq(one_hot),
             self.level.eq(level),
             self.index.eq(encode(self.one_hot)),
@@ -141,6 +150,9 @@ class GrantArbiter(wiring.Component):
             m.d.sync += self.front_before.eq(~late_turn & front)
 
         # Who has waited for long.
+        if self.pipeline:
+            self._lose_patience_late(m, granted, asked)
+            return m
         for master, patience in enumerate(self.patience):
             with m.If(~self.request[master] | (granted & self.one_hot[master])):
                 m.d.sync += [patience.eq(self.age_limit), self.aged[master].eq(0)]
@@ -149,6 +161,22 @@ class GrantArbiter(wiring.Component):
             with m.Elif(granted & self.allowed[master] & (patience != 0)):
                 m.d.sync += [patience.eq(patience - 1), self.aged[master].eq(patience == 1)]
         return m
+
+    def _lose_patience_late(self, m, granted, asked):
+        """As without a pipeline, from registers that say whose turn it was and who saw it go."""
+        won, lost = Signal(self.masters), Signal(self.masters)
+        impatient = Cat(patience != 0 for patience in self.patience)
+        m.d.sync += [
+            won.eq(self.one_hot & granted.replicate(self.masters)),
+            lost.eq(asked & ~self.one_hot & impatient & granted.replicate(self.masters)),
+        ]
+        for master, patience in enumerate(self.patience):
+            with m.If(~self.request[master] | won[master]):
+                m.d.sync += [patience.eq(self.age_limit), self.aged[master].eq(0)]
+            with m.Elif((patience == 0) & ~self.aged[master]):
+                m.d.sync += patience.eq(self.age_limit)
+            with m.Elif(lost[master]):
+                m.d.sync += [patience.eq(patience - 1), self.aged[master].eq(patience == 1)]
 
 
 def encode(one_hot):

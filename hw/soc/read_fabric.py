@@ -24,6 +24,8 @@ class ReadFabric(wiring.Component):
         2 to 16.
     address_bits, data_bits : int
         Widths of the channels.
+    pipeline : bool
+        Register cuts, those of `AddressChannel`.
 
     Members
     -------
@@ -37,14 +39,14 @@ class ReadFabric(wiring.Component):
         Bit i: master i goes first now.
     """
 
-    def __init__(self, *, masters, address_bits, data_bits):
+    def __init__(self, *, masters, address_bits, data_bits, pipeline=False):
         super().__init__({
             "master": In(ReadChannels(address_bits=address_bits, data_bits=data_bits)).array(masters),
             "port": Out(PortRead(address_bits=address_bits, data_bits=data_bits, masters=masters)),
             "settings": In(fabric_settings(masters)),
             "urgent": In(masters),
         })
-        self.address = AddressChannel(masters=masters, address_bits=address_bits)
+        self.address = AddressChannel(masters=masters, address_bits=address_bits, pipeline=pipeline)
 
     def elaborate(self, platform):
         m = Module()

@@ -26,6 +26,8 @@ class Regulator(wiring.Component):
     ----------
     beats_bits : int
         Width of ``beats``, at least 1; ``max_beats``, the longest burst, is ``1 << (beats_bits - 1)``.
+    pipeline : bool
+        A token reaches the level a cycle late: the bound on the beats of a window grows by one beat, and that on a closed time by a cycle.
 
     Members
     -------
@@ -42,10 +44,10 @@ class Regulator(wiring.Component):
         The master may go.
     """
 
-    def __init__(self, beats_bits=9):
+    def __init__(self, beats_bits=9, *, pipeline=False):
         if beats_bits < 1:
             raise ValueError(f"Regulator beats_bits must be at least 1, not {beats_bits}")
-        self.max_beats = 1 << (beats_bits - 1)
+        self.max_beats, self.pipeline = 1 << (beats_bits - 1), pipeline
         super().__init__({
             "rate": In(unsigned(RATE_BITS)),
             "depth": In(unsigned(DEPTH_BITS)),
@@ -57,6 +59,8 @@ class Regulator(wiring.Component):
         """Whole tokens; negative: debt."""
         self.fraction = Signal(RATE_BITS)
         """The part of the next token that is there, in 1/65536; does not count where the bucket is full."""
+        self.late_token = Signal()
+        """Where ``pipeline``: a token that is whole and not in the level yet; does not count where the bucket is full."""
 
     def elaborate(self, platform):
         m = Module()
@@ -66,15 +70,27 @@ class Regulator(wiring.Component):
             full.eq(self.level >= self.depth),
             Cat(fraction, token).eq(self.fraction + self.rate),
         ]
-        kept, spent = Signal.like(self.level), Signal.like(self.level)
-        m.d.comb += [
-            kept.eq(Mux(full, self.depth, self.level + token)),
-            spent.eq(kept - self.beats),
-        ]
-        m.d.sync += [
-            self.fraction.eq(Mux(full, 0, fraction)),
-            self.level.eq(Mux(self.granted, spent, kept)),
-        ]
+        if self.pipeline:  # all sums stand side by side
+            filled = self.level + self.late_token
+            kept = Mux(full, self.depth, filled)
+            spent = Mux(full, self.depth - self.beats, filled - self.beats)
+            m.d.sync += [
+                self.fraction.eq(Mux(full, 0, fraction)),
+                self.late_token.eq(token & ~full),
+                self.level.eq(Mux(self.granted, spent, kept)),
+            ]
+        else:
+            kept, spent = Signal.like(self.level), Signal.like(self.level)
+            m.d.comb += [
+                kept.eq(Mux(full, self.depth, self.level + token)),
+                spent.eq(kept - self.beats),
+            ]
+            m.d.sync += [
+                self.fraction.eq(Mux(full, 0, fraction)),
+                self.level.eq(Mux(self.granted, spent, kept)),
+            ]
         with m.If(self.rate == 0):
             m.d.sync += [self.fraction.eq(0), self.level.eq(0)]
+            if self.pipeline:
+                m.d.sync += self.late_token.eq(0)
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import WriteChannels
+from hw.npu.delay import delayed
 from hw.soc.address_channel import AddressChannel
 from hw.soc.axi import PortWrite
 from hw.soc.fabric_settings import fabric_settings
@@ -37,7 +38,10 @@ class WriteFabric(wiring.Component):
         Widths of the channels.
     depth : int
         Beats of granted bursts below which the next is granted, 1 to 64; so many bursts the order has room for. A burst's address goes out
-        ``depth`` - 1 beats before its data can: 2 is enough for a port that takes both at once.
+        ``depth`` - 1 beats before its data can: 2 is enough for a port that takes both at once, 4 with ``pipeline``.
+    pipeline : bool
+        Register cuts, those of `AddressChannel`; ``left`` counts a cycle late, what passes and what is granted, so a burst
+        is granted when ``depth`` beats are left.
 
     Members
     -------
@@ -51,28 +55,29 @@ class WriteFabric(wiring.Component):
         Bit i: master i goes first now.
     """
 
-    def __init__(self, *, masters, address_bits, data_bits, depth):
+    def __init__(self, *, masters, address_bits, data_bits, depth, pipeline=False):
         if not 1 <= depth <= 64:
             raise ValueError(f"WriteFabric depth must be 1 to 64, not {depth}")
-        self.masters, self.depth = masters, depth
+        self.masters, self.depth, self.pipeline = masters, depth, pipeline
         super().__init__({
             "master": In(WriteChannels(address_bits=address_bits, data_bits=data_bits)).array(masters),
             "port": Out(PortWrite(address_bits=address_bits, data_bits=data_bits, masters=masters)),
             "settings": In(fabric_settings(masters)),
             "urgent": In(masters),
         })
-        self.address = AddressChannel(masters=masters, address_bits=address_bits)
+        self.address = AddressChannel(masters=masters, address_bits=address_bits, pipeline=pipeline)
         self.order = [Signal(range(masters), name=f"order_{place}") for place in range(depth)]
         """Owner of each burst whose beats are not all through, the oldest first; zero behind the level."""
         self.level = Signal(range(depth + 1))
         """Entries of ``order`` that count."""
-        self.left = Signal(range(depth + 256))
+        self.left = Signal(range(depth + 256 + pipeline))
         """Beats of these bursts that have not passed."""
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.address = address = self.address
-        m.d.comb += [address.settings.eq(self.settings), address.urgent.eq(self.urgent), address.enable.eq(self.left < self.depth)]
+        enable = (self.left <= self.depth) & (self.level != self.depth) if self.pipeline else self.left < self.depth
+        m.d.comb += [address.settings.eq(self.settings), address.urgent.eq(self.urgent), address.enable.eq(enable)]
         wiring.connect(m, address.port, wiring.flipped(self.port.aw))
 
         # Beats: from the owner of the oldest burst, until its last.
@@ -101,10 +106,13 @@ class WriteFabric(wiring.Component):
     def _follow(self, m, address, passed, ended):
         """Bursts enter behind the youngest, and leave with their last beat."""
         place = Signal(range(self.depth + 1))
+        late = 1 if self.pipeline else 0
+        granted = delayed(m, address.granted, late, name="granted", reset_less=False)
+        beats = delayed(m, address.beats, late, name="beats")
         m.d.comb += place.eq(self.level - ended)
         m.d.sync += [
             self.level.eq(place + address.granted),
-            self.left.eq(self.left - passed + Mux(address.granted, address.beats, 0)),
+            self.left.eq(self.left - delayed(m, passed, late, name="passed", reset_less=False) + Mux(granted, beats, 0)),
         ]
         for number, owner in enumerate(self.order):
             following = self.order[number + 1] if number + 1 < self.depth else 0

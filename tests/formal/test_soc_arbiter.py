@@ -198,6 +198,63 @@ class GrantArbiterProof(wiring.Component):
         ]
 
 
+class PipelineProof(wiring.Component):
+    """The arbiter with register cuts chooses as the one without, whose inputs are a cycle late: so what is proven of that holds of it.
+
+    Whoever requests goes on until he is granted and a cycle more (in which the grant is handed over); what is allowed, urgent and who asks
+    may change in any cycle else. Behind a grant there is none for ``rest`` cycles. Classes and limit stand still.
+    """
+
+    def __init__(self, *, masters, rest=GrantArbiter.REST):
+        self.masters, self.rest = masters, rest
+        super().__init__({
+            "request": In(masters),
+            "allowed": In(masters),
+            "urgent": In(masters),
+            "klass": In(unsigned(2)).array(masters),
+            "age_limit": In(AGE_BITS),
+            "take": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dut = dut = GrantArbiter(masters=self.masters, age_bits=AGE_BITS, pipeline=True)
+        m.submodules.plain = plain = GrantArbiter(masters=self.masters, age_bits=AGE_BITS)
+        for name in ("request", "allowed", "urgent"):
+            m.d.comb += getattr(dut, name).eq(getattr(self, name))
+            m.d.sync += getattr(plain, name).eq(getattr(self, name))
+        resting, won, begun = Signal(GrantArbiter.REST), Signal(self.masters), Signal()
+        take = self.take & (resting[: self.rest] == 0)
+        m.d.sync += [resting.eq(Cat(take & plain.valid, resting)), won.eq(plain.one_hot & take.replicate(self.masters)), begun.eq(1)]
+        for arbiter in (dut, plain):
+            m.d.comb += [arbiter.take.eq(take), arbiter.age_limit.eq(constant(m, f"limit_{arbiter is dut}", self.age_limit, 1 << AGE_BITS))]
+            m.d.comb += [
+                inside.eq(constant(m, f"klass_{arbiter is dut}_{i}", outside, 4))
+                for i, (inside, outside) in enumerate(zip(arbiter.klass, self.klass))
+            ]
+        left = Signal(self.masters)  # may end its request: granted in the cycle before
+        m.d.sync += left.eq(won)
+        m.d.comb += Assume((plain.request & ~self.request & ~left) == 0)
+
+        chooses = resting == 0
+        m.d.comb += [
+            *(
+                Assert(~chooses | (getattr(dut, name) == getattr(plain, name)), "it chooses as without cuts")
+                for name in ("valid", "index", "one_hot", "level")
+            ),
+            *(Assert(mine.behind == other.behind) for mine, other in zip(queues(dut), queues(plain))),
+            Assert(dut.front_before == plain.front_before),
+            Assert(resting[0] | (dut.aged == plain.aged), "whose time has come, they agree on a cycle later"),
+            *(Assert(resting[0] | (mine == other)) for mine, other in zip(dut.patience, plain.patience)),
+        ]
+        return m
+
+
+def queues(arbiter):
+    """All queues of an arbiter."""
+    return [arbiter.first, arbiter.late, *arbiter.classes]
+
+
 def constant(m, name, value, members):
     """An input that stands still, less than ``members``."""
     last, begun = Signal.like(value, name=f"{name}_last"), Signal(name=f"{name}_begun")
@@ -223,3 +280,12 @@ def test_grants_keep_to_priority_and_waits_are_bounded(tmp_path, masters):
 @pytest.mark.parametrize("claim", [{"masters": 2, "front_most": 0}, {"masters": 2, "most": 1}])
 def test_a_bound_that_is_too_small_is_refuted(tmp_path, claim):
     refute(GrantArbiterProof(**claim), tmp_path, depth=6)
+
+
+@pytest.mark.parametrize("masters", [2, 4])
+def test_register_cuts_change_no_choice(tmp_path, masters):
+    prove(PipelineProof(masters=masters), tmp_path, depth=4)
+
+
+def test_a_grant_too_early_behind_another_is_noticed(tmp_path):
+    refute(PipelineProof(masters=2, rest=0), tmp_path, depth=8)

@@ -9,6 +9,7 @@ from hw.soc.regulator import Regulator
 from tests.streams import simulate
 
 ONE = 1 << 16
+PIPELINE = pytest.mark.parametrize("pipeline", [False, True])
 
 
 class Twin:
@@ -63,9 +64,10 @@ def test_it_is_open_when_its_twin_is(beats_bits, seed):
 @pytest.mark.parametrize(
     ("rate", "depth", "length"), [(ONE // 4, 1, 16), (ONE // 4, 64, 16), (ONE - 1, 256, 256), (ONE // 3, 100, 7), (6000, 16, 1)]
 )
-def test_a_master_that_always_asks_gets_its_rate(rate, depth, length):
-    """All tokens of n cycles but the last, and never more than the bound allows from the start on."""
-    dut, cycles = Regulator(), 4000
+@PIPELINE
+def test_a_master_that_always_asks_gets_its_rate(pipeline, rate, depth, length):
+    """All tokens of n cycles but the last (with a pipeline one more), and never more than the bound allows from the start on."""
+    dut, cycles = Regulator(pipeline=pipeline), 4000
 
     async def drive(ctx):
         ctx.set(dut.rate, rate)
@@ -76,16 +78,17 @@ def test_a_master_that_always_asks_gets_its_rate(rate, depth, length):
             granted = ctx.get(dut.open)
             ctx.set(dut.granted, granted)
             total += granted * length
-            assert total <= Fraction((cycle + 1) * rate, ONE) + depth + 256
+            assert total <= Fraction((cycle + 1) * rate, ONE) + depth + 256 + pipeline
             await ctx.tick()
-        assert total >= Fraction(cycles * rate, ONE) - 1, f"{total} beats"
+        assert total >= Fraction(cycles * rate, ONE) - 1 - pipeline, f"{total} beats"
 
     simulate(dut, drive)
 
 
-def test_it_is_closed_until_the_debt_is_paid():
-    """256 beats at a quarter of a beat a cycle, less the quarter of the cycle of the grant: 1023 cycles."""
-    dut = Regulator()
+@PIPELINE
+def test_it_is_closed_until_the_debt_is_paid(pipeline):
+    """256 beats at a quarter of a beat a cycle, less the quarter of the cycle of the grant: 1023 cycles, with a pipeline one more."""
+    dut = Regulator(pipeline=pipeline)
 
     async def drive(ctx):
         ctx.set(dut.rate, ONE // 4)
@@ -98,7 +101,7 @@ def test_it_is_closed_until_the_debt_is_paid():
         while not ctx.get(dut.open):
             closed += 1
             await ctx.tick()
-        assert closed == 1023
+        assert closed == 1023 + pipeline
 
     simulate(dut, drive)
 

@@ -73,6 +73,7 @@ def test_version(capsys):
     [
         ("", ["generate", "compile", "run", "--version", "Exit code"]),
         ("generate", ["--output", "-o", "--config", "--set", "--soc", "--quiet", FIELDS, "camera_fifo"]),
+        ("synth", ["BLOCK", "--library", "--board", "--soc", "--clock", "--seed", "--output", "--report", "64 bits", "camera_fifo"]),
         ("compile", ["MODEL", "--output", "-o", "--config", "--set", "--disassemble", "--keep-tensors", "--quiet"]),
         (
             "run",

@@ -1,29 +1,27 @@
-"""The NPU behind four pins, so that a board build measures its logic and no pins."""
+"""An NPU or a SoC behind four pins, so that a board build measures its logic and no pins."""
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.npu import Npu
-
-MODULE = "npu"
-"""Name of the module in the Verilog that ships."""
-
 
 class SerialShell(wiring.Component):
-    """The NPU's Verilog between two shift registers: every input is a bit that was shifted in, every output is shifted out.
+    """A design's Verilog between two shift registers: every input is a bit that was shifted in, every output is shifted out.
 
     ::
 
-        shift_in --> shift register --> inputs --> npu --> outputs --> shift register --> shift_out
-                                        (exchange)         (exchange)
+        shift_in --> shift register --> inputs --> design --> outputs --> shift register --> shift_out
+                                        (exchange)            (exchange)
 
-    Nothing of the NPU is constant or unused here, so the tools leave nothing of it out, and every path begins and ends in a register. It
+    Nothing of the design is constant or unused here, so the tools leave nothing of it out, and every path begins and ends in a register. It
     shows resources and clock; it is no way to run a network, for which a memory has to stand at the AXI port.
 
     Parameters
     ----------
-    config : NpuConfig
+    signature : Signature
+        The design's: flat ports, each a plain number of bits.
+    module : str
+        Its name in the Verilog that ships; the instance has it too.
 
     Members
     -------
@@ -33,8 +31,8 @@ class SerialShell(wiring.Component):
         What was shifted in becomes the inputs, and the outputs are taken to be shifted out.
     """
 
-    def __init__(self, config):
-        self._members = Npu(config).signature.members
+    def __init__(self, signature, *, module):
+        self._members, self.module = signature.members, module
         super().__init__({"shift_in": In(1), "exchange": In(1), "shift_out": Out(1)})
 
     def elaborate(self, platform):
@@ -49,7 +47,7 @@ class SerialShell(wiring.Component):
             bits = (inputs if flow is In else outputs)[start : start + member.shape]
             ports[f"{'i' if flow is In else 'o'}_{name}"] = bits
             place[flow] += member.shape
-        m.submodules.npu = Instance(MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+        m.submodules[self.module] = Instance(self.module, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
         # a register at each pin: pads are far from everything
         pin, exchange = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [

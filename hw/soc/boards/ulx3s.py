@@ -22,9 +22,11 @@ class Ulx3sTop(Elaboratable):
 
     Parameters
     ----------
-    config : NpuConfig
+    signature : Signature
+    module : str
+        The design, as `SerialShell` takes it.
     clock_mhz : int
-        Clock of the NPU; a multiple of 5 from 10 to 400.
+        Its clock; a multiple of 5 from 10 to 400.
 
     Raises
     ------
@@ -32,18 +34,18 @@ class Ulx3sTop(Elaboratable):
         If the PLL cannot make the clock.
     """
 
-    def __init__(self, config, *, clock_mhz):
+    def __init__(self, signature, *, module, clock_mhz):
         if clock_mhz % STEP_MHZ or not SLOWEST_MHZ <= clock_mhz <= FASTEST_MHZ:
             raise WeftError(
                 f"clock {clock_mhz} MHz: the board's PLL makes multiples of {STEP_MHZ} from {SLOWEST_MHZ} to {FASTEST_MHZ} MHz",
                 remedy="choose one of these",
             )
-        self.config, self.clock_mhz = config, clock_mhz
+        self.signature, self.module, self.clock_mhz = signature, module, clock_mhz
 
     def elaborate(self, platform):
         m = Module()
         m.domains.sync = ClockDomain()
-        m.submodules.shell = shell = SerialShell(self.config)
+        m.submodules.shell = shell = SerialShell(self.signature, module=self.module)
         uart, button = platform.request("uart", 0), platform.request("button_fire", 0)
         m.d.comb += [shell.shift_in.eq(uart.rx.i), uart.tx.o.eq(shell.shift_out), shell.exchange.eq(button.i)]
         self._clock(m, platform.request("clk25", 0).i, platform.request("button_pwr", 0).i)
