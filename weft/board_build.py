@@ -31,10 +31,6 @@ SEED = 1
 """Of the placement: a build is the same at each call."""
 
 
-ROUTER = "router2"
-"""Of nextpnr: it comes to an end where half of the part is full, where the other one (the default for this part) negotiates for an hour."""
-
-
 def _ulx3s_85f():
     from hw.soc.boards.ulx3s import Ulx3s85F, Ulx3sTop
 
@@ -103,7 +99,7 @@ def build(
     module, signature, verilog = _design(config)
     design = top(signature, module=module, clock_mhz=clock_mhz)  # a clock that the board cannot make shows before the slow part
     platform.add_file(f"{module}.v", verilog(config, stage=stage))
-    options = {"nextpnr_opts": f"--seed {seed} --router {ROUTER} --timing-allow-fail --report {NAME}.report.json"}
+    options = {"nextpnr_opts": f"--seed {seed} --timing-allow-fail --report {NAME}.report.json"}
     plan = platform.build(design, name=NAME, do_build=False, **options)
     plan.extract(folder)
     for tool, arguments in commands((folder / f"build_{NAME}.sh").read_text()):
