@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hw.npu.config import PRESETS
+from hw.npu.config import PRESETS, load_config
 from hw.npu.errors import WeftError
 from hw.npu.isa import EXECUTE, Command, Opcode
 from hw.npu.records import STALLS
 from tests.random_graphs import random_network
 from weft.analysis.report import PREDICTED, build_report
-from weft.analysis.timing import DdrParameters, replay
+from weft.analysis.timing import DdrParameters, check_modelled, replay
 from weft.analysis.timing.banks import SLOWEST, Walk, rate
 from weft.analysis.timing.ddr import DdrPort
 from weft.analysis.timing.dma import bursts_of
@@ -226,3 +226,9 @@ def test_a_stream_that_waits_for_itself_is_found():
     waiting = Command(planned.command.opcode, planned.command.fields | {"header": {"wait_exec": 1}})
     with pytest.raises(AssertionError, match="waits for one behind it"):
         replay(dataclasses.replace(program, commands=(dataclasses.replace(planned, command=waiting), *program.commands[1:])))
+
+
+def test_a_configuration_that_the_model_does_not_know_is_refused():
+    with pytest.raises(WeftError, match="does not know the register cuts of pipeline = true"):
+        check_modelled(load_config("nano", ["pipeline=true"]))
+    check_modelled(load_config("nano"))
