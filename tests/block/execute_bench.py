@@ -35,7 +35,13 @@ class Bench(wiring.Component):
             dma_bytes=config.axi_bytes,
             pipeline=config.pipeline,
         )
-        self.weights = WeightScratchpad(banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes)
+        self.weights = WeightScratchpad(
+            banks=config.WEIGHT_BANKS,
+            size=config.weight_bytes,
+            cols=config.cols,
+            dma_bytes=config.axi_bytes,
+            pipeline=config.pipeline,
+        )
         self.board = TokenBoard()
 
     def elaborate(self, platform):
