@@ -1,5 +1,7 @@
 """The execute unit and its scratchpads in simulation; transfers are played by the bench, ports may be refused at random."""
 
+from collections import deque
+
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -7,6 +9,7 @@ from amaranth.sim import Simulator
 
 from hw.npu.execute_unit import ExecuteUnit
 from hw.npu.isa import EXECUTE, Command, Opcode, Region, Target
+from hw.npu.output_stage import OutputStage
 from hw.npu.scratchpad import FEED, ActivationScratchpad
 from hw.npu.tokens import TokenBoard
 from hw.npu.weight_scratchpad import WeightScratchpad
@@ -171,6 +174,7 @@ def run(program, inputs, *, busy=(0, 0)):
 
     async def observe(ctx):
         port, unit = bench.activations.write, bench.unit
+        late = deque([None] * (OutputStage.RETIRE_CUTS if config.pipeline else 0))  # writes, until their retirement would be seen
         while len(records) < len(execute):
             *_, valid, ready, payload, done, index, recorded, record, failed, code = await ctx.tick().sample(
                 port.valid,
@@ -187,7 +191,8 @@ def run(program, inputs, *, busy=(0, 0)):
             if done:  # a cycle after the last write
                 assert index == execute[state["retired"]]
                 state["retired"] += 1
-            if valid and ready:
+            late.append(payload if valid and ready else None)
+            if (payload := late.popleft()) is not None:
                 addresses, values = writes[execute[state["retired"]]]
                 for lane in range(config.lanes):
                     if payload.mask >> lane & 1:
