@@ -10,7 +10,7 @@ from hw.npu.operand_fetch import OperandFetch
 from hw.npu.output_stage import OutputStage
 from hw.npu.second_operand import SecondOperand
 from hw.npu.write_slots import WriteSlots
-from tests.block.output_bench import SIZE, Bench, random_command, random_softmax, stage
+from tests.block.output_bench import READ_LATENCY, SIZE, Bench, random_command, random_softmax, stage
 from tests.streams import plain, put, simulate
 
 ALWAYS = ["1"] * 5
@@ -108,7 +108,7 @@ def test_gap_between_commands_with_and_without_second_operand(order, pipeline, s
     bench = timed(stage(8, 8, pipeline=pipeline), commands)
     gap = 0
     if order[1]:
-        gap = OutputStage.SECOND_COMMAND_GAP + OutputStage.SECOND_COMMAND_CUTS * pipeline
+        gap = OutputStage.SECOND_COMMAND_GAP + (OutputStage.SECOND_COMMAND_CUTS + READ_LATENCY) * pipeline
         gap += 0 if order[0] else latency(SecondOperand, pipeline)
     assert bench.writes[40] - bench.writes[39] - 1 == gap
 
