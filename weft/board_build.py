@@ -32,13 +32,19 @@ SEED = 1
 
 
 def _ulx3s_85f():
-    from hw.soc.boards.ulx3s import Ulx3s85F, Ulx3sTop
+    from hw.soc.boards.ulx3s import PINS, Ulx3s85F
 
-    return Ulx3s85F(), Ulx3sTop
+    return Ulx3s85F(), PINS
 
 
-BOARDS: dict[str, Callable] = {"ulx3s-85f": _ulx3s_85f}
-"""Boards by name: a function that gives platform and top."""
+def _ecpix5_85f():
+    from hw.soc.boards.ecpix5 import PINS, Ecpix585F
+
+    return Ecpix585F(), PINS
+
+
+BOARDS: dict[str, Callable] = {"ulx3s-85f": _ulx3s_85f, "ecpix5-85f": _ecpix5_85f}
+"""Boards by name: a function that gives the platform, and the pins of it that the top uses."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,11 @@ def build(
         if importlib.util.find_spec(package) is None:
             name = package.replace("_", "-")
             raise WeftError(f"{name} is missing", remedy=f"pip install {name}")
-    platform, top = BOARDS[board]()
+    from hw.soc.boards.ecp5 import Ecp5Top
+
+    platform, pins = BOARDS[board]()
     module, signature, verilog = _design(config)
-    design = top(signature, module=module, clock_mhz=clock_mhz)  # a clock that the board cannot make shows before the slow part
+    design = Ecp5Top(signature, module=module, clock_mhz=clock_mhz, **pins)  # a clock that the board cannot make shows before the slow part
     platform.add_file(f"{module}.v", verilog(config, stage=stage))
     options = {"nextpnr_opts": f"--seed {seed} --timing-allow-fail --report {NAME}.report.json"}
     plan = platform.build(design, name=NAME, do_build=False, **options)

@@ -22,7 +22,7 @@ def synth(
         typer.Option("--library", metavar="FILE", help="Liberty file (.lib, .lib.gz); several times where one library is several files."),
     ] = None,
     board: Annotated[
-        str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f.")
+        str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f, ecpix5-85f.")
     ] = None,
     soc: Annotated[
         bool,

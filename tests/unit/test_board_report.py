@@ -11,7 +11,8 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.npu import Npu
 from hw.soc.boards.serial_shell import SerialShell
-from hw.soc.boards.ulx3s import Ulx3sTop
+from hw.soc.boards.ecp5 import Ecp5Top
+from hw.soc.boards.ulx3s import PINS
 from hw.soc.config import load_soc_config
 from hw.soc.soc import Soc
 from tests.unit.test_cli import refused
@@ -100,11 +101,11 @@ def test_the_tools_of_a_script_keep_their_order():
 @pytest.mark.parametrize("clock", [5, 102, 405])
 def test_a_clock_that_the_pll_cannot_make_is_refused(clock):
     with pytest.raises(WeftError, match="multiples of 5 from 10 to 400 MHz"):
-        Ulx3sTop(Npu(NpuConfig()).signature, module="npu", clock_mhz=clock)
+        Ecp5Top(Npu(NpuConfig()).signature, module="npu", clock_mhz=clock, **PINS)
 
 
 def test_an_unknown_board_is_one_line(capsys):
-    assert refused(capsys, "synth", "--board", "abacus") == "weft: error: no board is called 'abacus'; the boards are ulx3s-85f"
+    assert refused(capsys, "synth", "--board", "abacus") == "weft: error: no board is called 'abacus'; the boards are ulx3s-85f, ecpix5-85f"
 
 
 def test_a_board_takes_no_blocks(capsys):
