@@ -8,6 +8,7 @@ from hw.npu.delay import delayed
 from hw.npu.isa import Error
 from hw.npu.registers import EVENTS, PULSES, STATUS
 from hw.npu.status import ERROR_LAYOUT
+from hw.npu.taps import REACH
 
 CYCLE_BITS = 64
 """Width of the count of a job's cycles."""
@@ -35,8 +36,8 @@ class JobControl(wiring.Component):
     watchdog : int
         Cycles without progress, with nothing outstanding, that are a deadlock.
     pipeline : bool
-        Registers before what the units say and behind the reset of the core, so that a job takes two cycles more; `SETTLE` and the
-        watchdogs allow for it.
+        Registers before what the units say and behind what they are told, so that a job takes two cycles more; what they are told comes
+        to the last of them `REACH` cycles later. `SETTLE`, the watchdogs and the reset, which lasts so long, allow for it.
 
     Members
     -------
@@ -61,7 +62,7 @@ class JobControl(wiring.Component):
     halt : Out(1)
         To all units: begin nothing on the bus, drop what comes.
     core_reset : Out(1)
-        One cycle: all units, queues and tokens are reset.
+        One cycle, with ``pipeline`` `REACH` + 1: all units, queues and tokens are reset.
     cycle : Out(32)
         Cycle of the job, 0 in the cycle after ``begin``.
     status : Out(STATUS)
@@ -79,7 +80,7 @@ class JobControl(wiring.Component):
         if units < 1 or watchdog < 2:
             raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
         self.units, self.watchdog, self.pipeline = units, watchdog, pipeline
-        self.settle = self.SETTLE + (self.CUTS if pipeline else 0)
+        self.settle = self.SETTLE + (self.CUTS + 1 + REACH if pipeline else 0)
         """As `SETTLE`, what is seen late allowed for."""
         super().__init__({
             "pulses": In(PULSES),
@@ -115,10 +116,10 @@ class JobControl(wiring.Component):
             m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
             m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
 
-        core_reset = self.core_reset
+        core_reset, halt = self.core_reset, self.halt
         if self.pipeline:
-            core_reset, late_start = Signal(), Signal()
-            m.d.sync += [self.core_reset.eq(core_reset), late_start.eq(0)]
+            core_reset, halt, late_start, clearing = Signal(), Signal(), Signal(), Signal(range(2 * REACH + 2))
+            m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0), clearing.eq(0)]
         counting = Signal()
         with m.If(counting):
             m.d.sync += cycles.eq(cycles + 1)
@@ -157,7 +158,7 @@ class JobControl(wiring.Component):
                     m.next = "RESET"
             # Ends when nothing is outstanding.
             with m.State("DRAIN"):
-                m.d.comb += [self.halt.eq(1), self.draining.eq(1), counting.eq(~announced & ~aborted)]
+                m.d.comb += [halt.eq(1), self.draining.eq(1), counting.eq(~announced & ~aborted)]
                 with m.If(self.pulses.soft_reset):
                     m.d.sync += [aborted.eq(1), failed.eq(0)]
                 with m.If(drained | silent):
@@ -166,17 +167,22 @@ class JobControl(wiring.Component):
                     m.next = "RESET"
             # Lasts one cycle.
             with m.State("RESET"):
-                m.d.comb += [core_reset.eq(1), self.halt.eq(1)]
+                m.d.comb += [core_reset.eq(1), halt.eq(1)]
                 with m.If(aborted | self.pulses.soft_reset):
                     m.d.sync += forget
                 m.next = "CLEAR" if self.pipeline else "IDLE"
             if self.pipeline:
-                # Lasts one cycle, in which the core is reset; to the host it is idle.
+                # Ends when the last part of the core has been reset; to the host it is idle, and a start in it counts.
                 with m.State("CLEAR"):
-                    m.d.sync += late_start.eq(self.pulses.start)
-                    m.next = "IDLE"
+                    held = clearing < REACH
+                    m.d.comb += [core_reset.eq(held), halt.eq(held)]
+                    m.d.sync += [clearing.eq(clearing + 1), late_start.eq((late_start | self.pulses.start) & ~self.pulses.soft_reset)]
+                    with m.If(self.pulses.start | self.pulses.soft_reset):
+                        m.d.sync += forget
+                    with m.If(clearing == 2 * REACH + 1):
+                        m.next = "IDLE"
         idle = fsm.ongoing("IDLE")
-        m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) if self.pipeline else ~idle)
+        m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) | late_start if self.pipeline else ~idle)
         return m
 
     def _show(self, m, done, failed, code, index, cycles):

@@ -17,6 +17,7 @@ from hw.npu.registers import SETTINGS, base, command_units
 from hw.npu.scratchpad import FEED, ActivationScratchpad
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.store_dma import StoreDma
+from hw.npu.taps import Taps
 from hw.npu.tokens import TokenBoard
 from hw.npu.weight_scratchpad import WeightScratchpad
 from hw.npu.write_arbiter import WriteArbiter
@@ -47,7 +48,9 @@ class NpuCore(wiring.Component):
     cycle : In(32)
         Cycle of the job.
     halt : In(1)
-        Begin nothing on the bus; drop what comes.
+        Begin nothing on the bus; drop what comes. With cuts known to the last unit `REACH` cycles later.
+    reset : In(1)
+        With cuts: resets all of it, each part some cycles later, `REACH` at most.
     read, write : Out(ReadChannels), Out(WriteChannels)
         The bus.
     complete : Out(1)
@@ -75,6 +78,7 @@ class NpuCore(wiring.Component):
             "begin": In(1),
             "cycle": In(32),
             "halt": In(1),
+            **({"reset": In(1)} if config.pipeline else {}),
             "read": Out(ReadChannels(address_bits=config.address_bits, data_bits=config.axi_bits)),
             "write": Out(WriteChannels(address_bits=config.address_bits, data_bits=config.axi_bits)),
             "complete": Out(1),
@@ -94,36 +98,40 @@ class NpuCore(wiring.Component):
         pipeline = {"pipeline": config.pipeline}
         bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst, **pipeline}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
-        m.submodules.fetch = fetch = CommandFetch(**bus)
-        m.submodules.dispatcher = dispatcher = Dispatcher(
-            axi_bytes=config.axi_bytes, tracked=config.queue_depth + self.UNIT_DEPTH, int4=config.int4, **pipeline
-        )
-        m.submodules.load = load = LoadDma(
-            **bus, outstanding=config.outstanding, act_bytes=config.act_bytes, weight_bytes=config.weight_bytes
-        )
+        resets = Taps(m, self.reset if config.pipeline else None, config.pipeline, name="reset")
+
+        def part(name, component):
+            m.submodules[name] = resets.resets(component)
+            return component
+
+        reset_execute = resets.tap()  # first: its own parts come behind it
+        fetch = part("fetch", CommandFetch(**bus))
+        tracked = config.queue_depth + self.UNIT_DEPTH
+        dispatcher = part("dispatcher", Dispatcher(axi_bytes=config.axi_bytes, tracked=tracked, int4=config.int4, **pipeline))
+        transfers = bus | {"outstanding": config.outstanding, "act_bytes": config.act_bytes}
+        load = part("load", LoadDma(**transfers, weight_bytes=config.weight_bytes))
         m.submodules.execute = execute = ExecuteUnit(config)
-        m.submodules.store = store = StoreDma(
-            **bus,
-            outstanding=config.outstanding,
-            act_bytes=config.act_bytes,
-            read_latency=ActivationScratchpad.read_latency(config.pipeline),
+        if config.pipeline:
+            m.d.comb += execute.reset.eq(reset_execute)
+        store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.read_latency(config.pipeline)))
+        records = part("records", RecordWriter(sources=3, **bus))
+        board = part("board", TokenBoard())
+        activations = part(
+            "activations",
+            ActivationScratchpad(
+                banks=config.BANKS,
+                word=config.word_bytes,
+                size=config.act_bytes,
+                feed_bytes=config.feed_bytes,
+                lanes=config.lanes,
+                dma_bytes=config.axi_bytes,
+                **pipeline,
+            ),
         )
-        m.submodules.records = records = RecordWriter(sources=3, **bus)
-        m.submodules.board = board = TokenBoard()
-        m.submodules.activations = activations = ActivationScratchpad(
-            banks=config.BANKS,
-            word=config.word_bytes,
-            size=config.act_bytes,
-            feed_bytes=config.feed_bytes,
-            lanes=config.lanes,
-            dma_bytes=config.axi_bytes,
-            pipeline=config.pipeline,
-        )
-        m.submodules.weights = weights = WeightScratchpad(
-            banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, dma_bytes=config.axi_bytes, pipeline=config.pipeline
-        )
-        m.submodules.read_arbiter = read_arbiter = ReadArbiter(**channels)
-        m.submodules.write_arbiter = write_arbiter = WriteArbiter(**channels)
+        sizes = {"banks": config.WEIGHT_BANKS, "size": config.weight_bytes, "cols": config.cols, "dma_bytes": config.axi_bytes}
+        weights = part("weights", WeightScratchpad(**sizes, **pipeline))
+        read_arbiter = part("read_arbiter", ReadArbiter(**channels))
+        write_arbiter = part("write_arbiter", WriteArbiter(**channels))
 
         for source, sink in (
             (fetch.words, dispatcher.words),
@@ -150,7 +158,7 @@ class NpuCore(wiring.Component):
             ("execute", QUEUED_EXECUTE, execute.command),
             ("store", QUEUED_TRANSFER, store.commands),
         ):
-            m.submodules[f"{name}_queue"] = queue = CommandQueue(layout, depth=config.queue_depth)
+            queue = part(f"{name}_queue", CommandQueue(layout, depth=config.queue_depth))
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
         executed, loaded = execute.done, load.done
@@ -189,8 +197,9 @@ class NpuCore(wiring.Component):
                 dma.model_base.eq(base(settings, "model_base", bits)),
                 dma.arena_base.eq(base(settings, "arena_base", bits)),
             ]
+        halts = Taps(m, self.halt, self.config.pipeline, name="halt")
         for unit in (fetch, dispatcher, load, store, records):
-            m.d.comb += unit.halt.eq(self.halt)
+            m.d.comb += unit.halt.eq(halts.tap())
 
     def _status(self, m, fetch, dispatcher, load, execute, store, records):
         """What the job control and test benches see."""

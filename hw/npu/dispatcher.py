@@ -36,8 +36,8 @@ class Dispatcher(wiring.Component):
     int4 : bool
         The commands with 4-bit weights are known too.
     pipeline : bool
-        A command takes two cycles more: its length is checked behind its first beat, and the next one's first beat does not come as it is
-        handed on. DEADLOCK shows a cycle later.
+        A command takes three cycles more: its length is checked behind its first beat, it is offered a cycle late, and the next one's
+        first beat does not come as it is handed on. DEADLOCK shows a cycle later.
 
     Members
     -------
@@ -113,7 +113,7 @@ class Dispatcher(wiring.Component):
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq((full & begun if self.pipeline else full) & ~wrong & ~self.halt & mine[queue] & indices.i.ready),
+                out.valid.eq(self._offers(m, queue, full, begun, wrong, mine[queue], handed) & indices.i.ready),
                 indices.i.payload.eq(index),
                 indices.i.valid.eq(out.valid & out.ready),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
@@ -164,6 +164,14 @@ class Dispatcher(wiring.Component):
             m.d.sync += judging.eq(taken & first)
             return (full | ~first) & ~judging, bad
         return full | ~first, bad
+
+    def _offers(self, m, queue, full, begun, wrong, mine, handed):
+        """Expression: a whole command is one of this queue; with ``pipeline`` known a cycle later."""
+        if not self.pipeline:
+            return full & ~wrong & ~self.halt & mine
+        offers = Signal(name=f"{queue}_offers")
+        m.d.sync += offers.eq(full & begun & ~wrong & ~self.halt & mine & ~handed)
+        return offers
 
     def _waits_for_later(self, m):
         """Expression: the command waits for more commands of some queue than stand before it."""

@@ -23,6 +23,7 @@ from hw.npu.scratchpad import ActivationScratchpad, places_of
 from hw.npu.staged_feeder import StagedFeeder
 from hw.npu.status import ERROR_LAYOUT
 from hw.npu.stream_register import registered, steady
+from hw.npu.taps import Taps
 from hw.npu.tokens import TOKENS
 from hw.npu.weight_loader import WeightLoader
 from hw.npu.weight_scratchpad import WeightScratchpad
@@ -68,6 +69,8 @@ class ExecuteUnit(wiring.Component):
         The first error.
     progress, idle : Out(1), Out(1)
         Something moved in this cycle; no command is inside.
+    reset : In(1)
+        With cuts: resets all of it, each part some cycles later; a cycle old as it comes.
     """
 
     IN_FLIGHT = 8
@@ -90,52 +93,37 @@ class ExecuteUnit(wiring.Component):
             "error": Out(ERROR_LAYOUT),
             "progress": Out(1),
             "idle": Out(1),
+            **({"reset": In(1)} if config.pipeline else {}),
         })
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        m.submodules.array = array = SystolicArray(
-            rows=config.rows, cols=config.cols, broadcast=config.broadcast, int4=config.int4, pipeline=config.pipeline
-        )
-        m.submodules.loader = loader = WeightLoader(
-            rows=config.rows,
-            cols=config.cols,
-            groups=array.groups,
-            size=config.weight_bytes,
-            read_latency=WeightScratchpad.read_latency(config.pipeline),
-            int4=config.int4,
-            pipeline=config.pipeline,
-        )
+        pipeline = {"pipeline": config.pipeline}
+        resets = Taps(m, self.reset if config.pipeline else None, config.pipeline, name="reset", start=1)
+
+        def part(name, component):
+            m.submodules[name] = resets.resets(component)
+            return component
+
+        sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
         act_latency = ActivationScratchpad.read_latency(config.pipeline)
-        m.submodules.feeder = feeder = (StagedFeeder if config.pipeline else Feeder)(
-            rows=config.rows,
-            cols=config.cols,
-            size=config.act_bytes,
-            read_latency=act_latency,
-            array_latency=array.latency,
-            int4=config.int4,
-            places=places_of(config),
+        array = part("array", SystolicArray(**sizes, broadcast=config.broadcast, **pipeline))
+        weight_latency = WeightScratchpad.read_latency(config.pipeline)
+        loader = part(
+            "loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency, **pipeline)
         )
-        m.submodules.accumulators = accumulators = Accumulators(
-            cols=config.cols,
-            depth=config.ACCUMULATOR_DEPTH,
-            sum_bits=array.psum_bits,
-            accumulator_bits=config.accumulator_bits,
-            pipeline=config.pipeline,
+        feeder = part(
+            "feeder",
+            (StagedFeeder if config.pipeline else Feeder)(
+                **sizes, size=config.act_bytes, read_latency=act_latency, array_latency=array.latency, places=places_of(config)
+            ),
         )
-        m.submodules.output = output = OutputStage(
-            cols=config.cols,
-            lanes=config.lanes,
-            accumulator_bits=config.accumulator_bits,
-            depth=config.ACCUMULATOR_DEPTH,
-            size=config.act_bytes,
-            read_latency=act_latency,
-            pipeline=config.pipeline,
-        )
-        m.submodules.monitor = monitor = FeedMonitor(
-            rows=config.rows, cols=config.cols, depth=self.IN_FLIGHT, int4=config.int4, pipeline=config.pipeline
-        )
-        m.submodules.records = records = ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, pipeline=config.pipeline)
+        outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits, **pipeline}
+        accumulators = part("accumulators", Accumulators(**outputs, sum_bits=array.psum_bits))
+        output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=act_latency))
+        monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT, **pipeline))
+        records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, **pipeline))
+        own = part("own", Module()) if config.pipeline else m  # what the unit itself keeps
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
             connect(m, ours, flipped(theirs))
@@ -168,9 +156,9 @@ class ExecuteUnit(wiring.Component):
             self.done.eq(output.retire),
             self.done_index.eq(output.retire_index),
         ]
-        self._waves(m, feeder, loader, array, accumulators)
-        refused = self._dispatch(m, feeder, loader, output)
-        self._status(m, feeder, loader, output, refused)
+        self._waves(own, feeder, loader, array, accumulators)
+        refused = self._dispatch(own, feeder, loader, output)
+        self._status(own, feeder, loader, output, refused)
         return m
 
     def _waves(self, m, feeder, loader, array, accumulators):
@@ -235,7 +223,11 @@ class ExecuteUnit(wiring.Component):
         inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
         present = steady(m, offered.valid, sent, checks, name="checked")
-        m.d.comb += [sent.eq(present & room & ~bad), offered.ready.eq(sent if config.pipeline else room & ~bad)]
+        if config.pipeline:
+            m.d.sync += sent.eq(present & room & ~bad & ~sent)
+            m.d.comb += offered.ready.eq(sent)
+        else:
+            m.d.comb += [sent.eq(present & room & ~bad), offered.ready.eq(room & ~bad)]
         m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
         m.d.sync += inside.eq(inside + sent - recorded)
         waiting = self.command.valid | offered.valid if config.pipeline else self.command.valid

@@ -61,7 +61,7 @@ class FeedMonitor(wiring.Component):
     int4 : bool
         There are commands with 4-bit weights.
     pipeline : bool
-        A register in front of the counters: windows are there a cycle later.
+        Two registers in front of the counters, the first near what they count: windows are there two cycles later.
 
     Members
     -------
@@ -89,7 +89,7 @@ class FeedMonitor(wiring.Component):
         m.submodules.fifo = fifo = StreamFifo(FEED_WINDOW, depth=self.depth)
         start = Signal(32)
         event, running, cycle = (
-            delayed(m, getattr(self, name), 1 if self.pipeline else 0, name=name, reset_less=False)
+            delayed(m, getattr(self, name), 2 if self.pipeline else 0, name=name, reset_less=False)
             for name in ("event", "running", "cycle")
         )
         finished = fifo.i.payload

@@ -121,8 +121,12 @@ class FeedReader(wiring.Component):
             m.d.sync += since.eq(Accumulators.MIN_PERIOD - 1)
         with m.Elif(since != 0):
             m.d.sync += since.eq(since - 1)
-        m.d.comb += self.early.eq(pending.step.apart & (since != 0))
-        may, missing = self.held & ~self.early, Signal(MAX_SPAN)
+        if self.places:
+            may = self._may_ahead(m, pending, since)
+        else:
+            m.d.comb += self.early.eq(pending.step.apart & (since != 0))
+            may = self.held & ~self.early
+        missing = Signal(MAX_SPAN)
         windows = [pending.windows[side] for side in range(MAX_SPAN)]
         last_turn = self._turns(m, may, missing, windows) if self.places else None
         for side in range(0 if self.places else MAX_SPAN):
@@ -141,6 +145,19 @@ class FeedReader(wiring.Component):
             self.reads.eq(sum(window.reads for window in windows)),
             self.outside.eq(Cat(window.reads & window.outside for window in windows).any()),
         ]
+
+    def _may_ahead(self, m, pending, since):
+        """The step that waits here is held and not kept apart: a register, from the step that comes, and the one before it."""
+        may = Signal()
+        coming, soon = self.step.payload.step.apart, since > 1
+        with m.If(self.accept):
+            m.d.sync += may.eq(self.step.valid & ~coming)
+        with m.Elif(self.held):
+            m.d.sync += may.eq(~(pending.step.apart & soon))
+        with m.Else():
+            m.d.sync += may.eq(self.step.valid & ~(coming & soon))
+        m.d.comb += self.early.eq(self.held & ~may)
+        return may
 
     def _turns(self, m, may, missing, windows):
         """Offers what each port has to read in the present turn. Which ports that are, and whether the turn is the last, is registered."""

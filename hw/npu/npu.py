@@ -76,7 +76,11 @@ class Npu(wiring.Component):
         m.submodules.registers = registers = RegisterFile(values=constants(self.config))
         m.submodules.control = control = JobControl(units=NpuCore.UNITS, pipeline=self.config.pipeline)
         core = NpuCore(self.config)
-        m.submodules.core = ResetInserter(control.core_reset)(core)
+        if self.config.pipeline:
+            m.submodules.core = core
+            m.d.comb += core.reset.eq(control.core_reset)
+        else:
+            m.submodules.core = ResetInserter(control.core_reset)(core)
         m.d.comb += [
             control.pulses.eq(registers.pulses),
             control.timeout.eq(registers.settings.timeout),

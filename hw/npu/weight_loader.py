@@ -66,7 +66,7 @@ class WeightLoader(wiring.Component):
     rows_read : Out(unsigned(32))
         Rows read since the reset, modulo 2^32.
     command_end : Out(1)
-        A pulse as the last row of a command is asked for; `rows_read` counts it in the next cycle.
+        A pulse as the last row of a command is asked for, with ``pipeline`` a cycle later; `rows_read` counts it in the next cycle.
     """
 
     QUEUE = 8
@@ -105,7 +105,7 @@ class WeightLoader(wiring.Component):
         else:
             self._request(m, rows, room, taken)
             row = {name: getattr(rows, name) for name in self._tag()}
-        with m.If(taken):
+        with m.If(delayed(m, taken, int(self.pipeline), name="taken", reset_less=False)):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
         self._receive(m, row, queue)
         if self.int4:
@@ -169,8 +169,8 @@ class WeightLoader(wiring.Component):
             self.read.request.payload.eq(request.o.payload.address),
             taken.eq(request.o.valid & room & self.read.request.ready),
             request.o.ready.eq(room & self.read.request.ready),
-            self.command_end.eq((taken & request.o.payload.end) | empty),
         ]
+        m.d.sync += self.command_end.eq((taken & request.o.payload.end) | empty)
         loaded, waits = Signal(), Signal()
         m.d.sync += loaded.eq(waits & reached(self.tokens.load, command.weights.wait_load))
         settled = steady(m, waits, 0, self.SETTLES, name="settled")
