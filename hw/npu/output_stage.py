@@ -124,7 +124,7 @@ class OutputStage(wiring.Component):
     COMMAND_CUTS = 1 + WalkAhead.FIRST - 1
     """Cycles more with ``pipeline``: see a command before it is taken; the first vector of the walk."""
     SECOND_COMMAND_CUTS = COMMAND_CUTS + 3
-    """The same before a command with a second operand, and `read_latency` more: the queue of requests; a vector is promised when it came."""
+    """The same before a command with a second operand, and ``read_latency`` more: the queue of requests; vectors are promised behind it."""
     RETIRE = 1
     """Cycles from a command's last write to ``retire``."""
     RETIRE_CUTS = 2

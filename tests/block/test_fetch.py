@@ -11,6 +11,7 @@ from hw.npu.dispatcher import WAITS, Dispatcher, queues
 from hw.npu.isa import EXECUTE, GROUPS, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
+from tests.thin import thin
 
 BASE = 0x1000
 
@@ -117,8 +118,10 @@ BUSES = [(4, 256), (4, 16), (4, 2), (4, 1), (8, 64), (8, 2), (16, 8), (16, 1), (
 """Bytes of a beat and beats of the longest burst: bursts of a block, of some units, of one, of a part of one."""
 
 
-@pytest.mark.parametrize(("axi_bytes", "max_burst"), BUSES)
-@pytest.mark.parametrize(("ahead", "tracked", "busy"), [(1, 1, 0.5), (4, 4, 0.2), (8, 3, 0)])
+@pytest.mark.parametrize(
+    ("axi_bytes", "max_burst", "ahead", "tracked", "busy"),
+    thin([(*bus, *numbers) for bus in BUSES for numbers in ((1, 1, 0.5), (4, 4, 0.2), (8, 3, 0))]),
+)
 def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed, pipeline):
     rng = random.Random(seed)
     commands = random_commands(rng, 24)
@@ -236,8 +239,7 @@ def test_without_int4_its_opcodes_are_unknown(opcode, pipeline):
     assert_stops(bench, Error.BAD_OPCODE, 3)
 
 
-@pytest.mark.parametrize("axi_bytes", [8, 32])
-@pytest.mark.parametrize("opcode", Opcode)
+@pytest.mark.parametrize(("opcode", "axi_bytes"), thin([(opcode, axi_bytes) for axi_bytes in (8, 32) for opcode in Opcode]))
 def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes, pipeline):
     rng = random.Random(8)
     good = random_commands(rng, 3)

@@ -14,6 +14,7 @@ from hw.npu.softmax_table import SoftmaxTable
 from hw.npu.softmax_unit import SoftmaxUnit
 from hw.npu.walk_ahead import WalkAhead
 from tests.streams import plain, random_pattern, simulate
+from tests.thin import thin
 
 READ_LATENCY = 3
 SIZE = 1 << 13
@@ -156,8 +157,7 @@ def _memory(rng):
 
 
 @PIPELINE
-@pytest.mark.parametrize(("cols", "lanes"), SHAPES)
-@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("cols", "lanes", "length"), thin([(*shape, length) for shape in SHAPES for length in LENGTHS]))
 def test_rows_are_those_of_the_operator(cols, lanes, length, pipeline, seed):
     """Both ports refuse now and then."""
     rng = random.Random(f"{seed} {cols} {lanes} {length}")

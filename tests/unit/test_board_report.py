@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out, Signature
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.npu import Npu
-from hw.soc.boards.serial_shell import SerialShell
 from hw.soc.boards.ecp5 import Ecp5Top
+from hw.soc.boards.serial_shell import SerialShell
 from hw.soc.boards.ulx3s import PINS
 from hw.soc.config import load_soc_config
 from hw.soc.soc import Soc

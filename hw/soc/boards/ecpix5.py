@@ -8,7 +8,7 @@ PINS = {"crystal": "clk100", "crystal_mhz": 100, "reset": "rst", "exchange": "ex
 
 
 class Ecpix585F(ECPIX585Platform):
-    """The board with the LFE5UM5G-85F of speed grade 8: memories and multipliers of the LFE5U-85F, in a faster part (core at 1.2 V, not 1.1)."""
+    """The board with the LFE5UM5G-85F: as many LUTs, memories and multipliers as the LFE5U-85F, at speed grade 8 and 1.2 V."""
 
     default_clk = None  # the top makes its own
     resources = [
