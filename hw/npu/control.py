@@ -118,8 +118,8 @@ class JobControl(wiring.Component):
 
         core_reset, halt = self.core_reset, self.halt
         if self.pipeline:
-            core_reset, halt, late_start, clearing = Signal(), Signal(), Signal(), Signal(range(2 * REACH + 2))
-            m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0), clearing.eq(0)]
+            core_reset, halt, late_start = Signal(), Signal(), Signal()
+            m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):
             m.d.sync += cycles.eq(cycles + 1)
@@ -172,18 +172,25 @@ class JobControl(wiring.Component):
                     m.d.sync += forget
                 m.next = "CLEAR" if self.pipeline else "IDLE"
             if self.pipeline:
-                # Ends when the last part of the core has been reset; to the host it is idle, and a start in it counts.
                 with m.State("CLEAR"):
-                    held = clearing < REACH
-                    m.d.comb += [core_reset.eq(held), halt.eq(held)]
-                    m.d.sync += [clearing.eq(clearing + 1), late_start.eq((late_start | self.pulses.start) & ~self.pulses.soft_reset)]
-                    with m.If(self.pulses.start | self.pulses.soft_reset):
-                        m.d.sync += forget
-                    with m.If(clearing == 2 * REACH + 1):
-                        m.next = "IDLE"
+                    self._clear(m, core_reset, halt, late_start, forget)
         idle = fsm.ongoing("IDLE")
         m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) | late_start if self.pipeline else ~idle)
         return m
+
+    def _clear(self, m, core_reset, halt, late_start, forget):
+        """A state that ends when the last part of the core has been reset; to the host it is idle, and a start in it counts."""
+        clearing = Signal(range(2 * REACH + 2))
+        held, last = clearing < REACH, clearing == 2 * REACH + 1
+        m.d.comb += [core_reset.eq(held), halt.eq(held)]
+        m.d.sync += [
+            clearing.eq(Mux(last, 0, clearing + 1)),
+            late_start.eq((late_start | self.pulses.start) & ~self.pulses.soft_reset),
+        ]
+        with m.If(self.pulses.start | self.pulses.soft_reset):
+            m.d.sync += forget
+        with m.If(last):
+            m.next = "IDLE"
 
     def _show(self, m, done, failed, code, index, cycles):
         """What the host sees of the job; gives the status."""

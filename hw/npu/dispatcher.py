@@ -36,8 +36,8 @@ class Dispatcher(wiring.Component):
     int4 : bool
         The commands with 4-bit weights are known too.
     pipeline : bool
-        A command takes three cycles more: its length is checked behind its first beat, it is offered a cycle late, and the next one's
-        first beat does not come as it is handed on. DEADLOCK shows a cycle later.
+        A command takes five cycles more: its length is checked in two cycles behind its first beat, it is offered a cycle late, that it was
+        taken counts a cycle late, and the next one's first beat does not come as it is handed on. DEADLOCK shows a cycle later.
 
     Members
     -------
@@ -50,7 +50,7 @@ class Dispatcher(wiring.Component):
     load, execute, store : Out(stream of QUEUED_TRANSFER, QUEUED_EXECUTE, QUEUED_TRANSFER)
         Commands for each queue.
     load_done, execute_done, store_done : In(1)
-        A command of the queue is complete.
+        A command of the queue is complete; with ``pipeline`` not in the cycle behind the one in which it was taken.
     halt : In(1)
         Hand on nothing. Stays up until reset.
     complete : Out(1)
@@ -89,7 +89,7 @@ class Dispatcher(wiring.Component):
         opcode, units = words[0][:8], words[0][8:16]
         full, wrong, handed = Signal(), Signal(), Signal()
         index, left = Signal(INDEX_BITS), Signal(STREAM_BITS)  # of the command that is assembled; units from it to the stream's end
-        begun, bad = self._assemble(m, words, per_unit, full, wrong, handed)
+        begun, judged, bad = self._assemble(m, words, per_unit, full, wrong, handed)
         cut = int(self.pipeline)  # cycles from the first beat to what it means
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
@@ -100,34 +100,44 @@ class Dispatcher(wiring.Component):
         known = Cat(mine.values()).any()
         mine = {queue: delayed(m, is_mine, cut, name=f"{queue}_mine") for queue, is_mine in mine.items()}
         legal, known = delayed(m, legal, cut, name="legal"), delayed(m, known, cut, name="known")
-        m.d.comb += wrong.eq(bad | (begun & (~legal | delayed(m, units > left, cut, name="too_long"))))
+        illegal = ~legal | delayed(m, units > left, cut, name="too_long")
+        if self.pipeline:
+            with m.If(bad | (judged & illegal)):
+                m.d.sync += wrong.eq(1)
+        else:
+            m.d.comb += wrong.eq(bad | (begun & illegal))
         latch(m, self.error, bad, Error.AXI_READ, index)
         latch(m, self.error, begun & ~bad & ~known, Error.BAD_OPCODE, index)
         latch(m, self.error, begun & ~bad & known & wrong, Error.BAD_FIELD, index)
 
         # A whole command goes to the queue of its opcode.
-        oldest_of = {}
+        oldest_of, handed_of = {}, {}
         for queue in self.queues:
             out = getattr(self, queue)
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
+            offers = full & ~wrong & ~self.halt & mine[queue]
+            handed_of[queue] = out.valid & out.ready
+            if self.pipeline:
+                offers = self._offered(m, queue, offers & begun & ~bad, handed)
+                handed_of[queue] = delayed(m, handed_of[queue], 1, name=f"{queue}_handed", reset_less=False)
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq(self._offers(m, queue, full, begun, wrong, mine[queue], handed) & indices.i.ready),
+                out.valid.eq(offers & indices.i.ready),
                 indices.i.payload.eq(index),
-                indices.i.valid.eq(out.valid & out.ready),
+                indices.i.valid.eq(handed_of[queue]),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
             ]
             oldest_of[queue] = indices.o
         m.d.comb += [
-            handed.eq(Cat(getattr(self, queue).valid & getattr(self, queue).ready for queue in self.queues).any()),
+            handed.eq(Cat(handed_of.values()).any()),
             self.progress.eq(handed),
         ]
         with m.If(self.start):
             m.d.sync += [left.eq(self.units), index.eq(0)]
         with m.Elif(handed):
             m.d.sync += [left.eq(left - units), index.eq(index + 1)]
-        later = delayed(m, handed & self._waits_for_later(m), cut, name="later", reset_less=False)
+        later = delayed(m, handed & self._waits_for_later(m, handed_of), cut, name="later", reset_less=False)
         latch(m, self.error, later, Error.DEADLOCK, delayed(m, index, cut, name="handed_index"))
 
         # The oldest incomplete command: the first of a queue, or the next to be handed on.
@@ -140,13 +150,15 @@ class Dispatcher(wiring.Component):
         return m
 
     def _assemble(self, m, words, per_unit, full, wrong, handed):
-        """Beats fill the command, until it is whole or wrong. Expressions: its first beat is there; a beat of it is one of a bus error."""
+        """Beats fill the command, until it is whole or wrong. Expressions: what its first beat means is known; with ``pipeline``, becomes
+        known in this cycle; a beat of it is one of a bus error.
+        """
         number, length, bad = Signal(range(len(words))), Signal(8), Signal()
         beat = self.words.payload
         first, taken = number == 0, self.words.valid & self.words.ready
-        judging = Signal()  # with ``pipeline``: what the first beat means is not known yet
+        judging = Signal(2)  # with ``pipeline``: what the first beat means is not known yet
         m.d.comb += [
-            self.words.ready.eq(~(full | wrong | judging) if self.pipeline else handed | ~(full | wrong)),
+            self.words.ready.eq(~(full | wrong | judging.any()) if self.pipeline else handed | ~(full | wrong)),
             length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last
         ]
         with m.Switch(number):
@@ -161,30 +173,28 @@ class Dispatcher(wiring.Component):
         with m.Elif(handed):
             m.d.sync += full.eq(0)
         if self.pipeline:
-            m.d.sync += judging.eq(taken & first)
-            return (full | ~first) & ~judging, bad
-        return full | ~first, bad
+            m.d.sync += judging.eq(Cat(taken & first, judging[0]))
+            return (full | ~first) & ~judging.any(), judging[1], bad
+        return full | ~first, None, bad
 
-    def _offers(self, m, queue, full, begun, wrong, mine, handed):
-        """Expression: a whole command is one of this queue; with ``pipeline`` known a cycle later."""
-        if not self.pipeline:
-            return full & ~wrong & ~self.halt & mine
-        offers = Signal(name=f"{queue}_offers")
-        m.d.sync += offers.eq(full & begun & ~wrong & ~self.halt & mine & ~handed)
-        return offers
+    def _offered(self, m, queue, offers, handed):
+        """With ``pipeline``: a whole command is one of this queue, known a cycle later, until it is taken, which counts a cycle later."""
+        out, offered = getattr(self, queue), Signal(name=f"{queue}_offered")
+        m.d.sync += offered.eq(offers & ~handed & ~(out.valid & out.ready))
+        return offered
 
-    def _waits_for_later(self, m):
+    def _waits_for_later(self, m, handed_of):
         """Expression: the command waits for more commands of some queue than stand before it."""
         header, weights = self.load.payload.command.header, self.execute.payload.command.weights
         later = 0
         for queue, wait in WAITS.items():
-            out = getattr(self, queue)
             handed_on = Signal(TOKEN_BITS, name=f"{queue}_handed_on")
             with m.If(self.start):
                 m.d.sync += handed_on.eq(0)
-            with m.Elif(out.valid & out.ready):
+            with m.Elif(handed_of[queue]):
                 m.d.sync += handed_on.eq(handed_on + 1)
             later |= ~reached(handed_on, header[wait])
             if queue == "load":
-                later |= self.execute.valid & ~reached(handed_on, weights.wait_load)
+                execute = handed_of["execute"] if self.pipeline else self.execute.valid
+                later |= execute & ~reached(handed_on, weights.wait_load)
         return later

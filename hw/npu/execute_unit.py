@@ -248,4 +248,4 @@ class ExecuteUnit(wiring.Component):
             self.command.valid & self.command.ready,
             self.record.valid & self.record.ready,
         )
-        m.d.comb += self.progress.eq(sum(moves) != 0)
+        m.d.comb += self.progress.eq(delayed(m, sum(moves) != 0, int(self.config.pipeline), name="moves", reset_less=False))

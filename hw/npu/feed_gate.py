@@ -27,7 +27,8 @@ class FeedGate(wiring.Component):
         ``open`` is a register and holds for first waves only: of the present step, or where that is none, of the next tile's. It is a cycle
         old, tokens and the array two: so a command must be steady three cycles before it is ``active``, ``array`` and ``regroups`` two,
         and two first waves must not follow each other within two cycles. ``last_pixel`` may come later than with its wave, but not behind
-        the last step of the tile.
+        the last step of the tile. Only a DEPTHWISE waits here for its weights, since fillers push on what is before it; others wait for
+        them at the scratchpad, so that a tile's turn in the array is shorter by the stages between.
 
     Members
     -------
@@ -47,11 +48,16 @@ class FeedGate(wiring.Component):
         A step for the array has left and not reached the scratchpad's ports.
     tile_loaded, half_free : In(1), In(1)
         A pulse for each reduction tile whose weights are in the array, and for each half of the accumulators that was read out.
+    streams : In(1)
+        With ``pipeline``: it is a DEPTHWISE.
     open : Out(1)
         Nothing holds the step up.
     cause : Out(CAUSES)
         What does.
     """
+
+    AHEAD = 63
+    """With ``pipeline``: tiles between gate and scratchpad at most."""
 
     def __init__(self, *, array_latency, pipeline=False):
         self.array_latency, self.pipeline = array_latency, pipeline
@@ -69,13 +75,14 @@ class FeedGate(wiring.Component):
         )
         super().__init__(
             {"tokens": In(TOKENS), "header": In(group_layout("header")), "open": Out(1), "cause": Out(CAUSES)}
-            | {flag: In(1) for flag in (*flags, "array_near", "tile_loaded", "half_free")}
+            | {flag: In(1) for flag in (*flags, "array_near", "tile_loaded", "half_free", *(("streams",) if pipeline else ()))}
         )
 
     def elaborate(self, platform):
         m = Module()
         wait, first_of_job = self.header, self.first_pixel & self.first_tile
-        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
+        # weights in the array that no wave has used: 2 planes at most; with ``pipeline`` also waves that have left without
+        tiles = Signal(range(-self.AHEAD, 4) if self.pipeline else range(4))
         halves = Signal(range(3), init=2)
         carried = Signal()  # a half holds partial sums: the next job has it already
         starts_tile, starts_job = self.leaves & self.first_pixel & self.array, self.leaves & first_of_job & ~carried
@@ -102,7 +109,7 @@ class FeedGate(wiring.Component):
             "output": (waits_as_first & ~carried & (halves == 0))
             | early(overtakes, "overtakes")
             | early(self.regroups & (self.array_near | (drain != 0)), "regroups"),
-            "weights": self.array & (1 if self.pipeline else self.first_pixel) & (tiles == 0),
+            "weights": self.streams & (tiles <= 0) if self.pipeline else self.array & self.first_pixel & (tiles == 0),
         }
         if self.pipeline:
             self._register(m, waits)

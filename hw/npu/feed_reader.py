@@ -11,7 +11,7 @@ from hw.npu.isa import MAX_SPAN, Opcode
 from hw.npu.port_turns import turn_layout
 from hw.npu.port_window import window_layout
 from hw.npu.ports import ReadPort
-from hw.npu.wave import FEED_STEP, SENT_STEP
+from hw.npu.wave import FEED_STEP, SENT_STEP, STAGED_STEP
 
 
 def read_step(width) -> data.StructLayout:
@@ -22,7 +22,7 @@ def read_step(width) -> data.StructLayout:
 def placed_step(width, geometry) -> data.StructLayout:
     """A step, what a filler stands for, and what each port reads, where and when."""
     windows = data.ArrayLayout(turn_layout(width, geometry), MAX_SPAN)
-    return data.StructLayout({"step": FEED_STEP, "cause": CAUSES, "windows": windows})
+    return data.StructLayout({"step": STAGED_STEP, "cause": CAUSES, "windows": windows})
 
 
 class FeedReader(wiring.Component):
@@ -59,10 +59,12 @@ class FeedReader(wiring.Component):
         The scratchpad.
     held, early, accept : Out(1), Out(1), Out(1)
         A step waits here; it is kept apart; it is accepted.
-    present : Out(FEED_STEP)
+    present : Out(FEED_STEP, or STAGED_STEP)
         The step that waits here.
     cause : Out(CAUSES)
         With ``places``: what it stands for, if it is a filler.
+    tile_loaded, dry : In(1), Out(1)
+        With ``places``: a pulse for each reduction tile whose weights are in the array; a step waits here for them.
     reads : Out(range(MAX_SPAN + 1))
         Ports that read for it.
     outside : Out(1)
@@ -88,8 +90,8 @@ class FeedReader(wiring.Component):
             "held": Out(1),
             "early": Out(1),
             "accept": Out(1),
-            "present": Out(FEED_STEP),
-            **({"cause": Out(CAUSES)} if places else {}),
+            "present": Out(STAGED_STEP if places else FEED_STEP),
+            **({"cause": Out(CAUSES), "tile_loaded": In(1), "dry": Out(1)} if places else {}),
             "reads": Out(range(MAX_SPAN + 1)),
             "outside": Out(1),
             "sent": Out(1),
@@ -147,16 +149,22 @@ class FeedReader(wiring.Component):
         ]
 
     def _may_ahead(self, m, pending, since):
-        """The step that waits here is held and not kept apart: a register, from the step that comes, and the one before it."""
-        may = Signal()
-        coming, soon = self.step.payload.step.apart, since > 1
+        """The step that waits here is held, not kept apart, has its weights: a register, from the step that comes and the one before."""
+        may, dry = Signal(), Signal()
+        mine, coming, soon = pending.step, self.step.payload.step, since > 1
+        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
+        m.d.sync += tiles.eq(tiles + self.tile_loaded - (self.accept & mine.opens))
+
+        def judge(held, lacks, apart):
+            m.d.sync += [may.eq(held & ~lacks & ~apart), dry.eq(held & lacks)]
+
         with m.If(self.accept):
-            m.d.sync += may.eq(self.step.valid & ~coming)
+            judge(self.step.valid, coming.opens & (mine.opens | (tiles == 0)), coming.apart)
         with m.Elif(self.held):
-            m.d.sync += may.eq(~(pending.step.apart & soon))
+            judge(1, mine.opens & (tiles == 0), mine.apart & soon)
         with m.Else():
-            m.d.sync += may.eq(self.step.valid & ~(coming & soon))
-        m.d.comb += self.early.eq(self.held & ~may)
+            judge(self.step.valid, coming.opens & (tiles == 0), coming.apart & soon)
+        m.d.comb += [self.early.eq(self.held & ~may & ~dry), self.dry.eq(dry)]
         return may
 
     def _turns(self, m, may, missing, windows):

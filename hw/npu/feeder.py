@@ -278,6 +278,7 @@ class Feeder(wiring.Component):
             sent.tag.job_end.eq(generator.last_pixel & positions.last_tile),
             step.filler.eq(filler),
             step.apart.eq(~filler & generator.first_pixel & ((short & ~depthwise) | continues)),
+            *([step.opens.eq(~filler & generator.first_pixel & array)] if self.places else []),
             step.index.eq(command.index),
             step.opcode.eq(command.header.opcode),
         ]
@@ -294,11 +295,15 @@ class Feeder(wiring.Component):
                 m.d.sync += cause.eq(placed_cause)
         idle = ~reader.held | (reader.accept & present.filler)
         m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]
+        early = reader.early
+        if self.places:
+            early = early | reader.dry
+            m.d.comb += event.weights.eq((cause.weights & idle) | reader.dry)
         m.d.comb += [
             event.held.eq(reader.held),
             event.active.eq(reader.accept & ~present.filler),
             event.reads.eq(Mux(reader.accept, reader.reads, 0)),
-            event.bank.eq(reader.held & ~reader.early & ~reader.accept),
+            event.bank.eq(reader.held & ~early & ~reader.accept),
             event.apart.eq(reader.held & reader.early),
             event.command_end.eq(reader.accept & present.sent.command_end),
             event.index.eq(present.index),

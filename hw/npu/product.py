@@ -2,11 +2,15 @@
 
 from amaranth.hdl import Cat, Signal, signed, unsigned
 
+from hw.npu.delay import delayed
+
 HALF_BITS = 16
 """Bits of a lower half: as an unsigned number it is a factor of a multiplier of 18 x 18 bits."""
-NARROW_CUTS = 1
+AROUND = 2
+"""Stages more of any of them: a register before the multipliers and one behind, which can stand beside them; they are few and far away."""
+NARROW_CUTS = AROUND + 1
 """Stages more of a product of at most 18 bits by 32: the halves of one factor apart."""
-WIDE_CUTS = 2
+WIDE_CUTS = AROUND + 2
 """Stages more of a product of 32 bits by 32: the halves of both."""
 
 
@@ -33,30 +37,33 @@ def registered_product(m, first, second, moves, *, name):
     def register(shape, what):
         return Signal(shape, name=f"{what}_{name}", reset_less=True)
 
+    def products(factors):
+        """The products of named pairs of factors, with a register before and two behind the multipliers: the first three stages."""
+        for name, (one, other) in factors.items():
+            shape = signed(len(one) + len(other)) if one.shape().signed or other.shape().signed else unsigned(len(one) + len(other))
+            product = register(shape, name)
+            with m.If(moves[1]):
+                m.d.sync += product.eq(one * other)
+            yield delayed(m, product, 1, name=f"late_{name}_{suffix}", enable=moves[2])
+
+    suffix = name
+    first, second = (
+        delayed(m, factor, 1, name=f"{which}_{name}", enable=moves[0]) for which, factor in (("one", first), ("other", second))
+    )
     low, high = second[:HALF_BITS], second[HALF_BITS:].as_signed()
     if len(moves) == 1 + NARROW_CUTS:
-        outer_low, outer_high = register(signed(len(first) + HALF_BITS + 1), "low"), register(signed(len(first) + len(high)), "high")
-        with m.If(moves[0]):
-            m.d.sync += [outer_low.eq(first * low), outer_high.eq(first * high)]
-        with m.If(moves[1]):
+        outer_low, outer_high = products({"low": (first, low), "high": (first, high)})
+        with m.If(moves[3]):
             m.d.sync += result.eq(Cat(outer_low[:HALF_BITS], outer_high + outer_low[HALF_BITS:].as_signed()))
         return result
-    # 1: products of the halves
     first_low, first_high = first[:HALF_BITS], first[HALF_BITS:].as_signed()
-    lowest, highest = register(unsigned(2 * HALF_BITS), "low"), register(signed(len(first_high) + len(high)), "high")
-    cross = register(signed(HALF_BITS + 1 + len(high)), "cross"), register(signed(HALF_BITS + 1 + len(first_high)), "cross_other")
-    with m.If(moves[0]):
-        m.d.sync += [
-            lowest.eq(first_low * low),
-            highest.eq(first_high * high),
-            cross[0].eq(first_low * high),
-            cross[1].eq(first_high * low),
-        ]
-    # 2: the two in the middle together
+    pairs = {"low": (first_low, low), "high": (first_high, high), "cross": (first_low, high), "cross_other": (first_high, low)}
+    lowest, highest, *cross = products(pairs)
+    # 4: the two in the middle together
     middle, outer = register(signed(len(cross[0]) + 1), "middle"), register(signed(len(result)), "outer")
-    with m.If(moves[1]):
+    with m.If(moves[3]):
         m.d.sync += [middle.eq(cross[0] + cross[1]), outer.eq(Cat(lowest, highest))]
-    # 3: all
-    with m.If(moves[2]):
+    # 5: all
+    with m.If(moves[4]):
         m.d.sync += result.eq(Cat(outer[:HALF_BITS], outer[HALF_BITS:].as_signed() + middle))
     return result

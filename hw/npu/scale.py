@@ -168,7 +168,7 @@ class Scale(wiring.Component):
         def register(shape, name):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
-        # 1 to 3: the product, and the sign of the nudge
+        # the product, and the sign of the nudge
         value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
         m.d.comb += value.eq(self.value[lane])
         down = value[-1] ^ multiplier[-1]
@@ -177,38 +177,39 @@ class Scale(wiring.Component):
             with m.If(valid[stage]):
                 m.d.sync += down.eq(old)
         product = registered_product(m, value, multiplier, valid[: 1 + WIDE_CUTS], name=f"{lane}")
-        # 4: nudged
+        # 1: nudged; the stages behind the product count from here
+        at = 1 + WIDE_CUTS
         nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
-        nudge = Mux(rule[3][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
-        with m.If(valid[3]):
+        nudge = Mux(rule[at][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
+        with m.If(valid[at]):
             m.d.sync += nudged.eq(Cat(product[: Q31_BITS - 1], (halves + nudge)[: len(halves)]))
-        # 5: shifted by a multiple of 4
+        # 2: shifted by a multiple of 4
         coarse = register(signed(len(product)), "coarse")
-        with m.If(valid[4]):
-            m.d.sync += coarse.eq(nudged >> (Cat(Const(0, 2), rule[4][which].amount[2:])))
-        # 6: by the rest, its lowest bits, and whether the bits above are all 0 or all 1
+        with m.If(valid[at + 1]):
+            m.d.sync += coarse.eq(nudged >> (Cat(Const(0, 2), rule[at + 1][which].amount[2:])))
+        # 3: by the rest, its lowest bits, and whether the bits above are all 0 or all 1
         fine, zeros, ones, negative = register(13, "fine"), register(1, "zeros"), register(1, "ones"), register(1, "negative")
-        with m.If(valid[5]):
+        with m.If(valid[at + 2]):
             m.d.sync += [
-                fine.eq(coarse >> rule[5][which].amount[:2]),
+                fine.eq(coarse >> rule[at + 2][which].amount[:2]),
                 zeros.eq(coarse[12:] == 0),
                 ones.eq(coarse[12:].all()),
                 negative.eq(coarse[-1]),
             ]
-        # 7: saturated to 10 bits
+        # 4: saturated to 10 bits
         shifted = register(signed(10), "shifted")
         fits = (zeros & (fine[9:] == 0)) | (ones & fine[9:].all())
-        with m.If(valid[6]):
+        with m.If(valid[at + 3]):
             m.d.sync += shifted.eq(Mux(fits, fine[:10].as_signed(), Mux(negative, Const(-512, signed(10)), Const(511, signed(10)))))
-        # 8: + zero point, rounded in the same sum, which is of twice as much
+        # 5: + zero point, rounded in the same sum, which is of twice as much
         total, zero_point = register(signed(11), "total"), Signal(signed(8), name=f"zero_point_{lane}")
-        m.d.comb += zero_point.eq(Mux(bank[7], self.config[1].zero_point, self.config[0].zero_point))
-        with m.If(valid[7]):
-            twice = Mux(rule[7][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
+        m.d.comb += zero_point.eq(Mux(bank[at + 4], self.config[1].zero_point, self.config[0].zero_point))
+        with m.If(valid[at + 4]):
+            twice = Mux(rule[at + 4][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
             m.d.sync += total.eq(twice >> 1)
-        # 9: clamped
+        # 6: clamped
         clamped = register(signed(8), "clamped")
-        with m.If(valid[8]):
+        with m.If(valid[at + 5]):
             m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
         m.d.comb += self.result[lane].eq(clamped)
 

@@ -199,14 +199,17 @@ class _Operand:
 
 
 class _OperandInSteps(_Operand):
-    """The same with ``pipeline``: stages 2 to 8."""
+    """The same with ``pipeline``: the stages from 2 on."""
+
+    AT = 3 + NARROW_CUTS
+    """Stage, from 0, that takes the product."""
 
     def __init__(self, m, name, of_bank, valid, operation):
         super().__init__(m, name, of_bank, valid, operation)
         # what goes on beside a vector, from stage 3 on
-        *_, self._nudges = self._later(self._nudges, 2, 4)
-        *_, self._coarse, self._rest = self._later(self._amount, 2, 6)
-        self._raises = operation[4] == Second.MUL
+        *_, self._nudges = self._later(self._nudges, 2, self.AT)
+        *_, self._coarse, self._rest = self._later(self._amount, 2, self.AT + 2)
+        self._raises = operation[self.AT] == Second.MUL
         # the second operand stands still in MUL
         self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
 
@@ -224,28 +227,28 @@ class _OperandInSteps(_Operand):
         factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
         with m.If(moves[1]):
             m.d.sync += [factor.eq(self._multiplier if second else Mux(self._multiplies, other, self._multiplier)), difference.eq(centred)]
-        # 3, 4: the product, and its sign
-        product = registered_product(m, difference, factor, moves[2 : 3 + NARROW_CUTS], name=f"{self._name}_{lane}")
-        early, down = self._register(lane, 1, "early_down"), self._register(lane, 1, "down")
-        with m.If(moves[2]):
-            m.d.sync += early.eq(difference[-1] ^ factor[-1])
-        with m.If(moves[3]):
-            m.d.sync += down.eq(early)
-        # 5: nudged; in MUL raised
+        # the product, and its sign
+        product = registered_product(m, difference, factor, moves[2 : self.AT], name=f"{self._name}_{lane}")
+        down = difference[-1] ^ factor[-1]
+        for stage in range(2, self.AT):
+            sign, down = down, self._register(lane, 1, f"down_{stage}")
+            with m.If(moves[stage]):
+                m.d.sync += down.eq(sign)
+        # 1: nudged, in MUL raised; the stages behind the product count from here
         half = 1 << (OPERAND_FRACTION - 1)
         nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
         raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
         nudged = self._register(lane, signed(41), "nudged")
-        with m.If(moves[4]):
+        with m.If(moves[self.AT]):
             m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
-        # 6: shifted by a multiple of 4; 7: by the rest, but for the bit that rounds
+        # 2: shifted by a multiple of 4; 3: by the rest, but for the bit that rounds
         coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
-        with m.If(moves[5]):
+        with m.If(moves[self.AT + 1]):
             m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
-        with m.If(moves[6]):
+        with m.If(moves[self.AT + 2]):
             m.d.sync += shifted.eq(coarse >> self._rest[:2])
-        # 8: rounded
+        # 4: rounded
         result = self._register(lane, signed(30), "result")
-        with m.If(moves[7]):
+        with m.If(moves[self.AT + 3]):
             m.d.sync += result.eq((shifted + 1) >> 1)
         return result

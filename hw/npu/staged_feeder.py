@@ -11,7 +11,7 @@ from hw.npu.feeder import FEED_COMMAND, Feeder
 from hw.npu.isa import MAX_SPAN, Opcode, is_operation
 from hw.npu.port_positions import PortPositions
 from hw.npu.reduction_walk import ReductionWalk
-from hw.npu.wave import FEED_STEP
+from hw.npu.wave import STAGED_STEP
 from hw.npu.wave_generator import WaveGenerator
 
 
@@ -22,8 +22,8 @@ class StagedFeeder(Feeder):
         FeedGate      (LATENCY)         (LATENCY)                                       waits here
         waits here
 
-    A step is taken while fewer than `FeedStages.ROOM` are inside. The command is registered `PREPARED` cycles before its first step can
-    come, so that what it alone decides is known by then; what depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after
+    A MATMUL waits for its weights at the reader, a DEPTHWISE at the gate. A step is taken while fewer than `FeedStages.ROOM` are inside.
+    The command is registered `PREPARED` cycles before its first step can come, so that what it alone decides is known by then; what depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after
     the tile's first step, and the last step of a tile waits for that: no tile that short could follow another in the accumulators.
     From a command's last step to the next one's first pass `BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
 
@@ -73,6 +73,7 @@ class StagedFeeder(Feeder):
         row_ends, regroups = self._rows(m, command, step, depthwise)
         # a tile's last wave may come before it is known to be the job's last: what matters is that it is known by the tile's last step
         self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.tile_end)
+        m.d.comb += [gate.streams.eq(depthwise), reader.tile_loaded.eq(self.tile_loaded)]
 
         with m.If(self.command.ready):  # whether there is one or not
             m.d.sync += self._take(command)
@@ -128,9 +129,9 @@ class StagedFeeder(Feeder):
 
     def _settled(self, m, command, generator, positions, step, filler, ends, matmul, depthwise):
         """Describes a step, `ReductionWalk.SETTLES` cycles after it was taken: then it is known whether its tile is the job's last."""
-        described = Signal(FEED_STEP, reset_less=True)
+        described = Signal(STAGED_STEP, reset_less=True)
         self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise, taken=step)
-        settled, half, last_tile = Signal(FEED_STEP), Signal(), positions.last_tile
+        settled, half, last_tile = Signal(STAGED_STEP), Signal(), positions.last_tile
         last_wave = delayed(m, step & generator.last_pixel, ReductionWalk.SETTLES, name="last_wave", reset_less=False)
         tag = settled.sent.tag
         m.d.comb += [

@@ -93,17 +93,18 @@ class Bench:
         port, done = getattr(self.dut.dispatch, queue), getattr(self.dut.dispatch, f"{queue}_done")
 
         async def testbench(ctx):
-            held = []
+            held, taken = [], []
             while True:
-                ctx.set(port.ready, len(held) < 3 and self.rng.random() < 0.7)
+                ctx.set(port.ready, len(held) + len(taken) < 3 and self.rng.random() < 0.7)
                 finish = bool(held) and self.rng.random() < 0.1
+                held, taken = held + taken, []  # no command is over in the cycle behind the one in which it was taken
                 ctx.set(done, finish)
                 *_, valid, ready, payload = await ctx.tick().sample(port.valid, port.ready, port.payload)
                 if finish:
                     self.open.discard(held.pop(0))
                 if valid and ready:
                     payload = plain(payload)
-                    held.append(payload["index"])
+                    taken.append(payload["index"])
                     self.got.append((queue, payload))
 
         return testbench
@@ -320,7 +321,7 @@ def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead, pipeline):
             ctx.set(getattr(bench.dut.dispatch, queue).ready, 1)
             ctx.set(getattr(bench.dut.dispatch, f"{queue}_done"), 1)
         await bench.start(ctx)
-        cuts = 3 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
+        cuts = 5 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
         await ctx.tick().repeat(64 + beats + 5 + cuts)  # latency, and a cycle each for AR, buffer, last beat and hand-over
         assert ctx.get(bench.dut.dispatch.complete)
 
