@@ -23,8 +23,9 @@ class StagedFeeder(Feeder):
         waits here
 
     A MATMUL waits for its weights at the reader, a DEPTHWISE at the gate. A step is taken while fewer than `FeedStages.ROOM` are inside.
-    The command is registered `PREPARED` cycles before its first step can come, so that what it alone decides is known by then; what depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after
-    the tile's first step, and the last step of a tile waits for that: no tile that short could follow another in the accumulators.
+    The command is registered `PREPARED` cycles before its first step can come, so that what it alone decides is known by then; what
+    depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after the tile's first step, and the last step of a tile waits
+    for that: no tile that short could follow another in the accumulators.
     From a command's last step to the next one's first pass `BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
 
     Members
