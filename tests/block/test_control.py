@@ -3,9 +3,13 @@
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from hw.npu.control import JobControl
 from hw.npu.isa import Error
+from hw.npu.taps import REACH, Taps
 from tests.streams import plain, simulate
 
 WATCHDOG = 20
@@ -14,8 +18,8 @@ WATCHDOG = 20
 class Bench:
     """Job control with a bus that holds transactions, as a test says."""
 
-    def __init__(self, units=2):
-        self.dut = JobControl(units=units, watchdog=WATCHDOG)
+    def __init__(self, units=2, pipeline=False):
+        self.dut = JobControl(units=units, watchdog=WATCHDOG, pipeline=pipeline)
         self.cycle, self.events, self.resets, self.begun = 0, [], [], None
 
     async def observe(self, ctx):
@@ -214,3 +218,98 @@ def test_random_inputs_end_every_job_once(seed):
 def test_wrong_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match="JobControl needs"):
         JobControl(**wrong)
+
+
+def _ends_well(bench):
+    """A process: a job that is complete in its second cycle, up to the cycle of its event."""
+
+    async def job(ctx):
+        ctx.set(bench.dut.complete, 0)
+        await bench.pulse(ctx, "start")
+        ctx.set(bench.dut.complete, 1)
+        while not bench.events:
+            await ctx.tick()
+        bench.events.clear()
+
+    return job
+
+
+@pytest.mark.parametrize("later", [*range(1, 5), *range(5, 2 * REACH + 6, 7), 2 * REACH + 2, 2 * REACH + 3])
+def test_with_cuts_a_start_while_the_core_is_reset_counts(later):
+    """Whenever it comes behind the event: the host sees a job that runs, no end of the one before, and one begin, behind the reset."""
+    bench = Bench(pipeline=True)
+
+    async def check(ctx):
+        await _ends_well(bench)(ctx)
+        ctx.set(bench.dut.complete, 0)
+        ended = bench.begun
+        for _ in range(later):
+            await ctx.tick()
+        await bench.pulse(ctx, "start")
+        assert ctx.get(bench.dut.status.busy) and not ctx.get(bench.dut.status.done)
+        while bench.begun == ended:
+            assert ctx.get(bench.dut.status.busy)
+            await ctx.tick()
+        assert bench.begun > bench.resets[-1] + REACH, "the last part is reset so much later"
+        await ctx.tick().repeat(2 * REACH)
+        assert len(bench.resets) == REACH + 1 and not bench.events
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("later", [0, 3, 20])
+def test_with_cuts_a_soft_reset_while_the_core_is_reset_cancels_the_start(later):
+    bench = Bench(pipeline=True)
+
+    async def check(ctx):
+        await _ends_well(bench)(ctx)
+        ended = bench.begun
+        await ctx.tick().repeat(3)
+        await bench.pulse(ctx, "start")
+        for _ in range(later):
+            await ctx.tick()
+        await bench.pulse(ctx, "soft_reset")
+        await ctx.tick().repeat(3 * REACH)
+        assert plain(ctx.get(bench.dut.status)) == dict.fromkeys(plain(ctx.get(bench.dut.status)), 0) | {"cycles_lo": 2}
+        assert bench.begun == ended
+
+    bench.run(check)
+
+
+class Parts(wiring.Component):
+    """`REACH` counters that one signal resets."""
+
+    reset: In(1)
+    count: Out(8).array(REACH)
+
+    def elaborate(self, platform):
+        m = Module()
+        resets = Taps(m, self.reset, True, name="reset")
+        for number in range(REACH):
+            part = Module()
+            part.d.sync += self.count[number].eq(self.count[number] + 1)
+            m.submodules[f"part_{number}"] = resets.resets(part)
+        return m
+
+
+def test_a_reset_as_long_as_its_reach_has_all_parts_in_reset_at_once():
+    dut = Parts()
+
+    async def check(ctx):
+        await ctx.tick().repeat(20)
+        ctx.set(dut.reset, 1)
+        await ctx.tick().repeat(REACH + 1)
+        ctx.set(dut.reset, 0)
+        assert [ctx.get(count) for count in dut.count] == [0] * REACH
+        await ctx.tick()
+        assert [ctx.get(count) for count in dut.count] == [0] * REACH, "the first part is let go in the next cycle"
+        await ctx.tick().repeat(REACH)
+        assert [ctx.get(count) for count in dut.count] == list(range(REACH, 0, -1))
+
+    simulate(dut, check)
+
+
+def test_a_signal_goes_to_no_more_parts_than_its_reach_allows_for():
+    taps = Taps(Module(), Signal(), True, name="x", start=REACH)
+    with pytest.raises(AssertionError, match="more parts than REACH"):
+        taps.tap()
