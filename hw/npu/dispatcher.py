@@ -36,8 +36,8 @@ class Dispatcher(wiring.Component):
     int4 : bool
         The commands with 4-bit weights are known too.
     pipeline : bool
-        A command takes five cycles more: its length is checked in two cycles behind its first beat, it is offered a cycle late, that it was
-        taken counts a cycle late, and the next one's first beat does not come as it is handed on. DEADLOCK shows a cycle later.
+        A command takes six cycles more: its length is checked in three cycles behind its first beat, it is offered a cycle late, that it
+        was taken counts a cycle late, and the next one's first beat does not come as it is handed on. Errors show a cycle later.
 
     Members
     -------
@@ -106,9 +106,12 @@ class Dispatcher(wiring.Component):
                 m.d.sync += wrong.eq(1)
         else:
             m.d.comb += wrong.eq(bad | (begun & illegal))
-        latch(m, self.error, bad, Error.AXI_READ, index)
-        latch(m, self.error, begun & ~bad & ~known, Error.BAD_OPCODE, index)
-        latch(m, self.error, begun & ~bad & known & wrong, Error.BAD_FIELD, index)
+        for code, found in (
+            (Error.AXI_READ, bad),
+            (Error.BAD_OPCODE, begun & ~bad & ~known),
+            (Error.BAD_FIELD, begun & ~bad & known & wrong),
+        ):
+            latch(m, self.error, delayed(m, found, cut, name=code.name.lower(), reset_less=False), code, index)
 
         # A whole command goes to the queue of its opcode.
         oldest_of, handed_of = {}, {}
@@ -118,12 +121,12 @@ class Dispatcher(wiring.Component):
             offers = full & ~wrong & ~self.halt & mine[queue]
             handed_of[queue] = out.valid & out.ready
             if self.pipeline:
-                offers = self._offered(m, queue, offers & begun & ~bad, handed)
+                offers = self._offered(m, queue, offers & begun & ~bad & indices.i.ready, handed)
                 handed_of[queue] = delayed(m, handed_of[queue], 1, name=f"{queue}_handed", reset_less=False)
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq(offers & indices.i.ready),
+                out.valid.eq(offers if self.pipeline else offers & indices.i.ready),
                 indices.i.payload.eq(index),
                 indices.i.valid.eq(handed_of[queue]),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
@@ -156,25 +159,29 @@ class Dispatcher(wiring.Component):
         number, length, bad = Signal(range(len(words))), Signal(8), Signal()
         beat = self.words.payload
         first, taken = number == 0, self.words.valid & self.words.ready
-        judging = Signal(2)  # with ``pipeline``: what the first beat means is not known yet
+        opened, judging = Signal(init=1), Signal(3)  # with ``pipeline``: a beat may come; what the first one means is not known yet
         m.d.comb += [
-            self.words.ready.eq(~(full | wrong | judging.any()) if self.pipeline else handed | ~(full | wrong)),
+            self.words.ready.eq(opened if self.pipeline else handed | ~(full | wrong)),
             length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last
         ]
         with m.Switch(number):
             for place, word in enumerate(words):
                 with m.Case(place), m.If(taken):
                     m.d.sync += word.eq(beat.data)
+        last = number == length * per_unit - 1
         with m.If(taken):
-            last = number == length * per_unit - 1
             m.d.sync += [number.eq(Mux(last, 0, number + 1)), full.eq(last), bad.eq(beat.bad)]
             with m.If(first):  # where the second operand's unit is absent, its fields are zero
                 m.d.sync += [word.eq(0) for word in words[EXECUTE_UNITS * per_unit :]]
         with m.Elif(handed):
             m.d.sync += full.eq(0)
         if self.pipeline:
-            m.d.sync += judging.eq(Cat(taken & first, judging[0]))
-            return (full | ~first) & ~judging.any(), judging[1], bad
+            m.d.sync += judging.eq(Cat(taken & first, judging[:2]))
+            with m.If(taken & (first | last)):
+                m.d.sync += opened.eq(0)
+            with m.Elif(handed | (judging[2] & ~full & ~wrong)):
+                m.d.sync += opened.eq(1)
+            return (full | ~first) & ~judging[:2].any(), judging[1], bad
         return full | ~first, None, bad
 
     def _offered(self, m, queue, offers, handed):

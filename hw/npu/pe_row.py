@@ -36,8 +36,9 @@ class PeRow(wiring.Component):
     int4 : bool
         There are paired waves.
     pipeline : bool
-        `CUTS` more registers: two for operand and weight, and two for the product, so that some of them can stand at the multiplier.
-        Weights count, as without, in the cycle in which the wave comes.
+        `CUTS` more registers: `AROUND` for operand and weight, and as many for the product. The multipliers of an FPGA are few and far
+        away: some of the registers can stand beside them, the others on the way. Weights count, as without, in the cycle in which the
+        wave comes.
 
     Members
     -------
@@ -58,7 +59,8 @@ class PeRow(wiring.Component):
     """
 
     LATENCY = 1
-    CUTS = 4
+    AROUND = 3
+    CUTS = 2 * AROUND
     """Cycles from a wave to its partial sums more with ``pipeline``; to the partial sums from above it is one all the same."""
 
     def __init__(self, *, cols, psum_bits, int4=False, pipeline=False):
@@ -124,11 +126,11 @@ class PeRow(wiring.Component):
     def _product(self, m, col, operand, other, weight, moves):
         """Expression: what is added, with ``pipeline``: of an operand and a weight that are registered, and registered itself."""
         first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
-        for stage in (0, 1):
+        for stage in range(self.AROUND):
             first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}
         multiplicand, multiplier, *pair = first.values()
         products = self._pair(m, col, multiplicand, pair[0], multiplier, pair[1]) if self.int4 else [multiplicand * multiplier]
-        for stage in (2, 3):
+        for stage in range(self.AROUND, 2 * self.AROUND):
             products = [
                 delayed(m, product, 1, name=f"product_{i}_{stage}_{col}", enable=moves[stage]) for i, product in enumerate(products)
             ]

@@ -137,4 +137,4 @@ def test_latency_counts_rows_and_groups():
     assert array_latency(rows=16, cols=16, broadcast=16) == 16
     assert array_latency(rows=8, cols=64, broadcast=16) == 8 + 3
     assert array_latency(rows=4, cols=4, broadcast=1) == 4 + 3
-    assert array_latency(rows=8, cols=64, broadcast=16, pipeline=True) == 8 + 3 + 4
+    assert array_latency(rows=8, cols=64, broadcast=16, pipeline=True) == 8 + 3 + 6

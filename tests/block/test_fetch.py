@@ -321,7 +321,7 @@ def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead, pipeline):
             ctx.set(getattr(bench.dut.dispatch, queue).ready, 1)
             ctx.set(getattr(bench.dut.dispatch, f"{queue}_done"), 1)
         await bench.start(ctx)
-        cuts = 5 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
+        cuts = 6 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
         await ctx.tick().repeat(64 + beats + 5 + cuts)  # latency, and a cycle each for AR, buffer, last beat and hand-over
         assert ctx.get(bench.dut.dispatch.complete)
 
