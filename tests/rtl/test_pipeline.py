@@ -13,13 +13,11 @@ from weft.compiler.frontends.tflite import read_tflite
 PIPELINED = load_config("nano", ("lane_divisor=4", "pipeline=true"))
 """What `weft synth --board ulx3s-85f` places and routes for the highest clock."""
 CYCLES = {"kws": 56_489, "resnet8": 204_968, "vww": 212_652, "person": 208_917}
-MODEL_ERROR = 0.10
-"""The timing model does not know the cuts yet: it gives the cycles of the NPU without them."""
 
 
 @pytest.mark.parametrize("name", CYCLES)
 def test_networks_take_the_stated_cycles_with_register_cuts(name, models, simulator):
-    assert measure(read_tflite(models / FILES[name]), simulator(PIPELINED), inputs=1, model_error=MODEL_ERROR) == CYCLES[name]
+    assert measure(read_tflite(models / FILES[name]), simulator(PIPELINED), inputs=1) == CYCLES[name]
 
 
 RANDOM = {

@@ -11,11 +11,12 @@ from hw.npu.isa import EXECUTE, Command, Opcode
 from hw.npu.records import STALLS
 from tests.random_graphs import random_network
 from weft.analysis.report import PREDICTED, build_report
-from weft.analysis.timing import DdrParameters, check_modelled, replay
+from weft.analysis.timing import DdrParameters, replay
 from weft.analysis.timing.banks import SLOWEST, Walk, rate
 from weft.analysis.timing.ddr import DdrPort
 from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.job import meant
+from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.loader import Loader
 from weft.analysis.timing.ports import port_reads
 from weft.analysis.timing.work import Transfer, Waits
@@ -84,7 +85,7 @@ def test_rows_are_cut_at_multiples_of_the_block():
 
 
 def test_rows_are_delivered_one_a_cycle_behind_their_gate():
-    loader = Loader(rows=16)
+    loader = Loader(16, latencies(load_config("small")))
     loader.begin(taken=10, loaded=0, rows=25)
     assert loader.rows(9, gate=0) == 10 + 2 + 4 + 8, "taken, first row asked for, read and queued, eight more"
     assert loader.rows(16, gate=100) == 115
@@ -228,7 +229,11 @@ def test_a_stream_that_waits_for_itself_is_found():
         replay(dataclasses.replace(program, commands=(dataclasses.replace(planned, command=waiting), *program.commands[1:])))
 
 
-def test_a_configuration_that_the_model_does_not_know_is_refused():
-    with pytest.raises(WeftError, match="does not know the register cuts of pipeline = true"):
-        check_modelled(load_config("nano", ["pipeline=true"]))
-    check_modelled(load_config("nano"))
+def test_register_cuts_cost_cycles_between_commands():
+    """A network of many small layers takes longer (how long exactly: ``tests/rtl/test_pipeline.py``)."""
+
+    def cycles(graph, *overrides):
+        return replay(compile_graph(graph, load_config("nano", ["lane_divisor=4", *overrides])).program).cycles
+
+    network = random_network(1)
+    assert cycles(network) + 100 < cycles(network, "pipeline=true")

@@ -3,8 +3,8 @@
 from collections import deque
 
 from hw.npu.axi import BOUNDARY
-from hw.npu.scratchpad import ActivationScratchpad
 from hw.npu.store_dma import StoreDma
+from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.stream import ADDRESS, NEVER
 
 PLAN = 1
@@ -13,8 +13,8 @@ BEAT = 1
 """From a beat on R to its byte in the scratchpad."""
 TOKEN = 1
 """From a command's completion to the count that others wait for."""
-ANSWER = 1 + ActivationScratchpad.READ_LATENCY + 1 + 1
-"""From a burst of the store to its first beat on W: run, scratchpad, answers, register."""
+ANSWER = 1 + 1 + 1
+"""From a burst of the store to its first beat on W, beside the scratchpad's latency: run, answers, register."""
 
 
 def bursts_of(transfer, block, axi_bytes) -> list[int]:
@@ -42,6 +42,7 @@ class Mover:
 
     def __init__(self, config, *, stores):
         self.axi_bytes, self.stores = config.axi_bytes, stores
+        self._answer = ANSWER + latencies(config).scratchpad
         self.block = min(BOUNDARY, config.max_burst * config.axi_bytes)
         self.in_flight = deque([-1] * config.outstanding, maxlen=config.outstanding)
         self.runs = deque([-1] * StoreDma.RUNS, maxlen=StoreDma.RUNS)
@@ -77,8 +78,8 @@ class Mover:
         self._free = self.free
         beats, *_ = self.bursts.popleft()
         if self.stores:
-            first, (last, ended) = cycle, port.write(cycle - ADDRESS + ANSWER, beats, beat_cycles)
-            self.runs.append(last - ANSWER + 1)
+            first, (last, ended) = cycle, port.write(cycle - ADDRESS + self._answer, beats, beat_cycles)
+            self.runs.append(last - self._answer + 1)
         else:
             first, ended = port.read(cycle + ADDRESS, beats, beat_cycles)
         self.may_issue = cycle

@@ -3,34 +3,14 @@
 from collections import deque
 
 from hw.npu.accumulators import Accumulators
-from hw.npu.array import array_latency
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.output_stage import OutputStage
-from hw.npu.scratchpad import ActivationScratchpad
-from hw.npu.second_operand import SecondOperand
 from weft.analysis.timing.banks import SLOWEST, rate
+from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.loader import Loader
 
-WAITING = OutputStage.SLOTS - OutputStage.LATENCY
-"""Vectors that can wait to be written before none is issued."""
 CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights", "bank")
 """What the feeder waits for; the first that holds is counted (`hw.npu.feeder.Feeder`)."""
 COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS, BANK = range(7)
-
-PENDING = 2
-"""From a wave that leaves the generator to the scratchpad: it is placed, and it is held there."""
-TAKE = 2
-"""From a command that the feeder takes to its first wave in the generator."""
-LOADED = 2
-"""From the last row of a tile on its way into the array to a feeder that knows: row register, count."""
-ENTER = ActivationScratchpad.READ_LATENCY + 1
-"""From an accepted wave to row 0 of the array, or to the accumulators."""
-FINAL = Accumulators.LATENCY + 1
-"""From a job's last sums to an output stage that knows its first entry is final."""
-FREE = 2
-"""From a job's last vector, issued, to a feeder that knows its half is free: pulse, count."""
-RETIRE = 1
-"""From a command's last write to its completion."""
 
 SETTLED = 2
 """Reduction tiles of a job after which only waves and rows decide: as many as there are planes of weights."""
@@ -43,7 +23,7 @@ class ExecuteModel:
     ::
 
         deliver(t) = max(last delivery + 1, last wave of tile t-2 has passed, job k-2's parameters are used)
-        feed(t)    = max(last wave + 1, deliver(t) + rows - 1 + LOADED + PENDING, job k-2's half is free)
+        feed(t)    = max(last wave + 1, deliver(t) + rows - 1 + loaded, job k-2's half is free)
         issue(k)   = max(last issue + 1, last wave of job k + latencies, parameters are there)
 
     Parameters
@@ -53,14 +33,14 @@ class ExecuteModel:
 
     def __init__(self, config):
         self.config = config
-        self.array_latency = array_latency(rows=config.rows, cols=config.cols, broadcast=config.broadcast)
+        self.at = latencies(config)
         groups = max(1, config.cols // config.broadcast)
-        self.passed = ENTER + groups  # from a tile's last wave to the first row of the next tile in its plane
+        self.passed = self.at.enter + groups  # from a tile's last wave to the first row of the next tile in its plane
         self.sent = -1
         self.inside = deque()  # when the commands were sent that have not run
         # when loader, feeder and output stage took the last commands
         self.taken = deque([(-1, -1, -1)] * ExecuteUnit.STAGE_QUEUE, maxlen=ExecuteUnit.STAGE_QUEUE)
-        self.loader = Loader(config.rows)
+        self.loader = Loader(config.rows, self.at)
         self.wave = -1  # no wave is accepted up to this cycle
         self.accepted = self.left = -1  # last wave: its cycle, and when it left the generator
         self.tile_ends = deque([-1000, -1000], maxlen=2)  # last waves of the two tiles before that used weights
@@ -94,13 +74,13 @@ class ExecuteModel:
         """
         inside = len(self.inside)
         before = self._take(self.inside[0]) if inside == ExecuteUnit.STAGE_QUEUE else self.taken[inside]
-        self.sent = max(offered, self.sent + 1, room, max(before) + 1)
+        self.sent = max(offered + self.at.offered, self.sent + self.at.send, room, max(before) + 1)
         self.inside.append(self.sent)
         return self.sent
 
     def _take(self, sent):
         """When loader, feeder and output stage take the command behind the last that ran."""
-        return max(sent, self.loader.asked) + 1, max(sent, self.left) + 1, max(sent, self.issued, self.retired[0]) + 1
+        return max(sent, self.loader.asked) + 1, max(sent + 1, self.left + self.at.between), max(sent, self.issued, self.retired[0]) + 1
 
     def earliest_end(self, work, *reached) -> int:
         """A cycle before which the next command cannot end, and nobody waits for it: weights that are written until then are known."""
@@ -130,14 +110,15 @@ class ExecuteModel:
         self.stalls, self.reads = [0] * len(CAUSES), work.reads
         start = self.wave + 1
         loader.begin(load_taken, weights, work.stream_rows)
-        self._wait(feed_taken + TAKE + PENDING, COMMAND)
-        self._wait(loads + PENDING, DDR_READ)
-        self._wait(stores + PENDING, DDR_WRITE)
-        self._wait(execs + PENDING, ACTIVATIONS)
+        at, seen = self.at, self.at.gate + self.at.pending
+        self._wait(feed_taken + at.take + at.pending, COMMAND)
+        self._wait(loads + seen, DDR_READ)
+        self._wait(stores + seen, DDR_WRITE)
+        self._wait(execs + seen, ACTIVATIONS)
         if not work.array:
-            drained = self.array_wave + self.array_latency + work.partial_in
-            self._wait(drained + PENDING, OUTPUT)
-        issue_from = output_taken + 2
+            drained = self.array_wave + self.at.array + work.partial_in
+            self._wait(drained + seen, OUTPUT)
+        issue_from = output_taken + at.issue
         if work.table_rows:
             issue_from = loader.rows(work.table_rows, max(issue_from, self.written + 1)) + 1
         for job in range(work.jobs):
@@ -157,23 +138,23 @@ class ExecuteModel:
     def _job(self, work, job, issue_from, last_job):
         """A column tile: its parameters, its reduction tiles, its vectors."""
         if not self.carried:
-            self._wait(self.halves.popleft() + PENDING, OUTPUT)
+            self._wait(self.halves.popleft() + self.at.pending, OUTPUT)
         begin = self._feed(work)
         available = self.loader.rows(work.parameter_rows, self.shadow) + 1 if work.parameter_rows else 0
         self._let_write(work, begin)
-        behind = ENTER + (self.array_latency if work.array else 0) + FINAL
+        behind = self.at.enter + (self.at.array if work.array else 0) + self.at.final
         last_final = self.accepted - work.tail + behind
         # entries of a job of one reduction tile are final one by one, those of others together
         final = begin + behind if len(work.tile_rows) == 1 and not work.partial_in else last_final
         if work.filler and last_job:
             self.stalls[OUTPUT] += work.filler
             self.wave = self.accepted = self.array_wave = self.wave + work.filler
-            self.left = self.wave - PENDING
+            self.left = self.wave - self.at.pending
         self.carried = work.partial_out
         first = max(final, issue_from, self.issued + 1, available)
         if work.serial:  # SOFTMAX runs alone
             first = max(first, self.written + 1)
-            self.halves.append(first + FREE)
+            self.halves.append(first + self.at.free)
             self.issued = self.written = first + work.serial
             return
         if work.partial_out:
@@ -182,7 +163,7 @@ class ExecuteModel:
         if work.second:
             first += job == 0
         else:
-            first = max(first, self.second_issued + SecondOperand.LATENCY + 1)
+            first = max(first, self.second_issued + self.at.second + 1)
         cols = work.last_cols if last_job else work.cols
         self.issued = max(first + work.pixels * -(-cols // self.config.lanes) - 1, last_final)
         if work.second:
@@ -191,7 +172,7 @@ class ExecuteModel:
             # the shadow set becomes the active one when it is full and the active one is released
             self.shadow = max(available, self.parameters_used + 1) + 1
             self.parameters_used = self.issued
-        self.halves.append(self.issued + FREE)
+        self.halves.append(self.issued + self.at.free)
         self.vectors = first, work.writes, self.issued - first + 1
 
     def _let_write(self, work, begin):
@@ -212,7 +193,7 @@ class ExecuteModel:
         speed = rate(work.reads, writes, config.word_bytes, config.BANKS)
         if speed == 1:
             return
-        left = count - max(0, begin - first) - WAITING
+        left = count - max(0, begin - first) - self.at.waiting
         late = min(left / speed, end - begin + max(0, left - (end - begin) * speed))
         late = int(begin + late) - self.issued
         if late <= 0:
@@ -227,17 +208,17 @@ class ExecuteModel:
 
     def _feed(self, work):
         """The waves of a job's reduction tiles, and the rows of weights in front of them; gives the first wave."""
-        waves, gap = work.waves, Accumulators.MIN_PERIOD if work.apart else 1
+        at, waves, gap = self.at, work.waves, Accumulators.MIN_PERIOD if work.apart else 1
         wave, accepted = self.wave, self.accepted
         if not work.array:
             start = max(wave + 1, accepted + gap)
             spaced = start - wave - 1 + (len(work.tile_rows) - 1) * (gap - 1)
             self.stalls[OUTPUT] += spaced
             self.wave = self.accepted = wave + len(work.tile_rows) * waves + spaced
-            self.left = self.wave - PENDING * (gap if waves == 1 else 1)
+            self.left = self.wave - self.at.pending * (gap if waves == 1 else 1)
             return start
         loader, (before, last), waited = self.loader, self.tile_ends, 0
-        passed, loaded = self.passed - work.tail, LOADED + PENDING
+        passed, loaded = self.passed - work.tail, at.loaded_at_gate if work.filler else at.loaded
         weights = apart = start = 0
         tiles, refused = work.tile_rows, work.refused or (0,) * len(work.tile_rows)
         self.stalls[BANK] += sum(refused)
@@ -261,7 +242,7 @@ class ExecuteModel:
         self.stalls[WEIGHTS] += weights
         self.stalls[OUTPUT] += apart
         self.wave = self.accepted = self.array_wave = wave
-        self.left = wave - PENDING * (gap if waited and waves == 1 else 1)
+        self.left = wave - self.at.pending * (gap if waited and waves == 1 else 1)
         self.tile_ends.extend((before, last))
         return start
 
@@ -269,11 +250,11 @@ class ExecuteModel:
         """The last write of the command, and its completion."""
         if work.partial_out:
             self.issued = max(self.issued + 1, self.written + 1)  # settled: the commands before are complete
-            retire = self.issued + RETIRE
+            retire = self.issued + self.at.retire
         else:
-            latency = OutputStage.SECOND_LATENCY if work.second else OutputStage.LATENCY
+            latency = self.at.second_output if work.second else self.at.output
             if not work.serial:
                 self.written = max(self.written + 1, self.issued + latency)
-            retire = self.written + RETIRE
+            retire = self.written + self.at.retire
         self.retired.append(retire)
         return retire

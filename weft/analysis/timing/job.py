@@ -7,8 +7,6 @@ import numpy as np
 
 from golden.program import Program
 from hw.npu.accumulators import Accumulators
-from hw.npu.config import NpuConfig
-from hw.npu.errors import WeftError
 from hw.npu.execute_unit import ExecuteUnit
 from hw.npu.isa import EXECUTE, Opcode
 from hw.npu.tokens import TOKEN_BITS
@@ -58,18 +56,6 @@ def replay(program: Program, ddr: DdrParameters | None = None, *, records: bool 
         DDR addresses of the regions MODEL and ARENA: bursts end at their multiples of 4 KiB and of the longest burst.
     """
     return _Replay(program, ddr or DdrParameters(), records, bases).run()
-
-
-def check_modelled(config: NpuConfig):
-    """Refuse a configuration whose cycles the model does not know: with register cuts it would give those without, up to half of them.
-
-    Raises
-    ------
-    WeftError
-        If the configuration has them.
-    """
-    if config.pipeline:
-        raise WeftError("the timing model does not know the register cuts of pipeline = true", remedy="leave it out, or measure: weft run")
 
 
 def meant(wait, before) -> int:

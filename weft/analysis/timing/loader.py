@@ -1,12 +1,6 @@
 """The weight loader: when each row of a command's stream is delivered."""
 
 from hw.npu.weight_loader import WeightLoader
-from hw.npu.weight_scratchpad import WeightScratchpad
-
-TAKE = 2
-"""From a command that is taken to its first row asked for."""
-ROW_READ = WeightScratchpad.READ_LATENCY + 1
-"""From a row asked for to its delivery: scratchpad, queue."""
 
 
 class Loader:
@@ -18,9 +12,11 @@ class Loader:
     ----------
     rows : int
         Rows of the array.
+    at : Latencies
     """
 
-    def __init__(self, rows):
+    def __init__(self, rows, at):
+        self.at = at
         self.slowest_tile = rows + WeightLoader.QUEUE
         """Cycles in which the rows of any reduction tile are delivered."""
         self.delivered = self.asked = -1  # last row delivered, and asked for
@@ -28,7 +24,7 @@ class Loader:
 
     def begin(self, taken, loaded, rows):
         """Takes a command with so many rows, which are in the scratchpad from a cycle on."""
-        self._first = max(taken + TAKE, loaded + 1) + ROW_READ if rows else 0
+        self._first = max(taken + self.at.load_take, loaded + 1) + self.at.row_read if rows else 0
         self.asked = taken + 1
 
     def rows(self, count, gate) -> int:
@@ -50,5 +46,5 @@ class Loader:
         if not work.stream_rows:
             return
         last_tile = work.tile_rows[-1] if work.array else 0
-        waited = self.delivered - last_tile > self.asked + ROW_READ + work.stream_rows
-        self.asked = self.delivered - (WeightLoader.QUEUE - 1 if waited else ROW_READ)
+        waited = self.delivered - last_tile > self.asked + self.at.row_read + work.stream_rows
+        self.asked = self.delivered - (WeightLoader.QUEUE - 1 if waited else self.at.row_read)

@@ -1,6 +1,7 @@
 """Command fetch and dispatcher: when each command reaches its queue."""
 
 from hw.npu.command_fetch import BLOCK_BYTES
+from weft.analysis.timing.latencies import latencies
 
 NEVER = 1 << 62
 """A cycle that is not known, or does not come."""
@@ -32,6 +33,8 @@ class CommandStream:
             words += size // config.axi_bytes
             self.ends.append(words)
         self.words = words
+        at = latencies(config)
+        self._hand, self._next = at.hand, at.next_command
         self.asked = 0  # words in bursts that are issued
         self.may_issue = 0
         self.bursts = []  # (words before it, its beats, first beat's cycle, last beat's cycle)
@@ -75,11 +78,11 @@ class CommandStream:
         before, beats, first, last = self.bursts[self._burst]
         arrived = last - (beats - 1 - (word - before)) * ((last - first) / (beats - 1) if beats > 1 else 0)
         begin = self.ends[number - 1] if number else 0
-        follows = self.handed[-1] + word - begin if number else 0
+        follows = self.handed[-1] + self._next + word - begin if number else 0
         self.taken.append(max(int(arrived) + BUFFER, follows))
         return True
 
     def hand(self, room):
         """Hands the command that is assembled to its queue, which has room from a cycle on."""
-        self.handed.append(max(self.taken[-1] + 1, room))
+        self.handed.append(max(self.taken[-1] + self._hand, room))
         return self.handed[-1]
