@@ -27,6 +27,10 @@ TOOLS = {
 }
 """The tools of Amaranth's plan: package on PyPI, and function in it."""
 STAGES = {"YOSYS": "synthesizing", "NEXTPNR_ECP5": "placing and routing", "ECPPACK": "packing the bitstream"}
+PLACER = "--placer-heap-timingweight 60 --placer-heap-critexp 4"
+"""Weighs slow paths more than nextpnr does by itself: what that brings is in ``docs/board.md``."""
+STRIVE = 1.4
+"""What nextpnr is asked for, as a multiple of the clock that is made: it leaves a path alone that is fast enough before routing."""
 SEED = 1
 """Of the placement: a build is the same at each call."""
 
@@ -107,7 +111,10 @@ def build(
     module, signature, verilog = _design(config)
     design = Ecp5Top(signature, module=module, clock_mhz=clock_mhz, **pins)  # a clock that the board cannot make shows before the slow part
     platform.add_file(f"{module}.v", verilog(config, stage=stage))
-    options = {"nextpnr_opts": f"--seed {seed} --timing-allow-fail --report {NAME}.report.json"}
+    options = {
+        "nextpnr_opts": f"--seed {seed} {PLACER} --timing-allow-fail --report {NAME}.report.json",
+        "add_preferences": f'FREQUENCY NET "clk" {STRIVE * clock_mhz:.1f} MHZ;',
+    }
     plan = platform.build(design, name=NAME, do_build=False, **options)
     plan.extract(folder)
     for tool, arguments in commands((folder / f"build_{NAME}.sh").read_text()):

@@ -105,8 +105,7 @@ def compile_(
     folder = write_image(compiled, output)
     host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
     print(f"{folder}: {len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
-    cuts = " (without the register cuts)" if chosen.pipeline else ""
-    print(f"{searched.cycles} cycles by the timing model{cuts}; on the host: {host or 'nothing'}")
+    print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
     if disassemble:
         print(program.disassemble())
 
