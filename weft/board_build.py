@@ -17,6 +17,7 @@ from hw.npu.errors import WeftError
 from hw.soc.config import SocConfig
 from sim.build import Stage, no_stage
 from weft.board_report import BoardReport, read_report, refusal
+from weft.floorplan import place_multipliers
 
 NAME = "board"
 """Stem of the files of a build."""
@@ -120,6 +121,11 @@ def build(
     for tool, arguments in commands((folder / f"build_{NAME}.sh").read_text()):
         with stage(f"{STAGES[tool]} {config.name} for {board}"):
             _run(tool, arguments, folder)
+        if tool == "YOSYS":
+            netlist = folder / f"{NAME}.json"
+            parsed = json.loads(netlist.read_text())
+            place_multipliers(parsed)
+            netlist.write_text(json.dumps(parsed))
     report = read_report(json.loads((folder / f"{NAME}.report.json").read_text()), domain="clk")
     return BoardBuild(board, config, clock_mhz, seed, report)
 
