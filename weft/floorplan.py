@@ -19,7 +19,7 @@ ELEMENT = re.compile(r"\barray\.row_(\d+)_(\d+)\.(?:multiplicand|multiplier|othe
 
 
 def place_multipliers(netlist: dict) -> int:
-    """Give the multipliers of the array their places: those of a column side by side, the rows in order.
+    """Give the multipliers of the array their places: those of a row side by side, for they share activation and enables; rows in order.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def place_multipliers(netlist: dict) -> int:
         found = ELEMENT.search(name)
         if found:
             row, group, col = map(int, found.groups())
-            element_of |= dict.fromkeys((bit for bit in net["bits"] if isinstance(bit, int)), (group, col, row))
+            element_of |= dict.fromkeys((bit for bit in net["bits"] if isinstance(bit, int)), (row, group, col))
     elements = []
     for name, cell in top["cells"].items():
         if cell["type"] == "MULT18X18D":
