@@ -11,7 +11,7 @@ from tests.rtl.test_random_operators import check, fitting, random_convolution
 from weft.compiler.frontends.tflite import read_tflite
 
 PIPELINED = load_config("nano", ("lane_divisor=4", "pipeline=true"))
-"""What `weft synth --board ulx3s-85f` places and routes for the highest clock."""
+"""What `weft synth --board ecpix5-85f` places and routes for the highest clock."""
 CYCLES = {"kws": 56_489, "resnet8": 204_968, "vww": 212_652, "person": 208_917}
 
 
