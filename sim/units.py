@@ -66,7 +66,8 @@ def split(component, name, prefix) -> Units:
     fragment = Fragment.get(component, None)
     _refuse_unreset_values(fragment)
     ports = signature_ports(component)
-    text, _ = _convert(_cut(fragment, units, ports), ports)
+    design = _Usages(fragment)
+    text, _ = _convert(_cut(fragment, units, design, _Outside(design.of(fragment)).within(ports)), ports)
     units.modules[name] = text.replace(OWN, name)
     return units
 
@@ -90,19 +91,27 @@ def _component_of(fragment):
     return None
 
 
-def _cut(fragment, units, enclosing):
-    """The fragment with each component below it replaced by an instance of its unit; `enclosing` are the ports of its own unit."""
-    usages = [_Usage.of(sub) for sub, _, _ in fragment.subfragments]
-    around = _Neighbours([_Usage.of(fragment, below=False), *usages], enclosing)
+def _cut(fragment, units, design, outside):
+    """The fragment with each component below it replaced by an instance of its unit.
+
+    Parameters
+    ----------
+    fragment : Fragment
+    units : Units
+    design : _Usages
+        Of every fragment of the design, as it was before anything was replaced.
+    outside : _Outside
+        The whole design, and the ports of the units around this fragment.
+    """
     for index, (sub, name, src_loc) in enumerate(fragment.subfragments):
         origin = _component_of(sub)
         if origin is None:
             if type(sub) is Fragment:
-                _cut(sub, units, enclosing)
+                _cut(sub, units, design, outside)
             continue
         ports = signature_ports(origin)
-        _add_loose_signals(ports, usages[index], around)
-        text, domains = _convert(_cut(sub, units, ports), ports)
+        _add_loose_signals(ports, design.of(sub), outside)
+        text, domains = _convert(_cut(sub, units, design, outside.within(ports)), ports)
         connections = [("i" if way is PortDirection.Input else "o", port, signal) for port, (signal, way) in ports.items()]
         for domain, clock, reset in domains:
             connections.append(("i", clock, ClockSignal(domain)))
@@ -150,69 +159,78 @@ def _readable_names(text):
     return re.sub(r"\\([A-Za-z_]\w*)\$\d+(?=[\s.\[])", choose, text)
 
 
-class _Usage:
-    """Signals that a fragment reads and drives."""
+class _Usages:
+    """How many of a fragment's parts read and drive each signal, for every fragment of a design; a part is one fragment's own logic."""
 
-    def __init__(self):
-        self.read, self.driven = SignalSet(), SignalSet()
+    def __init__(self, design):
+        self._found = {}
+        self._collect(design)
 
-    @classmethod
-    def of(cls, fragment, below=True):
-        """Usage of a fragment; with the components below it, or (`below` false) only of its own logic."""
-        usage = cls()
-        usage._collect(fragment, below)
-        return usage
+    def of(self, fragment):
+        """``(readers, drivers)`` of the fragment and all that is below it: Counters by `SignalKey`."""
+        return self._found[id(fragment)]
 
-    def _collect(self, fragment, below):
-        if isinstance(fragment, Instance):
-            for value, kind in fragment.ports.values():
-                (self.read if kind == "i" else self.driven).update(value._rhs_signals())
-        elif isinstance(fragment, MemoryInstance):
-            for port in fragment._read_ports:
-                self.read.update(port._en._rhs_signals())
-                self.read.update(port._addr._rhs_signals())
-                self.driven.update(port._data._rhs_signals())
-            for port in fragment._write_ports:
-                for value in (port._en, port._addr, port._data):
-                    self.read.update(value._rhs_signals())
-        elif isinstance(fragment, IOBufferInstance):
-            raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
-        else:
-            for statements in fragment.statements.values():
-                self.read.update(statements._rhs_signals())
-                self.driven.update(statements._lhs_signals())
+    def _collect(self, fragment):
+        read, driven = _own_signals(fragment)
+        readers, drivers = Counter(map(SignalKey, read)), Counter(map(SignalKey, driven))
         for sub, _, _ in fragment.subfragments:
-            if below or _component_of(sub) is None:
-                self._collect(sub, below)
+            below = self._collect(sub)
+            readers.update(below[0])
+            drivers.update(below[1])
+        self._found[id(fragment)] = readers, drivers
+        return readers, drivers
 
 
-class _Neighbours:
-    """How many of a module's parts read and drive each signal; its own ports count as parts."""
+def _own_signals(fragment):
+    """Signals that a fragment's own logic reads and drives."""
+    read, driven = SignalSet(), SignalSet()
+    if isinstance(fragment, Instance):
+        for value, kind in fragment.ports.values():
+            (read if kind == "i" else driven).update(value._rhs_signals())
+    elif isinstance(fragment, MemoryInstance):
+        for port in fragment._read_ports:
+            read.update(port._en._rhs_signals())
+            read.update(port._addr._rhs_signals())
+            driven.update(port._data._rhs_signals())
+        for port in fragment._write_ports:
+            for value in (port._en, port._addr, port._data):
+                read.update(value._rhs_signals())
+    elif isinstance(fragment, IOBufferInstance):
+        raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
+    else:
+        for statements in fragment.statements.values():
+            read.update(statements._rhs_signals())
+            driven.update(statements._lhs_signals())
+    return read, driven
 
-    def __init__(self, usages, ports):
-        self.readers, self.drivers = Counter(), Counter()
-        for usage in usages:
-            self.readers.update(map(SignalKey, usage.read))
-            self.drivers.update(map(SignalKey, usage.driven))
+
+class _Outside:
+    """What a unit's signals may meet beyond its border: the logic of the whole design, wherever it stands, and the ports of the units around."""
+
+    def __init__(self, usage):
+        self.readers, self.drivers = usage
+
+    def within(self, ports):
+        """The same, seen from inside a unit with these ports: it is driven by its inputs and read by its outputs."""
+        readers, drivers = Counter(self.readers), Counter(self.drivers)
         for signal, direction in ports.values():
-            (self.drivers if direction is PortDirection.Input else self.readers)[SignalKey(signal)] += 1
+            (drivers if direction is PortDirection.Input else readers)[SignalKey(signal)] += 1
+        return _Outside((readers, drivers))
 
 
-def _add_loose_signals(ports, inside, around):
+def _add_loose_signals(ports, inside, outside):
     """Give a port to each signal that crosses a component's border without being in its signature.
 
-    Our style has none, but a `ResetInserter` makes one.
+    Our style has none, but a `ResetInserter` makes one: its signal may be driven by any fragment of the design, the component's
+    parent, a plain `Module` around it or a unit further up.
     """
-    known = SignalSet(signal for signal, _ in ports.values())
+    known = {SignalKey(signal) for signal, _ in ports.values()}
+    readers, drivers = inside
     crossing = [
-        (signal, PortDirection.Input)
-        for signal in inside.read
-        if signal not in known and signal not in inside.driven and around.drivers[SignalKey(signal)]
+        (key.signal, PortDirection.Input) for key in readers if key not in known and not drivers[key] and outside.drivers[key]
     ]
     crossing += [
-        (signal, PortDirection.Output)
-        for signal in inside.driven
-        if signal not in known and around.readers[SignalKey(signal)] > (signal in inside.read)
+        (key.signal, PortDirection.Output) for key in drivers if key not in known and outside.readers[key] > readers[key]
     ]
     for signal, direction in crossing:
         name, number = signal.name, 1
