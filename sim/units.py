@@ -205,7 +205,7 @@ def _own_signals(fragment):
 
 
 class _Outside:
-    """What a unit's signals may meet beyond its border: the logic of the whole design, wherever it stands, and the ports of the units around."""
+    """What a unit's signals may meet beyond its border: the logic of the whole design, and the ports of the units around it."""
 
     def __init__(self, usage):
         self.readers, self.drivers = usage
@@ -226,12 +226,8 @@ def _add_loose_signals(ports, inside, outside):
     """
     known = {SignalKey(signal) for signal, _ in ports.values()}
     readers, drivers = inside
-    crossing = [
-        (key.signal, PortDirection.Input) for key in readers if key not in known and not drivers[key] and outside.drivers[key]
-    ]
-    crossing += [
-        (key.signal, PortDirection.Output) for key in drivers if key not in known and outside.readers[key] > readers[key]
-    ]
+    crossing = [(key.signal, PortDirection.Input) for key in readers if key not in known and not drivers[key] and outside.drivers[key]]
+    crossing += [(key.signal, PortDirection.Output) for key in drivers if key not in known and outside.readers[key] > readers[key]]
     for signal, direction in crossing:
         name, number = signal.name, 1
         while name in ports:
