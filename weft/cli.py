@@ -27,6 +27,7 @@ from weft.cli_traffic import traffic
 from weft.options import INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
+from weft.refusals import print_refusal
 
 EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference; 2 a mistake that you can mend, in one line; 130 interrupted."
 app = typer.Typer(
@@ -152,8 +153,8 @@ def _raise_lost_interrupts(show):
     return hook
 
 
-def _refuse(message, code=USER_ERROR):
-    print("weft: error: " + " ".join(str(message).split()), file=sys.stderr)
+def _refuse(error, code=USER_ERROR):
+    print_refusal(error if isinstance(error, WeftError) else str(error))
     return code
 
 
