@@ -19,7 +19,7 @@ STATEFUL = (
 VARIABLES = ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE")
 CONTROL_FLOW = ("CALL", "IF", "STABLEHLO_CASE", "STABLEHLO_WHILE", "WHILE")
 
-_REASONS = (
+REASONS = (
     (STATEFUL, "it keeps a state between runs", "build the network from plain layers, its state as one more input and output"),
     (VARIABLES, "a variable keeps a state between runs", "convert the network with its state as one more input and output"),
     (CONTROL_FLOW, "it is control flow", "convert the network without control flow: loops unrolled, one branch only"),
@@ -53,7 +53,7 @@ def unsupported(operator: Operator, float_type: str | None) -> Finding:
     float_type : str or None
         The type in which it computes, if that is float although the network is quantized.
     """
-    reason, remedy = next(((why, what) for ops, why, what in _REASONS if operator.op in ops), ("", ""))
+    reason, remedy = next(((why, what) for ops, why, what in REASONS if operator.op in ops), ("", ""))
     if operator.op.startswith(CUSTOM):
         reason, remedy = "it is a custom operator", "end the network before it, and compute the rest on the host"
     sentence = f"{operator.op}: not supported{': ' * bool(reason)}{reason}"

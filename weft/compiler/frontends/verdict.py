@@ -45,9 +45,10 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
     real = _note_real_model(graph, findings)
     for operator in unknown:
         findings.add(unsupported(operator, None if real else float_type(graph, operator)))
-    for name, finding in misused_nibbles(graph):
-        broken |= {name}
-        findings.add(finding)
+    for name, finding in misused_nibbles(graph).items():
+        if name not in broken:
+            findings.add(finding)
+            broken |= {name}
     touched = [operator for operator in graph.operators if broken.intersection((*operator.inputs, *operator.outputs))]
     rest = without(graph, [*unknown, *touched])
     if real:
@@ -83,6 +84,7 @@ def _note_limits(graph: Graph, findings: Findings):
 def _note_real_model(graph: Graph, findings: Findings) -> bool:
     """Note it and say so if no activation of the network is quantized, but some are real numbers."""
     written = {name for operator in graph.operators for name in operator.outputs}
+    written |= {name for name in graph.inputs if graph.tensors[name].quantization is not None}
     real = [operator for operator in graph.operators if operator.op not in EDGES and float_type(graph, operator)]
     if not real or any(graph.tensors[name].dtype in INTEGERS for name in written):
         return False

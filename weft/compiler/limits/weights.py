@@ -1,7 +1,6 @@
 """Limits of weights and biases."""
 
 import math
-from collections.abc import Iterator
 
 from hw.npu.errors import Finding
 from weft.compiler import parameters
@@ -12,24 +11,28 @@ TAKES_NIBBLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose weights, their second input, may be int4: those whose reference kernels take them (``docs/numerics.md``)."""
 
 
-def misused_nibbles(graph: Graph) -> Iterator[tuple[str, Finding]]:
-    """Tensors of type int4 that are not constant weights of an operator that takes them: name and what to say, place by place."""
+def misused_nibbles(graph: Graph) -> dict[str, Finding]:
+    """Tensors of type int4 that are not constant weights of an operator that takes them: by name what to say of the first place."""
+    found: dict[str, Finding] = {}
 
     def misuse(where, name, operator=None):
         sentence = f"{where}, {label_of(name)}, is int4, which is supported for constant weights of {', '.join(TAKES_NIBBLES)} only"
         remedy = "quantize it to int8, a bias to int32"
-        return name, Finding("int4", sentence, operator and operator.title, remedy, kind=where)
+        found.setdefault(name, Finding("int4", sentence, operator and operator.title, remedy, kind="place"))
 
     nibbles = {name for name, tensor in graph.tensors.items() if tensor.dtype == "int4"}
     for operator in graph.operators:
         for index, name in enumerate(operator.inputs):
             weights = operator.op in TAKES_NIBBLES and index == 1
             if name in nibbles and not (weights and graph.tensors[name].constant):
-                yield misuse(f"input {index} of {operator.op}", name, operator)
-        for name in sorted(nibbles.intersection(operator.outputs)):
-            yield misuse(f"an output of {operator.op}", name, operator)
-    for name in sorted(nibbles.intersection((*graph.inputs, *graph.outputs))):
-        yield misuse("an input or output of the network", name)
+                misuse(f"input {index} of {operator.op}", name, operator)
+        for name in operator.outputs:
+            if name in nibbles:
+                misuse(f"an output of {operator.op}", name, operator)
+    for name in (*graph.inputs, *graph.outputs):
+        if name in nibbles:
+            misuse("an input or output of the network", name)
+    return found
 
 
 def has_constant_weights(graph, operator):
