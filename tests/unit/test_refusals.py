@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests.network_checks import constant, message_of, refusal
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_int4_files import changed_with_schema
 from weft.cli import main
+from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.limits import SUPPORTED
 from weft.refusals import print_refusal
@@ -170,6 +172,17 @@ def test_a_tensor_that_is_not_supported_is_named_with_layer_and_remedy(read, cha
     model = changed_with_schema(chain(("RELU", "a"), ("RELU", "y")), lambda schema, graph: change(schema, graph.tensors[1]))
     message = message_of(read, model)
     assert f"layer relu_0 (a): {words}" in message and "not supported; " in message
+
+
+def test_all_that_the_npu_does_not_do_is_said_at_once(read):
+    """A resize by 3 and one by 5 are legal in a file, but have no steps of the NPU."""
+    sizes = [constant("size a", [12, 12]), constant("size b", [60, 60])]
+    tensors = [image("x"), image("a", shape=(1, 12, 12, 8)), image("b", shape=(1, 60, 60, 8)), *sizes]
+    operators = [BuilderOperator("RESIZE_BILINEAR", (source, f"size {result}"), (result,)) for source, result in ("xa", "ab")]
+    graph = read(build_model(tensors, operators, ["x"], ["b"]))
+    with pytest.raises(WeftError) as caught:
+        compile_graph(graph, PRESETS["nano"])
+    assert [finding.layer for finding in caught.value.findings] == ["resize_bilinear_0 (a)", "resize_bilinear_1 (b)"]
 
 
 def with_second_subgraph(content) -> bytes:

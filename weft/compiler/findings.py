@@ -24,9 +24,9 @@ class Findings:
         known = self._kinds.get(key)
         self._kinds[key] = finding if known is None else replace(known, count=known.count + finding.count)
 
-    def add_error(self, error: WeftError):
-        """Note what stopped a pass, as a fault of the layer that the error names."""
-        self.add(Finding((error.layer or "network").split(" ")[0], error.message, error.layer, error.remedy))
+    def add_error(self, subject: str, error: WeftError, remedy: str):
+        """Note what stopped a pass; the remedy is for an error that has none."""
+        self.add(Finding(subject, error.message, error.layer, error.remedy or remedy))
 
     def refuse(self):
         """Stop if there is a fault.

@@ -56,7 +56,7 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
     try:
         rest = dilate(fold(rest))
     except WeftError as error:
-        findings.add_error(error)
+        findings.add_error("constants", error, "convert the network again")
         findings.refuse()
     _note_limits(rest, findings)
     findings.refuse()
