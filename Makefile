@@ -38,7 +38,7 @@ format: $(STAMP)  ## let the formatter and the linter's fixes rewrite the code
 	@$(BIN)/ruff check --fix-only $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-docs: $(STAMP)  ## write the generated pages of docs/ from the tables in hw
+docs: $(STAMP)  ## write the generated pages of docs/ from the tables in hw and weft
 	@$(BIN)/python -m weft.docs
 
 clean:  ## remove what was built and .venv

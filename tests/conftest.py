@@ -24,3 +24,12 @@ def models() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/models: the MLPerf Tiny files come from the mlcommons/tiny repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Folder of small files that are odd or not supported; a test that needs it is skipped where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/cases: small odd .tflite files, described in its README.md")
+    return folder

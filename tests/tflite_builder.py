@@ -23,6 +23,7 @@ TYPES = {
     "int16": tflite.TensorType.INT16,
     "int8": tflite.TensorType.INT8,
     "int4": tflite.TensorType.INT4,
+    "resource": tflite.TensorType.RESOURCE,
 }
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 PADDINGS = {"SAME": 0, "VALID": 1}
@@ -131,7 +132,7 @@ class BuilderTensor:
 
 @dataclass(frozen=True)
 class BuilderOperator:
-    """An operator to be written; None among the inputs is an absent optional tensor."""
+    """An operator to be written, a custom one as ``CUSTOM:name``; None among the inputs is an absent optional tensor."""
 
     op: str
     inputs: tuple
@@ -258,8 +259,9 @@ def _value(builder, key, value):
 
 
 def _code(builder, kind):
-    code = getattr(tflite.BuiltinOperator, kind)
-    custom = builder.CreateString("Custom") if kind == "CUSTOM" else None
+    op, _, name = kind.partition(":")
+    code = getattr(tflite.BuiltinOperator, op)
+    custom = builder.CreateString(name) if op == "CUSTOM" else None
     return _table(
         builder, "OperatorCode",
         DeprecatedBuiltinCode=min(code, 127), CustomCode=custom, Version=VERSIONS.get(kind, 1), BuiltinCode=code,

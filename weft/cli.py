@@ -1,4 +1,4 @@
-"""The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``, ``weft quantize``.
+"""The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``, ``weft quantize``, ``weft operators``.
 
 What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a defect and shows its traceback.
 """
@@ -20,13 +20,15 @@ from hw.npu.errors import WeftError
 from hw.soc.config import BUS_BITS, SIZES, load_soc_config
 from weft import __version__
 from weft.cli_explore import explore
+from weft.cli_operators import operators
 from weft.cli_quantize import quantize
 from weft.cli_run import run
 from weft.cli_synth import synth
 from weft.cli_traffic import traffic
-from weft.options import INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
+from weft.options import FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
+from weft.refusals import print_refusal
 
 EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference; 2 a mistake that you can mend, in one line; 130 interrupted."
 app = typer.Typer(
@@ -42,6 +44,7 @@ app.command(short_help="Sweep configurations on the timing model: who is fast, t
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
 app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
 app.command(short_help="Bytes on DDR and bandwidth at a frame rate, by part, with and without on-chip memory.")(traffic)
+app.command(short_help="Which operators a network may have, and the limits of each.")(operators)
 
 
 @app.callback(invoke_without_command=True)
@@ -50,7 +53,7 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
         print(f"weft {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise UsageError("no command; use generate, compile, run, explore, quantize, synth or traffic (weft --help)")
+        raise UsageError("no command; use generate, compile, run, explore, quantize, synth, traffic or operators (weft --help)")
 
 
 @app.command()
@@ -120,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     except WeftError as error:
         return _refuse(error)
     except ClickException as error:
-        return _refuse(error.format_message())
+        return _refuse(error.format_message() + _field_hint(error))
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except (typer.Abort, KeyboardInterrupt):
@@ -128,6 +131,12 @@ def main(arguments: list[str] | None = None) -> int:
     if result == INTERRUPTED:  # Typer makes this of a KeyboardInterrupt
         return _refuse("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
+
+
+def _field_hint(error: ClickException) -> str:
+    """What to write instead where an option is no option, but a field of the configuration."""
+    field = str(getattr(error, "option_name", "")).lstrip("-").replace("-", "_")
+    return f"; {field} is a field of the configuration: --set {field}=VALUE" if field in FIELDS.split(", ") and field != "name" else ""
 
 
 def _own_the_process():
@@ -152,8 +161,8 @@ def _raise_lost_interrupts(show):
     return hook
 
 
-def _refuse(message, code=USER_ERROR):
-    print("weft: error: " + " ".join(str(message).split()), file=sys.stderr)
+def _refuse(error, code=USER_ERROR):
+    print_refusal(error if isinstance(error, WeftError) else str(error))
     return code
 
 

@@ -1,4 +1,4 @@
-"""Writes the generated pages of `docs` from the tables in hw: ``python -m weft.docs``. A test compares the files with them."""
+"""Writes the generated pages of `docs` from the tables in hw and weft: ``python -m weft.docs``. A test compares the files with them."""
 
 import dataclasses
 import inspect
@@ -10,6 +10,7 @@ from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.isa import Field, Opcode
 from hw.npu.register_table import REGISTER_BYTES, Access
 from hw.soc import registers as soc_registers
+from weft.operators import operators_page
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -243,7 +244,12 @@ def _table(head, rows):
     return "\n".join(f"| {line} |" for line in lines) + "\n"
 
 
-PAGES_OF_DOCS = {"commands.md": commands_page, "configuration.md": configuration_page, "soc_registers.md": soc_registers_page}
+PAGES_OF_DOCS = {
+    "commands.md": commands_page,
+    "configuration.md": configuration_page,
+    "operators.md": operators_page,
+    "soc_registers.md": soc_registers_page,
+}
 """The generated pages, and what gives their text."""
 
 

@@ -118,7 +118,9 @@ class NpuConfig:
     def _one_of(self, field, values):
         value = getattr(self, field)
         if value not in values:
-            raise WeftError(f"configuration field {field} = {value} must be one of {', '.join(map(str, values))}")
+            what = f"configuration field {field} = {value} must be one of {', '.join(map(str, values))}"
+            reason = "" if value > 0 and value.bit_count() == 1 else ": it is no power of two"
+            raise WeftError(what + reason, remedy=f"the nearest: {' and '.join(map(str, _neighbours(value, values)))}")
 
     def _between(self, field, low, high):
         value = getattr(self, field)
@@ -174,6 +176,11 @@ class NpuConfig:
         for field in changes:
             _check_known(field)
         return dataclasses.replace(self, **changes)
+
+
+def _neighbours(value: int, values: tuple[int, ...]) -> list[int]:
+    """Of ascending values the last below a value and the first above it; one of them where it lies outside."""
+    return [*[legal for legal in values if legal < value][-1:], *[legal for legal in values if legal > value][:1]]
 
 
 def _check_known(field):

@@ -4,6 +4,36 @@ It lives on the ground floor so that every room can raise it. The command line t
 line and exit code 2; every other exception is a defect of Weft and may crash loudly.
 """
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of fault in a file.
+
+    Attributes
+    ----------
+    subject : str
+        What has it: an operator's or an element type's name.
+    sentence : str
+        What is wrong, with the value; it names the subject.
+    layer : str or None
+        The first layer that has it.
+    remedy : str or None
+        What to do.
+    kind : str
+        What findings share that are counted as one; they may differ in the value.
+    count : int
+        How many there are of the kind.
+    """
+
+    subject: str
+    sentence: str
+    layer: str | None = None
+    remedy: str | None = None
+    kind: str = ""
+    count: int = 1
+
 
 class WeftError(Exception):
     """A mistake that the user can mend.
@@ -16,10 +46,12 @@ class WeftError(Exception):
         Where: printed in front of the message.
     remedy : str, optional
         What to do: printed behind it.
+    findings : tuple of Finding, optional
+        Where a file has several kinds of faults: all of them, which the message names too. The command line prints them as a table.
     """
 
-    def __init__(self, message, *, file=None, layer=None, remedy=None):
-        self.message, self.file, self.layer, self.remedy = message, file, layer, remedy
+    def __init__(self, message, *, file=None, layer=None, remedy=None, findings=()):
+        self.message, self.file, self.layer, self.remedy, self.findings = message, file, layer, remedy, findings
         where = [str(file)] if file else []
         if layer:
             where.append(f"layer {layer}")

@@ -58,7 +58,11 @@ class SocConfig:
         most = min(256, BOUNDARY // self.npu.axi_bytes)
         self._between("burst_beats", 1, most)
         if self.burst_beats & self.burst_beats - 1:
-            raise WeftError(f"SoC configuration field burst_beats = {self.burst_beats} must be a power of two")
+            below = 1 << self.burst_beats.bit_length() - 1  # `most` is a power of two, so that the next one is legal too
+            raise WeftError(
+                f"SoC configuration field burst_beats = {self.burst_beats} must be a power of two",
+                remedy=f"the nearest: {below} and {2 * below}",
+            )
         self._between("npu_gate", self.npu.max_burst, DEEPEST)
         self._between("cpu_gate", 256, DEEPEST)
         self._between("camera_fifo", self.burst_beats, DEEPEST)

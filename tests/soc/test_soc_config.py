@@ -41,7 +41,7 @@ def test_overrides_reach_the_soc_and_its_npu():
     [
         ({"npu": 5}, "field npu must be a configuration of an NPU, not 5"),
         ({"burst_beats": 0}, "burst_beats = 0 must be from 1 to 256"),
-        ({"burst_beats": 12}, "burst_beats = 12 must be a power of two"),
+        ({"burst_beats": 12}, "burst_beats = 12 must be a power of two; the nearest: 8 and 16$"),
         ({"burst_beats": 512}, "burst_beats = 512 must be from 1 to 256"),
         ({"npu": PRESETS["large"], "burst_beats": 256}, "burst_beats = 256 must be from 1 to 128"),
         ({"camera_fifo": 15}, "camera_fifo = 15 must be from 16 to 4096"),

@@ -268,3 +268,9 @@ def test_the_table_of_networks_refuses_a_mistake_in_one_line(capsys, tmp_path, a
     written = capsys.readouterr()
     assert ended.value.code == 2 and written.out == ""
     assert written.err.count("\n") == 1 and message.format(folder=tmp_path) in written.err
+
+
+@pytest.mark.parametrize(("option", "field"), [("--rows", "rows"), ("--act-kib", "act_kib")])
+def test_a_field_given_as_an_option_is_told_how_to_be_set(capsys, option, field):
+    assert main(["run", str(DIGITS), option, "3"]) == 2
+    assert f"No such option: {option}; {field} is a field of the configuration: --set {field}=VALUE" in capsys.readouterr().err

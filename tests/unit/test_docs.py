@@ -11,9 +11,12 @@ from hw.npu.isa import GROUPS, Error, Opcode
 from hw.npu.registers import REGISTERS
 from tests.random_graphs import random_network
 from tests.rtl.network_cycles import CYCLES
+from weft.cli import main
 from weft.compiler.driver import compile_graph
 from weft.compiler.image import write_image
+from weft.compiler.limits import LIMITS
 from weft.docs import FOLDER, PAGES_OF_DOCS, commands_page, configuration_page
+from weft.operators import operators_page
 
 
 @pytest.mark.parametrize("name", PAGES_OF_DOCS)
@@ -24,6 +27,35 @@ def test_committed_page_is_the_generated_one(name):
 def test_every_field_of_a_configuration_is_there():
     page = configuration_page()
     assert [field.name for field in dataclasses.fields(NpuConfig) if f"| `{field.name}` | " not in page] == []
+
+
+def test_every_limit_of_every_operator_is_on_the_page_and_in_the_command(capsys):
+    page = " ".join(operators_page().split())
+    for op, limits in LIMITS.items():
+        assert re.search(rf"## (\w+, )*{op}\b", page), op
+        assert main(["operators", op.lower()]) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        for limit in limits:
+            assert f"- {limit.__doc__}." in page and f"- {limit.__doc__}." in printed, (op, limit.__name__)
+
+
+def test_the_list_of_operators_fits_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["operators"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert [op for op in LIMITS if not re.search(rf"\b{op}\b", "\n".join(lines))] == []
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("conv2d", "TFLite has no operator 'CONV2D'; did you mean CONV_2D"),
+    ("while", "WHILE is not supported: it is control flow; weft operators lists what is"),
+    ("CUMSUM", "CUMSUM is not supported; weft operators lists what is"),
+    ("xyzzy", "TFLite has no operator 'XYZZY'; weft operators lists those that are supported"),
+])  # fmt: skip
+def test_an_operator_that_is_not_supported_has_no_limits(capsys, name, words):
+    assert main(["operators", name]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_the_page_for_integrators_knows_every_key_register_and_error(tmp_path):

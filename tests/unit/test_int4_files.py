@@ -120,7 +120,7 @@ def unread_input():
     return build_model(tensors, [BuilderOperator("RELU", ("x",), ("y",))], ["w", "x"], ["y"])
 
 
-ONLY = "is int4, which is supported for constant weights of CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED only; quantize it to int8"
+ONLY = "is int4, which is supported for constant weights of CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED only"
 MISPLACED = {
     "activations": (lambda: matrix(x={"dtype": "int4"}), f"layer fully_connected_0 (y): input 0 of FULLY_CONNECTED, x, {ONLY}"),
     "output": (lambda: matrix(y={"dtype": "int4"}), f"layer fully_connected_0 (y): an output of FULLY_CONNECTED, y, {ONLY}"),
@@ -141,7 +141,9 @@ MISPLACED = {
 @pytest.mark.parametrize("place", MISPLACED)
 def test_int4_elsewhere_is_refused_with_layer_and_tensor(read, place):
     make, expected = MISPLACED[place]
-    assert expected in message_of(read, make())
+    message = message_of(read, make())
+    assert expected in message
+    assert message.endswith("; quantize it to int8, a bias to int32")
 
 
 def test_zero_points_of_int4_weights_are_refused(read):

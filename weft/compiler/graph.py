@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+LONGEST_LABEL = 80
+"""Characters of a name that a message shows."""
+
 
 @dataclass(frozen=True)
 class Quantization:
@@ -162,3 +165,9 @@ class Graph:
             shapes = " ".join(str(self.tensors[name].shape) for name in operator.outputs)
             lines.append(f"  {operator.title}: {shapes} {options}".rstrip())
         return "\n".join(lines)
+
+
+def label_of(name: str) -> str:
+    """What a user recognizes a layer or a tensor by: the first of the names that the converter joined in it."""
+    label = name.split(";")[0]
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 3] + "..."

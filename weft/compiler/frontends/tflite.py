@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tflite
 
-from hw.npu.errors import WeftError
-from weft.compiler.dilate import dilate
-from weft.compiler.fold import FOLDED, fold
+from hw.npu.errors import Finding, WeftError
+from weft.compiler.findings import Findings
+from weft.compiler.fold import FOLDED
 from weft.compiler.frontends.tflite_file import (
     CORRUPTION,
     DETAILS,
@@ -26,15 +27,13 @@ from weft.compiler.frontends.tflite_file import (
     stored_values,
 )
 from weft.compiler.frontends.tflite_options import read_options
-from weft.compiler.graph import Graph, Operator, Quantization, Tensor
-from weft.compiler.limits import SUPPORTED, check_limits
-from weft.compiler.limits.weights import check_nibbles
+from weft.compiler.frontends.unsupported import refuse_compiled
+from weft.compiler.frontends.verdict import judge
+from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
+from weft.compiler.limits import SUPPORTED
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D")
-"""Operators whose second input is weights: they show whether a network is quantized."""
-
-LONGEST_LABEL = 80
-
+STATES = ("resource", "variant")
+"""Types of handles that only operators of a state or of control flow take."""
 OP_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if not name.startswith("_")}
 
 
@@ -65,58 +64,51 @@ def read_tflite(path) -> Graph:
         ) from error  # fmt: skip
 
 
+class _Unsupported(Exception):
+    """A tensor that is not supported; `of_state` where it is so because of the operators that use it, of a state or control flow."""
+
+    def __init__(self, finding: Finding, of_state: bool):
+        super().__init__(finding.sentence)
+        self.finding, self.of_state = finding, of_state
+
+
 class _Frontend:
     """One reading of one file, in the order of `graph`."""
 
     def __init__(self, path, content):
         self.path = path
         self.reader = Reader(content)
+        self.findings = Findings(path)
 
     def graph(self) -> Graph:
-        subgraph = self._only_subgraph()
+        subgraph = self._first_subgraph()
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
         self.names = tensor_names(self.reader.name(raw) for raw in raw_tensors)
-        self.types = [self._type(raw) for raw in raw_tensors]
         ops = [self._lookup(kinds, raw.OpcodeIndex(), "operator code") for raw in raw_operators]
         inputs = self._tensor_names(self.reader.numbers(subgraph, "Inputs"))
         outputs = self._tensor_names(self.reader.numbers(subgraph, "Outputs"))
-        wiring = [self._wiring(raw) for raw in raw_operators]
+        wiring = [self._wiring(op, raw) for op, raw in zip(ops, raw_operators)]
         if not ops:
-            raise WeftError("the network has no operators", file=self.path)
-        titles = [f"{index} ({_label(names[1][0]) if names[1] else '?'})" for index, names in enumerate(wiring)]
-        self._refuse_float(ops, wiring, titles)
-        self._refuse_unsupported([pair for pair in zip(ops, titles) if pair[0] not in FOLDED])
+            raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
         operators = self._operators(ops, raw_operators, wiring)
-        used = {name for names in wiring for side in names for name in side if name is not None} | {*inputs, *outputs}
-        users = {name: op.title for op in reversed(operators) for name in (*op.inputs, *op.outputs)}
-        tensors = {
-            name: self._tensor(raw, name, kind, users.get(name))
-            for name, raw, kind in zip(self.names, raw_tensors, self.types)
-            if name in used
-        }
+        refuse_compiled(self.path, operators)
+        tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs)
-        _check_order(graph)
-        check_nibbles(graph)
-        graph = dilate(fold(graph))
+        _check_order(graph, broken)
+        graph = judge(graph, broken, self.findings)
         _check_outputs(graph)
-        self._refuse_unsupported([(operator.op, operator.title) for operator in graph.operators])
-        for operator in graph.operators:
-            check_limits(graph, operator)
         return graph
 
-    def _only_subgraph(self):
+    def _first_subgraph(self):
+        """What an interpreter runs; the others belong to control flow, or to other signatures of the network."""
         model = self.reader.model
         if model.Version() != 3:
-            raise WeftError(f"has TFLite schema version {model.Version()}; version 3 is supported", file=self.path)
-        subgraphs = self.reader.items(model, "Subgraphs")
-        if len(subgraphs) != 1:
             raise WeftError(
-                f"has {len(subgraphs)} subgraphs; one is supported",
-                file=self.path, remedy="convert the network without control flow",
-            )  # fmt: skip
-        return subgraphs[0]
+                f"has TFLite schema version {model.Version()}; version 3 is supported", file=self.path, remedy="convert the network again"
+            )
+        return self._lookup(self.reader.items(model, "Subgraphs"), 0, "subgraph")
 
     @staticmethod
     def _kind(code) -> str:
@@ -140,41 +132,19 @@ class _Frontend:
         """Names of tensors by their indices; None for -1, an absent optional input."""
         return tuple(None if index == -1 else self._lookup(self.names, index, "tensor") for index in indices)
 
-    def _wiring(self, raw):
+    def _wiring(self, op, raw):
         inputs = self._tensor_names(self.reader.numbers(raw, "Inputs"))
         outputs = self._tensor_names(self.reader.numbers(raw, "Outputs"))
-        if not outputs or None in outputs:
+        if None in outputs or (not outputs and (op in SUPPORTED or op in FOLDED)):
             raise ValueError("an operator has no output")
         return inputs, outputs
-
-    def _refuse_float(self, ops, wiring, titles):
-        types = dict(zip(self.names, self.types))
-        for op, (inputs, _), title in zip(ops, wiring, titles):
-            if op not in WEIGHTED or len(inputs) < 2 or types.get(inputs[0]) not in ("float32", "float16"):
-                continue
-            weights = types.get(inputs[1])
-            if weights in ("float32", "float16"):
-                what = f"is a float model: the weights of {op} are {weights}"
-                remedy = "quantize it to int8 (full integer quantization) first"
-            else:
-                what = f"is a hybrid model: {op} has {weights} weights but {types[inputs[0]]} activations"
-                remedy = "quantize the activations too (full integer quantization with a representative data set)"
-            raise WeftError(what, file=self.path, layer=title, remedy=remedy)
-
-    def _refuse_unsupported(self, found):
-        """Refuse a network for all the operators that Weft does not know, of those found: pairs of operator and title."""
-        missing = Counter(op for op, _ in found if op not in SUPPORTED)
-        if missing:
-            first = dict(reversed(found))
-            names = ", ".join(f"{op} ({count}x, first in layer {first[op]})" for op, count in missing.items())
-            raise WeftError(f"has unsupported operators: {names}", file=self.path, remedy=f"supported are {', '.join(SUPPORTED)}")
 
     def _operators(self, ops, raws, wiring) -> tuple:
         counts, operators = Counter(), []
         for op, raw, (inputs, outputs) in zip(ops, raws, wiring):
             name = f"{op.lower().replace('_2d', '2d')}_{counts[op]}"
             counts[op] += 1
-            label = _label(outputs[0])
+            label = label_of((*outputs, *(given for given in inputs if given), "")[0])
             try:
                 options = read_options(op, raw)
             except ValueError as error:
@@ -182,32 +152,63 @@ class _Frontend:
             operators.append(Operator(name, op, inputs, outputs, options, label))
         return tuple(operators)
 
-    def _tensor(self, raw, name, dtype, layer) -> Tensor:
-        def refuse(message, remedy=None):
-            raise WeftError(f"tensor {name} {message}", file=self.path, layer=layer, remedy=remedy)
+    def _tensors(self, raws, operators, ends):
+        """The tensors that operators or the network's ends use, by name, and the names of those that are not supported.
+
+        Of such a tensor the findings know; in its place stands one of its type without shape and value.
+        """
+        users: dict[str, list[Operator]] = {name: [] for name in ends if name is not None}
+        for operator in operators:
+            for name in (*operator.inputs, *operator.outputs):
+                if name is not None:
+                    users.setdefault(name, []).append(operator)
+        tensors, broken = {}, set()
+        for name, raw in zip(self.names, raws):
+            if name not in users:
+                continue
+            dtype = self._type(raw)
+            try:
+                tensors[name] = self._tensor(raw, name, dtype)
+            except _Unsupported as error:
+                tensors[name] = Tensor(name, (), dtype)
+                broken.add(name)
+                if not error.of_state or any(operator.op in SUPPORTED for operator in users[name]):
+                    self.findings.add(replace(error.finding, layer=users[name][0].title if users[name] else None))
+        return tensors, frozenset(broken)
+
+    def _tensor(self, raw, name, dtype) -> Tensor:
+        def refuse(kind, message, remedy, *, of_state=False):
+            raise _Unsupported(Finding(dtype, f"tensor {label_of(name)} {message}", None, remedy, kind=kind), of_state)
 
         if dtype not in ITEM_TYPES and dtype != INT4:
-            refuse(f"has type {dtype}, which is not supported", "quantize the network to int8, its weights to int8 or int4")
+            remedy = "quantize the network to int8, its weights to int8 or int4"
+            refuse("type", f"has type {dtype}, which is not supported", remedy, of_state=dtype in STATES)
         if raw.IsVariable():
-            refuse("is a variable that keeps its value between runs, which is not supported")
+            refuse(
+                "variable", "is a variable that keeps its value between runs, which is not supported",
+                "convert the network with its state as one more input and output", of_state=True,
+            )  # fmt: skip
         if raw.Sparsity() is not None:
-            refuse("is stored sparse, which is not supported", "convert the network with dense weights")
+            refuse("sparse", "is stored sparse, which is not supported", "convert the network with dense weights")
         shape = self.reader.numbers(raw, "Shape")
         signature = self.reader.numbers(raw, "ShapeSignature")
         if len(shape) > MAX_RANK or min(shape, default=1) < 1 or -1 in signature[1:]:
             refuse(
+                "shape",
                 f"has the shape {list(signature or shape)}; only fixed shapes are supported",
                 "convert the network with fixed input shapes",
             )
         if math.prod(shape) > MAX_ELEMENTS:
-            refuse(f"has {math.prod(shape)} elements; at most {MAX_ELEMENTS} are supported")
+            refuse(
+                "size", f"has {math.prod(shape)} elements; at most {MAX_ELEMENTS} are supported", "build the network with smaller tensors"
+            )
         return Tensor(name, shape, dtype, self._quantization(raw, refuse), self._data(raw, shape, dtype, refuse))
 
     def _quantization(self, raw, refuse) -> Quantization | None:
         table = raw.Quantization()
         details = DETAILS.get(0 if table is None else table.DetailsType())
         if details is not None:
-            refuse(f"has {details} quantization, which is not supported", "quantize weights by tensor or by channel")
+            refuse(details, f"has {details} quantization, which is not supported", "quantize weights by tensor or by channel")
         scale = () if table is None else self.reader.numbers(table, "Scale")
         if not scale:
             return None
@@ -215,18 +216,19 @@ class _Frontend:
         if len(zero_point) == 1:
             zero_point *= len(scale)
         if len(zero_point) != len(scale):
-            refuse(f"has {len(scale)} scales but {len(zero_point)} zero points", "convert the network again")
+            refuse("scales", f"has {len(scale)} scales but {len(zero_point)} zero points", "convert the network again")
         return Quantization(scale, zero_point, table.QuantizedDimension() if len(scale) > 1 else 0)
 
     def _data(self, raw, shape, dtype, refuse) -> np.ndarray | None:
         if self.reader.is_external(raw):
-            refuse("has its value in another file, which is not supported", "convert the network into one file")
+            refuse("external", "has its value in another file, which is not supported", "convert the network into one file")
         content = self.reader.buffer(raw.Buffer())
         if content is None:
             return None
         size = stored_bytes(dtype, math.prod(shape))
         if size != content.size:
             refuse(
+                "bytes",
                 f"of shape {list(shape)} and type {dtype} needs {size} bytes, but the file holds {content.size}",
                 "convert the network again",
             )
@@ -238,12 +240,6 @@ class _Frontend:
 def tensor_names(names: Iterable[str]) -> list[str]:
     """How a graph calls the tensors of a file, given their names there in the file's order: each once, none empty."""
     return _unique([name or f"tensor_{i}" for i, name in enumerate(names)])
-
-
-def _label(name: str) -> str:
-    """What a user recognizes a layer by: the first of the names that the converter joined in its output."""
-    label = name.split(";")[0]
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 3] + "..."
 
 
 def _unique(names) -> list:
@@ -260,13 +256,14 @@ def _unique(names) -> list:
     return unique
 
 
-def _check_order(graph: Graph):
-    """Every tensor that is read is an input, a constant or written before; none is written twice."""
+def _check_order(graph: Graph, broken: frozenset[str]):
+    """Every tensor that is read is an input, a constant or written before; none is written twice. Broken ones may be constants."""
 
     def refuse(message, operator=None):
         raise WeftError(message, file=graph.file, layer=operator and operator.title, remedy="convert the network again")
 
     ready = {tensor.name for tensor in graph.tensors.values() if tensor.constant}
+    ready |= broken.difference(graph.inputs, *(operator.outputs for operator in graph.operators))
     if None in graph.inputs or None in graph.outputs or len(set(graph.inputs)) != len(graph.inputs):
         refuse("the list of the network's inputs or outputs is broken")
     if not graph.inputs or not graph.outputs:

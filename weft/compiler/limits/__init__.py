@@ -4,7 +4,7 @@ A predicate gets the graph and the operator and returns the offending value as t
 `LIMITS` lists them for each operator, in the order in which they are checked; later ones rely on earlier ones.
 """
 
-from hw.npu.errors import WeftError
+from hw.npu.errors import Finding, WeftError
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
 from weft.compiler.limits.functions import FUNCTION_LIMITS
@@ -22,7 +22,9 @@ from weft.compiler.limits.numbers import (
     has_softmax_output,
     has_softmax_scale,
 )
+from weft.compiler.limits.remedies import remedy_of
 from weft.compiler.limits.tensors import (
+    activations,
     broadcasts,
     broadcasts_to_input,
     has_computed_operand,
@@ -75,11 +77,25 @@ def check_limits(graph: Graph, operator: Operator):
 
 def check_each(limits, graph: Graph, operator: Operator):
     """`check_limits` of the given limits only."""
+    found = first_broken(limits, graph, operator)
+    if found is not None:
+        raise WeftError(found.sentence, file=graph.file, layer=found.layer, remedy=found.remedy)
+
+
+def first_broken(limits, graph: Graph, operator: Operator) -> Finding | None:
+    """The first of the limits that an operator breaks, with the value that breaks it; None where it keeps all."""
     for limit in limits:
         value = limit(graph, operator)
         if value is not None:
             sentence = limit.__doc__[0].lower() + limit.__doc__[1:]
-            raise WeftError(f"{operator.op}: {sentence}; here {value}", file=graph.file, layer=operator.title)
+            found = f"{operator.op}: {sentence}; here {value}"
+            subject = _other_type(graph, operator) if limit is is_int8 else operator.op  # a type is wrong once, not for each operator
+            return Finding(subject, found, operator.title, remedy_of(limit, operator), kind=sentence)
+    return None
+
+
+def _other_type(graph, operator) -> str:
+    return next(tensor.dtype for tensor in activations(graph, operator) if tensor.dtype != "int8")
 
 
 _POOL = (

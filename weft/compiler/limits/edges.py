@@ -1,5 +1,6 @@
 """Limits of QUANTIZE and DEQUANTIZE, the operators at a network's edges."""
 
+from weft.compiler.graph import label_of
 from weft.compiler.limits.tensors import BYTES
 
 
@@ -7,7 +8,7 @@ def reads_bytes_or_input(graph, operator):
     """It must read int8, uint8, or a float32 input of the network"""
     source = graph.input(operator, 0)
     allowed = source.dtype in BYTES or (source.dtype == "float32" and source.name in graph.inputs)
-    return None if allowed else f"{source.name} of {source.dtype}"
+    return None if allowed else f"{label_of(source.name)} of {source.dtype}"
 
 
 def writes_bytes(graph, operator):

@@ -3,6 +3,7 @@
 import math
 
 from weft.compiler import movement
+from weft.compiler.graph import label_of
 from weft.compiler.limits.tensors import (
     BYTES,
     activations,
@@ -141,7 +142,7 @@ def has_part_shapes(graph, operator):
         except IndexError as error:
             return str(error)
         if wanted != graph.tensors[name].shape:
-            return f"{name} has {list(graph.tensors[name].shape)} instead of {list(wanted)}"
+            return f"{label_of(name)} has {list(graph.tensors[name].shape)} instead of {list(wanted)}"
     return None
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from weft.compiler import parameters
-from weft.compiler.graph import Tensor
+from weft.compiler.graph import Tensor, label_of
 
 BYTES = ("int8", "uint8")
 MAX_SIDE = 16384
@@ -21,7 +21,7 @@ def activations(graph, operator) -> list[Tensor]:
 
 
 def first_wrong(tensors, wrong, show):
-    return next((f"{tensor.name} has {show(tensor)}" for tensor in tensors if wrong(tensor)), None)
+    return next((f"{label_of(tensor.name)} has {show(tensor)}" for tensor in tensors if wrong(tensor)), None)
 
 
 def _counts(graph, operator, least, most):

@@ -2,40 +2,37 @@
 
 import math
 
-from hw.npu.errors import WeftError
+from hw.npu.errors import Finding
 from weft.compiler import parameters
-from weft.compiler.graph import Graph
+from weft.compiler.graph import Graph, label_of
 from weft.compiler.limits.windows import MAX_KERNEL
 
 TAKES_NIBBLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators whose weights, their second input, may be int4: those whose reference kernels take them (``docs/numerics.md``)."""
 
 
-def check_nibbles(graph: Graph):
-    """Refuse tensors of type int4 that are not constant weights of an operator that takes them.
+def misused_nibbles(graph: Graph) -> dict[str, Finding]:
+    """Tensors of type int4 that are not constant weights of an operator that takes them: by name what to say of the first place."""
+    found: dict[str, Finding] = {}
 
-    Raises
-    ------
-    WeftError
-        It names the first layer that has one and the tensor.
-    """
-
-    def refuse(where, name, operator=None):
-        raise WeftError(
-            f"{where}, {name}, is int4, which is supported for constant weights of {', '.join(TAKES_NIBBLES)} only",
-            file=graph.file, layer=operator and operator.title, remedy="quantize it to int8, a bias to int32",
-        )  # fmt: skip
+    def misuse(where, name, operator=None):
+        sentence = f"{where}, {label_of(name)}, is int4, which is supported for constant weights of {', '.join(TAKES_NIBBLES)} only"
+        remedy = "quantize it to int8, a bias to int32"
+        found.setdefault(name, Finding("int4", sentence, operator and operator.title, remedy, kind="place"))
 
     nibbles = {name for name, tensor in graph.tensors.items() if tensor.dtype == "int4"}
     for operator in graph.operators:
         for index, name in enumerate(operator.inputs):
             weights = operator.op in TAKES_NIBBLES and index == 1
             if name in nibbles and not (weights and graph.tensors[name].constant):
-                refuse(f"input {index} of {operator.op}", name, operator)
-        for name in nibbles.intersection(operator.outputs):
-            refuse(f"an output of {operator.op}", name, operator)
-    for name in nibbles.intersection((*graph.inputs, *graph.outputs)):
-        refuse("an input or output of the network", name)
+                misuse(f"input {index} of {operator.op}", name, operator)
+        for name in operator.outputs:
+            if name in nibbles:
+                misuse(f"an output of {operator.op}", name, operator)
+    for name in (*graph.inputs, *graph.outputs):
+        if name in nibbles:
+            misuse("an input or output of the network", name)
+    return found
 
 
 def has_constant_weights(graph, operator):

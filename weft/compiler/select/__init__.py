@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from weft.compiler.findings import Findings
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
 from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize
@@ -79,9 +80,13 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     before, middle, after = ([each for each in graph.operators if sides[each.name] == side] for side in ("before", None, "after"))
     made = {name for operator in middle for name in operator.outputs}
     leaving = {name for operator in after for name in operator.inputs} | set(graph.outputs)
-    selection, steps = Selection(graph, config), []
+    selection, findings, steps = Selection(graph, config), Findings(graph.file), []
     for operator in middle:
-        steps += _steps(selection, operator, leaving, {step.output for step in steps})
+        try:
+            steps += _steps(selection, operator, leaving, {step.output for step in steps})
+        except WeftError as error:
+            findings.add_error(operator.op, error, "change the layer in the model, or end the network before it")
+    findings.refuse()
     if not steps:
         raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")
     given = {*graph.inputs, *(name for operator in before for name in operator.outputs)}

@@ -1,0 +1,109 @@
+"""Which operators Weft supports and what each may be: the text of ``docs/operators.md`` and of ``weft operators``."""
+
+import difflib
+import textwrap
+from collections.abc import Iterable
+
+import tflite
+
+from hw.npu.errors import WeftError
+from weft.compiler.fold import FOLDED
+from weft.compiler.frontends.unsupported import COMPILED, CUSTOM, REASONS
+from weft.compiler.limits import LIMITS, SUPPORTED
+
+PAGE_WIDTH = 118
+CONSTANT_ONLY = tuple(sorted(FOLDED - set(SUPPORTED)))
+"""Operators that may stand in a file where their inputs are constants or fixed shapes."""
+TFLITE_OPERATORS = frozenset(name for name in vars(tflite.BuiltinOperator) if not name.startswith("_"))
+
+INTRODUCTION = """\
+# Operators
+
+Generated from `weft/compiler/limits` by `make docs`. Do not edit. `weft operators NAME` prints the part of one operator.
+
+Weft takes TFLite files whose activations are int8 and whose weights are int8 or int4 constants. A file that breaks a
+limit is refused with the layer, the limit, the value and what to do; all that is wrong with a file is said at once.
+Limits are checked in the order given here, and later ones rely on earlier ones. What else can stop a network depends on
+the configuration (`weft run --config`): memories that are too small, accumulators that are too narrow. Each such message
+names the layer and the size that would do.
+
+Of a file with several subgraphs Weft takes the first, as an interpreter does. The others belong to further signatures,
+or to control flow, which is refused.
+"""
+
+
+def supported_lines(width: int) -> list[str]:
+    """All names, filled into lines of that many columns, and what is there besides them."""
+    lines = textwrap.wrap(", ".join(SUPPORTED), width, break_long_words=False)
+    lines += ["", *textwrap.wrap(f"Where their inputs are constants or fixed shapes only: {', '.join(CONSTANT_ONLY)}.", width)]
+    return [*lines, "", *textwrap.wrap("weft operators NAME prints the limits of one; docs/operators.md has them all.", width)]
+
+
+def operator_lines(name: str, width: int) -> list[str]:
+    """An operator's limits, a paragraph each, in lines of that many columns.
+
+    Parameters
+    ----------
+    name : str
+        TFLite's name, in letters of either case.
+    width : int
+
+    Raises
+    ------
+    WeftError
+        If it is not supported, with the reason where there is one, or with names that are like it.
+    """
+    op = name.upper()
+    if op in CONSTANT_ONLY:
+        return textwrap.wrap(f"{op} is supported only where its inputs are constants or fixed shapes: it is computed beforehand.", width)
+    if op not in SUPPORTED:
+        raise _unknown(op)
+    limits = [line for limit in limit_sentences(op) for line in _item(f"{limit}.", width)]
+    also = ["", *textwrap.wrap("It is computed beforehand where its inputs are plain constants.", width)] if op in FOLDED else []
+    return [op, *limits, *also]
+
+
+def _unknown(op) -> WeftError:
+    reason = next((why for ops, why, _ in REASONS if op in ops), None)
+    if op in TFLITE_OPERATORS:
+        return WeftError(f"{op} is not supported{f': {reason}' if reason else ''}", remedy="weft operators lists what is")
+    close = difflib.get_close_matches(op, [*SUPPORTED, *CONSTANT_ONLY], n=3)
+    remedy = f"did you mean {' or '.join(close)}?" if close else "weft operators lists those that are supported"
+    return WeftError(f"TFLite has no operator {op!r}", remedy=remedy)
+
+
+def limit_sentences(op: str) -> list[str]:
+    """What an operator may be, a sentence without its full stop for each limit."""
+    return [limit.__doc__ for limit in LIMITS[op]]
+
+
+def operators_page() -> str:
+    """The text of `docs/operators.md`: operators of the same limits share a section."""
+    sections: dict[tuple[str, ...], list[str]] = {}
+    for op in SUPPORTED:
+        sections.setdefault(tuple(limit_sentences(op)), []).append(op)
+    parts = [INTRODUCTION]
+    for limits, ops in sections.items():
+        parts.append(f"## {', '.join(ops)}\n")
+        parts.append(_list(f"{limit}." for limit in limits))
+    constant = f"{', '.join(CONSTANT_ONLY)}: computed beforehand where all inputs are constants or fixed shapes, else refused."
+    parts += ["## On constants only\n", _paragraph(constant)]
+    parts.append("## Refused with a reason of their own\n")
+    parts.append(_list(f"{', '.join(ops)}: {why}; {what}." for ops, why, what in REASONS))
+    custom = [f"`{op.removeprefix(CUSTOM)}` (a file compiled by {compiler})" for op, (compiler, _) in COMPILED.items()]
+    parts.append(
+        _paragraph(f"Custom operators are refused by their names; {' and '.join(custom)} with the advice to take the original file.")
+    )
+    return "\n".join(parts)
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(line for item in items for line in _item(item, PAGE_WIDTH)) + "\n"
+
+
+def _item(text, width):
+    return textwrap.wrap(f"- {text}", width, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _paragraph(text) -> str:
+    return "\n".join(textwrap.wrap(text, PAGE_WIDTH, break_on_hyphens=False)) + "\n"
