@@ -20,11 +20,11 @@ def random_inputs(graph: Graph, seed: int) -> dict:
     return values
 
 
-def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5) -> Compiled:
-    """Every tensor that the program writes, and every output of the network, equals the golden operators'."""
+def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5, inputs=None) -> Compiled:
+    """Every tensor that the program writes, and every output of the network, equals the golden operators'. Inputs are random, or given."""
     compiled = compile_graph(graph, config, keep_tensors=keep_tensors)
     check_hazards(compiled.program)
-    inputs = random_inputs(graph, seed)
+    inputs = random_inputs(graph, seed) if inputs is None else inputs
     expected = evaluate(graph, inputs)
     result = Machine(compiled.program, fill=fill).run(host_before(compiled, inputs))
     for name, value in {**result.tensors, **host_after(compiled, result.outputs)}.items():

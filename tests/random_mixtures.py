@@ -98,7 +98,7 @@ class MixtureMaker(GraphMaker):
         return self._operator(op, (source, self.numbers(size)), (n, *size, c), options, like=self.like(source))
 
 
-def _next(maker: MixtureMaker, source: str, images: list[str]) -> str:
+def next_image(maker: MixtureMaker, source: str, images: list[str]) -> str:
     """One more image."""
     rng, shape = maker.rng, maker.shape(source)
     kernel = (int(rng.integers(1, min(4, shape[1]) + 1)), int(rng.integers(1, min(4, shape[2]) + 1)))
@@ -142,6 +142,6 @@ def random_mixture(seed: int) -> Graph:
     maker = MixtureMaker(rng, (1, int(rng.integers(3, 20)), int(rng.integers(3, 20)), int(rng.integers(1, 20))))
     images = ["input"]
     for _ in range(int(rng.integers(5, 13))):
-        images.append(_next(maker, images[int(rng.integers(max(0, len(images) - 3), len(images)))], images))
+        images.append(next_image(maker, images[int(rng.integers(max(0, len(images) - 3), len(images)))], images))
     soft = maker.softmax(images[-1])
     return maker.graph(soft, images[-2]) if images[-2] != "input" else maker.graph(soft)

@@ -33,8 +33,9 @@ class _Seen:
         self.pitch, self.row_bytes = buffer.row_pitch, buffer.row_bytes
         if not self.own_rows:
             self.pitch = self.row_bytes = extent.row_bytes
-        if view is not None and view.row_bytes:  # pixels may reach over a row's end, and none lies outside
-            self.pitch, self.row_bytes = view.row_bytes, buffer.rows * buffer.row_bytes
+        if view is not None and view.row_bytes:
+            # where pixels reach over a row's end, none lies outside
+            self.pitch, self.row_bytes = view.row_bytes, view.row_bytes if view.in_rows(extent) else buffer.rows * buffer.row_bytes
 
     def row(self, y: int) -> int:
         """Row of the tensor that image row `y` is."""
