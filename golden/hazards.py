@@ -2,16 +2,18 @@
 
 The golden machine executes in stream order. Hardware keeps only the order within a queue and what the waits say. This
 module proves for one program that the result is the same: every byte is read after the command that wrote it is complete,
-and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves.
+and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves. Of a whole program
+it also proves that no command reads what nothing has written: neither of the scratchpads nor, in region ARENA, of DDR.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.footprint import Hazard, footprint, stream_area, transfer_area
+from golden.areas import Area
+from golden.footprint import Hazard, ddr_area, footprint, stream_area, transfer_area
 from golden.program import Program
-from hw.npu.isa import EXECUTE, Opcode, Target
+from hw.npu.isa import EXECUTE, Opcode, Region, Target
 
 __all__ = ["Hazard", "HazardChecker", "check_hazards"]
 
@@ -19,19 +21,26 @@ LOAD, EXEC, STORE = range(3)
 """Queues, as indices into a clock."""
 QUEUE_NAMES = ("load", "exec", "store")
 WRITERS, READERS = (LOAD, EXEC), (EXEC, STORE)
-"""Queues that write a scratchpad, and that read one."""
+"""Queues that write a scratchpad, and that read one; of DDR it is the store queue that writes, and the load queue that reads."""
 
 
 @dataclass
 class _Memory:
-    """For each byte: number of the last command of each queue that wrote it or read it, counted from 1; 0 for none."""
+    """For each byte: number of the last command of each queue that wrote it or read it, counted from 1; 0 for none.
 
+    `known`: it was written, or holds something from the beginning; None where that is not looked at.
+    """
+
+    name: str
     writer: dict = field(repr=False)
     reader: dict = field(repr=False)
+    known: np.ndarray | None = field(repr=False)
 
     @classmethod
-    def of(cls, size):
-        return cls(*({queue: np.zeros(size, np.int32) for queue in queues} for queues in (WRITERS, READERS)))
+    def of(cls, name, size, whole, writers=WRITERS, readers=READERS):
+        """Of so many bytes; `whole`: what is read must have been written."""
+        numbers = ({queue: np.zeros(size, np.int32) for queue in queues} for queues in (writers, readers))
+        return cls(name, *numbers, np.zeros(size, bool) if whole else None)
 
 
 def _latest(numbers, places):
@@ -40,11 +49,23 @@ def _latest(numbers, places):
 
 
 class HazardChecker:
-    """Walks a stream command by command; `step` raises `Hazard`."""
+    """Walks a stream command by command; `step` raises `Hazard`.
 
-    def __init__(self, program):
+    Parameters
+    ----------
+    program : Program
+    whole : bool
+        The stream is all that runs: what it reads it must have written before, or it is an input.
+    """
+
+    def __init__(self, program: Program, whole: bool = False):
         self.config = program.config
-        self.activations, self.weights = _Memory.of(program.config.act_bytes), _Memory.of(program.config.weight_bytes)
+        self.activations = _Memory.of("the activation scratchpad", program.config.act_bytes, whole)
+        self.weights = _Memory.of("the weight scratchpad", program.config.weight_bytes, whole)
+        self.arena = _Memory.of("region ARENA", program.arena_bytes, whole, (STORE,), (LOAD,)) if whole else None
+        if self.arena is not None:
+            for place in program.inputs:
+                self.arena.known[place.byte_addresses()] = True
         self.complete = [[(0, 0, 0)] for _ in range(3)]  # clock when command n of a queue is complete
         self.started = [(0, 0, 0) for _ in range(3)]  # clock when the last command of a queue started
         self.loader = (0, 0, 0)  # the same for the weight loader, which runs ahead
@@ -58,27 +79,31 @@ class HazardChecker:
     def reads(self, index, memory, area, clock, queue, number):
         """A command of a queue, the `number`-th, reads an area after `clock`."""
         places = area.places()
-        for writer in WRITERS:
-            late = _latest(memory.writer[writer], places)
+        for writer, numbers in memory.writer.items():
+            late = _latest(numbers, places)
             if late > clock[writer]:
                 raise Hazard(f"command {index} reads what {QUEUE_NAMES[writer]} {late - 1} writes, but waits for {clock[writer]} of them")
         for place in places:
             memory.reader[queue][place] = number
+            if memory.known is not None and not memory.known[place].all():
+                raise Hazard(f"command {index} reads bytes of {memory.name} that nothing has written")
 
     def writes(self, index, memory, area, clock, queue, number):
         """A command of a queue, the `number`-th, writes an area after `clock`."""
         places = area.places()
-        for users, queues in ((memory.writer, WRITERS), (memory.reader, READERS)):
-            for other in queues:
+        for users in (memory.writer, memory.reader):
+            for other, numbers in users.items():
                 if other == queue:
                     continue  # in order
-                late = _latest(users[other], places)
+                late = _latest(numbers, places)
                 if late > clock[other]:
                     raise Hazard(
                         f"command {index} overwrites what {QUEUE_NAMES[other]} {late - 1} uses, but waits for {clock[other]} of them"
                     )
         for place in places:
             memory.writer[queue][place] = number
+            if memory.known is not None:
+                memory.known[place] = True
 
     def step(self, index, command):
         """The next command of the stream."""
@@ -89,11 +114,24 @@ class HazardChecker:
         if queue == EXEC:
             self._execute(index, command, clock, number)
         else:
-            memory = self.weights if command["dma"]["target"] == Target.WEIGHTS else self.activations
-            (self.writes if queue == LOAD else self.reads)(index, memory, transfer_area(command), clock, queue, number)
+            self._transfer(index, command, clock, queue, number)
         done = list(map(max, clock, self.complete[queue][-1]))
         done[queue] = number
         self.complete[queue].append(tuple(done))
+
+    def _transfer(self, index, command, clock, queue, number):
+        dma = command["dma"]
+        memory = self.weights if dma["target"] == Target.WEIGHTS else self.activations
+        inside, outside = (self.writes, self.reads) if queue == LOAD else (self.reads, self.writes)
+        inside(index, memory, transfer_area(command), clock, queue, number)
+        if self.arena is not None and dma["region"] == Region.ARENA:
+            outside(index, self.arena, self._in_arena(index, command), clock, queue, number)
+
+    def _in_arena(self, index, command) -> Area:
+        area = ddr_area(command)
+        if area.ends.max(initial=0) > len(self.arena.known):
+            raise Hazard(f"command {index} reaches behind the end of region ARENA, which has {len(self.arena.known)} bytes")
+        return area
 
     def _count(self, queue, wait):
         """The 16-bit count of a wait as a number of commands, which stand earlier."""
@@ -113,14 +151,20 @@ class HazardChecker:
             self.writes(index, self.activations, touched.output, clock, EXEC, number)
 
 
-def check_hazards(program: Program):
+def check_hazards(program: Program, whole: bool = False):
     """Prove that the program's waits suffice, and that each of its commands is sound by itself.
+
+    Parameters
+    ----------
+    program : Program
+    whole : bool
+        Prove too that it reads nothing but what it wrote before, its inputs and its constants.
 
     Raises
     ------
     Hazard
         At the first command that may read too early or overwrite too early.
     """
-    checker = HazardChecker(program)
+    checker = HazardChecker(program, whole)
     for index, planned in enumerate(program.commands):
         checker.step(index, planned.command)

@@ -331,5 +331,5 @@ def lower(
         memory.arena_bytes,
         tuple(_arena_place(network, memory, name) for name in network.inputs),
         tuple(_arena_place(network, memory, name, stored[name]) for name in network.outputs),
-        find_places(network, memory, ordered),
+        find_places(network, memory, ordered, commands, config),
     )
