@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from golden.hazards import check_hazards
 from golden.machine import Machine
 from weft.compiler.driver import Compiled, compile_graph
 from weft.compiler.evaluate import evaluate
@@ -23,7 +22,6 @@ def random_inputs(graph: Graph, seed: int) -> dict:
 def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5, inputs=None) -> Compiled:
     """Every tensor that the program writes, and every output of the network, equals the golden operators'. Inputs are random, or given."""
     compiled = compile_graph(graph, config, keep_tensors=keep_tensors)
-    check_hazards(compiled.program)
     inputs = random_inputs(graph, seed) if inputs is None else inputs
     expected = evaluate(graph, inputs)
     result = Machine(compiled.program, fill=fill).run(host_before(compiled, inputs))
