@@ -32,7 +32,10 @@ from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 from weft.refusals import print_refusal
 
-EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference, or a fault of Weft; 2 a mistake that you can mend, in one line; 130 interrupted."
+EXIT_CODES = (
+    "Exit code: 0 done; 1 results differ from the reference, or a fault of Weft; 2 a mistake that you can mend, in one line; "
+    "130 interrupted."
+)
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,

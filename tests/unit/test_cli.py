@@ -280,7 +280,9 @@ def test_a_field_given_as_an_option_is_told_how_to_be_set(capsys, option, field)
 
 
 @pytest.mark.parametrize("command", ["compile", "run"])
-@pytest.mark.parametrize("error", [AssertionError("command 7 waits for a later load"), MachineError(Error.ADDRESS, 3, "byte 9"), KeyError("x")])
+@pytest.mark.parametrize(
+    "error", [AssertionError("command 7 waits for a later load"), MachineError(Error.ADDRESS, 3, "byte 9"), KeyError("x")]
+)
 def test_a_fault_of_weft_is_one_line_that_asks_for_the_file(monkeypatch, capsys, no_rtl, tmp_path, command, error):
     """No traceback, which the environment brings back for who mends it."""
 

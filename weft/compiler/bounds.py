@@ -14,7 +14,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.isa import Opcode
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import extent_in_memory, touched
-from weft.compiler.steps import Extent, Network, Step, View
+from weft.compiler.steps import Extent, Network, View
 from weft.compiler.transfers import Action, Load, Store, Use
 from weft.compiler.weights import WeightImage
 

@@ -8,7 +8,7 @@ last writer gave it, whoever uses its place later.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -155,7 +155,7 @@ class _Finder:
                 writer[low : max(low, end)] = write.index
         assert writer.min() >= 0, f"nothing makes byte {int(writer.argmin())} of row {number} of {row.last.root}"
         starts = [0, *(np.flatnonzero(np.diff(writer)) + 1).tolist(), size]
-        for low, end in zip(starts, starts[1:]):
+        for low, end in pairwise(starts):
             yield number * size + low, end - low, 1, 1, address + low, int(writer[low])
 
 
