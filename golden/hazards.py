@@ -39,8 +39,8 @@ class _Memory:
     @classmethod
     def of(cls, name, size, whole, writers=WRITERS, readers=READERS):
         """Of so many bytes; `whole`: what is read must have been written."""
-        numbers = ({queue: np.zeros(size, np.int32) for queue in queues} for queues in (writers, readers))
-        return cls(name, *numbers, np.zeros(size, bool) if whole else None)
+        writer, reader = ({queue: np.zeros(size, np.int32) for queue in queues} for queues in (writers, readers))
+        return cls(name, writer, reader, np.zeros(size, bool) if whole else None)
 
 
 def _latest(numbers, places):

@@ -86,6 +86,10 @@ class MixtureMaker(GraphMaker):
         shape[axis] = int(self.rng.integers(1, shape[axis] - begin[axis] + 1))
         return self._operator("SLICE", (source, self.numbers(begin), self.numbers(shape)), shape, {}, like=self.like(source))
 
+    def transpose(self, source, axes):
+        shape = tuple(self.shape(source)[axis] for axis in axes)
+        return self._operator("TRANSPOSE", (source, self.numbers(axes)), shape, {}, like=self.like(source))
+
     def mean(self, source):
         shape = self.shape(source)
         return self._operator("MEAN", (source, self.numbers([1, 2])), (1, 1, 1, shape[3]), {"keep_dims": True})
