@@ -98,3 +98,16 @@ def test_a_read_of_bytes_that_nothing_has_written_is_refused(monkeypatch, chosen
     change(monkeypatch, chosen, group, **moved)
     with pytest.raises(Hazard, match=f"reads bytes of {memory} that nothing has written"):
         (search if searched else compile_graph)(spilled(), SPILLING)
+
+
+@pytest.mark.parametrize(("note", "group", "moved"), [
+    ("rows 0-7, channels 0-23", "loops", {"last_cols": -1}),  # a channel is not made: what lay there before is stored
+    ("rows 0-7, channels 0-23", "output", {"address": 1}),
+    ("rows 0-7, channels 0-23", "input", {"address": 69440}),
+    ("rows 23-23, channels 0-23", "second", {"address": -20000}),
+])  # fmt: skip
+def test_a_read_of_another_tensors_bytes_is_refused(monkeypatch, note, group, moved):
+    """They were all written before, long ago."""
+    change(monkeypatch, lambda opcode, its: opcode in EXECUTE and its == note, group, **moved)
+    with pytest.raises(Hazard, match="bytes of the activation scratchpad that are another tensor's"):
+        compile_graph(spilled(), SPILLING)

@@ -86,9 +86,10 @@ class Lowering:
             return Planned(self._load(action, waits), action.step, note, action.tensor)
         if isinstance(action, Store):
             note = f"rows {action.row}-{action.row + action.rows - 1} of {action.target}"
-            return Planned(self._store(action, waits), action.step, note)
-        step = self.network.steps[action.work.step]
-        return Planned(self._execute(action, waits), action.work.step, self._note(action.work), step.output)
+            return Planned(self._store(action, waits), action.step, note, reads=(action.tensor,))
+        step, root = self.network.steps[action.work.step], self.network.root
+        reads = tuple(root.get(name, name) for name in (step.source, step.second) if name is not None)
+        return Planned(self._execute(action, waits), action.work.step, self._note(action.work), step.output, reads)
 
     # Transfers
 
