@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.geometry import output_size
 from tests.random_graphs import GraphMaker
-from weft.compiler.graph import Graph, Tensor
+from weft.compiler.graph import Tensor
 
 FUNCTIONS = ("RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "TANH", "QUANTIZE", "LOGISTIC")
 
@@ -138,14 +138,3 @@ def next_image(maker: MixtureMaker, source: str, images: list[str]) -> str:
     large = shape[1] * shape[2] * shape[3] > 6000
     names = [name for name in choices if not (large and name in ("enlarged", "transposed", "multiplied", "join", "branches"))]
     return choices[str(rng.choice(names))]()
-
-
-def random_mixture(seed: int) -> Graph:
-    """Five to twelve images, each made of one of the last ones, ending in two outputs."""
-    rng = np.random.default_rng(seed)
-    maker = MixtureMaker(rng, (1, int(rng.integers(3, 20)), int(rng.integers(3, 20)), int(rng.integers(1, 20))))
-    images = ["input"]
-    for _ in range(int(rng.integers(5, 13))):
-        images.append(next_image(maker, images[int(rng.integers(max(0, len(images) - 3), len(images)))], images))
-    soft = maker.softmax(images[-1])
-    return maker.graph(soft, images[-2]) if images[-2] != "input" else maker.graph(soft)

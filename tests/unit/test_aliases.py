@@ -4,16 +4,12 @@ import numpy as np
 import pytest
 
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact
-from tests.random_aliases import random_alias_network
 from tests.random_mixtures import MixtureMaker
-from tests.unit.test_lowering import random_config
 from weft.compiler.frontends.tflite import read_tflite
 
 TINY = NpuConfig(rows=4, cols=4, act_kib=16, weight_kib=16)
 CASES = ("reshape_grouped_shuffle_8", "reshape_grouped_flat_7", "reshape_grouped_dw2_8", "alias_139", "alias_14")
-COUNT = 25
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -32,16 +28,3 @@ def test_groups_read_the_rows_of_an_alias_of_any_rank(shape, seed):
         image = maker.reshape(maker.reshape(source, (1024,)), (1, 8, 8, 16))
         outputs += [maker.grouped(image, 4, 3, (3, 3)), maker.depthwise(image, 2, (3, 3), stride=(2, 1))]
     assert_exact(maker.graph(*outputs), TINY, seed=seed)
-
-
-@pytest.mark.parametrize("keep_tensors", [False, True])
-def test_random_operators_behind_aliases_are_exact_or_too_large(keep_tensors, seed):
-    refused = []
-    for number in range(seed * 1000, seed * 1000 + COUNT):
-        config = random_config(np.random.default_rng([number, keep_tensors]))
-        try:
-            assert_exact(random_alias_network(number), config, keep_tensors=keep_tensors, seed=number)
-        except WeftError as error:
-            refused.append(str(error))
-    assert all("activation scratchpad" in message for message in refused), refused
-    assert len(refused) <= COUNT // 5, refused
