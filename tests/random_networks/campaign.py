@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -39,10 +40,16 @@ _reference: ReferenceProcess | None = None
 
 
 def _start_worker():
-    """Ctrl-C is for the main process; each worker has an interpreter's process of its own."""
+    """Ctrl-C is for the main process, without which no worker goes on; each has an interpreter's process of its own."""
     global _reference
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _reference = ReferenceProcess()
+
+
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _run(number: int, known: frozenset[str], folder: Path) -> BatchResult:
