@@ -2,6 +2,8 @@
 PYTHON ?= python3
 CONFIG ?= small
 JOBS ?= 2
+SEED ?= 1
+COUNT ?= 20000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +11,7 @@ STAMP := $(VENV)/.installed
 CODE := hw golden sim weft tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all verilog bench networks lint format docs clean help
+.PHONY: demo test test-all campaign verilog bench networks lint format docs clean help
 
 demo: $(STAMP)  ## run the trained digits network on the generated Verilog and print the report
 	@$(BIN)/python examples/digits/demo.py
@@ -19,6 +21,9 @@ test: $(STAMP)  ## the tests, without the slow ones
 
 test-all: $(STAMP)  ## every test
 	@$(BIN)/python -m pytest -q -n $(JOBS)
+
+campaign: $(STAMP)  ## random networks on the golden machine and the reference interpreter; goes on where it was stopped (SEED=1, COUNT=20000)
+	@$(BIN)/python -m tests.random_networks.campaign --seed $(SEED) --count $(COUNT) --jobs $(JOBS)
 
 verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v

@@ -68,6 +68,18 @@ def transfer_area(command: Command) -> Area:
     return Area.of(starts, starts + dma["row_bytes"])
 
 
+def ddr_area(command: Command) -> Area:
+    """What a LOAD or STORE touches of its region in DDR."""
+    dma = command["dma"]
+    starts = dma["ddr_offset"] + np.arange(dma["rows"]) * dma["ddr_stride"]
+    return Area.of(starts, starts + dma["row_bytes"])
+
+
+def results_area(config: NpuConfig, command: Command) -> Area:
+    """Where an execute command that keeps no partial sums writes its results."""
+    return _rectangle(config, command, "output")
+
+
 def _result_bytes(config, command):
     """Bytes of a pixel's result."""
     loops = command["loops"]

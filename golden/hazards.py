@@ -2,36 +2,66 @@
 
 The golden machine executes in stream order. Hardware keeps only the order within a queue and what the waits say. This
 module proves for one program that the result is the same: every byte is read after the command that wrote it is complete,
-and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves.
+and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves. Of a whole program
+it also proves that no command reads what nothing has written: neither of the scratchpads nor, in region ARENA, of DDR; nor, where the
+program says as which tensor a command reads the activation scratchpad, what is another tensor's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 
-from golden.footprint import Hazard, footprint, stream_area, transfer_area
+from golden.areas import Area
+from golden.footprint import Hazard, ddr_area, footprint, stream_area, transfer_area
 from golden.program import Program
-from hw.npu.isa import EXECUTE, Opcode, Target
+from hw.npu.isa import EXECUTE, Command, Opcode, Region, Target
 
 __all__ = ["Hazard", "HazardChecker", "check_hazards"]
 
 LOAD, EXEC, STORE = range(3)
 """Queues, as indices into a clock."""
 QUEUE_NAMES = ("load", "exec", "store")
+SOME = 1
+"""What stands for a tensor whose name is not known."""
 WRITERS, READERS = (LOAD, EXEC), (EXEC, STORE)
-"""Queues that write a scratchpad, and that read one."""
+"""Queues that write a scratchpad, and that read one; of DDR it is the store queue that writes, and the load queue that reads."""
 
 
 @dataclass
 class _Memory:
-    """For each byte: number of the last command of each queue that wrote it or read it, counted from 1; 0 for none."""
+    """For each byte: number of the last command of each queue that wrote it or read it, counted from 1; 0 for none.
 
+    `known`: the number of the tensor that it is of, `SOME` where nobody says; 0 where nothing has been written. None: not looked at.
+    """
+
+    name: str
     writer: dict = field(repr=False)
     reader: dict = field(repr=False)
+    known: np.ndarray | None = field(repr=False)
 
     @classmethod
-    def of(cls, size):
-        return cls(*({queue: np.zeros(size, np.int32) for queue in queues} for queues in (WRITERS, READERS)))
+    def of(cls, name, size, whole, writers=WRITERS, readers=READERS):
+        """Of so many bytes; `whole`: what is read must have been written."""
+        writer, reader = ({queue: np.zeros(size, np.int32) for queue in queues} for queues in (writers, readers))
+        return cls(name, writer, reader, np.zeros(size, np.int32) if whole else None)
+
+    def check_known(self, index: int, place, tensor: int):
+        """A place is read as a tensor, or as `SOME`.
+
+        Raises
+        ------
+        Hazard
+            If not all of it was written, or is another tensor's.
+        """
+        if self.known is None:
+            return
+        known = self.known[place]
+        if not known.all():
+            raise Hazard(f"command {index} reads bytes of {self.name} that nothing has written")
+        if tensor != SOME and (known != tensor).any():
+            raise Hazard(f"command {index} reads bytes of {self.name} that are another tensor's")
 
 
 def _latest(numbers, places):
@@ -40,11 +70,24 @@ def _latest(numbers, places):
 
 
 class HazardChecker:
-    """Walks a stream command by command; `step` raises `Hazard`."""
+    """Walks a stream command by command; `step` raises `Hazard`.
 
-    def __init__(self, program):
+    Parameters
+    ----------
+    program : Program
+    whole : bool
+        The stream is all that runs: what it reads it must have written before, or it is an input.
+    """
+
+    def __init__(self, program: Program, whole: bool = False):
         self.config = program.config
-        self.activations, self.weights = _Memory.of(program.config.act_bytes), _Memory.of(program.config.weight_bytes)
+        self.activations = _Memory.of("the activation scratchpad", program.config.act_bytes, whole)
+        self.weights = _Memory.of("the weight scratchpad", program.config.weight_bytes, whole)
+        self.arena = _Memory.of("region ARENA", program.arena_bytes, whole, (STORE,), (LOAD,)) if whole else None
+        if self.arena is not None:
+            for place in program.inputs:
+                self.arena.known[place.byte_addresses()] = SOME
+        self.tensors: dict[str, int] = {}  # numbers of the tensors
         self.complete = [[(0, 0, 0)] for _ in range(3)]  # clock when command n of a queue is complete
         self.started = [(0, 0, 0) for _ in range(3)]  # clock when the last command of a queue started
         self.loader = (0, 0, 0)  # the same for the weight loader, which runs ahead
@@ -55,72 +98,98 @@ class HazardChecker:
             clock = tuple(map(max, clock, self.complete[queue][count]))
         return clock
 
-    def reads(self, index, memory, area, clock, queue, number):
+    def tensor(self, name: str | None) -> int:
+        """The number of a tensor."""
+        return SOME if name is None else self.tensors.setdefault(name, SOME + 1 + len(self.tensors))
+
+    def reads(self, index, memory, area, clock, queue, number, tensor=SOME):
         """A command of a queue, the `number`-th, reads an area after `clock`."""
         places = area.places()
-        for writer in WRITERS:
-            late = _latest(memory.writer[writer], places)
+        for writer, numbers in memory.writer.items():
+            late = _latest(numbers, places)
             if late > clock[writer]:
                 raise Hazard(f"command {index} reads what {QUEUE_NAMES[writer]} {late - 1} writes, but waits for {clock[writer]} of them")
         for place in places:
             memory.reader[queue][place] = number
+            memory.check_known(index, place, tensor)
 
-    def writes(self, index, memory, area, clock, queue, number):
+    def writes(self, index, memory, area, clock, queue, number, tensor=SOME):
         """A command of a queue, the `number`-th, writes an area after `clock`."""
         places = area.places()
-        for users, queues in ((memory.writer, WRITERS), (memory.reader, READERS)):
-            for other in queues:
+        for users in (memory.writer, memory.reader):
+            for other, numbers in users.items():
                 if other == queue:
                     continue  # in order
-                late = _latest(users[other], places)
+                late = _latest(numbers, places)
                 if late > clock[other]:
                     raise Hazard(
                         f"command {index} overwrites what {QUEUE_NAMES[other]} {late - 1} uses, but waits for {clock[other]} of them"
                     )
         for place in places:
             memory.writer[queue][place] = number
+            if memory.known is not None:
+                memory.known[place] = tensor
 
-    def step(self, index, command):
-        """The next command of the stream."""
+    def step(self, index: int, command: Command, tensor: str | None = None, reads: Sequence[str] = ()):
+        """The next command of the stream, with the tensors that `Planned` names."""
         queue = EXEC if command.opcode in EXECUTE else LOAD if command.opcode == Opcode.LOAD else STORE
         number, header = len(self.complete[queue]), command["header"]
         clock = self.clock(self.started[queue], [self._count(q, header[f"wait_{QUEUE_NAMES[q]}"]) for q in range(3)])
         self.started[queue] = clock
         if queue == EXEC:
-            self._execute(index, command, clock, number)
+            self._execute(index, command, clock, number, tensor, reads)
         else:
-            memory = self.weights if command["dma"]["target"] == Target.WEIGHTS else self.activations
-            (self.writes if queue == LOAD else self.reads)(index, memory, transfer_area(command), clock, queue, number)
+            self._transfer(index, command, clock, queue, number, tensor if queue == LOAD else next(iter(reads), None))
         done = list(map(max, clock, self.complete[queue][-1]))
         done[queue] = number
         self.complete[queue].append(tuple(done))
+
+    def _transfer(self, index, command, clock, queue, number, tensor):
+        dma = command["dma"]
+        memory = self.weights if dma["target"] == Target.WEIGHTS else self.activations
+        inside, outside = (self.writes, self.reads) if queue == LOAD else (self.reads, self.writes)
+        inside(index, memory, transfer_area(command), clock, queue, number, self.tensor(tensor))
+        if self.arena is not None and dma["region"] == Region.ARENA:
+            outside(index, self.arena, self._in_arena(index, command), clock, queue, number)
+
+    def _in_arena(self, index, command) -> Area:
+        area = ddr_area(command)
+        if area.ends.max(initial=0) > len(self.arena.known):
+            raise Hazard(f"command {index} reaches behind the end of region ARENA, which has {len(self.arena.known)} bytes")
+        return area
 
     def _count(self, queue, wait):
         """The 16-bit count of a wait as a number of commands, which stand earlier."""
         issued = len(self.complete[queue]) - 1
         return issued - (issued - wait) % (1 << 16)
 
-    def _execute(self, index, command, clock, number):
+    def _execute(self, index, command, clock, number, tensor, reads):
         stream = stream_area(self.config, command)
         if stream.size:  # the loader does not wait for a stream without rows
             self.loader = self.clock(self.loader, [self._count(LOAD, command["weights"]["wait_load"])])
             self.reads(index, self.weights, stream, self.loader, EXEC, number)
         touched = footprint(self.config, index, command)
-        for area in (touched.inputs, touched.second):
+        for area, name in zip_longest((touched.inputs, touched.second), reads):
             if area is not None:
-                self.reads(index, self.activations, area, clock, EXEC, number)
+                self.reads(index, self.activations, area, clock, EXEC, number, self.tensor(name))
         if touched.output is not None:
-            self.writes(index, self.activations, touched.output, clock, EXEC, number)
+            self.writes(index, self.activations, touched.output, clock, EXEC, number, self.tensor(tensor))
 
 
-def check_hazards(program: Program):
+def check_hazards(program: Program, whole: bool = False):
     """Prove that the program's waits suffice, and that each of its commands is sound by itself.
+
+    Parameters
+    ----------
+    program : Program
+    whole : bool
+        Prove too that it reads nothing but what it wrote before, its inputs and its constants.
 
     Raises
     ------
     Hazard
         At the first command that may read too early or overwrite too early.
     """
-    checker = HazardChecker(program)
+    checker = HazardChecker(program, whole)
     for index, planned in enumerate(program.commands):
-        checker.step(index, planned.command)
+        checker.step(index, planned.command, planned.tensor, planned.reads)

@@ -106,12 +106,16 @@ class Planned:
         The tile in words, as in ``rows 0-7, columns 0-15``.
     tensor : str or None
         The tensor that it writes, if it writes one.
+    reads : tuple of str
+        The tensors, or constant, as which it reads the activation scratchpad: input and second operand of an execute command, what a
+        STORE takes away. Empty where that is not known.
     """
 
     command: Command
     layer: int
     note: str = ""
     tensor: str | None = None
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

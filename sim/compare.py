@@ -108,20 +108,58 @@ def element_name(tensor, shape, flat) -> str:
 
 
 def _compiler_mismatch(program, machine_result, golden_tensors):
-    for place in sorted(program.tensors, key=lambda place: place.complete_after):
+    """The first command that wrote something wrong: not the first tensor that is complete, which may have been made of wrong bytes."""
+    wrong = _wrong_elements(program, machine_result, golden_tensors)
+    if not wrong:
+        return None
+    writer, found = np.full(program.config.act_bytes, -1), []
+    at: dict[int, list] = {}
+    for place, elements in wrong:
+        at.setdefault(max(place.complete_after, 0), []).append((place, elements))
+    makers = _makers(program)
+    for index in range(max(at) + 1):
+        if index in machine_result.writes:
+            writer[machine_result.writes[index][0]] = index
+        for place, elements in at.get(index, ()):
+            found.append(_first_writer(program, place, elements, writer, makers[place.tensor]))
+    index, first, place = min(found, key=lambda each: each[:2])
+    expected, got = (np.asarray(tensors[place.tensor]).reshape(-1) for tensors in (golden_tensors, machine_result.tensors))
+    name = element_name(place.tensor, place.shape, first)
+    return _at(program, "compiler", index, name, int(expected[first]), int(got[first]), np.sum(expected != got), len(expected))
+
+
+def _wrong_elements(program, machine_result, golden_tensors):
+    """Places that hold wrong elements, with the elements' numbers, int64[n]."""
+    wrong, found = {}, []
+    for place in program.tensors:
         if place.tensor not in golden_tensors or place.tensor not in machine_result.tensors:
             continue
-        expected = np.asarray(golden_tensors[place.tensor]).reshape(-1)
-        got = np.asarray(machine_result.tensors[place.tensor]).reshape(-1)
-        wrong = np.flatnonzero(expected != got)
-        here = wrong[(wrong >= place.elements.start) & (wrong < place.elements.stop)]
-        if not len(here):
-            continue
-        first = int(here[0])
-        index = _writer(program, place, first - place.elements.start, machine_result.writes)
-        name = element_name(place.tensor, place.shape, first)
-        return _at(program, "compiler", index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
-    return None
+        if place.tensor not in wrong:
+            expected, got = (np.asarray(tensors[place.tensor]).reshape(-1) for tensors in (golden_tensors, machine_result.tensors))
+            wrong[place.tensor] = np.flatnonzero(expected != got)
+        here = wrong[place.tensor]
+        here = here[(here >= place.elements.start) & (here < place.elements.stop)]
+        if len(here):
+            found.append((place, here))
+    return found
+
+
+def _makers(program):
+    """For each tensor that is compared those of the same bytes: its own name, and what it is an alias of."""
+    together: dict[tuple, set] = {}
+    for place in program.tensors:
+        together.setdefault((place.region, place.address, place.complete_after), set()).add(place.tensor)
+    return {place.tensor: together[place.region, place.address, place.complete_after] for place in program.tensors}
+
+
+def _first_writer(program, place, elements, writer, makers):
+    """The first of the commands that wrote wrong elements of a place, and its first one; the completing one where none is known to have."""
+    addresses = _scratchpad_addresses(program, place)[elements - place.elements.start]
+    # what lies there but was made by nobody of the tensor's makers is older: that it was not written is found when the place is complete
+    mine = np.array([*(planned.tensor in makers for planned in program.commands), False])
+    last = np.where(addresses >= 0, writer[addresses], -1)
+    last = np.where(mine[last], last, max(place.complete_after, 0))
+    return int(last.min()), int(elements[last.argmin()]), place
 
 
 def _scratchpad_addresses(program, place):
@@ -141,15 +179,6 @@ def _scratchpad_addresses(program, place):
     order = np.argsort(outer)
     at = order[np.minimum(np.searchsorted(outer[order], addresses), len(order) - 1)]
     return np.where(outer[at] == addresses, inner[at], -1)
-
-
-def _writer(program, place, number, writes):
-    """The last command up to the place's completion that wrote its element; the completing one if none is known to have."""
-    address = int(_scratchpad_addresses(program, place)[number])
-    for index in range(place.complete_after, -1, -1):
-        if index in writes and address in writes[index][0]:
-            return index
-    return max(place.complete_after, 0)
 
 
 def _rtl_mismatch(program, run_result, machine_result):

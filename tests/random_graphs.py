@@ -128,3 +128,12 @@ def random_network(seed: int) -> Graph:
         images.append(made)
     flat = maker.reshape(images[-1], (1, maker.tensors[images[-1]].size))
     return maker.graph(maker.fully_connected(flat, int(rng.integers(1, 60))), images[-2])
+
+
+def inverted_residual(size: int, channels: int) -> Graph:
+    """An image, six times as many channels between, and a sum at the end: what is needed at a time is seven or eight times the image."""
+    maker = GraphMaker(np.random.default_rng(0), (1, size, size, 3))
+    first = maker.conv("input", channels, (1, 1))
+    wide = maker.depthwise(maker.conv(first, 6 * channels, (1, 1)), (3, 3))
+    total = maker.add(maker.conv(wide, channels, (1, 1)), first)
+    return maker.graph(maker.conv(total, channels, (1, 1)))

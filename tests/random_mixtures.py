@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.geometry import output_size
 from tests.random_graphs import GraphMaker
-from weft.compiler.graph import Graph, Tensor
+from weft.compiler.graph import Tensor
 
 FUNCTIONS = ("RELU", "RELU6", "LEAKY_RELU", "HARD_SWISH", "TANH", "QUANTIZE", "LOGISTIC")
 
@@ -86,6 +86,10 @@ class MixtureMaker(GraphMaker):
         shape[axis] = int(self.rng.integers(1, shape[axis] - begin[axis] + 1))
         return self._operator("SLICE", (source, self.numbers(begin), self.numbers(shape)), shape, {}, like=self.like(source))
 
+    def transpose(self, source, axes):
+        shape = tuple(self.shape(source)[axis] for axis in axes)
+        return self._operator("TRANSPOSE", (source, self.numbers(axes)), shape, {}, like=self.like(source))
+
     def mean(self, source):
         shape = self.shape(source)
         return self._operator("MEAN", (source, self.numbers([1, 2])), (1, 1, 1, shape[3]), {"keep_dims": True})
@@ -98,7 +102,7 @@ class MixtureMaker(GraphMaker):
         return self._operator(op, (source, self.numbers(size)), (n, *size, c), options, like=self.like(source))
 
 
-def _next(maker: MixtureMaker, source: str, images: list[str]) -> str:
+def next_image(maker: MixtureMaker, source: str, images: list[str]) -> str:
     """One more image."""
     rng, shape = maker.rng, maker.shape(source)
     kernel = (int(rng.integers(1, min(4, shape[1]) + 1)), int(rng.integers(1, min(4, shape[2]) + 1)))
@@ -134,14 +138,3 @@ def _next(maker: MixtureMaker, source: str, images: list[str]) -> str:
     large = shape[1] * shape[2] * shape[3] > 6000
     names = [name for name in choices if not (large and name in ("enlarged", "transposed", "multiplied", "join", "branches"))]
     return choices[str(rng.choice(names))]()
-
-
-def random_mixture(seed: int) -> Graph:
-    """Five to twelve images, each made of one of the last ones, ending in two outputs."""
-    rng = np.random.default_rng(seed)
-    maker = MixtureMaker(rng, (1, int(rng.integers(3, 20)), int(rng.integers(3, 20)), int(rng.integers(1, 20))))
-    images = ["input"]
-    for _ in range(int(rng.integers(5, 13))):
-        images.append(_next(maker, images[int(rng.integers(max(0, len(images) - 3), len(images)))], images))
-    soft = maker.softmax(images[-1])
-    return maker.graph(soft, images[-2]) if images[-2] != "input" else maker.graph(soft)

@@ -1,6 +1,7 @@
 """The command line: ``weft generate``, ``weft compile``, ``weft run``, ``weft explore``, ``weft quantize``, ``weft operators``.
 
-What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a defect and shows its traceback.
+What a user can cause ends in one line on standard error and exit code 2; whatever else goes wrong is a fault of
+Weft: one line that says so, and exit code 1 (`weft.faults`).
 """
 
 import io
@@ -25,12 +26,16 @@ from weft.cli_quantize import quantize
 from weft.cli_run import run
 from weft.cli_synth import synth
 from weft.cli_traffic import traffic
-from weft.options import FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
+from weft.faults import fault_message, show_traceback
+from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
 from weft.outputs import check_folder, check_writable
 from weft.progress import Steps
 from weft.refusals import print_refusal
 
-EXIT_CODES = "Exit code: 0 done; 1 results differ from the reference; 2 a mistake that you can mend, in one line; 130 interrupted."
+EXIT_CODES = (
+    "Exit code: 0 done; 1 results differ from the reference, or a fault of Weft; 2 a mistake that you can mend, in one line; "
+    "130 interrupted."
+)
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -128,6 +133,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or error)
     except (typer.Abort, KeyboardInterrupt):
         result = INTERRUPTED
+    except Exception as error:
+        show_traceback(error)
+        return _refuse(fault_message(error, sys.argv[1:] if arguments is None else arguments), FAULT)
     if result == INTERRUPTED:  # Typer makes this of a KeyboardInterrupt
         return _refuse("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0

@@ -12,6 +12,8 @@ USER_ERROR = 2
 """Exit code of a mistake that the user can mend."""
 MISMATCH = 1
 """Exit code of a run whose results differ from the reference."""
+FAULT = 1
+"""Exit code after a fault of Weft's own."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the signal's number, as in a shell."""
 FIELDS = ", ".join(field.name for field in dataclasses.fields(NpuConfig))

@@ -1,7 +1,7 @@
 """The one exception for everything that a user can cause.
 
 It lives on the ground floor so that every room can raise it. The command line turns it into one
-line and exit code 2; every other exception is a defect of Weft and may crash loudly.
+line and exit code 2; every other exception is a fault of Weft, which ends in one line and exit code 1.
 """
 
 from dataclasses import dataclass

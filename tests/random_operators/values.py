@@ -7,11 +7,29 @@ from tests.tflite_builder import BuilderOperator, build_model
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 
-def one_operator(op, tensors, inputs, outputs, options=None) -> bytes:
+class OneOperator(bytes):
+    """The file of a network of one operator, and what it was built from, for networks that it becomes a part of.
+
+    Attributes
+    ----------
+    tensors : sequence of BuilderTensor
+    operator : BuilderOperator
+    inputs : list of str
+        Of the network.
+    """
+
+    def __new__(cls, op, tensors, inputs, outputs, options):
+        constant = {tensor.name for tensor in tensors if tensor.data is not None}
+        operator = BuilderOperator(op, tuple(inputs), tuple(outputs), options)
+        open_inputs = [name for name in dict.fromkeys(inputs) if name is not None and name not in constant]
+        made = super().__new__(cls, build_model(tensors, [operator], open_inputs, outputs))
+        made.tensors, made.operator, made.inputs = tensors, operator, open_inputs
+        return made
+
+
+def one_operator(op, tensors, inputs, outputs, options=None) -> OneOperator:
     """A network of one operator; its inputs that are not constant are the network's."""
-    constant = {tensor.name for tensor in tensors if tensor.data is not None}
-    operator = BuilderOperator(op, inputs, outputs, options or {})
-    return build_model(tensors, [operator], [n for n in inputs if n is not None and n not in constant], outputs)
+    return OneOperator(op, tensors, inputs, outputs, options or {})
 
 
 def scale_of(rng, low=-9.0, high=-1.0):

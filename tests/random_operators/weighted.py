@@ -7,7 +7,7 @@ from tests.random_operators.values import activation_of, one_operator, random_by
 from tests.tflite_builder import BuilderTensor
 
 
-def _weights(rng, shape, source_scale, reduction, axis=0, bits=8):
+def weights_of(rng, shape, source_scale, reduction, axis=0, bits=8):
     """Weights with output channels along `axis`, bias and an output scale that neither saturates nor vanishes."""
     channels = shape[axis]
     per_channel = rng.random() < 0.7
@@ -53,7 +53,7 @@ def conv2d(rng, *, weight_bits=8) -> bytes:
     groups = int(rng.integers(2, 5)) if rng.random() < 0.3 else 1
     depth, cout = int(rng.integers(1, 20 // groups)), groups * int(rng.integers(1, 24 // groups))
     source_scale = scale_of(rng)
-    weights, bias, output_scale = _weights(rng, (cout, *kernel, depth), source_scale, kernel[0] * kernel[1] * depth, bits=weight_bits)
+    weights, bias, output_scale = weights_of(rng, (cout, *kernel, depth), source_scale, kernel[0] * kernel[1] * depth, bits=weight_bits)
     tensors = [
         BuilderTensor("x", (1, *size, groups * depth), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
         BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
@@ -66,7 +66,7 @@ def depthwise_conv2d(rng, *, weight_bits=8) -> bytes:
     size, out, kernel, options = _window(rng)
     cin, depth_multiplier = int(rng.integers(1, 20)), int(rng.integers(2, 9)) if rng.random() < 0.3 else 1
     source_scale, cout = scale_of(rng), cin * depth_multiplier
-    weights, bias, output_scale = _weights(rng, (1, *kernel, cout), source_scale, kernel[0] * kernel[1], axis=3, bits=weight_bits)
+    weights, bias, output_scale = weights_of(rng, (1, *kernel, cout), source_scale, kernel[0] * kernel[1], axis=3, bits=weight_bits)
     tensors = [
         BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
         BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
@@ -85,7 +85,7 @@ def transpose_conv(rng) -> bytes:
     out = [int(low + rng.integers(0, s)) for low, s in zip(least, stride)]
     cin, cout = int(rng.integers(1, 20)), int(rng.integers(1, 24))
     source_scale = scale_of(rng)
-    weights, bias, output_scale = _weights(rng, (cout, *kernel, cin), source_scale, kernel[0] * kernel[1] * cin)
+    weights, bias, output_scale = weights_of(rng, (cout, *kernel, cin), source_scale, kernel[0] * kernel[1] * cin)
     tensors = [
         BuilderTensor("shape", (4,), "int32", data=np.array([1, *out, cout])),
         BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
@@ -99,7 +99,7 @@ def fully_connected(rng, *, weight_bits=8) -> bytes:
     """FULLY_CONNECTED, sometimes of several rows, sometimes without a bias."""
     rows, inputs, outputs = int(rng.integers(1, 6)), int(rng.integers(1, 300)), int(rng.integers(1, 40))
     source_scale = scale_of(rng)
-    weights, bias, output_scale = _weights(rng, (outputs, inputs), source_scale, inputs, bits=weight_bits)
+    weights, bias, output_scale = weights_of(rng, (outputs, inputs), source_scale, inputs, bits=weight_bits)
     keep = bool(rng.random() < 0.3)
     tensors = [
         BuilderTensor("x", (1, rows, inputs) if keep else (rows, inputs), scale=source_scale, zero_point=zero_point_of(rng)), weights,

@@ -80,7 +80,7 @@ def _noise(rng, packed) -> bytes:
 def with_flipped_bits(seed) -> Stream:
     """A compiled network with one to three bits of its commands flipped."""
     rng = np.random.default_rng(seed)
-    stream = [small_network(), random_stream(0), random_stream(8), mixed_stream(3)][seed % 4]
+    stream = [small_network(), random_stream(0), random_stream(8), mixed_stream(27)][seed % 4]
     assert short(stream), "a stream that is long itself stays so whatever is flipped"
     for _ in range(int(rng.integers(1, 4))):
         index = int(rng.integers(len(stream.commands)))

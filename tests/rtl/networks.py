@@ -6,7 +6,8 @@ import numpy as np
 
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
-from tests.random_mixtures import MixtureMaker, random_mixture
+from tests.random_mixtures import MixtureMaker
+from tests.random_networks.batch import random_graph
 from tests.rtl.jobs import TINY, Stream
 from weft.compiler.driver import compile_graph
 from weft.compiler.host import host_before
@@ -38,4 +39,4 @@ def random_stream(seed) -> Stream:
 @functools.cache
 def mixed_stream(seed) -> Stream:
     """A random network of all operators."""
-    return stream_of(random_mixture(seed), seed)
+    return stream_of(random_graph(seed), seed)

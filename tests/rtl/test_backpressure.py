@@ -10,9 +10,9 @@ from tests.rtl.networks import mixed_stream, random_stream, small_network
 
 NETWORKS = {
     **{f"random network {number}": (random_stream, number) for number in (0, 1, 2, 5, 8, 9)},
-    **{f"random mixture {number}": (mixed_stream, number) for number in (3, 5)},
+    **{f"random network {number} of all operators": (mixed_stream, number) for number in (23, 27)},
 }
-"""Random networks that fit; the mixed ones filter, join and end in a SOFTMAX."""
+"""Random networks that fit; those of all operators filter, read aliases, pad, move and add; one begins with a SOFTMAX."""
 
 
 def test_the_small_network_has_commands_of_every_kind():

@@ -7,7 +7,7 @@ from hw.npu.config import load_config
 from tests.random_graphs import random_network
 from tests.rtl.measure import measure
 from tests.rtl.network_cycles import FILES
-from tests.rtl.test_random_operators import check, fitting, random_convolution
+from tests.rtl.test_random_operators import check, check_networks, random_convolution
 from weft.compiler.frontends.tflite import read_tflite
 
 PIPELINED = load_config("nano", ("lane_divisor=4", "pipeline=true"))
@@ -23,10 +23,13 @@ def test_networks_take_the_stated_cycles_with_register_cuts(name, models, simula
 RANDOM = {
     "convolutions": lambda seed: (random_convolution(rng) for rng in np.random.default_rng([seed, 77]).spawn(8)),
     "networks": lambda seed: (random_network(10_000 * seed + 7_700 + number) for number in range(5)),
-    "mixtures": lambda seed: fitting(range(10_000 * seed + 7_700, 10_000 * seed + 7_705), PIPELINED),
 }
 
 
 @pytest.mark.parametrize("kind", RANDOM)
 def test_random_graphs_are_exact_with_register_cuts(kind, simulator, seed):
     check(RANDOM[kind](seed), PIPELINED, simulator)
+
+
+def test_random_networks_of_all_operators_are_exact_with_register_cuts(simulator, seed, tmp_path):
+    check_networks(10_000 * seed + 7_700, 6, PIPELINED, simulator, tmp_path)

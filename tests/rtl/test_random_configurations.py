@@ -8,7 +8,8 @@ from hw.npu.errors import WeftError
 from tests.int4_graphs import layers_with_weights, with_int4_weights
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
-from tests.random_mixtures import MixtureMaker, random_mixture
+from tests.random_mixtures import MixtureMaker
+from tests.random_networks.batch import random_graph
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.job import Prepared, run_samples
@@ -70,7 +71,7 @@ def of_random_widths(graph, seed: int):
     return with_int4_weights(graph, lambda layer: bool(narrow[layer]))
 
 
-KINDS = (random_network, random_mixture, random_depthwise)
+KINDS = (random_network, random_graph, random_depthwise)
 
 
 def check(compiled, config, simulator, seed):

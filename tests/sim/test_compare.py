@@ -1,5 +1,6 @@
 """Diagnosis: a planted fault is found at its command, with its element, and its author is named."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -157,3 +158,37 @@ def test_a_wrong_write_in_a_ring_is_named_by_the_row_that_was_there(in_pieces, r
 
 def test_pieces_that_agree_are_none(in_pieces):
     assert diagnose(*in_pieces) is None
+
+
+def test_the_first_wrong_command_is_named_though_another_tensor_is_whole_before(agreeing):
+    """The first tensor is whole behind the second one, which was made of it: command 1 is wrong, and all that follows from it."""
+    program, rtl, machine, operators = agreeing
+    first, second = program.tensors
+    program = replace(program, tensors=(second, replace(first, complete_after=3)))
+    for name in ("first", "second"):
+        operators[name] = operators[name] ^ 1
+    found = diagnose(program, rtl, machine, operators)
+    assert (found.command, found.what, found.wrong) == (1, "first[y=0, x=0, channel=0]", SIZE)
+
+
+@pytest.mark.parametrize("wrong", [(0, 23), (0,), (23,)])
+def test_of_the_commands_that_write_a_tensor_the_first_wrong_one_is_named(agreeing, wrong):
+    """The first command writes the tensor's second half: of a tensor whose elements all are wrong it is the first."""
+    program, rtl, machine, operators = agreeing
+    commands = list(program.commands)
+    commands[2] = replace(commands[2], tensor="first")
+    program = replace(program, commands=tuple(commands), tensors=(replace(program.tensors[0], complete_after=2),))
+    addresses, values = machine.writes[1]
+    machine.writes.update({1: (addresses[12:], values[12:]), 2: (addresses[:12], values[:12])})
+    operators["first"].reshape(-1)[list(wrong)] ^= 1
+    found = diagnose(program, rtl, machine, operators)
+    assert (found.command, found.wrong) == (1 if 23 in wrong else 2, len(wrong))
+
+
+def test_bytes_that_were_never_made_are_the_completing_commands(agreeing):
+    """What lies there is another tensor's, right as it is."""
+    program, rtl, machine, operators = agreeing
+    place = replace(program.tensors[0], address=0x400, row_pitch=12, complete_after=3)
+    program = replace(program, tensors=(place, program.tensors[1]))
+    operators["first"] = operators["first"] ^ 1
+    assert diagnose(program, rtl, machine, operators).command == 3

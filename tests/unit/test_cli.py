@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and refuses. The golden machine stands in for the RTL."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import weft.compiler.driver
+import weft.compiler.lower
 import weft.job
-from golden.machine import Machine
+from golden.machine import Machine, MachineError
 from hw.npu.isa import Error, unpack_stream
 from sim.npu_job import RECORD_DTYPE
 from weft import __version__, networks
 from weft.cli import _raise_lost_interrupts, main
-from weft.options import FIELDS
+from weft.options import FAULT, FIELDS
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 TEST_IMAGES = DIGITS.with_name("digits_test.npz")
@@ -274,3 +277,36 @@ def test_the_table_of_networks_refuses_a_mistake_in_one_line(capsys, tmp_path, a
 def test_a_field_given_as_an_option_is_told_how_to_be_set(capsys, option, field):
     assert main(["run", str(DIGITS), option, "3"]) == 2
     assert f"No such option: {option}; {field} is a field of the configuration: --set {field}=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["compile", "run"])
+@pytest.mark.parametrize(
+    "error", [AssertionError("command 7 waits for a later load"), MachineError(Error.ADDRESS, 3, "byte 9"), KeyError("x")]
+)
+def test_a_fault_of_weft_is_one_line_that_asks_for_the_file(monkeypatch, capsys, no_rtl, tmp_path, command, error):
+    """No traceback, which the environment brings back for who mends it."""
+
+    def fault(*arguments):
+        raise error
+
+    monkeypatch.setattr(weft.compiler.driver, "check_plan", fault)
+    options = ["--output", str(tmp_path / "image")] if command == "compile" else []
+    monkeypatch.delenv("WEFT_TRACEBACK", raising=False)
+    assert main([command, str(DIGITS), *options, "--quiet"]) == FAULT
+    (line,) = capsys.readouterr().err.splitlines()
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    origin = r"\(weft/compiler/driver.py:\d+\)"
+    remedy = f"this is a fault of Weft, please report it with the file {DIGITS}"
+    assert re.fullmatch(rf"weft: error: {re.escape(str(DIGITS))}: {re.escape(what)} {origin}; {re.escape(remedy)}", line)
+    monkeypatch.setenv("WEFT_TRACEBACK", "1")
+    assert main([command, str(DIGITS), *options, "--quiet"]) == FAULT
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_wrong_program_ends_in_one_line_on_the_command_line_too(monkeypatch, capsys, tmp_path):
+    """A pass of the compiler that moves a transfer by one byte."""
+    rows_of = weft.compiler.lower._rows
+    monkeypatch.setattr(weft.compiler.lower, "_rows", lambda *place: {**rows_of(*place), "row_bytes": rows_of(*place)["row_bytes"] + 1})
+    assert main(["compile", str(DIGITS), "--output", str(tmp_path / "image"), "--quiet"]) == FAULT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "what it names has" in line and "weft/compiler/bounds.py:" in line and not (tmp_path / "image" / "map.json").exists()

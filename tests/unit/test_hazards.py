@@ -1,5 +1,7 @@
 """The proof of a program's order is exact to the byte, and refuses what hardware would compute otherwise than the golden machine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,9 @@ from golden.footprint import Hazard, footprint
 from golden.hazards import check_hazards
 from golden.machine_reads import input_bytes
 from golden.machine_state import MachineState
-from golden.program import Layer, Planned, Program
+from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import Command, Opcode, Second, Target
+from hw.npu.isa import Command, Opcode, Region, Second, Target
 
 SMALL = PRESETS["small"]
 
@@ -188,3 +190,48 @@ def test_the_inputs_of_a_footprint_are_the_bytes_that_are_read(seed):
         assert read == {byte for place in area.places() for byte in np.arange(16384)[place].tolist()}, f"seed {seed}: {command}"
         sizes.append(area.size)
     assert min(sizes) == 0 and max(sizes) > 100
+
+
+def transfer(opcode, region, offset, address, **waits) -> Command:
+    """Sixteen bytes between DDR and the activation scratchpad."""
+    dma = {"region": region, "ddr_offset": offset, "row_bytes": 16, "rows": 1, "sram_address": address}
+    return Command(opcode, {"header": waits, "dma": dma})
+
+
+def brought(offset, address=0, **waits) -> Command:
+    return transfer(Opcode.LOAD, Region.ARENA, offset, address, **waits)
+
+
+def whole_passes(*commands) -> bool:
+    """As a whole program, whose input lies in the first 16 bytes of the arena."""
+    source = Place("input", (16,), "int8", 0, 1, 16, 16, Region.ARENA)
+    try:
+        check_hazards(replace(program_of(*commands), inputs=(source,)), whole=True)
+    except Hazard:
+        return False
+    return True
+
+
+STORED = transfer(Opcode.STORE, Region.ARENA, 64, 0, wait_load=1)
+
+
+@pytest.mark.parametrize(("commands", "sound"), [
+    ((brought(0),), True),
+    ((brought(1),), False),  # one byte behind the input
+    ((brought(0), STORED), True),
+    ((brought(0, 1), STORED), False),  # the first byte was never written
+    ((brought(0, 16), STORED), False),
+    ((brought(0), STORED, brought(64, 32, wait_store=1)), True),
+    ((brought(0), STORED, brought(64, 32)), False),  # before it is there
+    ((brought(0), STORED, brought(65, 32, wait_store=1)), False),
+    ((brought(0), transfer(Opcode.STORE, Region.ARENA, 0, 0, wait_load=1)), True),  # over the input, which is read by then
+    ((brought(0), brought(0, 32), transfer(Opcode.STORE, Region.ARENA, 0, 0, wait_load=1)), False),
+    ((brought(0), transfer(Opcode.STORE, Region.ARENA, 4096 - 15, 0, wait_load=1)), False),  # behind the arena's end
+    ((transfer(Opcode.LOAD, Region.MODEL, 0, 0),), True),
+    ((load(0, 64, region=0), execute(loops={"block_cols": 2, "block_rows": 1}, header={"wait_load": 1})), True),
+    ((load(0, 31, region=0), execute(loops={"block_cols": 2, "block_rows": 1}, header={"wait_load": 1})), False),
+    ((load(0, 31, region=0), execute(loops={"block_cols": 2, "block_rows": 1, "last_cols": 15}, header={"wait_load": 1})), True),
+    ((load(0, 96, region=0), execute(header={"wait_load": 1}, weights={"params": 2})), False),  # parameters that were not loaded
+])  # fmt: skip
+def test_a_whole_program_reads_only_what_was_written(commands, sound):
+    assert whole_passes(*commands) == sound

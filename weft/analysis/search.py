@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from hw.npu.config import NpuConfig
 from weft.analysis.timing import replay
-from weft.compiler.driver import Compiled, compile_graph
+from weft.compiler.driver import Compiled, compile_graph, prove
 from weft.compiler.graph import Graph
 from weft.compiler.tuning import USUAL, Tuning
 
@@ -61,7 +61,7 @@ def search(
     trials: list[Trial] = []
 
     def attempt(tuning):
-        compiled = compile_graph(graph, config, keep_tensors=keep_tensors, tuning=tuning)
+        compiled = compile_graph(graph, config, keep_tensors=keep_tensors, tuning=tuning, proven=False)
         trials.append(Trial(tuning, replay(compiled.program).cycles))
         announce(trials[-1])
         return compiled, trials[-1].cycles
@@ -76,4 +76,5 @@ def search(
             compiled, needed = attempt(replace(best.tuning, **{choice: value}))
             if needed < cycles:
                 best, cycles = compiled, needed
+    prove(best)
     return Searched(best, cycles, tuple(trials))

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from golden.hazards import check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from weft.compiler.accumulator import check_accumulators
+from weft.compiler.bounds import Homes, check_transfers, check_views
 from weft.compiler.checks import check_network, check_plan, check_program
 from weft.compiler.dependencies import dependencies
 from weft.compiler.fuse import fuse
@@ -16,7 +18,7 @@ from weft.compiler.order import order
 from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
-from weft.compiler.steps import HostOp
+from weft.compiler.steps import HostOp, Network
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import transfers
 from weft.compiler.tuning import USUAL, Tuning
@@ -37,6 +39,8 @@ class Compiled:
         Of the schedule's own simulation.
     plan : Plan
     tuning : Tuning
+    network : Network
+        Its steps.
     """
 
     program: Program
@@ -45,6 +49,7 @@ class Compiled:
     estimated_cycles: int
     plan: Plan
     tuning: Tuning
+    network: Network
 
 
 def compile_graph(
@@ -53,6 +58,7 @@ def compile_graph(
     *,
     keep_tensors: bool = False,
     tuning: Tuning = USUAL,
+    proven: bool = True,
     announce: Callable[[str], None] = lambda name: None,
 ) -> Compiled:
     """Compile a network for a configuration.
@@ -65,6 +71,8 @@ def compile_graph(
         Fuse nothing, so that every tensor of the network is written.
     tuning : Tuning
         What a search may choose.
+    proven : bool
+        Prove the program sound. A search that compiles many leaves this out, and calls `prove` for the one that it keeps.
     announce : callable
         Called with the name of each pass before it runs.
 
@@ -72,6 +80,8 @@ def compile_graph(
     ------
     WeftError
         Where the network cannot run on this configuration; it names the layer and the remedy.
+    AssertionError, Hazard, MachineError
+        Where the program would be wrong: a fault of the compiler.
     """
 
     def run(name, step, *arguments):
@@ -82,6 +92,7 @@ def compile_graph(
     network = network if keep_tensors else run("fuse", fuse, network)
     network = run("order steps", order, network) if tuning.reorder else network
     run("check network", check_network, network)
+    run("check views", check_views, network)
     run("check accumulators", check_accumulators, network, config)
     tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
     memory = run("plan memory", memory_plan, network, config, tilers)
@@ -91,5 +102,23 @@ def compile_graph(
     image = run("lay out weights", weight_image, network, actions, tilers, config)
     merged = run("schedule", schedule, actions, waits, memory, config)
     program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
-    run("check program", check_program, program, network)
-    return Compiled(program, network.host_ops, graph, merged.cycles, memory.plan, tuning)
+    homes = Homes(network, memory, image, config)
+    run("check transfers", check_transfers, [actions[index] for index in merged.stream], program.commands, homes)
+    compiled = Compiled(program, network.host_ops, graph, merged.cycles, memory.plan, tuning, network)
+    if proven:
+        run("prove", prove, compiled)
+    return compiled
+
+
+def prove(compiled: Compiled):
+    """Prove that every field of a program fits, and that hardware, which runs three queues at once, computes what stream order says.
+
+    Raises
+    ------
+    WeftError
+        Where a tensor is larger than the fields of a command can say.
+    AssertionError, Hazard, MachineError
+        Where the program would be wrong: a fault of the compiler.
+    """
+    check_program(compiled.program, compiled.network)
+    check_hazards(compiled.program, whole=True)

@@ -33,8 +33,9 @@ class _Seen:
         self.pitch, self.row_bytes = buffer.row_pitch, buffer.row_bytes
         if not self.own_rows:
             self.pitch = self.row_bytes = extent.row_bytes
-        if view is not None and view.row_bytes:  # pixels may reach over a row's end, and none lies outside
-            self.pitch, self.row_bytes = view.row_bytes, buffer.rows * buffer.row_bytes
+        if view is not None and view.row_bytes:
+            # where pixels reach over a row's end, none lies outside
+            self.pitch, self.row_bytes = view.row_bytes, view.row_bytes if view.in_rows(extent) else buffer.rows * buffer.row_bytes
 
     def row(self, y: int) -> int:
         """Row of the tensor that image row `y` is."""
@@ -85,9 +86,10 @@ class Lowering:
             return Planned(self._load(action, waits), action.step, note, action.tensor)
         if isinstance(action, Store):
             note = f"rows {action.row}-{action.row + action.rows - 1} of {action.target}"
-            return Planned(self._store(action, waits), action.step, note)
-        step = self.network.steps[action.work.step]
-        return Planned(self._execute(action, waits), action.work.step, self._note(action.work), step.output)
+            return Planned(self._store(action, waits), action.step, note, reads=(action.tensor,))
+        step, root = self.network.steps[action.work.step], self.network.root
+        reads = tuple(root.get(name, name) for name in (step.source, step.second) if name is not None)
+        return Planned(self._execute(action, waits), action.work.step, self._note(action.work), step.output, reads)
 
     # Transfers
 
@@ -330,5 +332,5 @@ def lower(
         memory.arena_bytes,
         tuple(_arena_place(network, memory, name) for name in network.inputs),
         tuple(_arena_place(network, memory, name, stored[name]) for name in network.outputs),
-        find_places(network, memory, ordered),
+        find_places(network, memory, ordered, commands, config),
     )

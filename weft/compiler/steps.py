@@ -61,8 +61,8 @@ class View:
     x, dx : int
         First byte of a row, and bytes from pixel to pixel; 0 repeats one pixel.
     row_bytes : int
-        0: rows are the tensor's own. Else the tensor is seen as bytes without gaps, in rows of so many; its own do not matter, a pixel
-        may reach over a row's end, and nothing outside the image is read.
+        0: rows are those that the tensor has in memory. Else it is seen as bytes without gaps, in rows of so many; its own do not
+        matter. Where a pixel reaches over a row's end, nothing outside the image is read.
     """
 
     y: int = 0
@@ -70,6 +70,10 @@ class View:
     x: int = 0
     dx: int = 0
     row_bytes: int = 0
+
+    def in_rows(self, extent: Extent) -> bool:
+        """Of a view with rows of its own: no pixel reaches over a row's end."""
+        return self.x + (extent.width - 1) * self.dx + extent.channels <= self.row_bytes
 
     def spans(self, low: int, high: int, extent: Extent) -> tuple[int, int]:
         """Of a view with rows of its own: bytes of the tensor (first, end) in its rows ``low .. high - 1``."""

@@ -71,8 +71,8 @@ def _pieces(selection, operator, weights) -> list[Step]:
             step,
             image=Extent(source.shape[1], source.shape[2], count * depth),
             result=Extent(result.shape[1], result.shape[2], count * each),
-            source_view=View(x=inside.start, dx=channels),
-            output_view=View(x=outside.start, dx=made),
+            source_view=selection.seen(source.name, View(x=inside.start, dx=channels)),
+            output_view=selection.seen(result.name, View(x=outside.start, dx=made)),
             weights=blocks,
             bias=step.bias[outside],
             multiplier=step.multiplier[outside] if len(step.multiplier) > 1 else step.multiplier,
@@ -112,7 +112,7 @@ def transpose_conv(selection: Selection, operator: Operator) -> list[Step]:
             first, taps, pad = zip(*(_phase(found, i, phase) for i, phase in ((0, y), (1, x))))
             part = weights[first[0] :: found.stride[0], first[1] :: found.stride[1]][::-1, ::-1]
             size = [len(range(phase, n, s)) for phase, n, s in zip((y, x), result.shape[1:3], found.stride)]
-            view = View(y, found.stride[0], x * result.shape[3], found.stride[1] * result.shape[3])
+            view = selection.seen(result.name, View(y, found.stride[0], x * result.shape[3], found.stride[1] * result.shape[3]))
             if not min(taps):  # no tap reaches this phase: it is the bias alone
                 part, pad = np.zeros((1, 1, *weights.shape[2:]), np.int8), (0, 0)
             step = selection.step(

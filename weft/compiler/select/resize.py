@@ -101,6 +101,7 @@ def resize_bilinear(selection: Selection, operator: Operator) -> list[Step]:
                 "resize by a factor of 2 or 4, or to the nearest neighbour",
             )  # fmt: skip
         channels = result.shape[3]
+        view = View(rows.first, rows.every, cols.first * channels, cols.every * channels)
         steps.append(
             selection.step(
                 operator, Opcode.DEPTHWISE, source.name, result.name,
@@ -108,7 +109,7 @@ def resize_bilinear(selection: Selection, operator: Operator) -> list[Step]:
                 kernel=weights.shape, stride=(rows.stride, cols.stride), pad=(-rows.source, -cols.source),
                 weights=np.repeat(2 * weights[:, :, None], channels, axis=2).astype(np.int8),
                 multiplier=np.array([1 << 30], np.int32), exponent=np.array([1 - int(weights.sum()).bit_length()], np.int32),
-                output_view=View(rows.first, rows.every, cols.first * channels, cols.every * channels),
+                output_view=selection.seen(result.name, view),
             )
         )  # fmt: skip
     return steps

@@ -9,7 +9,7 @@ from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Tensor
-from weft.compiler.steps import IDENTITY, Extent, Step, extent_of
+from weft.compiler.steps import IDENTITY, Extent, Step, View, extent_of
 
 
 class Selection:
@@ -42,6 +42,11 @@ class Selection:
         """How a tensor lies in memory; a constant is one row."""
         tensor = self.tensors[name]
         return Extent(1, tensor.size, 1) if tensor.constant else extent_of(self.tensors[self.owner(name)].shape)
+
+    def seen(self, name: str, view: View) -> View:
+        """A view of the rows that a tensor's shape has, for the rows that it has in memory: those of an alias are often others."""
+        shape = extent_of(self.tensors[name].shape)
+        return view if shape.row_bytes == self.memory(name).row_bytes else replace(view, row_bytes=shape.row_bytes)
 
     def temporary(self, operator: Operator, label: str, shape: tuple[int, ...]) -> str:
         """A new tensor of bytes that only the operator's own steps touch."""
