@@ -97,12 +97,15 @@ def compile_(
     quiet: Quiet = False,
 ):
     """Compile a network to the binary image and the map that a driver would load."""
+    from golden.reference_process import ReferenceProcess
     from weft.compiler.image import write_image
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
     check_folder(output, "the image")
-    searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+    with ReferenceProcess(model) as reference:
+        searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+        reference.check_loads()
     compiled = searched.compiled
     program = compiled.program
     folder = write_image(compiled, output)

@@ -58,6 +58,9 @@ Fps = Annotated[
 Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", min=1, help="In a SoC: pictures that camera and display make at least; 10.")
 ]
+NoReference = Annotated[
+    bool, typer.Option("--no-reference", help="Compare with the golden operators only, not with the TFLite reference interpreter.")
+]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="In a SoC: write plots and tables as a page.")]
 
 
@@ -73,6 +76,7 @@ def run(
     seed: Seed = None,
     clock: RunClock = None,
     explain: Explain = False,
+    no_reference: NoReference = False,
     quiet: Quiet = False,
     soc: SocFile = None,
     camera: Camera = None,
@@ -93,6 +97,7 @@ def run(
     for path, what in ((report, "the report"), (html, "the page")):
         check_writable(path, what)
     common: dict[str, Any] = {"input_path": input, "sample": sample, "seed": seed, "keep_tensors": keep_tensors, "trace": trace}
+    common["reference"] = not no_reference
     common["steps"] = Steps(quiet)
     masters = {"camera": camera, "display": display, "cpu": cpu, "ddr": ddr}
     if soc or any(value is not None for value in masters.values()):

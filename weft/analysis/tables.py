@@ -134,16 +134,10 @@ def _beside(blocks):
 
 def summary(report: Report, width: int) -> list[str]:
     """The lines below the tables, wrapped to the width."""
-    if report.bit_exact is None:
-        verdict = "not compared"
-    elif report.bit_exact:
-        verdict = f"yes, {report.compared_tensors} tensors equal to the TFLite reference kernels"
-    else:
-        verdict = "NO"
     host = f"{', '.join(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
     rate = f", {report.macs / report.cycles:.1f} MACs a cycle" if report.configuration["int4"] else ""
     lines = [
-        f"bit-exact    {verdict}",
+        f"bit-exact    {_verdict(report)}",
         f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs{rate}",
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
@@ -153,6 +147,21 @@ def summary(report: Report, width: int) -> list[str]:
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]
+
+
+def _verdict(report):
+    """Whether the run is exact, and who says so."""
+    if report.bit_exact is None:
+        return "not compared"
+    if not report.bit_exact:
+        return "NO"
+    golden = f"yes, {report.compared_tensors} tensors equal to the golden operators"
+    if report.reference is None:
+        return f"{golden}; the reference interpreter was not asked"
+    judged = f"{golden}, whose {report.reference.tensors} equal the TFLite reference interpreter {report.reference.version}"
+    if report.reference.stopped_at is None:
+        return judged
+    return f"{judged} up to {report.reference.stopped_at}, where it ended: {report.reference.reason}"
 
 
 def _cut(name):

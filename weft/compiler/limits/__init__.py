@@ -130,7 +130,10 @@ LIMITS = {
     ),
     "MAXIMUM": (*_PAIR, keeps_quantization),
     "MAX_POOL_2D": _POOL,
-    "MEAN": (takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier, has_bounded_mean),
+    "MEAN": (
+        takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier,
+        has_bounded_mean,
+    ),
     "MINIMUM": (*_PAIR, keeps_quantization),
     "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier, has_bounded_product),
     "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers, has_bounded_prelu),
