@@ -7,11 +7,11 @@ from tests.random_operators.values import one_operator, random_value, scale_of, 
 from tests.reference import run_reference
 from tests.tflite_builder import BuilderTensor
 
-COUNT = 150
+COUNT = 60
 
 
 def random_sum(rng):
-    """A network of one SUM of either type; a third of them keep the quantization."""
+    """A network of one SUM of either type; a third of them keeps the quantization."""
     dtype = str(rng.choice(["int8", "uint8"]))
     shape = tuple(int(n) for n in rng.integers(1, 9, int(rng.integers(1, 5))))
     axes = np.sort(rng.permutation(len(shape))[: int(rng.integers(1, len(shape) + 1))])
