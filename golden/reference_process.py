@@ -34,6 +34,8 @@ from hw.npu.errors import WeftError
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where the child finds this package."""
+MODULE = "golden.reference_process"
+"""What the child runs: this file."""
 NO_TENSOR = -1
 REFUSALS = (ValueError, RuntimeError)
 """What the interpreter raises where it does not die."""
@@ -177,7 +179,7 @@ class ReferenceProcess:
     def _messages(self, way, noise) -> Iterator[tuple]:
         """What the child says, until it says no more."""
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-        command = [sys.executable, "-P", "-m", "golden.reference_process"]
+        command = [sys.executable, "-P", "-m", MODULE]
         with self._lock:
             if self._closed:
                 return
