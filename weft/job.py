@@ -18,8 +18,10 @@ from golden.reference import reference_version
 from golden.reference_process import ReferenceProcess
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from sim.build import BuildOptions
 from sim.compare import Mismatch, diagnose
+from sim.job import TraceError
 from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft import __version__
@@ -100,6 +102,8 @@ class Job:
         Of the random input.
     notes : tuple of str
         Where the input came from and what was done to it.
+    trace_error : TraceError or None
+        Why there is no waveform, where one was wanted.
     """
 
     searched: Searched | None
@@ -107,6 +111,7 @@ class Job:
     outcome: Outcome
     seed: int | None
     notes: tuple[str, ...]
+    trace_error: TraceError | None = None
 
 
 def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Searched:
@@ -217,9 +222,17 @@ def run_model(
             model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, check=interpreter and interpreter.check_loads
         )
         with steps.stage(f"running {graph.name} on the RTL"):
-            (outcome,) = run_samples(prepared, [values], trace=trace)
+            (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
         outcome = judged(graph, outcome, interpreter, steps)
-    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
+    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
+
+
+def with_trace(run: Callable, trace: Path | None) -> tuple:
+    """The result of a run that writes a waveform, and None; or that of one without, and why there is no waveform."""
+    try:
+        return run(trace), None
+    except TraceError as error:
+        return run(None), error
 
 
 def start_reference(graph: Graph, values: dict) -> ReferenceProcess:
@@ -258,5 +271,4 @@ def write_json(job: Job, path: Path):
     """Write the report, with where the input came from."""
     content = job.report.to_json() | {"weft": __version__, "seed": job.seed, "input": list(job.notes)}
     content["mismatch"] = job.outcome.mismatch and dataclasses.asdict(job.outcome.mismatch)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n", "the report")

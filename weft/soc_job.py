@@ -20,7 +20,7 @@ from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_after, host_before
-from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format
+from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format, with_trace
 from weft.progress import Steps
 
 
@@ -56,7 +56,9 @@ def run_on_soc(
             interpreter.check_loads()
         simulator = SocSimulator(config, options, stage=steps.stage)
         with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
-            run, outcome = run_and_compare(simulator, searched.compiled, values, scenario, trace=trace)
+            (run, outcome), trace_error = with_trace(
+                lambda place: run_and_compare(simulator, searched.compiled, values, scenario, trace=place), trace
+            )
         outcome = judged(graph, outcome, interpreter, steps)
     program = searched.compiled.program
     alone, slowest = network_reports(
@@ -69,7 +71,7 @@ def run_on_soc(
         reference=outcome.reference,
         int4_operators=int4_operators(searched.compiled.graph),
     )
-    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes))
+    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes), trace_error)
 
 
 def run_and_compare(
