@@ -29,18 +29,18 @@ def write_whole(path, content: str | bytes, what: str):
         If it cannot be written: it names the path and the reason.
     """
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-    target = Path(os.path.realpath(path))
+    place = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
+        if place.exists() and not place.is_file():
+            place.write_bytes(data)
         else:
-            _replace(target, data)
+            _replace(Path(os.path.realpath(place)), data)
     except OSError as error:
         raise WeftError(f"{what} cannot be written: {error.strerror or error}", file=path) from None
 
 
 def _replace(target: Path, data: bytes):
+    target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".weft-{secrets.token_hex(8)}")
     try:
         with new.open("xb") as file:
