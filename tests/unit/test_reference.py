@@ -121,7 +121,7 @@ def test_the_report_says_by_whom_it_was_judged(tmp_path, no_rtl, capsys):
     operators = len(read_tflite(DIGITS).operators)
     assert (code, content["bit_exact"]) == (0, True)
     assert content["reference"] == {"version": "2.3.0", "tensors": operators, "stopped_at": None, "reason": None}
-    assert f"equal to the golden operators, whose {operators} equal the TFLite reference interpreter 2.3.0" in out
+    assert f"reference {operators} tensors of the golden operators compared with the TFLite interpreter 2.3.0" in out
 
 
 def test_a_run_can_do_without_the_interpreter_and_says_so(tmp_path, no_rtl, capsys):
@@ -135,7 +135,7 @@ def test_where_the_interpreter_dies_the_tensors_before_are_compared_and_the_verd
     code, out, _, content = verdict_of(tmp_path, capsys, path)
     assert (code, content["bit_exact"]) == (0, True)
     assert content["reference"] == {"version": "2.3.0", "tensors": 1, "stopped_at": "softmax_0 (p)", "reason": "SIGABRT"}
-    assert "interpreter 2.3.0 up to softmax_0 (p), where it ended: SIGABRT" in out
+    assert "interpreter 2.3.0, up to softmax_0 (p), where it ended: SIGABRT" in out
 
 
 def test_operators_that_differ_from_the_interpreter_are_a_third_kind_of_fault(tmp_path, no_rtl, capsys, monkeypatch):
