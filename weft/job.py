@@ -36,7 +36,7 @@ from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
-from weft.verdict import ReferenceMismatch, judge
+from weft.reference_judge import ReferenceMismatch, judge
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""

@@ -71,6 +71,10 @@ def has_bounded_prelu(graph, operator):
     return _beyond(largest, positive) or _beyond(_largest_product(graph, operator), negative)
 
 
+BOUNDED = (has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sums)
+"""The limits of this file."""
+
+
 def _largest_product(graph, operator):
     """Of an operator of two tensors, the magnitude."""
     first, second = (distances(graph.input(operator, i)) for i in (0, 1))
