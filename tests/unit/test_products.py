@@ -32,19 +32,19 @@ def constants(name, values, dtype="int32", **quantization):
     return BuilderTensor(name, np.shape(values), dtype, data=np.array(values), **quantization)
 
 
-def weighted(op, factor, zero_point):
+def weighted(op, factor, zero_point, bias):
     """An operator with weights of 100 and a bias, whose largest sum is 4 * 100 * (128 + |zero point|) + bias."""
     shape = {"DEPTHWISE_CONV_2D": (1, 2, 2, CHANNELS), "FULLY_CONNECTED": (CHANNELS, 4)}.get(op, (CHANNELS, 2, 2, 1))
     scale = [factor] * CHANNELS if op != "FULLY_CONNECTED" else factor
     axis = 3 if op == "DEPTHWISE_CONV_2D" else 0
     weights = constants("w", np.full(shape, 100), "int8", scale=scale, axis=axis)
-    bias = constants("b", [1000, -1000, 7], scale=scale)
+    biases = constants("b", [bias, -1000, 7], scale=scale)
     x = image("x", *(1, 4) if op == "FULLY_CONNECTED" else (1, 2, 2, CHANNELS if op == "DEPTHWISE_CONV_2D" else 1), zero_point=zero_point)
     y = image("y", *(1, CHANNELS) if op == "FULLY_CONNECTED" else (1, 2, 2, CHANNELS), zero_point=-1 - zero_point)
     options = {} if op == "FULLY_CONNECTED" else {"padding": "SAME"}
     if op == "TRANSPOSE_CONV":
-        return [constants("s", y.shape), weights, x, bias, y], "swxb", options
-    return [x, weights, bias, y], "xwb", options
+        return [constants("s", y.shape), weights, x, biases, y], "swxb", options
+    return [x, weights, biases, y], "xwb", options
 
 
 def pair(op, factor, zero_point):
@@ -60,10 +60,11 @@ def mean(op, factor, zero_point):
     return [image("x", 1, 4, 4, 2, scale=factor, zero_point=zero_point), constants("a", [1, 2]), image("y", 1, 2)], "xa", {}
 
 
-def network(path, op, factor, zero_point):
-    """Writes a network of one operator; its content."""
-    make = {"MUL": pair, "PRELU": pair, "MEAN": mean}.get(op, weighted)
-    tensors, names, options = make(op, float(np.float32(factor)), zero_point)
+def network(path, op, factor, zero_point, *, bias=1000):
+    """Writes a network of one operator, of which the first channel has the bias; its content."""
+    make = {"MUL": pair, "PRELU": pair, "MEAN": mean}.get(op)
+    numbers = op, float(np.float32(factor)), zero_point
+    tensors, names, options = make(*numbers) if make else weighted(*numbers, bias)
     inputs = [name for name in names if name in "xv"]
     content = build_model(tensors, [BuilderOperator(op, tuple(names), ("y",), options)], inputs, ["y"])
     path.write_bytes(content)
@@ -125,6 +126,21 @@ def test_the_bound_of_a_sum_is_reached(tmp_path, op):
         graph = read_tflite(path)
         ends = (400 * (-128 - zero_point), 400 * (127 - zero_point))
         assert largest_sums(graph, graph.operators[0]).tolist() == [max(abs(end + b) for end in ends) for b in (1000, -1000, 7)]
+
+
+@pytest.mark.parametrize("op", [op for op, limit in BOUNDED.items() if limit == "has_bounded_sums"])
+def test_a_sum_that_leaves_int32_before_a_small_factor_wraps_as_in_the_reference(tmp_path, op):
+    """Converters saturate the bias of a dead channel at the ends of int32."""
+    path = tmp_path / "net.tflite"
+    for bias in (2**31 - 1, -(2**31)):
+        content = network(path, op, 2.0**-24, 0, bias=bias)
+        graph = read_tflite(path)
+        results = []
+        for inputs in worst_inputs(graph):
+            expected, got = run_reference(content, list(inputs.values()))["y"], evaluate(graph, inputs)["y"]
+            assert np.array_equal(expected, got), f"{op}, bias {bias}: {expected} {got}"
+            results.append(int(got.reshape(-1)[0]))
+        assert min(results) < -100 and max(results) > 100, "a sum on either side of the end"
 
 
 def test_every_operator_that_multiplies_is_bounded():

@@ -93,7 +93,7 @@ def _factors(multipliers, exponents):
 
 def _first_beyond(sums, factors, exponents):
     """The first sum that leaves int32, by its left shift before the product, or with its product and a zero point; as text."""
-    shifted = sums * 2.0 ** np.maximum(exponents, 0)
+    shifted = np.where(exponents > 0, sums * 2.0 ** np.maximum(exponents, 0), 0)  # without a shift a sum may be any int32
     beyond = np.flatnonzero(np.maximum(shifted, sums * factors + ZERO_POINT) >= LIMIT)
     if not len(beyond):
         return None
