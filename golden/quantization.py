@@ -127,11 +127,18 @@ def activation_range(activation: str, scale: float, zero_point: int, dtype="int8
         A key of `ACTIVATIONS`.
     scale, zero_point
         Of the output.
+
+    Raises
+    ------
+    OverflowError
+        Where a bound of the activation is no int32 at this scale: TFLite refuses it.
     """
     info = np.iinfo(dtype)
 
     def quantize(real):
         quotient = float(np.float32(real) / np.float32(scale))
+        if not abs(quotient) < 1 << 31:
+            raise OverflowError(f"{real:g} / {scale:g} is no int32")
         return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
     low, high = ACTIVATIONS[activation]

@@ -2,6 +2,8 @@
 
 import contextlib
 import enum
+import errno
+import os
 import struct
 import subprocess
 import tempfile
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hw.npu.errors import WeftError
 from hw.npu.registers import ADDRESS_OF
 
 
@@ -27,6 +30,10 @@ class Log(enum.IntEnum):
 
 class BenchError(RuntimeError):
     """The NPU broke a rule of AXI, its register port does not answer, or the harness failed: never the user's fault."""
+
+
+class TraceError(WeftError):
+    """The waveform cannot be written; the run itself can go without."""
 
 
 @dataclass(frozen=True)
@@ -164,23 +171,39 @@ class Job:
         ------
         BenchError
             If the harness ends with an error.
-        OSError
+        TraceError
             If `trace` cannot be written.
         """
-        if trace:  # Verilator is silent when it cannot write it
-            Path(trace).parent.mkdir(parents=True, exist_ok=True)
-            Path(trace).touch()
+        if trace:
+            _check_trace(Path(trace))
         with tempfile.TemporaryDirectory(prefix="weft-") as folder:
             job, result = Path(folder) / "job", Path(folder) / "result"
             with job.open("wb") as file:
                 file.writelines([*self._parts, struct.pack("<I", Op.END)])
             command = [str(executable), str(job), str(result)] + ([str(trace)] if trace else [])
             done = subprocess.run(command, capture_output=True, text=True)
+            if trace and _is_full(Path(trace)):
+                raise TraceError(f"the waveform cannot be written: {os.strerror(errno.ENOSPC)}", file=trace)
             if done.returncode:
                 what = {3: "the NPU broke a rule of AXI", 4: "the register port does not answer"}.get(done.returncode, "the harness failed")
                 raise BenchError(f"{what}: {done.stderr.strip() or f'exit code {done.returncode}'}")
             with result.open("rb") as file:
                 return [reader(file) for reader in self._answers]
+
+
+def _check_trace(path: Path):
+    """Try whether a waveform can be begun: Verilator is silent when it cannot write it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(1 << 12))
+    except OSError as error:
+        raise TraceError(f"the waveform cannot be written: {error.strerror or error}", file=path) from None
+
+
+def _is_full(path: Path) -> bool:
+    """Whether a waveform has taken the last of its disk, and is cut off."""
+    disk = os.statvfs(path.parent)
+    return disk.f_blocks > 0 and disk.f_bavail == 0
 
 
 def _read_loop(file, readers):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tflite
 
+from golden.reference import OPERATORS, OUTPUTS, invoke_reference, load_reference
+
 
 def run_reference(model, inputs) -> dict[str, np.ndarray]:
     """Every tensor that the reference kernels compute or read, by name.
@@ -17,24 +19,8 @@ def run_reference(model, inputs) -> dict[str, np.ndarray]:
     inputs : sequence of ndarray
         In the order of the file.
     """
-    litert = pytest.importorskip("ai_edge_litert.interpreter", reason="pip install ai-edge-litert==2.3.0")
-    interpreter = litert.Interpreter(
-        model_content=bytes(model),
-        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=True,
-        num_threads=1,
-    )
-    interpreter.allocate_tensors()
-    for detail, values in zip(interpreter.get_input_details(), inputs):
-        interpreter.set_tensor(detail["index"], values)
-    interpreter.invoke()
-    tensors = {}
-    for detail in interpreter.get_tensor_details():
-        try:
-            tensors[detail["name"]] = interpreter.get_tensor(detail["index"])
-        except ValueError:  # a temporary of the interpreter, or a constant that a delegate owns
-            continue
-    return tensors
+    pytest.importorskip("ai_edge_litert.interpreter", reason="pip install ai-edge-litert==2.3.0")
+    return {name: value for _, name, value in invoke_reference(load_reference(bytes(model)), inputs)}
 
 
 def without_last_operator(model) -> bytes:
@@ -50,8 +36,8 @@ def without_last_operator(model) -> bytes:
     content = bytearray(model)
     subgraph = tflite.Model.GetRootAs(content, 0).Subgraphs(0)
     count = subgraph.OperatorsLength()
-    outputs = subgraph._tab.Vector(subgraph._tab.Offset(8))  # field 2 of the schema's SubGraph, its outputs
-    operators = subgraph._tab.Vector(subgraph._tab.Offset(10))  # field 3; a vector's length stands in front of it
+    outputs = subgraph._tab.Vector(subgraph._tab.Offset(OUTPUTS))
+    operators = subgraph._tab.Vector(subgraph._tab.Offset(OPERATORS))  # a vector's length stands in front of it
     struct.pack_into("<i", content, outputs, subgraph.Operators(count - 1).Inputs(0))
     struct.pack_into("<I", content, operators - 4, count - 1)
     return bytes(content)

@@ -59,6 +59,7 @@ OPTIONS = {
     "QUANTIZE": ("QuantizeOptions", {}),
     "DEQUANTIZE": ("DequantizeOptions", {}),
     "MEAN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+    "SUM": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
     "BATCH_TO_SPACE_ND": ("BatchToSpaceNDOptions", {}),
     "CAST": ("CastOptions", {}),
     "CONCATENATION": ("ConcatenationOptions", {"axis": ("Axis", 0), **_ACTIVATION}),

@@ -18,6 +18,7 @@ from typer._click.exceptions import ClickException, UsageError  # Typer carries 
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from hw.soc.config import BUS_BITS, SIZES, load_soc_config
 from weft import __version__
 from weft.cli_explore import explore
@@ -28,7 +29,7 @@ from weft.cli_synth import synth
 from weft.cli_traffic import traffic
 from weft.faults import fault_message, show_traceback
 from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
-from weft.outputs import check_folder, check_writable
+from weft.outputs import check_folder, check_writable, show_then_write
 from weft.progress import Steps
 from weft.refusals import print_refusal
 
@@ -84,7 +85,7 @@ def generate(
     check_writable(output, "the Verilog")
     stage = Steps(quiet).stage
     verilog = soc_verilog(whole, stage=stage) if whole else npu_verilog(chosen, stage=stage)
-    output.write_text(verilog)
+    write_whole(output, verilog, "the Verilog")
     kind = f"SoC on a bus of {chosen.axi_bits} bits with a " if whole else ""
     print(f"{output}: {kind}{chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
 
@@ -102,20 +103,27 @@ def compile_(
     quiet: Quiet = False,
 ):
     """Compile a network to the binary image and the map that a driver would load."""
-    from weft.compiler.image import write_image
+    from golden.reference_process import ReferenceProcess
+    from weft.compiler.image import IMAGE_FILES, write_image
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
     check_folder(output, "the image")
-    searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+    with ReferenceProcess(model) as reference:
+        searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+        reference.check_loads()
     compiled = searched.compiled
     program = compiled.program
-    folder = write_image(compiled, output)
     host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
-    print(f"{folder}: {len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
-    print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
-    if disassemble:
-        print(program.disassemble())
+
+    def show():
+        print(f"{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
+        print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
+        if disassemble:
+            print(program.disassemble())
+
+    show_then_write(show, (output, lambda folder: write_image(compiled, folder)))
+    print(f"{output}: {', '.join(IMAGE_FILES)}")
 
 
 def main(arguments: list[str] | None = None) -> int:

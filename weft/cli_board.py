@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 
 from hw.npu.config import KIB
+from hw.npu.files import write_whole
 from hw.soc.config import SIZES, SocConfig
-from weft.outputs import check_folder, check_writable
+from weft.outputs import check_folder, check_writable, show_then_write
 from weft.progress import Steps
 
 DEFAULT_BOARD_CLOCK_MHZ = 100
@@ -24,9 +25,8 @@ def synth_board(config, board: str, *, clock_mhz: int, seed: int, output: Path |
     steps = Steps(quiet)
     with tempfile.TemporaryDirectory() as scratch:
         found = build(config, board, output or Path(scratch), clock_mhz=clock_mhz, seed=seed, stage=steps.stage)
-    if report:
-        report.write_text(json.dumps(to_json(found), indent=1) + "\n")
-    _print(found)
+    written = json.dumps(to_json(found), indent=1) + "\n"
+    show_then_write(lambda: _print(found), (report, lambda path: write_whole(path, written, "the report")))
     if output:
         print(f"{output}: Verilog, scripts, netlist, logs and bitstream")
 

@@ -8,10 +8,11 @@ import typer
 
 from hw.npu.config import SWITCHES, load_config
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.options import MISMATCH, Clock, Config, Overrides, Quiet
-from weft.outputs import check_writable
+from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
 SEED = 0
@@ -72,8 +73,7 @@ def explore(
     _check_verify(verify, chosen)
     steps = Steps(quiet)
     survey = _survey(models, base, chosen, clock, fps, jobs, steps)
-    _write(survey, csv, html)
-    _print(survey)
+    show_then_write(lambda: _print(survey), (csv, lambda path: _write_csv(survey, path)), (html, lambda path: _write_page(survey, path)))
     if verify and not _verified(models, survey.choose(verify), steps):
         raise typer.Exit(MISMATCH)
 
@@ -119,15 +119,16 @@ def _survey(models, base, chosen, clock, fps, jobs, steps):
     return Survey(names, base, points, clock, fps)
 
 
-def _write(survey, csv, html):
-    if csv:
-        from weft.explore.tables import write_csv
+def _write_csv(survey, path):
+    from weft.explore.tables import csv_text
 
-        write_csv(survey, csv)
-    if html:
-        from weft.explore.page import write_page
+    write_whole(path, csv_text(survey), "the CSV file")
 
-        write_page(survey, html, __version__)
+
+def _write_page(survey, path):
+    from weft.explore.page import page
+
+    write_whole(path, page(survey, __version__), "the page")
 
 
 def _print(survey):

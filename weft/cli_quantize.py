@@ -10,9 +10,10 @@ import typer
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from weft import __version__
 from weft.options import Config, Model, Overrides, Quiet
-from weft.outputs import check_writable
+from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
 INT4 = "int4"
@@ -63,10 +64,13 @@ def quantize(
     check_writable(report, "the report")
     steps = Steps(quiet)
     limit = (USUAL_LOSS if max_loss is None else max_loss) if auto else None
-    result = run(graph, output, chosen, layers=layers, samples=samples, max_loss=limit, stage=steps.stage)
-    if report:
-        report.write_text(json.dumps(result.to_json() | {"weft": __version__}, indent=2) + "\n")
-    print_report(result, default_console())
+    result, content = run(graph, chosen, layers=layers, samples=samples, max_loss=limit, stage=steps.stage)
+    written = json.dumps(result.to_json() | {"weft": __version__}, indent=2) + "\n"
+    show_then_write(
+        lambda: print_report(result, default_console()),
+        (output, lambda path: write_whole(path, content, "the network")),
+        (report, lambda path: write_whole(path, written, "the report")),
+    )
 
 
 def _check_options(model, output, weights, auto, max_loss, data):

@@ -9,11 +9,12 @@ import typer
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from hw.soc.config import load_soc_config
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
 from weft.options import MISMATCH, Config, KeepTensors, Model, Overrides, Quiet
-from weft.outputs import check_writable
+from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
 Input = Annotated[Path | None, typer.Option("--input", metavar="FILE", help=".npy, .npz or an image; without it the input is random.")]
@@ -58,6 +59,9 @@ Fps = Annotated[
 Frames = Annotated[
     int | None, typer.Option("--frames", metavar="N", min=1, help="In a SoC: pictures that camera and display make at least; 10.")
 ]
+NoReference = Annotated[
+    bool, typer.Option("--no-reference", help="Compare with the golden operators only, not with the TFLite reference interpreter.")
+]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="In a SoC: write plots and tables as a page.")]
 
 
@@ -73,6 +77,7 @@ def run(
     seed: Seed = None,
     clock: RunClock = None,
     explain: Explain = False,
+    no_reference: NoReference = False,
     quiet: Quiet = False,
     soc: SocFile = None,
     camera: Camera = None,
@@ -93,6 +98,7 @@ def run(
     for path, what in ((report, "the report"), (html, "the page")):
         check_writable(path, what)
     common: dict[str, Any] = {"input_path": input, "sample": sample, "seed": seed, "keep_tensors": keep_tensors, "trace": trace}
+    common["reference"] = not no_reference
     common["steps"] = Steps(quiet)
     masters = {"camera": camera, "display": display, "cpu": cpu, "ddr": ddr}
     if soc or any(value is not None for value in masters.values()):
@@ -102,15 +108,17 @@ def run(
             if value is not None:
                 raise WeftError(f"{option} is for a run in a SoC", remedy="add --soc, --camera, --display, --cpu or --ddr")
         job = run_model(model, load_config(config, overrides or ()), clock_mhz=clock or DEFAULT_CLOCK_MHZ, **common)
-    if report:
-        write_json(job, report)  # first: whoever reads standard output may stop reading
-    if html:
-        from weft.analysis.contention_page import write_page
-
-        write_page(job.report, html, __version__)
-    _print(job, explain)
+    show_then_write(lambda: _print(job, explain), (report, lambda path: write_json(job, path)), (html, lambda path: _write_page(job, path)))
+    if job.trace_error:
+        raise job.trace_error
     if not job.report.bit_exact:
         raise typer.Exit(MISMATCH)
+
+
+def _write_page(job, path):
+    from weft.analysis.contention_page import page
+
+    write_whole(path, page(job.report, __version__), "the page")
 
 
 def _on_soc(model, config, overrides, file, masters, options, common):

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from hw.npu.config import load_config
+from hw.npu.files import write_whole
 from weft import __version__
 from weft.options import Config, Model, Overrides, Quiet
-from weft.outputs import check_writable
+from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
 CASES = {
@@ -61,9 +62,12 @@ def traffic(
     check_writable(output, "the JSON file")
     searched = compile_model(model, chosen, steps=Steps(quiet))
     found = count(searched.compiled)
-    if output:  # first: whoever reads standard output may stop reading
-        output.write_text(json.dumps(to_json(found, fps, searched.cycles, dram), indent=2) + "\n")
-    _print(found, fps, searched.cycles, dram, [host.operator.op for host in searched.compiled.host_ops])
+    written = json.dumps(to_json(found, fps, searched.cycles, dram), indent=2) + "\n"
+    hosts = [host.operator.op for host in searched.compiled.host_ops]
+    show_then_write(
+        lambda: _print(found, fps, searched.cycles, dram, hosts),
+        (output, lambda path: write_whole(path, written, "the JSON file")),
+    )
 
 
 def to_json(found, fps: float, cycles: int, dram=None) -> dict:

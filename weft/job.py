@@ -6,29 +6,37 @@
 import dataclasses
 import json
 import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from golden.machine import Machine
+from golden.reference import reference_version
+from golden.reference_process import ReferenceProcess
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from hw.npu.files import write_whole
 from sim.build import BuildOptions
 from sim.compare import Mismatch, diagnose
+from sim.job import TraceError
 from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft import __version__
 from weft.analysis.precision import int4_operators
-from weft.analysis.report import DEFAULT_CLOCK_MHZ, Report, build_report
+from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.graph import Graph
 from weft.compiler.host import host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
+from weft.reference_judge import ReferenceMismatch, judge
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
@@ -65,14 +73,20 @@ class Outcome:
         The network's outputs, after the host's operators.
     compared : int
         Tensors that were compared with the reference.
-    mismatch : Mismatch or None
+    mismatch : Mismatch, ReferenceMismatch or None
         The first difference; None if everything is bit-exact.
+    computed : dict of str to ndarray
+        Every tensor by the golden operators.
+    reference : ReferenceVerdict or None
+        How far the reference interpreter judged the golden operators; None where it was not asked.
     """
 
     run: RunResult
     outputs: dict
     compared: int
-    mismatch: Mismatch | None
+    mismatch: Mismatch | ReferenceMismatch | None
+    computed: dict
+    reference: ReferenceVerdict | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,8 @@ class Job:
         Of the random input.
     notes : tuple of str
         Where the input came from and what was done to it.
+    trace_error : TraceError or None
+        Why there is no waveform, where one was wanted.
     """
 
     searched: Searched | None
@@ -95,6 +111,7 @@ class Job:
     outcome: Outcome
     seed: int | None
     notes: tuple[str, ...]
+    trace_error: TraceError | None = None
 
 
 def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Searched:
@@ -104,11 +121,24 @@ def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps
         return search(graph, config, keep_tensors=keep_tensors)
 
 
-def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
-    """Compile the network and build the simulator, able to write the waveform `trace` if that is given."""
+def prepare(
+    model,
+    config: NpuConfig,
+    *,
+    keep_tensors: bool = False,
+    trace: Path | None = None,
+    steps: Steps | None = None,
+    check: Callable[[], None] | None = None,
+) -> Prepared:
+    """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
+
+    `check` may refuse the network before the build, which can take a minute.
+    """
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
     searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
+    if check is not None:
+        check()
     return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
 
 
@@ -145,7 +175,7 @@ def _compared(compiled, sample, inputs, run) -> Outcome:
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs), len(expected.keys() & machine.tensors.keys()), mismatch)
+    return Outcome(run, host_after(compiled, run.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
@@ -157,6 +187,7 @@ def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAUL
         host_ops=[host.operator.op for host in prepared.compiled.host_ops],
         bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
+        reference=outcome.reference,
         int4_operators=int4_operators(prepared.compiled.graph),
         clock_mhz=clock_mhz,
     )
@@ -172,9 +203,10 @@ def run_model(
     keep_tensors: bool = False,
     trace: Path | None = None,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
+    reference: bool = True,
     steps: Steps | None = None,
 ) -> Job:
-    """What ``weft run`` does; the arguments are its options.
+    """What ``weft run`` does; the arguments are its options. The reference interpreter runs beside compiler and simulator.
 
     Raises
     ------
@@ -184,10 +216,40 @@ def run_model(
     steps = steps or Steps(quiet=True)
     graph = read_tflite(model)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
-    prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps)
-    with steps.stage(f"running {graph.name} on the RTL"):
-        (outcome,) = run_samples(prepared, [values], trace=trace)
-    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes))
+    with ExitStack() as stack:
+        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        prepared = prepare(
+            model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, check=interpreter and interpreter.check_loads
+        )
+        with steps.stage(f"running {graph.name} on the RTL"):
+            (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
+        outcome = judged(graph, outcome, interpreter, steps)
+    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
+
+
+def with_trace(run: Callable, trace: Path | None) -> tuple:
+    """The result of a run that writes a waveform, and None; or that of one without, and why there is no waveform."""
+    try:
+        return run(trace), None
+    except TraceError as error:
+        return run(None), error
+
+
+def start_reference(graph: Graph, values: dict) -> ReferenceProcess:
+    """The reference interpreter, begun on a network's file and an input."""
+    return ReferenceProcess(Path(graph.file), [values[name] for name in graph.inputs])
+
+
+def judged(graph: Graph, outcome: Outcome, interpreter: ReferenceProcess | None, steps: Steps) -> Outcome:
+    """An outcome with what the reference interpreter says of it; if golden operators and interpreter differ, that is the mismatch.
+
+    The golden operators are what everything else is compared with, so that their own fault comes before others.
+    """
+    if interpreter is None:
+        return outcome
+    with steps.stage(f"comparing with the reference interpreter {reference_version()}"):
+        verdict, mismatch = judge(graph, Path(graph.file), interpreter.result(), outcome.computed)
+    return dataclasses.replace(outcome, reference=verdict, mismatch=mismatch or outcome.mismatch)
 
 
 def choose_input(graph, path, sample, seed):
@@ -209,5 +271,4 @@ def write_json(job: Job, path: Path):
     """Write the report, with where the input came from."""
     content = job.report.to_json() | {"weft": __version__, "seed": job.seed, "input": list(job.notes)}
     content["mismatch"] = job.outcome.mismatch and dataclasses.asdict(job.outcome.mismatch)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n", "the report")

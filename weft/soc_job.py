@@ -1,6 +1,7 @@
 """The main job on a SoC: a network alone and under a scenario's traffic, compared and reported as `weft.job` does it."""
 
 import dataclasses
+from contextlib import ExitStack
 from pathlib import Path
 
 from golden.machine import Machine
@@ -19,7 +20,7 @@ from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_after, host_before
-from weft.job import Job, Outcome, choose_input, compile_model, trace_format
+from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format, with_trace
 from weft.progress import Steps
 
 
@@ -33,6 +34,7 @@ def run_on_soc(
     seed: int | None = None,
     keep_tensors: bool = False,
     trace: Path | None = None,
+    reference: bool = True,
     steps: Steps | None = None,
 ) -> Job:
     """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
@@ -46,10 +48,18 @@ def run_on_soc(
     graph = read_tflite(model)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     check_scenario(scenario, config)
-    searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
-    simulator = SocSimulator(config, BuildOptions("quick" if trace else "fast", trace=trace_format(trace)), stage=steps.stage)
-    with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
-        run, outcome = run_and_compare(simulator, searched.compiled, values, scenario, trace=trace)
+    options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
+    with ExitStack() as stack:
+        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
+        if interpreter is not None:
+            interpreter.check_loads()
+        simulator = SocSimulator(config, options, stage=steps.stage)
+        with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
+            (run, outcome), trace_error = with_trace(
+                lambda place: run_and_compare(simulator, searched.compiled, values, scenario, trace=place), trace
+            )
+        outcome = judged(graph, outcome, interpreter, steps)
     program = searched.compiled.program
     alone, slowest = network_reports(
         program,
@@ -58,9 +68,10 @@ def run_on_soc(
         host_ops=[host.operator.op for host in searched.compiled.host_ops],
         bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
+        reference=outcome.reference,
         int4_operators=int4_operators(searched.compiled.graph),
     )
-    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes))
+    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes), trace_error)
 
 
 def run_and_compare(
@@ -81,7 +92,9 @@ def run_and_compare(
         run = simulator.run(compiled.program, inputs, scenario, log=Log.FULL)
         mismatch = next(filter(None, (diagnose(compiled.program, one, machine, expected) for one in run.runs)), None)
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
-    outcome = Outcome(run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch)
+    outcome = Outcome(
+        run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected
+    )
     return run, outcome
 
 

@@ -3,12 +3,15 @@
 import numpy as np
 
 from golden.quantization import quantize_multiplier
-from golden.requantize import requantize
+from golden.requantize import INT32_MAX, INT32_MIN, requantize, wrap_int32
 
 
-@np.errstate(over="ignore")
+@np.errstate(over="ignore", invalid="ignore")
 def quantize(x, *, scale, zero_point, dtype) -> np.ndarray:
     """Real values to integers: float32 quotient, rounded half away from zero, plus the zero point, clamped to the type.
+
+    A quotient that no int32 holds, and what is no number, becomes -2^31 whatever its sign, and the sum with the zero point wraps:
+    so the reference converts on x86. A large value may give the type's smallest integer.
 
     Parameters
     ----------
@@ -20,7 +23,9 @@ def quantize(x, *, scale, zero_point, dtype) -> np.ndarray:
     info = np.iinfo(dtype)
     quotient = (np.asarray(x, np.float32) / np.float32(scale)).astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(quotient) + 0.5), quotient)
-    return np.clip(rounded + zero_point, info.min, info.max).astype(dtype)
+    fits = (rounded >= INT32_MIN) & (rounded <= INT32_MAX)
+    whole = np.where(fits, rounded, INT32_MIN).astype(np.int64)
+    return np.clip(wrap_int32(whole + zero_point), info.min, info.max).astype(dtype)
 
 
 def change_quantization(x, *, input_scale, input_zero_point, output_scale, output_zero_point, dtype) -> np.ndarray:

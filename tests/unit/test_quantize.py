@@ -45,7 +45,8 @@ def run(tmp_path):
         source, output = tmp_path / "net.tflite", tmp_path / "out.tflite"
         source.write_bytes(content)
         graph = read_tflite(source)
-        report = quantize(graph, output, CONFIG, stage=stage, **options)
+        report, written = quantize(graph, CONFIG, stage=stage, **options)
+        output.write_bytes(written)
         return report, output.read_bytes(), graph, read_tflite(output)
 
     return quantized

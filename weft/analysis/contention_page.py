@@ -1,7 +1,6 @@
 """A run on the SoC as one HTML file that needs nothing else: bandwidth over time, latencies, layers."""
 
 from html import escape
-from pathlib import Path
 
 import plotly.graph_objects as go
 
@@ -12,17 +11,16 @@ WIDTH = 120
 """Columns of the tables below the plots."""
 
 
-def write_page(report: Report, path: Path, version: str):
-    """Write the file; plotly's script, 4.8 MB, is in it. The report must be one of a run on the SoC."""
+def page(report: Report, version: str) -> str:
+    """The text of the file; plotly's script, 4.8 MB, is in it. The report must be one of a run on the SoC."""
     title = escape(f"weft run: {report.network} on {report.config}, {report.soc.ddr}")
     plots = [figure(report) for figure in (bandwidth, latencies, layers)]
     texts = [plot.to_html(full_html=False, include_plotlyjs=number == 0) for number, plot in enumerate(plots)]
     table = escape("\n".join(report_lines(report, WIDTH)))
-    path.write_text(
+    return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n'
         + "\n".join(texts)
-        + f"\n<pre>{table}</pre>\n<p>weft {escape(version)}</p>\n</body>\n</html>\n",
-        encoding="utf-8",
+        + f"\n<pre>{table}</pre>\n<p>weft {escape(version)}</p>\n</body>\n</html>\n"
     )
 
 

@@ -75,6 +75,28 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
+class ReferenceVerdict:
+    """How far the reference interpreter judged a run.
+
+    Attributes
+    ----------
+    version : str
+        Of the interpreter.
+    tensors : int
+        Computed tensors that it and the golden operators were compared in.
+    stopped_at : str or None
+        The layer at which the interpreter died or refused its values; None where it ran to the end.
+    reason : str or None
+        Its words, or the signal that ended it.
+    """
+
+    version: str
+    tensors: int
+    stopped_at: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """A run of a network. The names are the keys of the JSON file.
 
@@ -85,6 +107,9 @@ class Report:
     bit_exact : bool or None
         Every compared tensor equals the reference; None where none was compared.
     compared_tensors : int
+        Of the NPU, compared with the golden operators.
+    reference : ReferenceVerdict or None
+        The golden operators, compared with the reference interpreter; None where it was not asked.
     cycles, active, macs : int
         From start to interrupt; those that issued a wave; of the whole network.
     peak_macs : int
@@ -129,6 +154,7 @@ class Report:
     layers: tuple[LayerReport, ...]
     sources: dict[str, str]
     notes: tuple[str, ...]
+    reference: ReferenceVerdict | None = None
     soc: "SocReport | None" = None
 
     def to_json(self) -> dict:
@@ -165,6 +191,7 @@ def build_report(
     host_ops=(),
     bit_exact: bool | None = None,
     compared_tensors: int = 0,
+    reference: ReferenceVerdict | None = None,
     int4_operators: int = 0,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     table: EnergyTable = HOROWITZ_45NM,
@@ -184,7 +211,7 @@ def build_report(
         From start to interrupt.
     host_ops : sequence of str
         Names of operators that ran on the host.
-    bit_exact, compared_tensors : bool or None, int
+    bit_exact, compared_tensors, reference : bool or None, int, ReferenceVerdict or None
         The comparison with the reference.
     int4_operators : int
         How many operators of the file have 4-bit weights.
@@ -202,6 +229,7 @@ def build_report(
         configuration=dataclasses.asdict(program.config),
         bit_exact=bit_exact,
         compared_tensors=compared_tensors,
+        reference=reference,
         cycles=cycles,
         clock_mhz=clock_mhz,
         latency_ms=seconds * 1e3,

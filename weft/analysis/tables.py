@@ -134,16 +134,10 @@ def _beside(blocks):
 
 def summary(report: Report, width: int) -> list[str]:
     """The lines below the tables, wrapped to the width."""
-    if report.bit_exact is None:
-        verdict = "not compared"
-    elif report.bit_exact:
-        verdict = f"yes, {report.compared_tensors} tensors equal to the TFLite reference kernels"
-    else:
-        verdict = "NO"
     host = f"{', '.join(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
     rate = f", {report.macs / report.cycles:.1f} MACs a cycle" if report.configuration["int4"] else ""
     lines = [
-        f"bit-exact    {verdict}",
+        *_verdict(report),
         f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs{rate}",
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
@@ -153,6 +147,21 @@ def summary(report: Report, width: int) -> list[str]:
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]
+
+
+def _verdict(report) -> list[str]:
+    """Whether the run is exact, and who says so: the golden operators of the run, the reference interpreter of the golden operators."""
+    if report.bit_exact is None:
+        return ["bit-exact    not compared"]
+    reference = report.reference
+    if reference is None:
+        asked = "the TFLite reference interpreter was not asked"
+    else:
+        asked = f"{reference.tensors} tensors of the golden operators compared with the TFLite interpreter {reference.version}"
+        if reference.stopped_at is not None:
+            asked += f", up to {reference.stopped_at}, where it ended: {reference.reason}"
+    verdict = f"yes, {report.compared_tensors} tensors equal to the golden operators" if report.bit_exact else "NO"
+    return [f"bit-exact    {verdict}", f"reference    {asked}"]
 
 
 def _cut(name):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from golden.program import Place, Program
+from hw.npu.files import write_whole
 from hw.npu.isa import Region
 from hw.npu.records import RECORD_BYTES
 from hw.npu.register_table import Access
@@ -12,6 +13,8 @@ from hw.npu.registers import ADDRESS_OF, REGISTERS, constants
 from weft.compiler.driver import Compiled
 from weft.compiler.graph import Tensor
 
+IMAGE_FILES = ("commands.bin", "constants.bin", "map.json")
+"""What a folder of an image holds."""
 PAGE = 4096
 """Alignment of the suggested base addresses."""
 
@@ -99,7 +102,6 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         The folder.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     program, tensors = compiled.program, compiled.graph.tensors
     areas = layout(program, base)
     description = {
@@ -118,7 +120,7 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         "layers": [dataclasses.asdict(layer) for layer in program.layers],
         "commands": [{"layer": planned.layer, "note": planned.note} for planned in program.commands],
     }
-    (folder / "commands.bin").write_bytes(program.command_bytes())
-    (folder / "constants.bin").write_bytes(program.constants)
-    (folder / "map.json").write_text(json.dumps(description, indent=1) + "\n")
+    contents: tuple[str | bytes, ...] = program.command_bytes(), program.constants, json.dumps(description, indent=1) + "\n"
+    for name, content in zip(IMAGE_FILES, contents, strict=True):
+        write_whole(folder / name, content, "the image")
     return folder

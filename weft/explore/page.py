@@ -1,7 +1,6 @@
 """A survey as one HTML file that needs nothing else: an interactive plot and a table that sorts by the heading that is clicked."""
 
 from html import escape
-from pathlib import Path
 
 import plotly.graph_objects as go
 
@@ -36,11 +35,6 @@ for (const head of document.querySelectorAll("th")) head.onclick = () => {
 };
 """
 """Sorts by what a cell's ``data-value`` holds, numbers as numbers, empty cells last."""
-
-
-def write_page(survey: Survey, path: Path, version: str):
-    """Write the file."""
-    path.write_text(page(survey, version), encoding="utf-8")
 
 
 def page(survey: Survey, version: str) -> str:

@@ -1,7 +1,7 @@
 """A survey on a terminal and in a CSV file: tables of the points that work, and the others with the reason."""
 
 import csv
-from pathlib import Path
+import io
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -76,10 +76,10 @@ def _csv_row(survey, point: Point, columns: list[Column], letters):
     return {"config": point.candidate.label, **fields, "clock_mhz": survey.clock_mhz, **cells, **ends}
 
 
-def write_csv(survey: Survey, path: Path):
-    """Write the CSV file."""
-    rows = csv_rows(survey)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+def csv_text(survey: Survey) -> str:
+    """The text of the CSV file."""
+    rows, file = csv_rows(survey), io.StringIO(newline="")
+    writer = csv.DictWriter(file, rows[0].keys())
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()

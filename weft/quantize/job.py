@@ -1,5 +1,6 @@
 """The main job: narrow the weights of chosen layers, judge the result, write the file, report."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -46,22 +47,19 @@ class Samples:
 
 def quantize(
     graph: Graph,
-    output: Path,
     config: NpuConfig,
     *,
     layers: str = "all",
     samples: Samples | None = None,
     max_loss: float | None = None,
     stage: Stage,
-) -> QuantizeReport:
-    """Write a network with the weights of some layers in 4 bits.
+) -> tuple[QuantizeReport, bytes]:
+    """A network with the weights of some layers in 4 bits: what that costs and saves, and the content of its file.
 
     Parameters
     ----------
     graph : Graph
         As read from its file, which is read again.
-    output : Path
-        Not the network's own file.
     config : NpuConfig
         What cycles are counted on; its `int4` is set for the new network, and not for the old one.
     layers : str
@@ -90,13 +88,12 @@ def quantize(
         made, choice = _chosen(graph, operators, config, halves, max_loss, stage)
     new = with_layers(graph, choice.layers)
     content = rewritten(Path(graph.file), choice.layers)
-    output.write_bytes(content)
-    _check(new, read_tflite(output))
+    _check(new, content)
     with stage(f"timing {graph.name} in INT4", 0):
         after = cost_of(new, config.replace(int4=True), thorough=True)
     with stage("judging", len(halves)) as advance:
         qualities = [_quality(judge, new, advance) for judge in halves]
-    return QuantizeReport(
+    report = QuantizeReport(
         network=graph.name, config=config.name,
         measure="" if samples is None else "agreement with INT8" if samples.labels is None else "accuracy",
         train=qualities[0] if qualities else None, judging=qualities[1] if qualities else None,
@@ -106,6 +103,7 @@ def quantize(
         cycles=(before.cycles, after.cycles), ddr_bytes=(before.ddr_bytes, after.ddr_bytes),
         notes=tuple(_notes(choice, samples, max_loss)),
     )  # fmt: skip
+    return report, content
 
 
 def _halves(graph, samples, stage) -> list[Judge]:
@@ -203,8 +201,12 @@ def _notes(choice: Choice, samples, max_loss):
     yield "cycles and DDR bytes by the timing model: before without INT4, after with it"
 
 
-def _check(meant: Graph, found: Graph):
-    """What was written is what was meant."""
+def _check(meant: Graph, content: bytes):
+    """What a file of this content holds is what was meant."""
+    with tempfile.TemporaryDirectory(prefix="weft-") as folder:
+        path = Path(folder) / Path(meant.file).name
+        path.write_bytes(content)
+        found = read_tflite(path)
     for name, tensor in meant.tensors.items():
         other = found.tensors[name]
         same = (tensor.dtype, tensor.shape, tensor.quantization) == (other.dtype, other.shape, other.quantization)

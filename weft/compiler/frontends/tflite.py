@@ -242,6 +242,13 @@ def tensor_names(names: Iterable[str]) -> list[str]:
     return _unique([name or f"tensor_{i}" for i, name in enumerate(names)])
 
 
+def file_tensor_names(path) -> list[str]:
+    """How a graph calls the tensors of a file, in the file's order."""
+    reader = Reader(load_bytes(path))
+    subgraph = reader.items(reader.model, "Subgraphs")[0]
+    return tensor_names(reader.name(raw) for raw in reader.items(subgraph, "Tensors"))
+
+
 def _unique(names) -> list:
     """The names, the second and later of a kind with a number behind."""
     taken, unique, counts = set(names), [], Counter()

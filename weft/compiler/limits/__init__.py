@@ -22,6 +22,7 @@ from weft.compiler.limits.numbers import (
     has_softmax_output,
     has_softmax_scale,
 )
+from weft.compiler.limits.products import has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sums
 from weft.compiler.limits.remedies import remedy_of
 from weft.compiler.limits.tensors import (
     activations,
@@ -115,24 +116,27 @@ LIMITS = {
     "CONV_2D": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
         has_convolution_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
-        has_window_output, has_small_multipliers, has_finite_clamp,
+        has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
     "DEPTHWISE_CONV_2D": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
         has_depthwise_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
-        has_window_output, has_small_multipliers, has_finite_clamp,
+        has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "FULLY_CONNECTED": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_weights, has_matrix_weights, has_matrix_output,
-        has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_finite_clamp,
+        has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "MAXIMUM": (*_PAIR, keeps_quantization),
     "MAX_POOL_2D": _POOL,
-    "MEAN": (takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier),
+    "MEAN": (
+        takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_mean_multiplier,
+        has_bounded_mean,
+    ),
     "MINIMUM": (*_PAIR, keeps_quantization),
-    "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier),
-    "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers),
+    "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier, has_bounded_product),
+    "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers, has_bounded_prelu),
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
     "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
@@ -141,7 +145,7 @@ LIMITS = {
     "TRANSPOSE_CONV": (
         takes_shape_weights_input, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
         has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,
-        has_window_input, has_small_multipliers, has_finite_clamp,
+        has_window_input, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
 }  # fmt: skip
 """For each supported operator its limits, in the order in which they are checked."""

@@ -13,6 +13,7 @@ from weft.compiler.limits.movement import (
     moves_something_computed,
 )
 from weft.compiler.limits.numbers import has_small_multipliers, has_softmax_output
+from weft.compiler.limits.products import BOUNDED
 from weft.compiler.limits.tensors import (
     has_computed_operand,
     is_computed,
@@ -41,7 +42,9 @@ REMEDIES = {
     has_constant_weights: "convert the network with weights that are constants of type int8",
     has_constant_int8_weights: "convert the network with weights that are constants of type int8",
     has_int32_bias: "quantize the bias to int32, as full integer quantization of int8 networks does",
-    has_small_multipliers: "quantize it with a larger output scale: take a wider range from the representative data set",
+    **dict.fromkeys(
+        (has_small_multipliers, *BOUNDED), "quantize it with a larger output scale: take a wider range from the representative data set"
+    ),
 }
 """Remedies of the limits that converters and trainers break; the others say of themselves what would be right."""
 

@@ -1,0 +1,107 @@
+"""The TFLite reference interpreter, which is the specification: the pinned `ai-edge-litert` with its reference kernels.
+
+It runs a file as it is, or one of its operators alone. It can abort, and its process with it: `golden.reference_process` keeps it apart.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+
+import numpy as np
+import tflite
+
+DISTRIBUTION = "ai-edge-litert"
+"""What is pinned in ``pyproject.toml``."""
+INPUTS, OUTPUTS, OPERATORS = 6, 8, 10
+"""Where the schema's table of offsets of a subgraph has its fields 1 to 3."""
+
+
+def reference_version() -> str:
+    """The version of the interpreter that is installed."""
+    return version(DISTRIBUTION)
+
+
+def load_reference(model: bytes):
+    """An interpreter with a network, its tensors allocated and kept.
+
+    Parameters
+    ----------
+    model : bytes
+        A TFLite file.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        Where the interpreter refuses the file; with its words.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # takes a third of a second
+
+    interpreter = Interpreter(
+        model_content=model,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+        num_threads=1,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def invoke_reference(interpreter, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Index, name and value of every tensor that a run computes or reads.
+
+    Parameters
+    ----------
+    interpreter
+        Of `load_reference`.
+    inputs : sequence of ndarray
+        In the order of the file.
+
+    Raises
+    ------
+    ValueError, RuntimeError
+        Where a kernel refuses the values.
+    """
+    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], values)
+    interpreter.invoke()
+    for detail in interpreter.get_tensor_details():
+        if not issubclass(detail["dtype"], np.number | np.bool_):  # a variable's handle: to read it is a segmentation fault
+            continue
+        try:
+            yield detail["index"], detail["name"], interpreter.get_tensor(detail["index"])
+        except ValueError:  # a temporary of the interpreter, or a constant that a delegate owns
+            continue
+
+
+def operator_count(model: bytes) -> int:
+    """How many operators the first subgraph of a TFLite file has."""
+    return tflite.Model.GetRootAs(model, 0).Subgraphs(0).OperatorsLength()
+
+
+def operator_tensors(model: bytes, number: int) -> tuple[list[int], list[int]]:
+    """Indices of the tensors that an operator of a TFLite file reads, and of those that it writes; without constants and its own state."""
+    root = tflite.Model.GetRootAs(model, 0)
+    subgraph = root.Subgraphs(0)
+    operator = subgraph.Operators(number)
+    read = dict.fromkeys(operator.Inputs(i) for i in range(operator.InputsLength()))
+
+    def computed(index):
+        tensor = subgraph.Tensors(index)
+        return root.Buffers(tensor.Buffer()).DataLength() == 0 and not tensor.IsVariable()
+
+    return [index for index in read if index >= 0 and computed(index)], [operator.Outputs(i) for i in range(operator.OutputsLength())]
+
+
+def single_operator(model: bytes, number: int) -> bytes:
+    """A TFLite file with one of its operators only: what that reads is the network's input, what it writes the network's output."""
+    content = bytearray(model)
+    subgraph = tflite.Model.GetRootAs(content, 0).Subgraphs(0)
+    operators = subgraph._tab.Vector(subgraph._tab.Offset(OPERATORS))
+    struct.pack_into("<I", content, operators, subgraph.Operators(number)._tab.Pos - operators)
+    struct.pack_into("<I", content, operators - 4, 1)  # a vector's length stands in front of it
+    for field, indices in zip((INPUTS, OUTPUTS), operator_tensors(model, number)):
+        place = subgraph._tab.Pos + subgraph._tab.Offset(field)
+        content += bytes(-len(content) % 4)
+        struct.pack_into("<I", content, place, len(content) - place)
+        content += struct.pack(f"<I{len(indices)}i", len(indices), *indices)
+    return bytes(content)

@@ -1,0 +1,269 @@
+"""The reference interpreter in a process of its own: its tensors, or the operator at which it died.
+
+    with ReferenceProcess(path, inputs) as reference:   # it starts at once and runs beside whatever else there is to do
+        reference.check_loads()
+        run = reference.result()
+
+The interpreter runs the file as it is. Where it dies on the way, or a kernel refuses the values, nothing of that run is left; a second
+process then runs the file's operators one by one, each on what the ones before it computed, up to the one that cannot be run.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.reference import (
+    invoke_reference,
+    load_reference,
+    operator_count,
+    operator_tensors,
+    reference_version,
+    single_operator,
+)
+from hw.npu.errors import WeftError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where the child finds this package."""
+MODULE = "golden.reference_process"
+"""What the child runs: this file."""
+NO_TENSOR = -1
+REFUSALS = (ValueError, RuntimeError)
+"""What the interpreter raises where it does not die."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where the interpreter could not go on.
+
+    Attributes
+    ----------
+    operator : int
+        Its number in the file, from 0.
+    tensor : int
+        Index of the first tensor that it writes; `NO_TENSOR` where there is none.
+    reason : str
+        The interpreter's words, or the signal that ended it.
+    """
+
+    operator: int
+    tensor: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReferenceRun:
+    """What the interpreter computed.
+
+    Attributes
+    ----------
+    version : str
+        Of the interpreter.
+    tensors : dict of int to ndarray
+        By their index in the file.
+    stop : Stop or None
+        None where it ran to the end.
+    """
+
+    version: str
+    tensors: dict[int, np.ndarray]
+    stop: Stop | None
+
+
+class ReferenceProcess:
+    """Runs a file in the reference interpreter, in another process, from the moment on that it is made.
+
+    Parameters
+    ----------
+    model : Path
+        A TFLite file.
+    inputs : sequence of ndarray, optional
+        In the order of the file; without them it is only loaded.
+    """
+
+    def __init__(self, model: Path, inputs: Sequence[np.ndarray] | None = None):
+        self._model = Path(model)
+        self._inputs = inputs
+        self._child: subprocess.Popen | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        self._known = threading.Event()  # whether the file loads
+        self._loaded = False
+        self._refusal: str | None = None
+        self._pool = ThreadPoolExecutor(1)
+        self._future = self._pool.submit(self._run)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        with self._lock:
+            self._closed = True
+            if self._child is not None:
+                self._child.kill()
+        self._pool.shutdown(wait=True)
+
+    def check_loads(self):
+        """Wait until the interpreter has loaded the file.
+
+        Raises
+        ------
+        WeftError
+            If the interpreter refuses the file, with its reason, or if there is no interpreter.
+        """
+        self._known.wait()
+        if not self._loaded:
+            self._future.result()  # why
+        if self._refusal is not None:
+            raise WeftError(f"the reference interpreter {reference_version()} refuses it: {self._refusal}", file=self._model)
+
+    def result(self) -> ReferenceRun:
+        """Wait for the end.
+
+        Raises
+        ------
+        WeftError
+            As `check_loads`.
+        """
+        run = self._future.result()
+        self.check_loads()
+        return run
+
+    def _run(self) -> ReferenceRun:
+        try:
+            tensors, end = self._listen("whole", lambda message: None)
+            if end is None or self._refusal is not None or self._inputs is None:
+                return ReferenceRun(reference_version(), tensors, None)
+            self._load()  # or it died of loading; which operator is to blame is found below
+            begun = [(0, NO_TENSOR)]
+            tensors, end = self._listen("operators", begun.append)
+            number, tensor = begun[-1]
+            return ReferenceRun(reference_version(), tensors, None if end is None else Stop(number, tensor, end))
+        finally:
+            self._known.set()
+
+    def _load(self):
+        self._loaded = True
+        self._known.set()
+
+    def _listen(self, way, at_operator) -> tuple[dict[int, np.ndarray], str | None]:
+        """Run a child; what it computed, and why it stopped before its end, None where it did not."""
+        tensors: dict[int, np.ndarray] = {}
+        with tempfile.TemporaryFile() as noise:
+            for kind, *content in self._messages(way, noise):
+                if kind == "tensor":
+                    tensors[content[0]] = content[1]
+                elif kind == "operator":
+                    at_operator((content[0], content[1]))
+                elif kind == "loaded":
+                    self._load()
+                elif kind == "refused":
+                    self._refusal = content[0]
+                    return {}, content[0]
+                elif kind == "failed":
+                    return tensors, content[0]
+                elif kind == "end":
+                    return tensors, None
+            noise.seek(0)
+            return tensors, self._death(noise.read())
+
+    def _messages(self, way, noise) -> Iterator[tuple]:
+        """What the child says, until it says no more."""
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+        command = [sys.executable, "-P", "-m", MODULE]
+        with self._lock:
+            if self._closed:
+                return
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=environment)
+        with self._child as child:
+            try:
+                pickle.dump((str(self._model), self._inputs, way), child.stdin)
+                child.stdin.close()
+                while True:
+                    yield pickle.load(child.stdout)
+            except (EOFError, OSError, pickle.UnpicklingError):  # it died, perhaps within a message
+                return
+
+    def _death(self, noise: bytes) -> str:
+        """The signal that ended the child.
+
+        Raises
+        ------
+        WeftError
+            If it was none: the interpreter could not even be imported.
+        """
+        status = self._child.returncode if self._child else 0
+        if status < 0:
+            return signal.Signals(-status).name
+        lines = noise.decode(errors="replace").strip().splitlines()
+        raise WeftError(
+            f"the process of the reference interpreter ended: {lines[-1] if lines else f'exit code {status}'}",
+            file=self._model,
+            remedy="is ai-edge-litert installed? --no-reference runs without it",
+        )
+
+
+def _serve():
+    """The child: reads a request from standard input and answers on standard output."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a kernel prints
+
+    def say(*message):
+        pickle.dump(message, answers)
+        answers.flush()
+
+    path, inputs, way = pickle.load(sys.stdin.buffer)
+    model = Path(path).read_bytes()
+    try:
+        (_run_whole if way == "whole" else _run_operators)(model, inputs, say)
+    except REFUSALS as error:
+        say("failed", _one_line(error))
+    else:
+        say("end")
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())
+
+
+def _run_whole(model, inputs, say):
+    try:
+        interpreter = load_reference(model)
+    except REFUSALS as error:
+        say("refused", _one_line(error))
+        return
+    say("loaded")
+    if inputs is None:
+        return
+    for index, _, value in invoke_reference(interpreter, inputs):
+        say("tensor", index, value)
+
+
+def _run_operators(model, inputs, say):
+    """Each operator alone, on what is known when it is its turn."""
+    known = dict(zip((detail["index"] for detail in load_reference(model).get_input_details()), inputs, strict=True))
+    for index, value in known.items():
+        say("tensor", index, value)
+    for number in range(operator_count(model)):
+        read, written = operator_tensors(model, number)
+        say("operator", number, written[0] if written else NO_TENSOR)
+        if not known.keys() >= set(read):  # a variable's handle, made by another subgraph
+            raise RuntimeError("it keeps its state outside of its tensors, and cannot be run alone")
+        interpreter = load_reference(single_operator(model, number))
+        results = {index: value for index, _, value in invoke_reference(interpreter, [known[index] for index in read]) if index in written}
+        known |= results
+        for index, value in results.items():
+            say("tensor", index, value)
+
+
+if __name__ == "__main__":
+    _serve()
