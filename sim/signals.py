@@ -12,7 +12,7 @@ from amaranth.hdl._ir import IOBufferInstance, PortDirection
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import LHSMaskCollector
 
-OUTSIDE = "the outside, by an input of the top"
+OUTSIDE = "an input of the top"
 """Stands for a unit where a signal comes from beyond the design."""
 
 
