@@ -17,7 +17,8 @@ PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt
 """What simulates fastest and is shortest: docs/simulation.md. Not `wreduce`, which leaves partial assignments behind, nor `opt_muxtree`."""
 
 CHECK = "check -assert"
-"""No net read and not driven, none driven twice, no loop inside a module: the last look at the netlist before it is written."""
+"""No net read and not driven, none driven twice, no loop inside a module: before the passes, which would hide a second driver, and
+again before the netlist is written."""
 
 
 def emit_verilog(component, name, *, config=None, prefix=None, assertions=False, note=None) -> str:
@@ -62,7 +63,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "in.il").write_text(text)
-        script = f"read_rtlil in.il; hierarchy -check -top {name}; {marks}{drop}{PASSES}; {unmarks}{CHECK}; write_verilog -noattr out.v"
+        before, after = f"read_rtlil in.il; hierarchy -check -top {name}; {CHECK}", f"{unmarks}{CHECK}; write_verilog -noattr out.v"
+        script = f"{before}; {marks}{drop}{PASSES}; {after}"
         run_yosys(script, folder)
         verilog = (folder / "out.v").read_text()
     return _header(name, config, units, note) + _tidy(verilog, units)

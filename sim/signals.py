@@ -78,7 +78,7 @@ class Signals:
         for signal in [*read, *outputs]:
             by, bits = self._drivers.get(signal, (None, 0))
             lost = bits & ~driven.get(signal, 0)
-            if signal in inputs or not lost and (by or signal.init):
+            if signal in inputs or (not lost and (by or signal.init)):
                 continue  # with an initial value and no driver it is a constant that somebody chose: a memory port's enable
             reason = f"{by} drives it, and no port brings it in ({_bits(lost, len(signal))})" if by else "nothing in the design drives it"
             raise ValueError(f"module {unit}: net {signal.name} is read and not driven; {reason}")
