@@ -1,6 +1,5 @@
 """Random inputs of a component by the names of its ports: streams that hold what they offer, resets now and then, numbers of all sizes."""
 
-
 RARE = ("reset", "clear", "flush", "halt", "abort", "error", "stop", "start", "swap", "drain", "irq")
 """A single bit with one of these in its name is set now and then only: else nothing else would ever happen."""
 
