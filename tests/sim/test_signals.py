@@ -54,9 +54,18 @@ def stopped_from_above(unit, m):
     around(unit, m, Unit(parent))
 
 
-def test_a_signal_from_further_up_gets_a_port_at_every_border():
-    verilog = emit_verilog(Unit(stopped_from_above), "top")
-    assert verilog.count(".stop(stop)") == 2
+def stopped_in_a_plain_module(unit, m):
+    """The component around it stops one that stands in a plain module: the shape whose reset was lost."""
+    stop, counting, group = Signal(name="stop"), Unit(counter), Module()
+    group.submodules.counting = ResetInserter(stop)(counting)
+    m.submodules.group = group
+    m.d.comb += [stop.eq(unit.a == 3), counting.a.eq(unit.a), unit.q.eq(counting.q)]
+
+
+@pytest.mark.parametrize(("shape", "borders"), [(stopped_from_above, 2), (stopped_in_a_plain_module, 1)])
+def test_a_signal_from_further_up_gets_a_port_at_every_border(shape, borders):
+    verilog = emit_verilog(Unit(shape), "top")
+    assert verilog.count(".stop(") == borders and "2'h3" in verilog
 
 
 def test_a_signal_that_got_no_port_is_refused(monkeypatch):
