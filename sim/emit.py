@@ -16,6 +16,10 @@ VERSION = "0.1.0"
 PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt_clean -purge"
 """What simulates fastest and is shortest: docs/simulation.md. Not `wreduce`, which leaves partial assignments behind, nor `opt_muxtree`."""
 
+CHECK = "check -assert"
+"""No net read and not driven, none driven twice, no loop inside a module: before the passes, which would hide a second driver, and
+again before the netlist is written."""
+
 
 def emit_verilog(component, name, *, config=None, prefix=None, assertions=False, note=None) -> str:
     """Verilog of a component and everything below it.
@@ -46,9 +50,10 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     Raises
     ------
     ValueError
-        If a register counts on a power-up value that reset does not give it.
+        If a register counts on a power-up value that reset does not give it, or a net of a module lacks its driver or has two: `split`
+        names the module and the net.
     WeftError
-        If yosys is missing or fails.
+        If yosys is missing or fails, or finds a net that is read and not driven, or driven twice.
     """
     units = split(component, name, prefix or name)
     text = _without_initial_values("\n".join(units.modules.values()))
@@ -58,7 +63,9 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "in.il").write_text(text)
-        run_yosys(f"read_rtlil in.il; hierarchy -top {name}; {marks}{drop}{PASSES}; {unmarks}write_verilog -noattr out.v", folder)
+        before, after = f"read_rtlil in.il; hierarchy -check -top {name}; {CHECK}", f"{unmarks}{CHECK}; write_verilog -noattr out.v"
+        script = f"{before}; {marks}{drop}{PASSES}; {after}"
+        run_yosys(script, folder)
         verilog = (folder / "out.v").read_text()
     return _header(name, config, units, note) + _tidy(verilog, units)
 
@@ -87,7 +94,7 @@ def _tidy(verilog, units):
     """The modules in their order, leaves first, without yosys' comments."""
     verilog = re.sub(r"^/\*.*?\*/\n", "", verilog, flags=re.MULTILINE)
     found = dict(re.findall(r"^(?=module (\S+?)\()(.*?^endmodule\n)", verilog, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join(found[name] for name in units.modules if name in found)
+    return "\n".join(found[name] for name in units.modules)
 
 
 def _fields(config, path=""):

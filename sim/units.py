@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Value
-from amaranth.hdl._ast import SignalKey, SignalSet
-from amaranth.hdl._ir import IOBufferInstance, PortDirection
-from amaranth.hdl._mem import MemoryInstance
+from amaranth.hdl._ast import SignalKey
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
+
+from sim.signals import Signals, path_below
 
 OWN = "$unit"
 """Stands for a module's own name while texts are compared."""
@@ -61,13 +62,23 @@ class Units:
 
 
 def split(component, name, prefix) -> Units:
-    """Elaborate a component and cut it into units; the last is the top, called `name`."""
+    """Elaborate a component and cut it into units; the last is the top, called `name`.
+
+    Raises
+    ------
+    ValueError
+        If a register counts on a power-up value that reset does not give it, if a signal is driven in two units, or if one that a unit
+        reads has a driver in the design that the unit does not see.
+    """
     units = Units(prefix)
     fragment = Fragment.get(component, None)
     _refuse_unreset_values(fragment)
     ports = signature_ports(component)
-    design = _Usages(fragment)
-    text, _ = _convert(_cut(fragment, units, design, _Outside(design.of(fragment)).within(ports)), ports)
+    design = Signals(fragment, name, ports, _component_of)
+    outside = _Outside(design.usage(fragment)).within(ports)
+    _cut(fragment, units, design, outside, name)
+    design.check_unit(name, fragment, ports)
+    text, _ = _convert(fragment, ports)
     units.modules[name] = text.replace(OWN, name)
     return units
 
@@ -91,27 +102,31 @@ def _component_of(fragment):
     return None
 
 
-def _cut(fragment, units, design, outside):
-    """The fragment with each component below it replaced by an instance of its unit.
+def _cut(fragment, units, design, outside, path):
+    """Replace each component below a fragment by an instance of its unit.
 
     Parameters
     ----------
     fragment : Fragment
     units : Units
-    design : _Usages
-        Of every fragment of the design, as it was before anything was replaced.
+    design : Signals
+        Of the design as it was before anything was replaced.
     outside : _Outside
         The whole design, and the ports of the units around this fragment.
+    path : str
+        Where the fragment stands: names joined by dots.
     """
     for index, (sub, name, src_loc) in enumerate(fragment.subfragments):
-        origin = _component_of(sub)
+        origin, below = _component_of(sub), path_below(path, name, index)
         if origin is None:
             if type(sub) is Fragment:
-                _cut(sub, units, design, outside)
+                _cut(sub, units, design, outside, below)
             continue
         ports = signature_ports(origin)
-        _add_loose_signals(ports, design.of(sub), outside)
-        text, domains = _convert(_cut(sub, units, design, outside.within(ports)), ports)
+        _add_loose_signals(ports, design.usage(sub), outside)
+        _cut(sub, units, design, outside.within(ports), below)
+        design.check_unit(below, sub, ports)
+        text, domains = _convert(sub, ports)
         connections = [("i" if way is PortDirection.Input else "o", port, signal) for port, (signal, way) in ports.items()]
         for domain, clock, reset in domains:
             connections.append(("i", clock, ClockSignal(domain)))
@@ -119,7 +134,6 @@ def _cut(fragment, units, design, outside):
                 connections.append(("i", reset, ResetSignal(domain)))
         instance = Instance(units.add(text, type(origin).__name__), *connections)
         fragment.subfragments[index] = (instance, name, src_loc)
-    return fragment
 
 
 def _convert(fragment, ports):
@@ -157,51 +171,6 @@ def _readable_names(text):
         return chosen[match[0]]
 
     return re.sub(r"\\([A-Za-z_]\w*)\$\d+(?=[\s.\[])", choose, text)
-
-
-class _Usages:
-    """How many of a fragment's parts read and drive each signal, for every fragment of a design; a part is one fragment's own logic."""
-
-    def __init__(self, design):
-        self._found = {}
-        self._collect(design)
-
-    def of(self, fragment):
-        """``(readers, drivers)`` of the fragment and all that is below it: Counters by `SignalKey`."""
-        return self._found[id(fragment)]
-
-    def _collect(self, fragment):
-        read, driven = _own_signals(fragment)
-        readers, drivers = Counter(map(SignalKey, read)), Counter(map(SignalKey, driven))
-        for sub, _, _ in fragment.subfragments:
-            below = self._collect(sub)
-            readers.update(below[0])
-            drivers.update(below[1])
-        self._found[id(fragment)] = readers, drivers
-        return readers, drivers
-
-
-def _own_signals(fragment):
-    """Signals that a fragment's own logic reads and drives."""
-    read, driven = SignalSet(), SignalSet()
-    if isinstance(fragment, Instance):
-        for value, kind in fragment.ports.values():
-            (read if kind == "i" else driven).update(value._rhs_signals())
-    elif isinstance(fragment, MemoryInstance):
-        for port in fragment._read_ports:
-            read.update(port._en._rhs_signals())
-            read.update(port._addr._rhs_signals())
-            driven.update(port._data._rhs_signals())
-        for port in fragment._write_ports:
-            for value in (port._en, port._addr, port._data):
-                read.update(value._rhs_signals())
-    elif isinstance(fragment, IOBufferInstance):
-        raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
-    else:
-        for statements in fragment.statements.values():
-            read.update(statements._rhs_signals())
-            driven.update(statements._lhs_signals())
-    return read, driven
 
 
 class _Outside:

@@ -1,14 +1,19 @@
 """An example of every component of hw/: constructor arguments, small. `tests/test_house.py` fails where one is missing.
 
-A row is the keyword arguments, or a tuple of positional arguments and the keywords.
+A row is the keyword arguments, or a tuple of positional arguments and the keywords. `variants` makes of a row all that the switches make
+of the component.
 """
+
+import inspect
+from dataclasses import replace
 
 from amaranth.hdl import unsigned
 
 from hw.npu.bank_place import BankGeometry
-from hw.npu.config import PRESETS
-from hw.npu.isa import TRANSFER_LAYOUT, Opcode
+from hw.npu.config import PRESETS, NpuConfig
+from hw.npu.isa import Opcode
 from hw.npu.npu import Npu
+from hw.npu.queues import QUEUED_TRANSFER
 from hw.npu.registers import constants
 from hw.soc.config import SocConfig
 
@@ -64,7 +69,7 @@ EXAMPLES = {
     "hw.npu.port_queue.PortQueue": {"width": 8, "geometry": PLACES, "writes": True},
     "hw.npu.port_turns.PortTurns": {"width": 8, "geometry": PLACES},
     "hw.npu.port_window.PortWindow": {"width": 8, "size": CONFIG.act_bytes},
-    "hw.npu.queues.CommandQueue": ((TRANSFER_LAYOUT,), {"depth": 4}),
+    "hw.npu.queues.CommandQueue": ((QUEUED_TRANSFER,), {"depth": 4}),
     "hw.npu.read_arbiter.ReadArbiter": BUS,
     "hw.npu.record_writer.RecordWriter": {"sources": 3, **BURSTS},
     "hw.npu.reduction_walk.ReductionWalk": {"rows": CONFIG.rows, **INT4},
@@ -85,7 +90,7 @@ EXAMPLES = {
         "read_latency": 8,
         "array_latency": 9,
         **INT4,
-        "places": PLACES,
+        "places": BankGeometry(banks=8, word=16, depth=128),
     },
     "hw.npu.store_dma.StoreDma": {**DMA, "read_latency": 3},
     "hw.npu.table.Table": LANES,
@@ -134,3 +139,28 @@ def make(component, example):
     """The component made with its row of the table."""
     positional, keywords = example if isinstance(example, tuple) else ((), example)
     return component(*positional, **keywords)
+
+
+SWITCHES = ("int4", "pipeline")
+"""Of a configuration, and constructor arguments of the components that they change."""
+
+
+def variants(component, example) -> dict:
+    """Rows for every setting of the switches that the component has, by a label: ``{"": row, "int4 pipeline": row}``."""
+    positional, keywords = example if isinstance(example, tuple) else ((), example)
+    configured = bool(positional) and isinstance(positional[0], NpuConfig | SocConfig)
+    known = [switch for switch in SWITCHES if configured or switch in inspect.signature(component.__init__).parameters]
+    rows = {}
+    for setting in range(1 << len(known)):
+        chosen = {switch: bool(setting >> place & 1) for place, switch in enumerate(known)}
+        label = " ".join(switch for switch in known if chosen[switch])
+        if configured:
+            rows[label] = (_switched(positional[0], chosen), *positional[1:]), keywords
+        else:
+            rows[label] = positional, keywords | chosen
+    return rows
+
+
+def _switched(config, chosen):
+    """A configuration with other switches."""
+    return replace(config, npu=_switched(config.npu, chosen)) if isinstance(config, SocConfig) else config.replace(**chosen)

@@ -190,7 +190,7 @@ class PortPositions(wiring.Component):
                 for place, name in ((step, "by_one"), (double, "by_two"), (moved(m, double, "kernel_row_triple", step), "by_three"))
             )
         along, tap = Signal(signed(25), reset_less=True), Signal(signed(25), reset_less=True)
-        begins = Signal(POSITION)  # of kernel row 0: the pixel itself
+        begins = POSITION.const({})  # of kernel row 0: the pixel itself
         rows = [Signal(POSITION, name=f"kernel_row_{side}", reset_less=True) for side in range(MAX_SPAN)]
         restart = self.start | (walk.step & walk.last)
         moves = walk.step, walk.same_tap, walk.next_tap, walk.advance, walk.taken, restart

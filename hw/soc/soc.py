@@ -179,6 +179,7 @@ class Soc(wiring.Component):
 
     def _leave_out(self, m, camera_reads, display_writes):
         """Camera and display have one direction each; the fabrics have a place for every master, so that its number is its place."""
+        m.d.comb += [channel.payload.as_value().eq(0) for channel in (camera_reads.ar, display_writes.aw, display_writes.w)]
         m.d.comb += [
             camera_reads.ar.valid.eq(0),
             camera_reads.r.ready.eq(1),
