@@ -13,7 +13,7 @@ from hw.npu.config import PRESETS
 from sim.build import FST, BuildOptions, build
 from sim.ddr import DdrConfig
 from sim.emit import emit_verilog
-from sim.job import Job
+from sim.job import Job, TraceError
 from tests.sim.copy_engine import CopyEngine
 from tests.sim.waveforms import read_fst, read_vcd, unlz4
 from weft.inputs import random_sample
@@ -129,7 +129,7 @@ def test_fst_and_vcd_of_one_run_show_the_same_changes_of_every_signal(tmp_path):
 
 def test_a_waveform_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(TraceError, match=r"file/\S+: the waveform cannot be written: "):
         traced("fst", tmp_path / "file")
 
 
