@@ -29,7 +29,7 @@ class Log(enum.IntEnum):
 
 
 class BenchError(RuntimeError):
-    """The NPU broke a rule of AXI, its register port does not answer, or the harness failed: never the user's fault."""
+    """The NPU broke a rule of AXI, its register port does not answer, or the harness failed: never the user's fault. One line."""
 
 
 class TraceError(WeftError):

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
+from sim.job import BenchError
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import random_sample
 from weft.job import prepare, report_of, run_samples
@@ -68,7 +69,7 @@ def main(arguments=None):
     for model in models:
         try:
             table.add_row(*line(model, config, steps))
-        except WeftError as error:
+        except (WeftError, BenchError) as error:
             refused.append(str(error))
     Console(width=120).print(table)
     for message in refused:

@@ -93,11 +93,12 @@ class FeedMonitor(wiring.Component):
             for name in ("event", "running", "cycle")
         )
         finished = fifo.i.payload
-        bytes_read = Mux(event.opcode == Opcode.MATMUL, self.rows, self.cols)
+        # products before the choice: without a step the opcode may be unknown in a simulation, and 0 times unknown is unknown there
+        bytes_read = Mux(event.opcode == Opcode.MATMUL, event.reads * self.rows, event.reads * self.cols)
         if self.int4:
-            bytes_read = Mux(event.opcode == Opcode.MATMUL_INT4, 2 * self.rows, bytes_read)
+            bytes_read = Mux(event.opcode == Opcode.MATMUL_INT4, event.reads * (2 * self.rows), bytes_read)
         added = {name: sum(event[each] for each in events) for name, events in COUNTERS.items()}
-        for name, amount in (added | {"sram_read_bytes": event.reads * bytes_read}).items():
+        for name, amount in (added | {"sram_read_bytes": bytes_read}).items():
             counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")
             m.d.comb += [total.eq(counter + amount), finished[name].eq(total)]
             with m.If(event.command_end):

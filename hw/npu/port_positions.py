@@ -38,7 +38,8 @@ class StepHistory(wiring.Component):
     lag : In(range(MOST_LAG + 1)).array(MAX_SPAN - 1)
         How many steps ago, at least 1.
     past, past_real : Out(PAST_STEP).array(MAX_SPAN - 1), Out(1).array(MAX_SPAN - 1)
-        The step so long ago; whether there was one, and port 0 read in it.
+        The step so long ago; whether there was one, and port 0 read in it. Where there was none, the step is what the memory holds, at
+        first an unknown.
     """
 
     def __init__(self):
@@ -236,7 +237,7 @@ class PortPositions(wiring.Component):
             past, past_real = history.past[side - 1], history.past_real[side - 1]
             chosen = Signal(POSITION, name=f"base_{side}")
             m.d.comb += chosen.eq(Mux(self.depthwise, past.position, self.pixel))
-            base, last_column = chosen, past.last_column
+            base, last_column = chosen, past_real & past.last_column
             on = Mux(self.depthwise, past_real & past.side[side], self.matmul & walk.side[side])
             first, end = Mux(self.matmul, walk.end[side - 1], 0), Mux(self.matmul, walk.end[side], 0)
         m.d.comb += [
@@ -313,7 +314,7 @@ class PortPositions(wiring.Component):
                 base = data.View(POSITION, Mux(depthwise, past.position, pixel))
                 m.d.sync += [port.position[field].eq(base[field] + offset[field]) for field, _ in POSITION]
                 on = Mux(depthwise, past_real & past.side.bit_select(side, 1), command.matmul & sides[side])
-                in_last = past.last_column
+                in_last = past_real & past.last_column
             else:
                 m.d.sync += port.position.eq(position)
                 on, in_last = ~filler, last_column

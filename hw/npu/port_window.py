@@ -73,7 +73,7 @@ class PortWindow(wiring.Component):
             window.part.address.eq(wrapped),
             first.eq(Mux(low > port.first, low, port.first)),
             end.eq(Mux(high < port.end, high, port.end)),
-            window.reads.eq(first < end),
+            window.reads.eq(end.any() & (first < end)),  # a port that is off has no end; where it begins may be unknown in a simulation
             window.outside.eq((wrapped < 0) | (wrapped >= self.size)),
             window.real.eq(ones(end, width) & ~ones(first, width)),
             window.used.eq(ones(port.pad_end, width) & ~ones(port.first, width)),
@@ -115,7 +115,7 @@ class PortWindow(wiring.Component):
             (window.part.address, ring + Mux(below, size, Mux(above, -size, 0))),
             (window.part.first, starts),
             (window.part.end, stops),
-            (window.reads, starts < stops),
+            (window.reads, stops.any() & (starts < stops)),  # as above
             (window.outside, outside),
             (window.real, ones(stops, width) & ~ones(starts, width)),
             (window.used, used),

@@ -56,6 +56,39 @@ def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed, p
     simulate(dut, lambda ctx: put(ctx, dut.transfers, transfers), check, watched=[dut.bursts], cycles=60_000)
 
 
+LENGTHS = [(1 << bits) + more for bits in range(12, 19) for more in (-1, 0, 1)] + [3 << 12, 5 << 12, (5 << 12) + 1, (11 << 12) + 1]
+
+
+@pytest.mark.parametrize(("axi_bytes", "max_burst"), [(16, 256), (32, 128), (32, 16)])
+def test_rows_of_many_blocks_are_cut_where_the_blocks_end(axi_bytes, max_burst, seed, pipeline):
+    """Each bit of a row's length is the highest one in some row; rows begin at any byte of a block."""
+    rng = random.Random(seed)
+    dut, block = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32, pipeline=pipeline), axi_bytes * max_burst
+    lengths = LENGTHS if block == 4096 else [length for length in LENGTHS if length <= 1 << 14]
+    transfers = [
+        {"address": rng.randrange(1 << 20), "stride": 0, "rows": 1, "row_bytes": length, "local": rng.randrange(LIMIT - length)}
+        for length in lengths
+    ]
+    transfers = [{**transfer, "local_stride": 0} for transfer in transfers]
+
+    def bursts_of(transfer):
+        at, end = transfer["address"], transfer["address"] + transfer["row_bytes"]
+        while at < end:
+            stop = min(end, at // block * block + block)
+            first, last = at // axi_bytes, (stop - 1) // axi_bytes
+            run = {"local": transfer["local"] + at - transfer["address"], "len": last - first, "last": int(stop == end)}
+            yield {"address": first * axi_bytes, "run": {**run, "skip": at % axi_bytes, "last_lane": (stop - 1) % axi_bytes}}
+            at = stop
+
+    expected = [burst for transfer in transfers for burst in bursts_of(transfer)]
+
+    async def check(ctx):
+        ctx.set(dut.limit, LIMIT)
+        await expect(ctx, dut.bursts, expected)
+
+    simulate(dut, lambda ctx: put(ctx, dut.transfers, transfers), check, cycles=60_000)
+
+
 @pytest.mark.parametrize(("beyond", "bursts"), [(0, 3), (1, 2)])
 def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts, pipeline):
     dut = BurstPlanner(axi_bytes=8, max_burst=16, address_bits=32, pipeline=pipeline)

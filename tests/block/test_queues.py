@@ -3,12 +3,13 @@
 import random
 
 import pytest
-from amaranth.hdl import Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.sim import Simulator
 
 from hw.npu.fifo import StreamFifo
 from hw.npu.isa import EXECUTE_LAYOUT, Command, Opcode
 from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue, used_bits
-from hw.npu.tokens import TokenBoard
+from hw.npu.tokens import TOKEN_BITS, TokenBoard, reached
 from tests.streams import expect, patterns, plain, put, simulate
 
 
@@ -68,3 +69,22 @@ def test_tokens_count_and_wrap():
         assert plain(ctx.get(dut.tokens)) == {"load": 1, "exec": 1, "store": 0}
 
     simulate(dut, testbench, cycles=70_000)
+
+
+def test_tokens_are_compared_on_all_their_bits():
+    """Up to 2^15 - 1 commands more than are waited for, or up to 2^15 less; counts wrap."""
+    count, wait, answer = Signal(TOKEN_BITS), Signal(TOKEN_BITS), Signal()
+    m = Module()
+    m.d.comb += answer.eq(reached(count, wait))
+    edges = [(1 << bits) + more for bits in range(TOKEN_BITS) for more in (-1, 0, 1)]
+
+    async def testbench(ctx):
+        for waited in (0, 1, 0x3FFF, 0x7FFF, 0x8000, 0xC000, 0xFFFF):
+            for ahead in sorted({edge % 65536 for edge in edges} | {-edge % 65536 for edge in edges}):
+                ctx.set(wait, waited)
+                ctx.set(count, (waited + ahead) % 65536)
+                assert ctx.get(answer) == (ahead < 1 << 15), f"{ahead} ahead of {waited}"
+
+    sim = Simulator(m)
+    sim.add_testbench(testbench)
+    sim.run()

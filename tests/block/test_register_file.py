@@ -150,6 +150,31 @@ def test_interrupt_follows_enabled_events_until_cleared():
     host.run(check)
 
 
+def test_an_event_in_the_one_cycle_of_its_clearing_is_not_lost():
+    host = Host()
+
+    async def check(ctx):
+        await host.write(ctx, ADDRESS_OF["IRQ_ENABLE"], 3)
+        bus, events = host.dut.bus, host.dut.events
+        for name, bit in (("irq_done", 1), ("irq_error", 2)):
+            for channel, payload in ((bus.aw, {"addr": ADDRESS_OF["IRQ_STATUS"], "prot": 0}), (bus.w, {"data": bit, "strb": FULL})):
+                ctx.set(channel.payload, payload)
+                ctx.set(channel.valid, 1)
+            ctx.set(events[name], 1)
+            assert ctx.get(bus.aw.ready) and ctx.get(bus.w.ready), "the write is done in this cycle"
+            await ctx.tick()
+            ctx.set(events[name], 0)
+            ctx.set(bus.aw.valid, 0)
+            ctx.set(bus.w.valid, 0)
+            await get(ctx, bus.b, 1)
+            assert ctx.get(host.dut.irq), name
+            assert await host.read(ctx, ADDRESS_OF["IRQ_STATUS"]) == (bit, RESP_OKAY)
+            await host.write(ctx, ADDRESS_OF["IRQ_STATUS"], bit)
+            assert not ctx.get(host.dut.irq), name
+
+    host.run(check)
+
+
 @pytest.mark.parametrize("offset", [0x44, 0x70, 0xFC])
 def test_an_offset_outside_the_table_is_refused(offset):
     host = Host()

@@ -37,6 +37,8 @@ TINY_INT4 = TINY.replace(int4=True)
 COMMANDS, MODEL, ARENA, RECORDS, AREA = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000
 """Where the parts of a job lie in DDR, and the distance of two areas: what one job breaks the next does not touch."""
 AREAS = 2
+MEMORY = AREA * AREAS + COMMANDS
+"""Bytes of DDR."""
 _STATUS = {bits.name: bits for register in REGISTERS if register.name == "STATUS" for bits in register.fields}
 
 
@@ -130,7 +132,7 @@ class Session:
 
     def __init__(self, simulator: Simulator, ddr=None, *, timeout=20_000, limit=400_000, seed=1):
         self.simulator, self.timeout, self.limit = simulator, timeout, limit
-        self.job = Job(AREA * AREAS + COMMANDS, lanes=simulator.config.lanes, seed=seed)
+        self.job = Job(MEMORY, lanes=simulator.config.lanes, seed=seed)
         self.job.reset(ddr or DdrConfig())
         self.last_answers, self._marks = [], []
 

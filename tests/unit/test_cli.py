@@ -15,8 +15,10 @@ import pytest
 import weft.compiler.driver
 import weft.compiler.lower
 import weft.job
+import weft.soc_job
 from golden.machine import Machine, MachineError
 from hw.npu.isa import Error, unpack_stream
+from sim.job import BenchError
 from sim.npu_job import RECORD_DTYPE
 from weft import __version__, networks
 from weft.cli import _raise_lost_interrupts, main
@@ -217,6 +219,18 @@ def test_an_interrupt_is_one_line(capsys, monkeypatch):
     monkeypatch.setattr(weft.job, "prepare", interrupt)
     assert main(["run", str(DIGITS), "--quiet"]) == 130
     assert capsys.readouterr().err == "weft: error: interrupted\n"
+
+
+def test_what_the_bench_finds_is_one_line(capsys, monkeypatch):
+    def find(*arguments, **options):
+        raise BenchError("the display showed other bytes than lie in memory, in picture 1")
+
+    monkeypatch.setattr(weft.job, "run_model", find)
+    monkeypatch.setattr(weft.soc_job, "run_on_soc", find)
+    for more in ([], ["--display", "1280x720@60"]):
+        assert main(["run", str(DIGITS), "--quiet", *more]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "the display showed other bytes than lie in memory, in picture 1" in line and "fault of Weft" in line
 
 
 def test_an_interrupt_that_nobody_could_raise_comes_again():
