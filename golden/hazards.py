@@ -82,7 +82,7 @@ class HazardChecker:
     def __init__(self, program: Program, whole: bool = False):
         self.config = program.config
         self.activations = _Memory.of("the activation scratchpad", program.config.act_bytes, whole)
-        self.weights = _Memory.of("the weight scratchpad", program.config.weight_bytes, whole)
+        self.weights = _Memory.of("the weight scratchpad", program.config.weight_bytes, whole, (LOAD,), (EXEC,))
         self.arena = _Memory.of("region ARENA", program.arena_bytes, whole, (STORE,), (LOAD,)) if whole else None
         if self.arena is not None:
             for place in program.inputs:
@@ -106,6 +106,8 @@ class HazardChecker:
         """A command of a queue, the `number`-th, reads an area after `clock`."""
         places = area.places()
         for writer, numbers in memory.writer.items():
+            if clock[writer] == self._issued(writer):
+                continue  # all are complete
             late = _latest(numbers, places)
             if late > clock[writer]:
                 raise Hazard(f"command {index} reads what {QUEUE_NAMES[writer]} {late - 1} writes, but waits for {clock[writer]} of them")
@@ -118,8 +120,8 @@ class HazardChecker:
         places = area.places()
         for users in (memory.writer, memory.reader):
             for other, numbers in users.items():
-                if other == queue:
-                    continue  # in order
+                if other == queue or clock[other] == self._issued(other):
+                    continue  # in order, or all complete
                 late = _latest(numbers, places)
                 if late > clock[other]:
                     raise Hazard(
@@ -158,9 +160,12 @@ class HazardChecker:
             raise Hazard(f"command {index} reaches behind the end of region ARENA, which has {len(self.arena.known)} bytes")
         return area
 
+    def _issued(self, queue):
+        return len(self.complete[queue]) - 1
+
     def _count(self, queue, wait):
         """The 16-bit count of a wait as a number of commands, which stand earlier."""
-        issued = len(self.complete[queue]) - 1
+        issued = self._issued(queue)
         return issued - (issued - wait) % (1 << 16)
 
     def _execute(self, index, command, clock, number, tensor, reads):

@@ -330,6 +330,20 @@ def measure(stream, *, int4: bool) -> tuple[Error, int]:
     return Error.NONE if legal else Error.BAD_FIELD, units
 
 
+_ZEROS = {group: dict.fromkeys((field.name for field in fields), 0) for group, fields in GROUPS.items()}
+
+
+@functools.lru_cache
+def _places(opcode) -> dict[str, dict[str, tuple[int, int, int, int]]]:
+    """Of each field of a command with this opcode, by group and name: least and most, mask, first bit."""
+    places: dict = {}
+    for group, where in layout_of(opcode):
+        for field in GROUPS[group]:
+            mask, low = (1 << field.bits) - 1, -(1 << field.bits - 1) if field.signed else 0
+            places.setdefault(group, {})[field.name] = low, low + mask, mask, where.offset + group_layout(group)[field.name].offset
+    return places
+
+
 @dataclass(frozen=True)
 class Command:
     """One command as values.
@@ -346,11 +360,8 @@ class Command:
 
     def __getitem__(self, group) -> dict:
         """All fields of a group, zero where not given."""
-        given = self.fields.get(group, {})
-        values = {field.name: int(given.get(field.name, 0)) for field in GROUPS[group]}
-        if group == "header":
-            values |= {"opcode": int(self.opcode), "units": self.units}
-        return values
+        own = {"opcode": int(self.opcode), "units": self.units} if group == "header" else {}
+        return _ZEROS[group] | {name: int(value) for name, value in self.fields.get(group, {}).items()} | own
 
     @property
     def operation(self) -> Opcode:
@@ -370,22 +381,17 @@ class Command:
         WeftError
             If a group or field is unknown, or a value does not fit its field.
         """
-        word = 0
-        for group in self.fields:
-            if group not in groups_of(self.opcode):
+        word, places = 0, _places(self.opcode)
+        for group in {"header": 0} | self.fields:
+            if group not in places:
                 raise WeftError(f"a {self.opcode.name} command has no group {group!r}")
-        for group, where in layout_of(self.opcode):
-            table = {field.name: field for field in GROUPS[group]}
-            for name in self.fields.get(group, {}):
-                if name not in table:
-                    raise WeftError(f"command group {group} has no field {name!r}")
-            inner = group_layout(group)
             for name, value in self[group].items():
-                field = table[name]
-                low, high = (-(1 << field.bits - 1), (1 << field.bits - 1) - 1) if field.signed else (0, (1 << field.bits) - 1)
+                if name not in places[group]:
+                    raise WeftError(f"command group {group} has no field {name!r}")
+                low, high, mask, offset = places[group][name]
                 if not low <= value <= high:
                     raise WeftError(f"{self.opcode.name} command: {group}.{name} = {value} does not fit, it must be from {low} to {high}")
-                word |= (value & ((1 << field.bits) - 1)) << (where.offset + inner[name].offset)
+                word |= (value & mask) << offset
         return word.to_bytes(self.units * UNIT_BYTES, "little")
 
     @classmethod
