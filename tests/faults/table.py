@@ -26,4 +26,84 @@ class Fault:
     tests: tuple[str, ...]
 
 
-FAULTS = ()
+FAULTS = (
+    Fault(
+        "a lost driver in emission",
+        "sim/units.py",
+        "for key in readers if key not in known and not drivers[key] and outside.drivers[key]]",
+        "for key in readers if key not in known and not drivers[key] and outside.drivers[key] > 1]",
+        ("tests/sim/test_emitted_components.py", "tests/sim/test_emit.py"),
+    ),
+    Fault(
+        "the rows of memory for those of an alias",
+        "weft/compiler/select/selection.py",
+        "return view if shape.row_bytes == self.memory(name).row_bytes else replace(view, row_bytes=shape.row_bytes)",
+        "return view",
+        ("tests/unit/test_bounds.py", "tests/unit/test_aliases.py"),
+    ),
+    Fault(
+        "a tensor compared at the wrong time",
+        "weft/compiler/places.py",
+        """        if self._stays(rows, buffer, end):
+            yield""",
+        """        if buffer.rows >= len(rows):
+            yield""",
+        ("tests/unit/test_places.py",),
+    ),
+    Fault(
+        "a weight row that was never written",
+        "hw/npu/pe_row.py",
+        "Mux(written, Mux(self.plane, planes[1], planes[0]), 0)",
+        "Mux(self.plane, planes[1], planes[0])",
+        ("tests/block/test_array.py::test_what_was_not_written_since_the_reset_counts_as_0",),
+    ),
+    Fault(
+        "a golden operator that saturates",
+        "golden/operators/quantize.py",
+        "whole = np.where(fits, rounded, INT32_MIN).astype(np.int64)",
+        "whole = np.clip(np.nan_to_num(rounded), INT32_MIN, INT32_MAX).astype(np.int64)",
+        ("tests/unit/test_products.py",),
+    ),
+    Fault(
+        "a sum that leaves int32 is not refused",
+        "weft/compiler/limits/__init__.py",
+        'has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_bounded_sums, has_finite_clamp,\n    ),\n    "MAXIMUM"',
+        'has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_finite_clamp,\n    ),\n    "MAXIMUM"',
+        ("tests/unit/test_products.py",),
+    ),
+    Fault(
+        "an event lost when it is cleared in the same cycle",
+        "hw/npu/register_file.py",
+        "m.d.sync += now.eq((now & ~(value[part] & lanes[part])) | self.events[field.name])",
+        "m.d.sync += now.eq(now & ~(value[part] & lanes[part]))",
+        ("tests/block/test_register_file.py::test_an_event_in_the_one_cycle_of_its_clearing_is_not_lost",),
+    ),
+    Fault(
+        "strobes kept after halt",
+        "hw/npu/store_dma.py",
+        "m.d.comb += reader.blank.eq(self.halt)",
+        "m.d.comb += reader.blank.eq(0)",
+        ("tests/block/test_dma.py::test_no_beat_behind_a_halt_writes_a_byte",),
+    ),
+    Fault(
+        "the lane of rows above 8 KiB in blocks of 4 KiB",
+        "hw/npu/bursts.py",
+        "            burst.run.last_lane.eq(end[:beat_bits]),\n            burst.run.last.eq(row_done",
+        "            burst.run.last_lane.eq(end[:beat_bits] - (shape.row_bytes > 8192)),\n            burst.run.last.eq(row_done",
+        ("tests/block/test_bursts.py::test_rows_of_many_blocks_are_cut_where_the_blocks_end",),
+    ),
+    Fault(
+        "tokens compared on 14 bits",
+        "hw/npu/tokens.py",
+        "return ~(count - wait)[TOKEN_BITS - 1]",
+        "return ~(count[:14] - wait[:14])[13]",
+        ("tests/block/test_queues.py::test_tokens_are_compared_on_all_their_bits",),
+    ),
+    Fault(
+        "the bank arbiter serves the last aged port first",
+        "hw/npu/bank_arbiter.py",
+        "for port in reversed(range(self.ports)):",
+        "for port in range(self.ports):",
+        ("tests/block/test_bank_arbiter.py::test_aged_ports_go_from_the_first_to_the_last",),
+    ),
+)
