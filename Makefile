@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 CODE := hw golden sim weft tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all campaign verilog bench networks lint format docs clean help
+.PHONY: demo test test-all campaign faults verilog bench networks lint format docs clean help
 
 demo: $(STAMP)  ## run the trained digits network on the generated Verilog and print the report
 	@$(BIN)/python examples/digits/demo.py
@@ -24,6 +24,9 @@ test-all: $(STAMP)  ## every test
 
 campaign: $(STAMP)  ## random networks on the golden machine and the reference interpreter; goes on where it was stopped (SEED=1, COUNT=20000)
 	@$(BIN)/python -m tests.random_networks.campaign --seed $(SEED) --count $(COUNT) --jobs $(JOBS)
+
+faults: $(STAMP)  ## plant each fault of tests/faults/table.py in a copy of the tree, and see that a test of `make test` notices it
+	@$(BIN)/python -m tests.faults.plant $(NAMES)
 
 verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v
