@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
 from weft.compiler.bands import Band
 from weft.compiler.conflicts import pitches
 from weft.compiler.steps import Extent, Network, extent_of, rows_as_they_are
@@ -150,8 +149,6 @@ def lives(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> dict[
             first.setdefault(root, index)
             last[root] = index
             if not rows_as_they_are(extent, view, extent_in_memory(network, root)):
-                strange.add(root)
-            if step.opcode == Opcode.SOFTMAX and extent.height > 1:
                 strange.add(root)
         root = network.root[step.output]
         if root in made or step.output_view is not None:

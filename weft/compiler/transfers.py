@@ -9,6 +9,7 @@ from itertools import groupby
 
 from hw.npu.config import KIB
 from hw.npu.errors import WeftError
+from hw.npu.isa import Opcode
 from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
@@ -249,11 +250,13 @@ class Transferer:
                 self.actions.append(Load(index, number, tensor=step.second, row=0, rows=1))
 
     def _cut(self, number, step: Step, block: Block, down: bool) -> list[Block]:
-        """A block in pieces whose rows of the output, and of the second operand, do not go round their rings."""
+        """A block in pieces whose rows of the output, of the second operand, and of what SOFTMAX reads do not go round their rings."""
         every = block.every if down else 1
         seen = [(step.output, step.output_view, step.rows_written)]
         if step.second is not None and step.constant is None:
             seen.append((step.second, step.second_view, step.rows_second))
+        if step.opcode == Opcode.SOFTMAX:
+            seen.append((step.source, step.source_view, step.rows_read))
         rings = []
         for name, view, rows_of in seen:
             root = self.network.root[name]
