@@ -85,9 +85,9 @@ def _rows_until(network, step, high) -> int:
     return -(-(high - view.y) // view.dy) if view.dy else high
 
 
-def operands(step, y: int, rows: int) -> list[tuple[str, tuple[int, int]]]:
-    """Tensors that a band reads, with their rows."""
-    found = [(step.source, step.rows_read(y, rows))]
+def operands(step, y: int, rows: int, taps: tuple[int, int] | None = None) -> list[tuple[str, tuple[int, int]]]:
+    """Tensors that a band reads, or a work that covers some of the kernel's rows, with their rows."""
+    found = [(step.source, step.rows_read(y, rows, taps))]
     if step.second is not None and step.constant is None:
         found.append((step.second, step.rows_second(y, rows)))
     return found

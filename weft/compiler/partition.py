@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
 from hw.npu.errors import WeftError
+from hw.npu.isa import Opcode
 from weft.compiler.bands import Band, cascade, rows_held
-from weft.compiler.estimate import DEPENDENT_CYCLES, transfer_rate
+from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, transfer_rate
 from weft.compiler.plan import Life, Plan, RunnerUp, Segment, lives
+from weft.compiler.reduction import window_parts
 from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
 
@@ -21,6 +23,8 @@ LONGEST_CASCADE, MOST_CASCADED = 6, 32
 """Operators of a segment, at most, and steps: an operator may have several, which make one tensor together."""
 BANDS = (("rows", 1), *(("blocks", count) for count in (1, 2, 4, 8)), *(("parts", count) for count in (2, 3, 4, 6, 8)))
 """Heights of bands that are tried: single rows, blocks of the accumulators, parts of the image."""
+WINDOW_ROWS = (64, 32, 16, 8, 4, 2, 1)
+"""Kernel rows of a work that are tried where the rows of one window do not fit."""
 MOST_STATES = 96
 """Before a step, at most: the cheapest half of them and those with the fewest bytes. Sixteen branches side by side have 2^16."""
 TRAFFIC_WEIGHT = 16
@@ -155,17 +159,30 @@ class Partitioner:
             movable = [self._lives[name] for name in sorted(touched - resident) if self._lives[name].last >= end]
             for picks in itertools.product((True, False), repeat=len(movable)):
                 stays = {life.name for life, pick in zip(movable, picks) if pick}
-                for height in (None, *BANDS):
-                    segment = self._segment(first, end, height, resident, frozenset(stays))
-                    if segment is None:
-                        continue
+                for segment in self._in_bands(first, end, resident, frozenset(stays)):
                     found = True
                     after = frozenset(name for name in (resident | stays) if self._lives[name].last >= end)
                     yield segment, after
-                    if height is None and segment.whole:
-                        break  # bands are for what does not fit
             if end == first + 1 and found and self._fits_whole(first, resident):
                 break
+
+    def _in_bands(self, first, end, resident, stays) -> Iterator[Segment]:
+        """Segments of these steps: whole, else in bands of every height; a window of too many rows in parts."""
+        windows = [("window", rows) for rows in WINDOW_ROWS] if end == first + 1 and self._too_tall(first) else ()
+        for height in (None, *BANDS, *windows):
+            segment = self._segment(first, end, height, resident, stays)
+            if segment is not None:
+                yield segment
+                if height is None and segment.whole:
+                    return  # bands are for what does not fit
+
+    def _too_tall(self, index) -> bool:
+        """A sum or a maximum over a window of which not even the rows of one row of results fit beside each other."""
+        step = self.network.steps[index]
+        if step.opcode not in (Opcode.SUM, Opcode.MAX) or step.kernel[0] == 1 or not self._lives[self.network.root[step.source]].ringable:
+            return False
+        alone = index, index + 1, BANDS[0], frozenset(), frozenset()
+        return not self._fits_whole(index, frozenset()) and self._segment(*alone) is None
 
     def _ends(self, first) -> Iterator[int]:
         """Ends of segments that are not too long."""
@@ -213,6 +230,8 @@ class Partitioner:
         kind, count = height or ("parts", 1)
         if kind == "rows":
             return count
+        if kind == "window":
+            return 1
         if kind == "blocks":
             return count * max(1, self.config.ACCUMULATOR_DEPTH // result.width)
         return -(-result.height // count)
@@ -248,7 +267,8 @@ class Partitioner:
         if height is None and end > first + 1:
             return None
         bands = self._bands(first, end, height)
-        if height is not None and len(bands) == 1:
+        window_rows = height[1] if height is not None and height[0] == "window" else 0
+        if height is not None and len(bands) == 1 and not window_rows:
             return None  # the same as whole
         touched = set().union(*(self._roots(index) for index in range(first, end)))
         whole = {name for name in resident if self._lives[name].last >= first} | stays
@@ -267,7 +287,9 @@ class Partitioner:
             if name in whole:
                 continue
             rows = life.height
-            if life.ringable and height is not None:
+            if window_rows:
+                rows = min(rows, 2 * window_rows) if comes and name == self.network.root[self.network.steps[first].source] else rows
+            elif life.ringable and height is not None:
                 rows = self._rows_held(first, end, height, name, comes, goes)
             rings[name] = rows
             size += self._bytes(rows * life.pitch)
@@ -276,7 +298,7 @@ class Partitioner:
         if size - (self._bytes(self._lives[over].size) if over else 0) > self.budget:
             return None
         cycles, traffic, kept = self._cost(first, end, height, loaded, stored)
-        return Segment(first, end, tuple(bands), rings, frozenset(loaded), frozenset(stored), kept, over, cycles, traffic)
+        return Segment(first, end, tuple(bands), rings, frozenset(loaded), frozenset(stored), kept, over, cycles, traffic, window_rows)
 
     def _overwritten(self, first, end, height, whole) -> str | None:
         """The second operand whose bytes the result may take: it dies here, and lies as the result does."""
@@ -301,18 +323,31 @@ class Partitioner:
         if end > first + 1:
             compute += DEPENDENT_CYCLES
         activations = sum(self._lives[name].height * self._lives[name].row_bytes for name in (*loaded, *stored))
+        ahead, works = bands[0].rows, len(bands)
+        if height is not None and height[0] == "window":
+            repeated, works = self._repeated(first, bands, height[1])
+            activations, ahead, compute = activations + repeated, height[1], compute + works * COMMAND_CYCLES
         moved = sum(size * (1 if kept else times[tiler.index]) for size, tiler in zip(weights, tilers))
-        traffic = activations + moved + COMMAND_TRAFFIC * len(bands)
+        traffic = activations + moved + COMMAND_TRAFFIC * works
         rate = transfer_rate(self.config)
-        fill = sum(self._lives[name].row_bytes * min(bands[0].rows, self._lives[name].height) for name in loaded) // rate
+        fill = sum(self._lives[name].row_bytes * min(ahead, self._lives[name].height) for name in loaded) // rate
         cycles = max(compute, traffic // rate) + DEPENDENT_CYCLES + fill // 2 + traffic // rate // TRAFFIC_WEIGHT
         return cycles, traffic, kept
+
+    def _repeated(self, index, bands, window_rows) -> tuple[int, int]:
+        """Bytes of rows that come more than once, and works: a window in parts goes by for each block and column tile of its results."""
+        step, tiler = self.network.steps[index], self.tilers[index]
+        life = self._lives[self.network.root[step.source]]
+        spans = [step.rows_read(band.y, band.rows) for band in bands]
+        times = tiler.tiles * len(tiler.band_blocks(0, 1))
+        rows = sum(high - low for low, high in spans) * times
+        return max(0, rows - life.height) * life.row_bytes, len(bands) * times * len(window_parts(step, window_rows))
 
     # Errors
 
     def _too_small(self, index) -> WeftError:
         step, needed = self.network.steps[index], 0
-        bands = self._bands(index, index + 1, BANDS[0])
+        bands, tall = self._bands(index, index + 1, BANDS[0]), self._too_tall(index)
         # what several segments make stays whole until it is made
         unfinished = {name for name, life in self._lives.items() if life.in_pieces and life.first <= index <= life.made}
         for name in self._roots(index) | unfinished:
@@ -322,6 +357,8 @@ class Partitioner:
                 rows = rows_held(
                     self.network, bands, name, life.height, loaded=life.first < index or life.made < 0, stored=life.first >= index
                 )
+            if tall and name == self.network.root[step.source]:
+                rows = 2 * WINDOW_ROWS[-1]
             needed += rows * life.pitch
         granule = max(1, self.config.BANKS * self.config.word_bytes // KIB)
         missing = -(-max(0, needed - self.budget) // KIB)

@@ -29,6 +29,9 @@ class Segment:
         The second operand whose bytes the result takes.
     cycles, traffic : int
         Estimates: cycles, and bytes to and from DDR.
+    window_rows : int
+        Kernel rows that a work covers, where the rows of one window are more than the scratchpad holds: its sums are continued
+        from work to work, while the source goes by in a ring. 0: works cover whole windows.
     """
 
     first: int
@@ -41,6 +44,7 @@ class Segment:
     overwritten: str | None
     cycles: int
     traffic: int
+    window_rows: int = 0
 
     @property
     def whole(self) -> bool:

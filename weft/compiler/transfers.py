@@ -14,6 +14,7 @@ from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import Life, Segment, extent_in_memory, lives
+from weft.compiler.reduction import window_taps
 from weft.compiler.steps import Network, Step, rows_as_they_are
 from weft.compiler.tile import StepTiler, Stream, Work
 from weft.compiler.tuning import Tuning
@@ -121,6 +122,7 @@ class _Rows:
             if name not in self.targets.setdefault(name, []):
                 self.targets[name].append(name)
         self.loaded: dict[tuple[int, str], int] = {}
+        self.inside: dict[tuple[int, str, int], int] = {}  # the row in each place of a ring through which windows go by
         self.stored: dict[str, int] = {}
 
     def loads(self, number: int, segment: Segment, y: int, rows: int, step: Step):
@@ -135,6 +137,20 @@ class _Rows:
             if high > begin:
                 yield root, begin, high - begin
                 self.loaded[number, root] = high
+
+    def of_work(self, number: int, segment: Segment, work: Work, step: Step):
+        """Rows that a work needs and that are not there yet; those of a window in parts may come once for each part of the result."""
+        if not segment.window_rows:
+            yield from self.loads(number, segment, work.block.y, work.image_rows, step)
+            return
+        for name, (low, high) in operands(step, work.block.y, work.image_rows, window_taps(step, work.part)):
+            root = self.network.root[name]
+            if root in segment.loaded:
+                places = {row: (number, root, row % self.memory.buffers[number, root].rows) for row in range(low, high)}
+                missing = [row for row, place in places.items() if self.inside.get(place) != row]
+                self.inside |= {places[row]: row for row in missing}
+                for first, rows in consecutive(missing):
+                    yield root, first, rows
 
     def _lowest(self, number, segment, root) -> int:
         """The first row that is loaded: of a ring the first that any band reads, which need not be the first band."""
@@ -158,6 +174,12 @@ class _Rows:
             for target in self.targets.get(root, ()):
                 yield target, begin, whole - begin
             self.stored[root] = whole
+
+
+def consecutive(rows: list[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as runs: the first, and how many."""
+    runs = [list(run) for _, run in groupby(enumerate(rows), lambda each: each[1] - each[0])]
+    return [(run[0][1], len(run)) for run in runs]
 
 
 def _row_by_row(life: Life) -> bool:
@@ -203,7 +225,9 @@ class Transferer:
             if band.step not in streams:
                 ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
-                streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
+                streams[band.step] = tiler.streams(
+                    count, kept=segment.kept and not segment.whole, rows=rows, window_rows=segment.window_rows, **ends
+                )
                 self._check_fits(step, streams[band.step])
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
             root = self.network.root[step.output]
@@ -230,7 +254,7 @@ class Transferer:
     def _ahead(self, number, segment, place) -> list[Load]:
         """Loads of rows that the next band reads, in pieces: they come while the present one computes."""
         following = next((band for band in segment.bands[place + 1 :] if self._reads_ddr(segment, band)), None)
-        if following is None or not self._reads_ddr(segment, segment.bands[place]):
+        if segment.window_rows or following is None or not self._reads_ddr(segment, segment.bands[place]):
             return []
         step = self.network.steps[following.step]
         return [
@@ -273,7 +297,7 @@ class Transferer:
     def _band(self, number, segment, index, works):
         step = self.network.steps[segment.bands[index].step]
         root = self.network.root[step.output]
-        own = [list(self.rows.loads(number, segment, work.block.y, work.image_rows, step)) for work in works]
+        own = [list(self.rows.of_work(number, segment, work, step)) for work in works]
         ahead = self._ahead(number, segment, index)
         for place, work in enumerate(works):
             address = self._weights(number, work)
