@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hw.npu.config import NpuConfig
 from weft.compiler.bands import Band
 from weft.compiler.conflicts import pitches
-from weft.compiler.steps import Extent, Network, extent_of, rows_as_they_are
+from weft.compiler.steps import Extent, Network, rows_as_they_are
 from weft.compiler.tile import StepTiler
 
 
@@ -141,7 +141,7 @@ def touched(step):
 
 def extent_in_memory(network: Network, root: str) -> Extent:
     """How a root tensor's bytes are laid out: rows of pixels."""
-    return extent_of(network.graph.tensors[root].shape)
+    return network.extents[root]
 
 
 def lives(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> dict[str, Life]:

@@ -9,7 +9,6 @@ from hw.npu.reduction_walk import reduction_tiles
 from weft.compiler.fir import Taps
 from weft.compiler.steps import Step
 
-
 MOST_TAPS = 255
 """Of a kernel's side, in one command: the field has 8 bits."""
 

@@ -235,6 +235,11 @@ class Network:
     host_ops: tuple[HostOp, ...]
     temporaries: frozenset[str] = frozenset()
 
+    @cached_property
+    def extents(self) -> dict[str, Extent]:
+        """How the bytes of each root tensor are laid out: rows of pixels."""
+        return {root: extent_of(self.graph.tensors[root].shape) for root in dict.fromkeys(self.root.values())}
+
 
 def swapped(add: dict) -> dict:
     """The fields of a second operand, ADD or MUL, for operands in the other order."""

@@ -16,6 +16,7 @@ from weft.compiler.select.functions import FLIP
 from weft.compiler.select.selection import Selection, wrapped
 from weft.compiler.steps import Extent, Step, View, extent_of
 
+
 def average_pool_2d(selection: Selection, operator: Operator) -> list[Step]:
     """AVERAGE_POOL_2D: a SUM over the window, divided by the number of positions inside the image."""
     low, high = parameters.clamp(selection.graph, operator)
