@@ -7,14 +7,12 @@ is an estimate of its cycles; the cheapest chain of segments is the plan. Where 
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hw.npu.config import KIB, MAX_ACT_KIB, NpuConfig
+from hw.npu.config import KIB, MAX_ACT_KIB
 from hw.npu.errors import WeftError
-from weft.compiler.plan import Life, Plan, RunnerUp, Segment, lives
-from weft.compiler.segments import BANDS, WINDOW_ROWS, SegmentMaker
-from weft.compiler.steps import Network
-from weft.compiler.tile import StepTiler
+from weft.compiler.plan import Life, Plan, RunnerUp, Segment
+from weft.compiler.segments import BANDS, WINDOW_ROWS, Bandings, SegmentMaker
 
 LONGEST_CASCADE, MOST_CASCADED = 6, 32
 """Operators of a segment, at most, and steps: an operator may have several, which make one tensor together."""
@@ -70,23 +68,21 @@ class Partitioner:
 
     Attributes
     ----------
-    network : Network
-    config : NpuConfig
-    tilers : list of StepTiler
+    bandings : Bandings
+        Of the network.
+    lives : dict of str to Life
+        Of its root tensors.
     budget : int
         Bytes of the scratchpad that a segment may need.
     """
 
-    network: Network
-    config: NpuConfig
-    tilers: list[StepTiler]
+    bandings: Bandings
+    lives: dict[str, Life]
     budget: int
-    _lives: dict[str, Life] = field(init=False)
-    _maker: SegmentMaker = field(init=False)
 
     def __post_init__(self):
-        self._lives = lives(self.network, self.config, self.tilers)
-        self._maker = SegmentMaker(self.network, self.config, self.tilers, self._lives, self.budget)
+        self.network, self.config = self.bandings.network, self.bandings.config
+        self._maker = SegmentMaker(self.bandings, self.lives, self.budget)
 
     def plan(self) -> Plan:
         """The plan with the fewest estimated cycles.
@@ -116,7 +112,7 @@ class Partitioner:
         if len(states) <= MOST_STATES:
             return list(states.items())
         cheapest = sorted(states, key=lambda resident: (states[resident].cycles, sorted(resident)))
-        smallest = sorted(cheapest, key=lambda resident: sum(self._lives[name].size for name in resident))
+        smallest = sorted(cheapest, key=lambda resident: sum(self.lives[name].size for name in resident))
         kept = dict.fromkeys((*cheapest[: MOST_STATES // 2], *smallest[: MOST_STATES // 2]))
         return [(resident, states[resident]) for resident in kept]
 
@@ -131,7 +127,7 @@ class Partitioner:
             for name in sorted(link.resident):
                 resident[name] = (resident.get(name, (index, index))[0], index)
         for name, (begin, _) in resident.items():  # it is there until its last reader is done
-            last = max((i for i, link in enumerate(chain) if link.segment.first <= self._lives[name].last), default=begin)
+            last = max((i for i, link in enumerate(chain) if link.segment.first <= self.lives[name].last), default=begin)
             resident[name] = (begin, last)
         return Plan(tuple(link.segment for link in chain), _runners_up(chain, ways), resident)
 
@@ -144,12 +140,12 @@ class Partitioner:
             if end > first + 1 and not self._worth_cascading(first, end):
                 break
             touched = {name for index in range(first, end) for name in self._maker.roots(index)}
-            movable = [self._lives[name] for name in sorted(touched - resident) if self._lives[name].last >= end]
+            movable = [self.lives[name] for name in sorted(touched - resident) if self.lives[name].last >= end]
             for picks in itertools.product((True, False), repeat=len(movable)):
                 stays = {life.name for life, pick in zip(movable, picks) if pick}
                 for segment in self._in_bands(first, end, resident, frozenset(stays)):
                     found = True
-                    after = frozenset(name for name in (resident | stays) if self._lives[name].last >= end)
+                    after = frozenset(name for name in (resident | stays) if self.lives[name].last >= end)
                     yield segment, after
             if end == first + 1 and found and self._maker.fits_whole(first, resident):
                 break
@@ -186,13 +182,13 @@ class Partitioner:
         step, needed = self.network.steps[index], 0
         tall = self._maker.too_tall(index)
         # what several segments make stays whole until it is made
-        unfinished = {name for name, life in self._lives.items() if life.in_pieces and life.first <= index <= life.made}
+        unfinished = {name for name, life in self.lives.items() if life.in_pieces and life.first <= index <= life.made}
         for name in self._maker.roots(index) | unfinished:
-            life = self._lives[name]
+            life = self.lives[name]
             rows = life.height
             if life.ringable and name not in unfinished:
                 ends = {"loaded": life.first < index or life.made < 0, "stored": life.first >= index}
-                rows = self._maker.rows_held(index, index + 1, BANDS[0], life, **ends)
+                rows = self.bandings.rows_held(index, index + 1, BANDS[0], life, **ends)
             if tall and name == self.network.root[step.source]:
                 rows = 2 * WINDOW_ROWS[-1]
             needed += rows * life.pitch

@@ -20,6 +20,9 @@ TRAFFIC_WEIGHT = 16
 COMMAND_TRAFFIC = 200
 """Bytes of commands and records for each work."""
 
+Height = tuple[str, int]
+"""Of bands: what is counted (an entry of `BANDS`, or ``window``), and how many."""
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -50,33 +53,93 @@ class Needs:
 
 
 @dataclass
-class SegmentMaker:
-    """Segments of a network.
+class Bandings:
+    """The bands of all runs of steps that are looked at, each found once, and what follows from them alone.
 
     Attributes
     ----------
     network : Network
     config : NpuConfig
     tilers : list of StepTiler
-    lives : dict of str to Life
-    budget : int
-        Bytes of the scratchpad that a segment may need.
     """
 
     network: Network
     config: NpuConfig
     tilers: list[StepTiler]
-    lives: dict[str, Life]
-    budget: int
-    _roots: list[frozenset[str]] = field(init=False)
-    _sizes: dict[str, int] = field(init=False)
-    _alone: list[bool] = field(init=False)
     _cascades: dict[tuple, list[Band]] = field(default_factory=dict)
     _touches: dict[tuple, dict[str, list[Touch]]] = field(default_factory=dict)
     _held: dict[tuple, int] = field(default_factory=dict)
     _computed: dict[tuple, tuple[int, dict[int, int]]] = field(default_factory=dict)
 
+    def of(self, first: int, end: int, height: Height | None) -> list[Band]:
+        """Bands of steps; None: each step at one go."""
+        key = first, end, height
+        if key not in self._cascades:
+            rows = {index: self._band_rows(index, height) for index in range(first, end)}
+            if height is None:
+                bands = [Band(index, 0, self.network.steps[index].result.height) for index in range(first, end)]
+            else:
+                bands = cascade(self.network, first, end, rows.__getitem__)
+            self._cascades[key] = bands
+        return self._cascades[key]
+
+    def _band_rows(self, index, height) -> int:
+        """Rows of a step's bands."""
+        result = self.network.steps[index].result
+        kind, count = height or ("parts", 1)
+        if kind == "window":
+            return 1
+        if kind == "rows":
+            return count
+        if kind == "blocks":
+            return count * max(1, self.config.ACCUMULATOR_DEPTH // result.width)
+        return -(-result.height // count)
+
+    def rows_held(self, first: int, end: int, height: Height, life: Life, *, loaded: bool, stored: bool) -> int:
+        """Rows of a tensor that a segment's ring holds."""
+        here = first, end, height
+        key = *here, life.name, loaded, stored
+        if key not in self._held:
+            if here not in self._touches:
+                self._touches[here] = touches(self.network, self.of(*here))
+            touched = self._touches[here].get(life.name, [])
+            self._held[key] = rows_held(self.network, touched, life.height, loaded=loaded, stored=stored)
+        return self._held[key]
+
+    def compute(self, first: int, end: int, height: Height | None) -> tuple[int, dict[int, int]]:
+        """Cycles of the bands of some steps, and how many bands each step has."""
+        if (first, end, height) not in self._computed:
+            cycles, times = 0, dict.fromkeys(range(first, end), 0)
+            for band in self.of(first, end, height):
+                cycles += self.tilers[band.step].band_cycles(band.rows)
+                times[band.step] += 1
+            self._computed[first, end, height] = cycles, times
+        return self._computed[first, end, height]
+
+
+@dataclass
+class SegmentMaker:
+    """Segments of a network.
+
+    Attributes
+    ----------
+    bandings : Bandings
+        Of the network.
+    lives : dict of str to Life
+    budget : int
+        Bytes of the scratchpad that a segment may need.
+    """
+
+    bandings: Bandings
+    lives: dict[str, Life]
+    budget: int
+    _roots: list[frozenset[str]] = field(init=False)
+    _sizes: dict[str, int] = field(init=False)
+    _alone: list[bool] = field(init=False)
+    _costs: dict[tuple, tuple[int, int, bool]] = field(default_factory=dict)
+
     def __post_init__(self):
+        self.network, self.config, self.tilers = self.bandings.network, self.bandings.config, self.bandings.tilers
         self._word = self.config.word_bytes
         self._sizes = {name: self._bytes(life.size) for name, life in self.lives.items()}
         self._roots = [frozenset(self.network.root[name] for name in (*step.reads, step.output)) for step in self.network.steps]
@@ -128,43 +191,6 @@ class SegmentMaker:
                 least += self._bytes(life.pitch) if life.ringable else self._sizes[name]
         return Needs(first, end, whole, size, least, tuple(parts), frozenset(loaded), frozenset(stored))
 
-    # Bands
-
-    def bands(self, first: int, end: int, height: tuple[str, int] | None) -> list[Band]:
-        """Bands of steps; None: each step at one go."""
-        key = first, end, height
-        if key not in self._cascades:
-            rows = {index: self._band_rows(index, height) for index in range(first, end)}
-            if height is None:
-                bands = [Band(index, 0, self.network.steps[index].result.height) for index in range(first, end)]
-            else:
-                bands = cascade(self.network, first, end, rows.__getitem__)
-            self._cascades[key] = bands
-        return self._cascades[key]
-
-    def _band_rows(self, index, height) -> int:
-        """Rows of a step's bands."""
-        result = self.network.steps[index].result
-        kind, count = height or ("parts", 1)
-        if kind == "window":
-            return 1
-        if kind == "rows":
-            return count
-        if kind == "blocks":
-            return count * max(1, self.config.ACCUMULATOR_DEPTH // result.width)
-        return -(-result.height // count)
-
-    def rows_held(self, first: int, end: int, height: tuple[str, int], life: Life, *, loaded: bool, stored: bool) -> int:
-        """Rows of a tensor that a segment's ring holds."""
-        here = first, end, height
-        key = *here, life.name, loaded, stored
-        if key not in self._held:
-            if here not in self._touches:
-                self._touches[here] = touches(self.network, self.bands(*here))
-            touched = self._touches[here].get(life.name, [])
-            self._held[key] = rows_held(self.network, touched, life.height, loaded=loaded, stored=stored)
-        return self._held[key]
-
     def too_tall(self, index: int) -> bool:
         """A sum or a maximum over a window of which not even the rows of one row of results fit beside each other."""
         step = self.network.steps[index]
@@ -177,7 +203,7 @@ class SegmentMaker:
 
     # Segments
 
-    def segment(self, needs: Needs, height: tuple[str, int] | None) -> Segment | None:
+    def segment(self, needs: Needs, height: Height | None) -> Segment | None:
         """A segment, or None where it does not fit.
 
         Parameters
@@ -189,7 +215,7 @@ class SegmentMaker:
         window_rows = height[1] if height is not None and height[0] == "window" else 0
         if (height is None and end > first + 1) or (height is not None and needs.least_bytes > self.budget):
             return None
-        bands = self.bands(first, end, height)
+        bands = self.bandings.of(first, end, height)
         if height is not None and len(bands) == 1 and not window_rows:
             return None  # the same as whole
         rings, size = {}, needs.whole_bytes
@@ -210,7 +236,7 @@ class SegmentMaker:
             source = self.network.root[self.network.steps[needs.first].source]
             return min(life.height, 2 * height[1]) if loaded and life.name == source else life.height
         if life.ringable and height is not None:
-            return self.rows_held(needs.first, needs.end, height, life, loaded=loaded, stored=stored)
+            return self.bandings.rows_held(needs.first, needs.end, height, life, loaded=loaded, stored=stored)
         return life.height
 
     def _overwritten(self, first, end, height, whole) -> str | None:
@@ -228,24 +254,20 @@ class SegmentMaker:
 
     # Costs
 
-    def _compute(self, first, end, height) -> tuple[int, dict[int, int]]:
-        """Cycles of the bands, and how many bands each step has."""
-        if (first, end, height) not in self._computed:
-            cycles, times = 0, dict.fromkeys(range(first, end), 0)
-            for band in self.bands(first, end, height):
-                cycles += self.tilers[band.step].band_cycles(band.rows)
-                times[band.step] += 1
-            self._computed[first, end, height] = cycles, times
-        return self._computed[first, end, height]
-
     def _cost(self, needs, height) -> tuple[int, int, bool]:
         """Estimated cycles, bytes to and from DDR, and whether the weights of all steps are kept."""
+        key = needs.first, needs.end, height, needs.loaded, needs.stored
+        if key not in self._costs:
+            self._costs[key] = self._cost_of(needs, height)
+        return self._costs[key]
+
+    def _cost_of(self, needs, height) -> tuple[int, int, bool]:
         first, end = needs.first, needs.end
         tilers = self.tilers[first:end]
         weights = [tiler.weight_bytes for tiler in tilers]
-        bands = self.bands(first, end, height)
+        bands = self.bandings.of(first, end, height)
         kept = len(bands) == 1 or sum(weights) + KIB <= self.config.weight_bytes
-        compute, times = self._compute(first, end, height)
+        compute, times = self.bandings.compute(first, end, height)
         if end > first + 1:
             compute += DEPENDENT_CYCLES
         activations = sum(self.lives[name].height * self.lives[name].row_bytes for name in (*needs.loaded, *needs.stored))

@@ -13,7 +13,7 @@ from hw.npu.isa import Opcode
 from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
-from weft.compiler.plan import Life, Segment, extent_in_memory, lives
+from weft.compiler.plan import Life, Segment, extent_in_memory
 from weft.compiler.reduction import window_taps
 from weft.compiler.steps import Network, Step, rows_as_they_are
 from weft.compiler.tile import StepTiler, Stream, Work
@@ -111,9 +111,9 @@ class _WeightRing:
 class _Rows:
     """What of each tensor is loaded, made and stored, segment by segment."""
 
-    def __init__(self, network: Network, memory: MemoryPlan, config, tilers):
+    def __init__(self, network: Network, memory: MemoryPlan):
         self.network, self.memory = network, memory
-        self.lives = lives(network, config, tilers)
+        self.lives = memory.lives
         reloaded = {name for segment in memory.plan.segments for name in segment.loaded}
         self.targets: dict[str, list[str]] = {}
         for name in network.outputs:
@@ -202,7 +202,7 @@ class Transferer:
     def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning):
         self.network, self.memory, self.tilers, self.config = network, memory, tilers, config
         self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes, tuning.piece_bytes)
-        self.rows = _Rows(network, memory, config, tilers)
+        self.rows = _Rows(network, memory)
         self.actions: list[Action] = []
 
     def run(self) -> list[Action]:
