@@ -324,7 +324,7 @@ class StepTiler:
         """
         step, config = self.step, self.config
         if step.opcode == Opcode.SOFTMAX:
-            return [[Stream(self.index, 0, 1, *window_parts(step, 0), Params.NONE, SOFTMAX_TABLE_BYTES)]]
+            return [[Stream(self.index, 0, 1, window_parts(step, 0)[0], Params.NONE, SOFTMAX_TABLE_BYTES)]]
         if step.opcode == Opcode.DEPTHWISE:
             fir = self.fir(rows)
             parts = list(fir.parts)
