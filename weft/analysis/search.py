@@ -49,7 +49,8 @@ class Searched:
 
 def alike(first: Program, second: Program) -> bool:
     """Programs of the same commands take the same cycles, whatever the bytes that they move."""
-    return [planned.command for planned in first.commands] == [planned.command for planned in second.commands]
+    same = first.commands is second.commands
+    return same or [planned.command for planned in first.commands] == [planned.command for planned in second.commands]
 
 
 def search(

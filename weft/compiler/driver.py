@@ -1,7 +1,7 @@
 """The compiler's table of contents: from a graph to a program, one line a pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from golden.hazards import check_hazards
 from golden.program import Program
@@ -21,7 +21,7 @@ from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.steps import HostOp, Network
 from weft.compiler.tile import StepTiler
-from weft.compiler.transfers import transfers
+from weft.compiler.transfers import Action, transfers
 from weft.compiler.tuning import USUAL, Tuning
 from weft.compiler.weights import weight_image
 
@@ -103,6 +103,7 @@ class Compiler:
         self.graph, self.config, self.keep_tensors, self.announce = graph, config, keep_tensors, announce
         self._selected: Network | None = None
         self._plans: dict[tuple, MemoryPlan] = {}
+        self._made: dict[int, list[tuple[list[Action], Compiled]]] = {}  # by the plan, which `_plans` keeps
 
     def compile(self, tuning: Tuning, *, proven: bool = True) -> Compiled:
         """The program; parameters and errors are those of `compile_graph`."""
@@ -118,7 +119,13 @@ class Compiler:
         memory = self._memory(network, tilers, tuning)
         run("check memory", check_plan, memory, config)
         actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
-        compiled = self._compiled(network, tilers, memory, actions, tuning)
+        # all that follows depends on the plan and these alone
+        made = self._made.setdefault(id(memory), [])
+        compiled = next((compiled for before, compiled in made if before == actions), None)
+        if compiled is None:
+            compiled = self._compiled(network, tilers, memory, actions, tuning)
+            made.append((actions, compiled))
+        compiled = replace(compiled, tuning=tuning)
         if proven:
             run("prove", prove, compiled)
         return compiled
