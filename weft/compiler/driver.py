@@ -97,9 +97,7 @@ class Compiler:
         As of `compile_graph`.
     """
 
-    def __init__(
-        self, graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[str], None] = lambda name: None
-    ):
+    def __init__(self, graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[str], None] = lambda name: None):
         self.graph, self.config, self.keep_tensors, self.announce = graph, config, keep_tensors, announce
         self._selected: Network | None = None
         self._plans: dict[tuple, MemoryPlan] = {}

@@ -135,29 +135,30 @@ class Partitioner:
 
     def _choices(self, first: int, resident: frozenset) -> Iterator[tuple[Segment, frozenset]]:
         """Segments that can begin here, each with the tensors that are whole in the scratchpad after it."""
-        found = False
+        found, occupied = False, self._maker.occupied(resident, first)
         for end in self._ends(first):
             if end > first + 1 and not self._worth_cascading(first, end):
                 break
-            touched = {name for index in range(first, end) for name in self._maker.roots(index)}
+            touched = self._maker.touched(first, end)
             movable = [self.lives[name] for name in sorted(touched - resident) if self.lives[name].last >= end]
             for picks in itertools.product((True, False), repeat=len(movable)):
                 stays = {life.name for life, pick in zip(movable, picks) if pick}
-                for segment in self._in_bands(first, end, resident, frozenset(stays)):
+                for segment in self._in_bands(first, end, resident, frozenset(stays), occupied):
                     found = True
                     after = frozenset(name for name in (resident | stays) if self.lives[name].last >= end)
                     yield segment, after
-            if end == first + 1 and found and self._maker.fits_whole(first, resident):
+            if end == first + 1 and found and self._maker.fits_whole(first, resident, occupied):
                 break
 
-    def _in_bands(self, first, end, resident, stays) -> Iterator[Segment]:
+    def _in_bands(self, first, end, resident, stays, occupied) -> Iterator[Segment]:
         """Segments of these steps: whole, else in bands of every height; a window of too many rows in parts."""
         needs = self._maker.needs(first, end, resident, stays)
         if needs is None:
             return
+        free = self.budget - occupied - sum(self._maker.size(name) for name in stays)
         windows = [("window", rows) for rows in WINDOW_ROWS] if end == first + 1 and self._maker.too_tall(first) else ()
         for height in (None, *BANDS, *windows):
-            segment = self._maker.segment(needs, height)
+            segment = self._maker.segment(needs, height, free)
             if segment is not None:
                 yield segment
                 if height is None and segment.whole:

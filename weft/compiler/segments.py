@@ -24,7 +24,7 @@ Height = tuple[str, int]
 """Of bands: what is counted (an entry of `BANDS`, or ``window``), and how many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Needs:
     """What some steps need in the scratchpad, however high their bands are.
 
@@ -33,11 +33,11 @@ class Needs:
     first, end : int
         Steps ``first .. end - 1``.
     whole : frozenset of str
-        Tensors that are there as a whole.
-    whole_bytes, least_bytes : int
-        Their bytes, and those with a row of each tensor of which a part may be there.
+        Tensors that the steps touch and that are there as a whole.
     parts : tuple of Life
-        The other tensors that the steps touch, by name.
+        The other tensors that they touch, by name.
+    least_bytes : int
+        Bytes of the latter: a row of each of which a part may be there.
     loaded, stored : frozenset of str
         Tensors that come from DDR, and that go there.
     """
@@ -45,9 +45,8 @@ class Needs:
     first: int
     end: int
     whole: frozenset[str]
-    whole_bytes: int
-    least_bytes: int
     parts: tuple[Life, ...]
+    least_bytes: int
     loaded: frozenset[str]
     stored: frozenset[str]
 
@@ -136,7 +135,9 @@ class SegmentMaker:
     _roots: list[frozenset[str]] = field(init=False)
     _sizes: dict[str, int] = field(init=False)
     _alone: list[bool] = field(init=False)
-    _costs: dict[tuple, tuple[int, int, bool]] = field(default_factory=dict)
+    _touched: dict[tuple, frozenset[str]] = field(default_factory=dict)
+    _needs: dict[tuple, Needs | None] = field(default_factory=dict)
+    _made: dict[tuple, tuple[Segment, int]] = field(default_factory=dict)
 
     def __post_init__(self):
         self.network, self.config, self.tilers = self.bandings.network, self.bandings.config, self.bandings.tilers
@@ -152,6 +153,10 @@ class SegmentMaker:
     def _sum(self, names) -> int:
         return sum(self._sizes[name] for name in names)
 
+    def size(self, name: str) -> int:
+        """Bytes of a whole tensor."""
+        return self._sizes[name]
+
     def roots(self, index: int) -> frozenset[str]:
         """Root tensors that a step touches."""
         return self._roots[index]
@@ -160,10 +165,20 @@ class SegmentMaker:
         """A step's tensors fit side by side."""
         return self._alone[index]
 
-    def fits_whole(self, index: int, resident: frozenset[str]) -> bool:
-        """They fit with those that stay."""
-        stay = {name for name in resident if self.lives[name].last >= index}
-        return self._alone[index] and self._sum(self._roots[index] | stay) <= self.budget
+    def occupied(self, resident: frozenset[str], first: int) -> int:
+        """Bytes of the resident tensors that a step, or a later one, needs."""
+        return sum(self._sizes[name] for name in resident if self.lives[name].last >= first)
+
+    def fits_whole(self, index: int, resident: frozenset[str], occupied: int) -> bool:
+        """A step's tensors fit with those that stay."""
+        return self._alone[index] and occupied + self._sum(self._roots[index] - resident) <= self.budget
+
+    def touched(self, first: int, end: int) -> frozenset[str]:
+        """Root tensors that steps touch."""
+        key = first, end
+        if key not in self._touched:
+            self._touched[key] = frozenset().union(*self._roots[first:end])
+        return self._touched[key]
 
     def needs(self, first: int, end: int, resident: frozenset[str], stays: frozenset[str]) -> Needs | None:
         """What steps need, or None where they cannot be a segment: one makes a part of a tensor that must be whole.
@@ -173,10 +188,16 @@ class SegmentMaker:
         resident, stays : frozenset of str
             Tensors that are whole in the scratchpad before; that are put there by the segment.
         """
-        whole = frozenset({name for name in resident if self.lives[name].last >= first} | stays)
-        loaded, stored, parts, size = set(), set(), [], self._sum(whole)
-        least = size
-        for name in sorted(frozenset().union(*self._roots[first:end])):
+        here = resident & self.touched(first, end)
+        key = first, end, here, stays
+        if key not in self._needs:
+            self._needs[key] = self._needs_of(*key)
+        return self._needs[key]
+
+    def _needs_of(self, first, end, resident, stays) -> Needs | None:
+        whole, least = resident | stays, 0
+        loaded, stored, parts = set(), set(), []
+        for name in sorted(self.touched(first, end)):
             life = self.lives[name]
             begins = first <= life.first and life.made >= 0
             comes = not begins and name not in resident
@@ -184,12 +205,12 @@ class SegmentMaker:
                 return None  # made in several segments: it must stay
             if comes:
                 loaded.add(name)
-            if first <= life.made < end and (life.output or (life.last >= end and name not in stays and name not in resident)):
+            if first <= life.made < end and (life.output or (life.last >= end and name not in whole)):
                 stored.add(name)
             if name not in whole:
                 parts.append(life)
                 least += self._bytes(life.pitch) if life.ringable else self._sizes[name]
-        return Needs(first, end, whole, size, least, tuple(parts), frozenset(loaded), frozenset(stored))
+        return Needs(first, end, whole, tuple(parts), least, frozenset(loaded), frozenset(stored))
 
     def too_tall(self, index: int) -> bool:
         """A sum or a maximum over a window of which not even the rows of one row of results fit beside each other."""
@@ -199,35 +220,44 @@ class SegmentMaker:
         if self._alone[index]:
             return False
         needs = self.needs(index, index + 1, frozenset(), frozenset())
-        return needs is None or self.segment(needs, BANDS[0]) is None
+        return needs is None or self.segment(needs, BANDS[0], self.budget) is None
 
     # Segments
 
-    def segment(self, needs: Needs, height: Height | None) -> Segment | None:
+    def segment(self, needs: Needs, height: Height | None, free: int) -> Segment | None:
         """A segment, or None where it does not fit.
 
         Parameters
         ----------
         height : tuple or None
             Of bands; None for whole images.
+        free : int
+            Bytes that are left beside the tensors that are whole.
         """
         first, end = needs.first, needs.end
-        window_rows = height[1] if height is not None and height[0] == "window" else 0
-        if (height is None and end > first + 1) or (height is not None and needs.least_bytes > self.budget):
+        if (height is None and end > first + 1) or (height is not None and needs.least_bytes > free):
             return None
-        bands = self.bandings.of(first, end, height)
-        if height is not None and len(bands) == 1 and not window_rows:
+        if height is not None and height[0] != "window" and len(self.bandings.of(first, end, height)) == 1:
             return None  # the same as whole
-        rings, size = {}, needs.whole_bytes
-        for life in needs.parts:
-            rings[life.name] = rows = self._ring(needs, height, life)
-            size += self._bytes(rows * life.pitch)
+        key = needs, height
+        if key not in self._made:
+            self._made[key] = self._segment(needs, height)
+        segment, size = self._made[key]
+        return segment if size <= free else None
+
+    def _segment(self, needs, height) -> tuple[Segment, int]:
+        """The segment, and the bytes that it takes beside the tensors that are whole."""
+        first, end = needs.first, needs.end
+        rings = {life.name: self._ring(needs, height, life) for life in needs.parts}
+        size = sum(self._bytes(rings[life.name] * life.pitch) for life in needs.parts)
         alike = {life.name for life in needs.parts if rings[life.name] == life.height}
         over = self._overwritten(first, end, height, (needs.whole | alike) - needs.loaded)
-        if size - (self._sizes[over] if over else 0) > self.budget:
-            return None
         cycles, traffic, kept = self._cost(needs, height)
-        return Segment(first, end, tuple(bands), rings, needs.loaded, needs.stored, kept, over, cycles, traffic, window_rows)
+        window_rows = height[1] if height is not None and height[0] == "window" else 0
+        moved = needs.loaded, needs.stored
+        bands = tuple(self.bandings.of(first, end, height))
+        segment = Segment(first, end, bands, rings, *moved, kept, over, cycles, traffic, window_rows)
+        return segment, size - (self._sizes[over] if over else 0)
 
     def _ring(self, needs, height, life) -> int:
         """Rows of a tensor that the segment holds."""
@@ -256,12 +286,6 @@ class SegmentMaker:
 
     def _cost(self, needs, height) -> tuple[int, int, bool]:
         """Estimated cycles, bytes to and from DDR, and whether the weights of all steps are kept."""
-        key = needs.first, needs.end, height, needs.loaded, needs.stored
-        if key not in self._costs:
-            self._costs[key] = self._cost_of(needs, height)
-        return self._costs[key]
-
-    def _cost_of(self, needs, height) -> tuple[int, int, bool]:
         first, end = needs.first, needs.end
         tilers = self.tilers[first:end]
         weights = [tiler.weight_bytes for tiler in tilers]
