@@ -84,7 +84,6 @@ def compile_graph(
     AssertionError, Hazard, MachineError
         Where the program would be wrong: a fault of the compiler.
     """
-
     return Compiler(graph, config, keep_tensors=keep_tensors, announce=announce).compile(tuning, proven=proven)
 
 
