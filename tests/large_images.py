@@ -49,11 +49,18 @@ def _excited(maker, image):
     return maker._operator("MUL", (image, scale), maker.tensors[image].shape, {"activation": "NONE"})
 
 
+def _softmax_beside_a_filter(maker, image):
+    """SOFTMAX of an image of which a filter reads more rows at a time: its ring turns in the middle of a band."""
+    made = maker.conv(image, maker.tensors[image].shape[3], (1, 1))
+    return maker.add(maker.softmax(made), maker.depthwise(made, (5, 3)))
+
+
 KINDS = {
     "MAXIMUM": lambda maker, image: _pair(maker, image, "MAXIMUM"),
     "MINIMUM": lambda maker, image: _pair(maker, image, "MINIMUM"),
     "PRELU": _prelu,
     "SOFTMAX": lambda maker, image: maker.softmax(image),
+    "SOFTMAX beside a filter": _softmax_beside_a_filter,
     "MEAN of all pixels": lambda maker, image: _mean(maker, image, (1, 2), bool(maker.rng.random() < 0.5)),
     "MEAN of rows": lambda maker, image: _mean(maker, image, (1,), False),
     "AVERAGE_POOL_2D": lambda maker, image: _pool(maker, image, "AVERAGE_POOL_2D"),

@@ -65,6 +65,8 @@ def test_two_parts_of_a_window_are_in_the_scratchpad_so_that_one_is_loaded_while
     works = [command for command in commands if command.opcode.name == "SUM"]
     waits = [command["header"]["wait_exec"] for command in commands if command.opcode.name == "LOAD" and command["dma"]["target"] == 0]
     assert len(works) > 3 and waits[:4] == [0, 0, 1, 2]
+    # bias, and a table if there is one, are read where the sum is complete
+    assert ["address" in work.fields.get("weights", {}) for work in works] == [work is works[-1] for work in works]
 
 
 def test_rows_that_do_not_fit_are_refused_with_what_two_of_them_take():
