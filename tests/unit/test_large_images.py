@@ -36,6 +36,18 @@ def test_an_image_larger_than_the_scratchpad_is_exact(kind, seed):
         assert any(segment.window_rows for segment in plan.segments) == (kind in WINDOWED), f"case {case}, {graph.operators}"
 
 
+def test_a_ring_under_softmax_may_turn_in_the_middle_of_a_band():
+    """SOFTMAX's commands do not follow a ring, as those of windows do: the band is cut there."""
+    config, cut = SMALL.replace(act_kib=32), 0
+    for case in range(2):
+        graph = large_image("SOFTMAX beside a filter", np.random.default_rng(2 * case), config.act_bytes, row=480)
+        plan = assert_exact(graph, config, seed=case).plan
+        for segment in plan.segments:
+            softmax, rows = segment.first, segment.rings.get("conv_2d_1_out", 0)
+            cut += any(rows and band.step == softmax and band.y // rows < (band.y + band.rows - 1) // rows for band in segment.bands)
+    assert cut == 2
+
+
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "q_transpose")) for name in CASES])
 def test_a_large_image_runs_in_bands_on_the_reference_configuration(name):
     file = Path(__file__).parents[3] / "shared" / "cases" / f"{name}.tflite"
