@@ -237,8 +237,8 @@ class Network:
 
     @cached_property
     def extents(self) -> dict[str, Extent]:
-        """How the bytes of each root tensor are laid out: rows of pixels."""
-        return {root: extent_of(self.graph.tensors[root].shape) for root in dict.fromkeys(self.root.values())}
+        """How the bytes of each tensor that the NPU touches would be laid out as a root: rows of pixels."""
+        return {name: extent_of(self.graph.tensors[name].shape) for name in dict.fromkeys((*self.root, *self.root.values()))}
 
 
 def swapped(add: dict) -> dict:
