@@ -409,9 +409,14 @@ class Command:
         opcode = Opcode(packed[0])
         word = int.from_bytes(packed, "little")
         fields = {}
-        for group, places in _places_of(opcode).items():  # the value whose lowest bits are those of the field
-            fields[group] = {name: ((word >> bit) - low & high - low) + low for name, (low, high, bit) in places.items()}
-        del fields["header"]["opcode"], fields["header"]["units"]
+        for group, where in layout_of(opcode):
+            inner, values = group_layout(group), {}
+            for field in GROUPS[group]:
+                value = word >> (where.offset + inner[field.name].offset) & ((1 << field.bits) - 1)
+                values[field.name] = value - (1 << field.bits) if field.signed and value >> (field.bits - 1) else value
+            if group == "header":
+                del values["opcode"], values["units"]
+            fields[group] = values
         return cls(opcode, fields)
 
     def __str__(self):
