@@ -31,8 +31,9 @@ faults: $(STAMP)  ## plant each fault of tests/faults/table.py in a copy of the 
 verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v
 
-bench: $(STAMP)  ## speed of the simulated RTL: MACs and cycles a second
+bench: $(STAMP)  ## speed of the simulated RTL: MACs and cycles a second; seconds that compiling takes
 	@$(BIN)/python -m weft.bench
+	@$(BIN)/python -m tests.compile_bench
 
 networks: $(STAMP)  ## every network of ../shared/models on the RTL: cycles, utilization, energy (FOLDER=..., CONFIG=small)
 	@$(BIN)/python -m weft.networks $(FOLDER) --config $(CONFIG)

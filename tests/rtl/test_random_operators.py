@@ -7,10 +7,12 @@ import pytest
 
 from golden.geometry import output_size
 from hw.npu.errors import WeftError
+from tests.large_images import large_image
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker, random_network
 from tests.random_networks.batch import networks
 from tests.rtl.configurations import CORNERS, SIZES
+from tests.rtl.jobs import TINY
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.job import Prepared, run_samples
@@ -18,6 +20,8 @@ from weft.job import Prepared, run_samples
 CONFIGS = {config.name if config.name != "small" else f"{config.rows}x{config.cols}": config for config in (*SIZES.values(), *CORNERS)}
 MOST_MACS = 1_500_000
 """Of one convolution: keeps a run below a second."""
+LARGE = ("MAXIMUM", "SOFTMAX", "MEAN of rows", "AVERAGE_POOL_2D", "squeeze and excite")
+"""Kinds of images that are larger than the scratchpad: each way to walk them."""
 LEAST_RUN = 0.6
 """Share of random networks that must fit a configuration."""
 IN_TEST, IN_TEST_ALL = 5, 38
@@ -116,3 +120,9 @@ def test_random_networks_of_all_operators_are_exact(name, simulator, seed, tmp_p
 @pytest.mark.parametrize("name", list(CONFIGS))
 def test_many_random_networks_of_all_operators_are_exact(name, simulator, seed, tmp_path):
     check_networks(10_000 * seed + 9_000 + list(CONFIGS).index(name), 60, CONFIGS[name], simulator, tmp_path)
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_an_image_larger_than_the_scratchpad_is_exact(kind, simulator, seed):
+    """Rings of rows go round under a window that is summed part by part, and under SOFTMAX, whose rows cannot."""
+    check([large_image(kind, np.random.default_rng([seed, *kind.encode()]), TINY.act_bytes, row=240)], TINY, simulator)

@@ -4,7 +4,7 @@ import numpy as np
 
 from hw.npu.config import PRESETS
 from tests.random_graphs import GraphMaker
-from weft.compiler.bands import cascade, operands, rows_held
+from weft.compiler.bands import cascade, operands, rows_held, touches
 from weft.compiler.fuse import fuse
 from weft.compiler.select import select
 from weft.compiler.steps import Network
@@ -108,7 +108,7 @@ def test_a_ring_of_the_rows_held_loses_no_row_that_is_still_needed_and_one_row_l
         for step in network.steps:
             height = step.result.height
             for stored in (False, True):
-                rows = rows_held(network, bands, step.output, height, loaded=False, stored=stored)
+                rows = rows_held(network, touches(network, bands)[step.output], height, loaded=False, stored=stored)
                 assert made_ring_suffices(network, bands, step.output, rows, stored), f"{rows} rows of {step.output}: {bands}"
                 if 1 < rows < height:
                     rings += 1
@@ -121,7 +121,7 @@ def test_a_ring_that_is_loaded_loses_no_row_while_the_next_band_s_rows_arrive(se
     for _ in range(CASES):
         network, bands = random_cascade(rng)
         height = network.graph.tensors["input"].shape[1]
-        rows = rows_held(network, bands, "input", height, loaded=True, stored=False)
+        rows = rows_held(network, touches(network, bands)["input"], height, loaded=True, stored=False)
         assert loaded_ring_suffices(network, bands, "input", rows), f"{rows} rows: {bands}"
         if 1 < rows < height:
             rings += 1

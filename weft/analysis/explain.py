@@ -32,7 +32,9 @@ def _choice(segment: Segment) -> str:
     words = []
     if segment.end - segment.first > 1:
         words.append(f"cascade of {segment.end - segment.first}")
-    if segment.whole:
+    if segment.window_rows:
+        words.append(f"windows in parts of {segment.window_rows} row{'s' if segment.window_rows > 1 else ''}")
+    elif segment.whole:
         words.append("whole")
     else:
         bands = [band for band in segment.bands if band.step == segment.end - 1]

@@ -6,7 +6,7 @@ from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.isa import EXECUTE, Opcode
-from weft.compiler.memory_plan import MemoryPlan
+from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.steps import Network
 
 
@@ -25,8 +25,10 @@ def check_network(network: Network):
 
 def check_plan(plan: MemoryPlan, config: NpuConfig):
     """Tensors lie inside the scratchpad, and two that live together do not overlap."""
-    for number in range(len(plan.plan.segments)):
-        buffers = [buffer for (segment, _), buffer in plan.buffers.items() if segment == number]
+    present: dict[int, list[Buffer]] = {}
+    for (number, _), buffer in plan.buffers.items():
+        present.setdefault(number, []).append(buffer)
+    for number, buffers in present.items():
         for buffer in buffers:
             assert buffer.address >= 0 and buffer.address + buffer.size <= config.act_bytes, f"{buffer} lies outside"
         over = plan.plan.segments[number].overwritten

@@ -12,6 +12,7 @@ import numpy as np
 from hw.npu.config import NpuConfig
 from weft.compiler.bands import operands
 from weft.compiler.memory_plan import Buffer, MemoryPlan
+from weft.compiler.reduction import window_taps
 from weft.compiler.steps import Network, Step
 from weft.compiler.transfers import Action, Load, Store, Use
 
@@ -138,7 +139,7 @@ class Dependencies:
     def reads(self, work, step: Step) -> list[tuple[int, int]]:
         """Spans of the activation scratchpad that a work reads."""
         rows, spans = work.image_rows, []
-        for name, (low, high) in operands(step, work.block.y, rows):
+        for name, (low, high) in operands(step, work.block.y, rows, window_taps(step, work.part)):
             extent, view = (step.image, step.source_view) if name == step.source else (step.result, step.second_view)
             spans += self._spans(self.buffer(work.segment, name), extent, view, low, high)
         if step.constant is not None:

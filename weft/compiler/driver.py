@@ -1,11 +1,12 @@
 """The compiler's table of contents: from a graph to a program, one line a pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from golden.hazards import check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
+from hw.npu.isa import Opcode
 from weft.compiler.accumulator import check_accumulators
 from weft.compiler.bounds import Homes, check_transfers, check_views
 from weft.compiler.checks import check_network, check_plan, check_program
@@ -13,14 +14,14 @@ from weft.compiler.dependencies import dependencies
 from weft.compiler.fuse import fuse
 from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
-from weft.compiler.memory_plan import memory_plan
+from weft.compiler.memory_plan import MemoryPlan, memory_plan
 from weft.compiler.order import order
 from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.steps import HostOp, Network
 from weft.compiler.tile import StepTiler
-from weft.compiler.transfers import transfers
+from weft.compiler.transfers import Action, transfers
 from weft.compiler.tuning import USUAL, Tuning
 from weft.compiler.weights import weight_image
 
@@ -83,31 +84,71 @@ def compile_graph(
     AssertionError, Hazard, MachineError
         Where the program would be wrong: a fault of the compiler.
     """
+    return Compiler(graph, config, keep_tensors=keep_tensors, announce=announce).compile(tuning, proven=proven)
 
-    def run(name, step, *arguments):
-        announce(name)
+
+class Compiler:
+    """Compiles one network with several tunings; what does not depend on them is done once.
+
+    Parameters
+    ----------
+    graph, config, keep_tensors, announce
+        As of `compile_graph`.
+    """
+
+    def __init__(self, graph: Graph, config: NpuConfig, *, keep_tensors: bool = False, announce: Callable[[str], None] = lambda name: None):
+        self.graph, self.config, self.keep_tensors, self.announce = graph, config, keep_tensors, announce
+        self._selected: Network | None = None
+        self._plans: dict[tuple, MemoryPlan] = {}
+        self._made: dict[int, list[tuple[list[Action], Compiled]]] = {}  # by the plan, which `_plans` keeps
+
+    def compile(self, tuning: Tuning, *, proven: bool = True) -> Compiled:
+        """The program; parameters and errors are those of `compile_graph`."""
+        graph, config, run = self.graph, self.config, self._run
+        if self._selected is None:
+            network = run("select steps", select, graph, config)
+            self._selected = network if self.keep_tensors else run("fuse", fuse, network)
+        network = run("order steps", order, self._selected) if tuning.reorder else self._selected
+        run("check network", check_network, network)
+        run("check views", check_views, network)
+        run("check accumulators", check_accumulators, network, config)
+        tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
+        memory = self._memory(network, tilers, tuning)
+        run("check memory", check_plan, memory, config)
+        actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
+        # all that follows depends on the plan and these alone
+        made = self._made.setdefault(id(memory), [])
+        compiled = next((compiled for before, compiled in made if before == actions), None)
+        if compiled is None:
+            compiled = self._compiled(network, tilers, memory, actions, tuning)
+            made.append((actions, compiled))
+        compiled = replace(compiled, tuning=tuning)
+        if proven:
+            run("prove", prove, compiled)
+        return compiled
+
+    def _compiled(self, network, tilers, memory, actions, tuning) -> Compiled:
+        """Actions to a program."""
+        config, run = self.config, self._run
+        waits = run("find dependencies", dependencies, network, memory, config, actions)
+        image = run("lay out weights", weight_image, network, actions, tilers, config)
+        merged = run("schedule", schedule, actions, waits, memory, config)
+        program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
+        homes = Homes(network, memory, image, config)
+        run("check transfers", check_transfers, [actions[index] for index in merged.stream], program.commands, homes)
+        return Compiled(program, network.host_ops, self.graph, merged.cycles, memory.plan, tuning, network)
+
+    def _run(self, name, step, *arguments):
+        self.announce(name)
         return step(*arguments)
 
-    network = run("select steps", select, graph, config)
-    network = network if keep_tensors else run("fuse", fuse, network)
-    network = run("order steps", order, network) if tuning.reorder else network
-    run("check network", check_network, network)
-    run("check views", check_views, network)
-    run("check accumulators", check_accumulators, network, config)
-    tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
-    memory = run("plan memory", memory_plan, network, config, tilers)
-    run("check memory", check_plan, memory, config)
-    actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
-    waits = run("find dependencies", dependencies, network, memory, config, actions)
-    image = run("lay out weights", weight_image, network, actions, tilers, config)
-    merged = run("schedule", schedule, actions, waits, memory, config)
-    program = run("lower", lower, network, tilers, memory, image, actions, waits, merged, config)
-    homes = Homes(network, memory, image, config)
-    run("check transfers", check_transfers, [actions[index] for index in merged.stream], program.commands, homes)
-    compiled = Compiled(program, network.host_ops, graph, merged.cycles, memory.plan, tuning, network)
-    if proven:
-        run("prove", prove, compiled)
-    return compiled
+    def _memory(self, network, tilers, tuning) -> MemoryPlan:
+        """The plan of the memory: of a tuning it depends on the order of the steps, and on what `StepTiler.fir` weighs."""
+        filters = any(step.opcode == Opcode.DEPTHWISE for step in network.steps)
+        key = tuple(step.name for step in network.steps), tuning.dependent_cycles if filters else None
+        if key not in self._plans:
+            self._plans[key] = self._run("plan memory", memory_plan, network, self.config, tilers)
+        return self._plans[key]
 
 
 def prove(compiled: Compiled):

@@ -10,6 +10,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.partition import Partitioner
 from weft.compiler.plan import Life, Plan, extent_in_memory, lives
+from weft.compiler.segments import Bandings
 from weft.compiler.steps import Network
 from weft.compiler.tile import StepTiler
 
@@ -72,12 +73,15 @@ class MemoryPlan:
     arena : dict of str to int
         Offset in region ARENA of each input and output of the network (also where an alias of another) and of each spilled tensor.
     arena_bytes : int
+    lives : dict of str to Life
+        Of all root tensors.
     """
 
     plan: Plan
     buffers: dict[tuple[int, str], Buffer]
     arena: dict[str, int]
     arena_bytes: int
+    lives: dict[str, Life]
 
 
 def _wanted(network: Network, plan: Plan, life: dict[str, Life]) -> list[list[Buffer]]:
@@ -112,24 +116,25 @@ ORDERS = (
 def _first_fit(wanted: list[list[Buffer]], config: NpuConfig, order) -> list[Buffer]:
     """Each at the lowest address that no buffer of its lifetime uses; addresses are whole words."""
     placed: list[Buffer] = []
+    word = config.word_bytes
     for group in sorted(wanted, key=order):
         address, size = 0, group[0].size
         first, last = min(buffer.first for buffer in group), max(buffer.last for buffer in group)
         for other in sorted(placed, key=lambda other: other.address):
             together = other.first <= last and first <= other.last
             if together and other.address < address + size and address < other.address + other.size:
-                address = -(-(other.address + other.size) // config.word_bytes) * config.word_bytes
+                address = -(-(other.address + other.size) // word) * word
         placed += [replace(buffer, address=address) for buffer in group]
     return placed
 
 
-def _placed(network, config, tilers, constants) -> tuple[Plan, list[Buffer]]:
+def _placed(bandings: Bandings, life: dict[str, Life], constants: int) -> tuple[Plan, list[Buffer]]:
     """The first plan whose buffers find places side by side."""
-    life, failed = lives(network, config, tilers), None
+    network, config, failed = bandings.network, bandings.config, None
     for reserve in RESERVES:
         budget = int(config.act_bytes * (1 - reserve)) - constants
         try:
-            plan = Partitioner(network, config, tilers, budget).plan()
+            plan = Partitioner(bandings, life, budget).plan()
         except WeftError as error:
             raise failed or error from None
         wanted = _wanted(network, plan, life)
@@ -153,11 +158,12 @@ def memory_plan(network: Network, config: NpuConfig, tilers: list[StepTiler]) ->
         If a step does not fit; it names the layer, the memory and what is missing.
     """
     constants = sum(step.constant.size + config.word_bytes for step in network.steps if step.constant is not None)
-    plan, placed = _placed(network, config, tilers, constants)
+    life = lives(network, config, tilers)
+    plan, placed = _placed(Bandings(network, config, tilers), life, constants)
     buffers = {(number, buffer.tensor): buffer for buffer in placed for number in range(buffer.first, buffer.last + 1)}
     arena, end = {}, 0
     for name in dict.fromkeys((*network.inputs, *network.outputs, *sorted(plan.spilled))):
         if name not in arena:
             arena[name] = end
             end += -(-extent_in_memory(network, name).size // ARENA_GRANULE) * ARENA_GRANULE
-    return MemoryPlan(plan, buffers, arena, end)
+    return MemoryPlan(plan, buffers, arena, end, life)

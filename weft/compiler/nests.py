@@ -103,7 +103,7 @@ class _Walk:
         return self.steps * (math.ceil(self.channels / cols) * max(waves, 4 * math.ceil(waves / BLOCK)) + PIECE_CYCLES)
 
 
-def pieces(operands: tuple[Operand, ...], memories: tuple[Extent, ...], cols: int) -> list[Piece]:
+def pieces(operands: tuple[Operand, ...], memories: tuple[Extent, ...], cols: int, room: int) -> list[Piece]:
     """The steps that visit every element of the last operand once, and what they see of each.
 
     Parameters
@@ -114,6 +114,8 @@ def pieces(operands: tuple[Operand, ...], memories: tuple[Extent, ...], cols: in
         How each tensor lies in memory.
     cols : int
         Columns of the array: channels that a cycle moves.
+    room : int
+        Bytes of the scratchpad. A tensor that is not seen by the rows that it has in memory must be there as a whole.
 
     Raises
     ------
@@ -126,9 +128,10 @@ def pieces(operands: tuple[Operand, ...], memories: tuple[Extent, ...], cols: in
     firsts = tuple(each.first for each in operands)
 
     def rank(walk):
-        """Cycles; where they are alike, rows that tensors have in memory, then long rows."""
-        own = sum(not view.row_bytes for view in _piece(walk, firsts, memories).views)
-        return walk.steps > MOST_PIECES, walk.cycles(cols), -own, walk.row.count
+        """What fits; of that the fewest cycles; where they are alike, rows that tensors have in memory, then long rows."""
+        own = [not view.row_bytes for view in _piece(walk, firsts, memories).views]
+        least = sum(2 * memory.row_bytes if rows else memory.size for memory, rows in zip(memories, own))
+        return walk.steps > MOST_PIECES, least > room, walk.cycles(cols), -sum(own), walk.row.count
 
     best = min(walks, key=rank)
     if best.steps > MOST_PIECES:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
 from weft.compiler.bands import Band
 from weft.compiler.conflicts import pitches
-from weft.compiler.steps import Extent, Network, extent_of, rows_as_they_are
+from weft.compiler.steps import Extent, Network, rows_as_they_are
 from weft.compiler.tile import StepTiler
 
 
@@ -30,6 +29,9 @@ class Segment:
         The second operand whose bytes the result takes.
     cycles, traffic : int
         Estimates: cycles, and bytes to and from DDR.
+    window_rows : int
+        Kernel rows that a work covers, where the rows of one window are more than the scratchpad holds: its sums are continued
+        from work to work, while the source goes by in a ring. 0: works cover whole windows.
     """
 
     first: int
@@ -42,6 +44,7 @@ class Segment:
     overwritten: str | None
     cycles: int
     traffic: int
+    window_rows: int = 0
 
     @property
     def whole(self) -> bool:
@@ -138,7 +141,7 @@ def touched(step):
 
 def extent_in_memory(network: Network, root: str) -> Extent:
     """How a root tensor's bytes are laid out: rows of pixels."""
-    return extent_of(network.graph.tensors[root].shape)
+    return network.extents[root]
 
 
 def lives(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> dict[str, Life]:
@@ -150,8 +153,6 @@ def lives(network: Network, config: NpuConfig, tilers: list[StepTiler]) -> dict[
             first.setdefault(root, index)
             last[root] = index
             if not rows_as_they_are(extent, view, extent_in_memory(network, root)):
-                strange.add(root)
-            if step.opcode == Opcode.SOFTMAX and extent.height > 1:
                 strange.add(root)
         root = network.root[step.output]
         if root in made or step.output_view is not None:

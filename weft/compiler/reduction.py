@@ -4,9 +4,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from golden.machine_stream import rows_of
-from hw.npu.isa import MAX_SPAN
+from hw.npu.isa import MAX_SPAN, Opcode
 from hw.npu.reduction_walk import reduction_tiles
+from weft.compiler.fir import Taps
 from weft.compiler.steps import Step
+
+MOST_TAPS = 255
+"""Of a kernel's side, in one command: the field has 8 bits."""
 
 
 @lru_cache(maxsize=4096)
@@ -114,6 +118,20 @@ class Reduction:
             for kx in range(self.taps_x)
             for lane in range(0, self.lanes, count)
         ]
+
+
+def window_parts(step: Step, rows: int) -> list[Part]:
+    """Parts of a SUM's or a MAX's window: at most so many kernel rows each, 0 for as many as a command takes."""
+    height, width = step.kernel
+    rows, columns = min(rows or height, MOST_TAPS), min(width, MOST_TAPS)
+    return [
+        Part(y, min(rows, height - y), x, min(columns, width - x), 0, 1) for y in range(0, height, rows) for x in range(0, width, columns)
+    ]
+
+
+def window_taps(step: Step, part: Part | Taps) -> tuple[int, int] | None:
+    """Kernel rows of a part of a SUM's or a MAX's window: the first, and how many; None of anything else, which reads whole windows."""
+    return (part.tap_y, part.taps_y) if isinstance(part, Part) and step.opcode in (Opcode.SUM, Opcode.MAX) else None
 
 
 def reduction_of(step: Step) -> Reduction:

@@ -165,10 +165,17 @@ class Step:
         """Tensors that must be whole before the step; a constant is none."""
         return (self.source,) if self.second is None or self.constant is not None else (self.source, self.second)
 
-    def rows_read(self, first: int, rows: int) -> tuple[int, int]:
-        """First and last-plus-one row of the source tensor that output rows ``first .. first + rows - 1`` read."""
-        low = first * self.stride[0] - self.pad[0]
-        high = low + (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
+    def rows_read(self, first: int, rows: int, taps: tuple[int, int] | None = None) -> tuple[int, int]:
+        """First and last-plus-one row of the source tensor that output rows ``first .. first + rows - 1`` read.
+
+        Parameters
+        ----------
+        taps : (int, int) or None
+            First kernel row, and how many; None for all of them.
+        """
+        tap, count = taps or (0, self.kernel[0])
+        low = first * self.stride[0] - self.pad[0] + tap * self.dilation[0]
+        high = low + (rows - 1) * self.stride[0] + (count - 1) * self.dilation[0] + 1
         return _seen(self.source_view, max(low, 0), min(high, self.image.height))
 
     def rows_second(self, first: int, rows: int) -> tuple[int, int]:
@@ -227,6 +234,11 @@ class Network:
     root: dict[str, str]
     host_ops: tuple[HostOp, ...]
     temporaries: frozenset[str] = frozenset()
+
+    @cached_property
+    def extents(self) -> dict[str, Extent]:
+        """How the bytes of each tensor that the NPU touches would be laid out as a root: rows of pixels."""
+        return {name: extent_of(self.graph.tensors[name].shape) for name in dict.fromkeys((*self.root, *self.root.values()))}
 
 
 def swapped(add: dict) -> dict:

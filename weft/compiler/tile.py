@@ -11,7 +11,7 @@ from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
 from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
-from weft.compiler.reduction import Depth, Part, Reduction, reduction_of
+from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.steps import Step
 from weft.compiler.tuning import USUAL, Tuning
 
@@ -303,7 +303,7 @@ class StepTiler:
 
     # Streams
 
-    def streams(self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int) -> list[list[Stream]]:
+    def streams(self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int, window_rows: int = 0) -> list[list[Stream]]:
         """The weight streams: for each group of column tiles its parts.
 
         The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
@@ -319,29 +319,27 @@ class StepTiler:
             The network begins with this step: its first stream is small, so that it starts soon; it ends with it: the last ones are small.
         rows : int
             Rows of a band.
+        window_rows : int
+            Kernel rows of a part of a SUM's or a MAX's window; 0: all of them.
         """
         step, config = self.step, self.config
         if step.opcode == Opcode.SOFTMAX:
-            return [[Stream(self.index, 0, 1, self._plain_part(), Params.NONE, SOFTMAX_TABLE_BYTES)]]
+            return [[Stream(self.index, 0, 1, window_parts(step, 0)[0], Params.NONE, SOFTMAX_TABLE_BYTES)]]
         if step.opcode == Opcode.DEPTHWISE:
             fir = self.fir(rows)
             parts = list(fir.parts)
         elif step.opcode == Opcode.MATMUL:
             parts = self.reduction.whole(self.depth)
         else:
-            parts = [self._plain_part()]
-            if self.params == Params.NONE or self.vectors:
-                return [[self._stream(0, self.tiles, parts, 0)]]
-        groups = self._groups(blocks, kept=kept, first=first, last=last)
+            parts = window_parts(step, window_rows)
+        uniform = step.opcode in (Opcode.SUM, Opcode.MAX) and (self.params == Params.NONE or self.vectors)
+        groups = [(0, self.tiles)] if uniform else self._groups(blocks, kept=kept, first=first, last=last)
         if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
             parts = self.reduction.split(self.depth, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)
             groups = [(tile, 1) for tile in range(self.tiles)]
         if len(parts) > 1:  # partial sums are continued for one column tile at a time
             groups = [(tile, 1) for tile in range(self.tiles)]
         return [[self._stream(first, tiles, parts, number) for number in range(len(parts))] for first, tiles in groups]
-
-    def _plain_part(self):
-        return Part(0, self.step.kernel[0], 0, self.step.kernel[1], 0, 1)
 
     def _stream(self, first, tiles, parts, number) -> Stream:
         part, config = parts[number], self.config
@@ -380,5 +378,6 @@ class StepTiler:
                 for number, stream in enumerate(group):
                     partial = number > 0, number < len(group) - 1
                     place = (stream.first_tile, stream.tiles, stream.part)
-                    made.append(Work(self.index, segment, block, *place, *partial, stream if has_stream else None, cycles))
+                    read = stream if has_stream and not (partial[1] and window_taps(self.step, stream.part)) else None
+                    made.append(Work(self.index, segment, block, *place, *partial, read, cycles))
         return made

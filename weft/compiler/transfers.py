@@ -9,10 +9,12 @@ from itertools import groupby
 
 from hw.npu.config import KIB
 from hw.npu.errors import WeftError
+from hw.npu.isa import Opcode
 from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
-from weft.compiler.plan import Life, Segment, extent_in_memory, lives
+from weft.compiler.plan import Life, Segment, extent_in_memory
+from weft.compiler.reduction import window_taps
 from weft.compiler.steps import Network, Step, rows_as_they_are
 from weft.compiler.tile import StepTiler, Stream, Work
 from weft.compiler.tuning import Tuning
@@ -109,9 +111,9 @@ class _WeightRing:
 class _Rows:
     """What of each tensor is loaded, made and stored, segment by segment."""
 
-    def __init__(self, network: Network, memory: MemoryPlan, config, tilers):
+    def __init__(self, network: Network, memory: MemoryPlan):
         self.network, self.memory = network, memory
-        self.lives = lives(network, config, tilers)
+        self.lives = memory.lives
         reloaded = {name for segment in memory.plan.segments for name in segment.loaded}
         self.targets: dict[str, list[str]] = {}
         for name in network.outputs:
@@ -120,6 +122,7 @@ class _Rows:
             if name not in self.targets.setdefault(name, []):
                 self.targets[name].append(name)
         self.loaded: dict[tuple[int, str], int] = {}
+        self.inside: dict[tuple[int, str, int], int] = {}  # the row in each place of a ring through which windows go by
         self.stored: dict[str, int] = {}
 
     def loads(self, number: int, segment: Segment, y: int, rows: int, step: Step):
@@ -134,6 +137,20 @@ class _Rows:
             if high > begin:
                 yield root, begin, high - begin
                 self.loaded[number, root] = high
+
+    def of_work(self, number: int, segment: Segment, work: Work, step: Step):
+        """Rows that a work needs and that are not there yet; those of a window in parts may come once for each part of the result."""
+        if not segment.window_rows:
+            yield from self.loads(number, segment, work.block.y, work.image_rows, step)
+            return
+        for name, (low, high) in operands(step, work.block.y, work.image_rows, window_taps(step, work.part)):
+            root = self.network.root[name]
+            if root in segment.loaded:
+                places = {row: (number, root, row % self.memory.buffers[number, root].rows) for row in range(low, high)}
+                missing = [row for row, place in places.items() if self.inside.get(place) != row]
+                self.inside |= {places[row]: row for row in missing}
+                for first, rows in consecutive(missing):
+                    yield root, first, rows
 
     def _lowest(self, number, segment, root) -> int:
         """The first row that is loaded: of a ring the first that any band reads, which need not be the first band."""
@@ -159,6 +176,12 @@ class _Rows:
             self.stored[root] = whole
 
 
+def consecutive(rows: list[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as runs: the first, and how many."""
+    runs = [list(run) for _, run in groupby(enumerate(rows), lambda each: each[1] - each[0])]
+    return [(run[0][1], len(run)) for run in runs]
+
+
 def _row_by_row(life: Life) -> bool:
     """One step makes its rows, one after the other: they are whole as they come."""
     return life.ringable and not life.in_pieces
@@ -179,7 +202,7 @@ class Transferer:
     def __init__(self, network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning):
         self.network, self.memory, self.tilers, self.config = network, memory, tilers, config
         self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes, tuning.piece_bytes)
-        self.rows = _Rows(network, memory, config, tilers)
+        self.rows = _Rows(network, memory)
         self.actions: list[Action] = []
 
     def run(self) -> list[Action]:
@@ -202,7 +225,9 @@ class Transferer:
             if band.step not in streams:
                 ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
-                streams[band.step] = tiler.streams(count, kept=segment.kept and not segment.whole, rows=rows, **ends)
+                streams[band.step] = tiler.streams(
+                    count, kept=segment.kept and not segment.whole, rows=rows, window_rows=segment.window_rows, **ends
+                )
                 self._check_fits(step, streams[band.step])
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
             root = self.network.root[step.output]
@@ -229,7 +254,7 @@ class Transferer:
     def _ahead(self, number, segment, place) -> list[Load]:
         """Loads of rows that the next band reads, in pieces: they come while the present one computes."""
         following = next((band for band in segment.bands[place + 1 :] if self._reads_ddr(segment, band)), None)
-        if following is None or not self._reads_ddr(segment, segment.bands[place]):
+        if segment.window_rows or following is None or not self._reads_ddr(segment, segment.bands[place]):
             return []
         step = self.network.steps[following.step]
         return [
@@ -249,11 +274,13 @@ class Transferer:
                 self.actions.append(Load(index, number, tensor=step.second, row=0, rows=1))
 
     def _cut(self, number, step: Step, block: Block, down: bool) -> list[Block]:
-        """A block in pieces whose rows of the output, and of the second operand, do not go round their rings."""
+        """A block in pieces whose rows of the output, of the second operand, and of what SOFTMAX reads do not go round their rings."""
         every = block.every if down else 1
         seen = [(step.output, step.output_view, step.rows_written)]
         if step.second is not None and step.constant is None:
             seen.append((step.second, step.second_view, step.rows_second))
+        if step.opcode == Opcode.SOFTMAX:
+            seen.append((step.source, step.source_view, step.rows_read))
         rings = []
         for name, view, rows_of in seen:
             root = self.network.root[name]
@@ -270,7 +297,7 @@ class Transferer:
     def _band(self, number, segment, index, works):
         step = self.network.steps[segment.bands[index].step]
         root = self.network.root[step.output]
-        own = [list(self.rows.loads(number, segment, work.block.y, work.image_rows, step)) for work in works]
+        own = [list(self.rows.of_work(number, segment, work, step)) for work in works]
         ahead = self._ahead(number, segment, index)
         for place, work in enumerate(works):
             address = self._weights(number, work)

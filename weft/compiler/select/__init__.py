@@ -81,11 +81,15 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     made = {name for operator in middle for name in operator.outputs}
     leaving = {name for operator in after for name in operator.inputs} | set(graph.outputs)
     selection, findings, steps = Selection(graph, config), Findings(graph.file), []
+    written: set[str] = set()
     for operator in middle:
         try:
-            steps += _steps(selection, operator, leaving, {step.output for step in steps})
+            found = _steps(selection, operator, leaving, written)
         except WeftError as error:
             findings.add_error(operator.op, error, "change the layer in the model, or end the network before it")
+            continue
+        steps += found
+        written.update(step.output for step in found)
     findings.refuse()
     if not steps:
         raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")

@@ -20,7 +20,7 @@ def nest(selection: Selection, operator: Operator, *operands: Operand) -> list[P
     """`weft.compiler.nests.pieces` of tensors, or one line for the user."""
     memories = tuple(selection.memory(each.name) for each in operands)
     try:
-        return pieces(operands, memories, selection.config.cols)
+        return pieces(operands, memories, selection.config.cols, selection.config.act_bytes)
     except ValueError as error:
         (count,) = error.args
         return selection.refuse(

@@ -12,7 +12,7 @@ from weft.compiler.nests import operand, whole
 from weft.compiler.select.copies import EXACT_SUM, as_bytes, copy, nest
 from weft.compiler.select.functions import BYTES, COMPLEMENT, mapped, of_one_tensor, table_fields
 from weft.compiler.select.selection import Selection
-from weft.compiler.steps import Extent, Step, swapped
+from weft.compiler.steps import Step, extent_of, swapped
 
 NO_OVERFLOW = 14
 """Left shifts of a product of 17 bits up to it do not wrap; from `MAX_PRODUCT_SHIFT` on every product but 0 saturates all the same."""
@@ -125,22 +125,22 @@ def minimum(selection: Selection, operator: Operator) -> list[Step]:
 
 
 def _larger(selection, operator, fields) -> list[Step]:
+    """Each row of the first operand above that of the second, so that a band of rows needs a band of both."""
     output = operator.outputs[0]
     shape = selection.tensors[output].shape
-    size = selection.tensors[output].size
-    channels = shape[-1] if shape else 1
-    both = selection.temporary(operator, "both", (1, 2, size // channels, channels))
-    target, steps = whole((2, *shape)), []
+    result = extent_of(shape)
+    image = replace(result, height=2 * result.height)
+    both = selection.temporary(operator, "both", (1, image.height, image.width, image.channels))
+    target, steps = whole((result.height, 2, result.width, result.channels)), []
     for index, name in enumerate(operator.inputs):
         base = whole(selection.tensors[name].shape)
         source = operand(name, base, np.broadcast_to(base, shape))
+        rows = operand(both, target, target[:, index, ...].reshape(shape, copy=False))
         if fields and selection.tensors[name].constant:  # a table comes before the second operand, which a constant is
-            source = replace(source, name=_complement(selection, name))
-            steps += copy(selection, operator, source, operand(both, target, target[index, ...]))
+            steps += copy(selection, operator, replace(source, name=_complement(selection, name)), rows)
         else:
-            steps += copy(selection, operator, source, operand(both, target, target[index, ...]), **fields)
-    image = Extent(2, size // channels, channels)
-    steps.append(selection.step(operator, Opcode.MAX, both, output, image, Extent(1, image.width, channels), kernel=(2, 1), **fields))
+            steps += copy(selection, operator, source, rows, **fields)
+    steps.append(selection.step(operator, Opcode.MAX, both, output, image, result, kernel=(2, 1), stride=(2, 1), **fields))
     return steps
 
 

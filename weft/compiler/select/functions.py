@@ -12,7 +12,7 @@ from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
 from weft.compiler.select.copies import copy
 from weft.compiler.select.selection import Selection
-from weft.compiler.steps import Extent, Step
+from weft.compiler.steps import Step
 from weft.compiler.tables import table
 
 BYTES = np.arange(256).astype(np.uint8)
@@ -46,12 +46,10 @@ def as_clamp(entries: bytes) -> tuple[int, int] | None:
 
 
 def softmax(selection: Selection, operator: Operator) -> list[Step]:
-    """SOFTMAX: rows of the last dimension."""
+    """SOFTMAX: the last dimension of each pixel."""
     source = selection.graph.input(operator, 0)
-    rows = Extent(1, source.size // source.shape[-1], source.shape[-1])
     entries = exponential_table(source.scale, operator.options["beta"]).astype("<i4").tobytes()
-    step = selection.whole(operator, Opcode.SOFTMAX, table=entries)
-    return [replace(step, image=rows, result=rows)]
+    return [selection.whole(operator, Opcode.SOFTMAX, table=entries)]
 
 
 def of_one_tensor(graph: Graph, operator: Operator) -> tuple[str, bytes] | None:

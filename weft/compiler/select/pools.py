@@ -10,13 +10,11 @@ from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.nests import ROW_LIMIT, divisor
+from weft.compiler.reduction import MOST_TAPS
 from weft.compiler.select.convolutions import window
 from weft.compiler.select.functions import FLIP
 from weft.compiler.select.selection import Selection, wrapped
 from weft.compiler.steps import Extent, Step, View, extent_of
-
-MOST_TAPS = 255
-"""Of a kernel's side: the command's field has 8 bits."""
 
 
 def average_pool_2d(selection: Selection, operator: Operator) -> list[Step]:
@@ -72,15 +70,18 @@ def _sum(selection, operator, read, shape, axes) -> Step:
         views = {"source_view": View(0, 1, 0, lanes, image.row_bytes), "output_view": View(0, 1, 0, result.channels, result.row_bytes)}
     weights = np.ones((taps_y, taps_x, lanes, 1), np.int8) if summed else None
     opcode = Opcode.MATMUL if summed else Opcode.SUM
-    sides = {"kernel": (taps_y, taps_x), "stride": (taps_y, taps_x)}
+    # of more taps than a command's fields hold there is one window: nothing moves on to a next one
+    sides = {"kernel": (taps_y, taps_x), "stride": tuple(taps if taps <= MOST_TAPS else 1 for taps in (taps_y, taps_x))}
     return selection.step(operator, opcode, read, operator.outputs[0], image, result, weights=weights, **sides, **views)
 
 
 def _as_image(shape, axes):
     """Kept and summed rows, kept and summed pixels, channels and whether they are summed, of one image; None where it is none."""
-    if len(shape) != 4 or shape[0] != 1 or max((shape[axis] for axis in axes if axis != 3), default=1) > MOST_TAPS:
+    if len(shape) != 4 or shape[0] != 1 or shape[1] > ROW_LIMIT:
         return None
     rows, pixels = ((1, shape[axis]) if axis in axes else (shape[axis], 1) for axis in (1, 2))
+    if 3 in axes and max(rows[1], pixels[1]) > MOST_TAPS:  # sums of bytes side by side are a MATMUL, whose kernel is not cut
+        return None
     return rows, pixels, (shape[3], 3 in axes)
 
 
