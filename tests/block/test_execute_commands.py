@@ -42,7 +42,7 @@ def _program(seed, opcodes, *, rows, cols, count=8, **fields):
 @pytest.mark.parametrize(
     ("rows", "cols", "broadcast", "busy"),
     thin(
-        [(*shape, busy) for shape in ((4, 4, 16), (8, 4, 2), (16, 16, 4), (4, 8, 8), (32, 8, 2)) for busy in ((0, 0), (6, 0), (13, 14))], 2
+        [(*shape, busy) for shape in ((4, 4, 16), (8, 4, 2), (16, 16, 4), (4, 8, 8), (32, 8, 2)) for busy in ((0, 0), (6, 0), (13, 14))], 4
     ),
 )
 def test_any_command_follows_any_other(rows, cols, broadcast, busy, seed):
