@@ -157,11 +157,15 @@ def _verdict(report) -> list[str]:
     if reference is None:
         asked = "the TFLite reference interpreter was not asked"
     else:
-        asked = f"{reference.tensors} tensors of the golden operators compared with the TFLite interpreter {reference.version}"
+        asked = f"{_tensors(reference.tensors)} of the golden operators compared with the TFLite interpreter {reference.version}"
         if reference.stopped_at is not None:
             asked += f", up to {reference.stopped_at}, where it ended: {reference.reason}"
-    verdict = f"yes, {report.compared_tensors} tensors equal to the golden operators" if report.bit_exact else "NO"
+    verdict = f"yes, {_tensors(report.compared_tensors)} equal to the golden operators" if report.bit_exact else "NO"
     return [f"bit-exact    {verdict}", f"reference    {asked}"]
+
+
+def _tensors(count):
+    return f"{count} tensor{'s' if count != 1 else ''}"
 
 
 def _cut(name):
