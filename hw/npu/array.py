@@ -64,7 +64,7 @@ class SystolicArray(wiring.Component):
     sums : Out(signed(psum_bits)).array(cols)
         Column sums, `latency` cycles in which the array moves after their wave.
     write, write_row, write_plane, weights : In(1), In(range(rows)), In(1), In(signed(8)).array(cols)
-        One row of weights into one plane. What was not written since the reset counts as 0.
+        One row of weights into one plane.
     """
 
     def __init__(self, *, rows, cols, broadcast, int4=False, pipeline=False):
@@ -93,7 +93,7 @@ class SystolicArray(wiring.Component):
         m = Module()
         write_rows = Signal(unsigned(self.rows))
         m.d.comb += write_rows.eq(self.write << self.write_row)
-        waves, sides, written = self._waves(m), self._sides(m), self._written(m, write_rows)
+        waves, sides = self._waves(m), self._sides(m)
         for group in range(self.groups):
             first = group * self.group_cols
             sums = [0] * self.group_cols
@@ -109,7 +109,6 @@ class SystolicArray(wiring.Component):
                     pes.side.eq(sides[row]),
                     pes.write.eq(write_rows[row]),
                     pes.write_plane.eq(self.write_plane),
-                    *(ours.eq(theirs) for ours, theirs in zip(pes.written, written[row], strict=True)),
                 ]
                 for side in range(MAX_SPAN):
                     m.d.comb += [ours.eq(theirs) for ours, theirs in zip(pes.vectors[side], vectors[side], strict=True)]
@@ -162,20 +161,6 @@ class SystolicArray(wiring.Component):
                 before = end
             sides.append(taken)
         return sides
-
-    def _written(self, m, write_rows):
-        """Whether each row's weights were written since the reset, by plane.
-
-        A reduction tile that is shorter than the array leaves rows as they are, and multiplies them by 0. What they held at power-on is
-        unknown, and in a simulation with four states 0 times unknown is unknown. Two registers a row cost less than a reset of all weights:
-        the choice of the plane takes them in, without a gate more in an element.
-        """
-        written = [[Signal(name=f"written{plane}_{row}") for plane in range(2)] for row in range(self.rows)]
-        for row, planes in enumerate(written):
-            for plane, bit in enumerate(planes):
-                with m.If(write_rows[row] & (self.write_plane == plane)):
-                    m.d.sync += bit.eq(1)
-        return written
 
     def _vectors(self, m, group):
         """The vectors of a column group, group cycles later."""

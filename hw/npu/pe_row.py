@@ -56,8 +56,6 @@ class PeRow(wiring.Component):
         Partial sums from above and to below.
     write, write_plane, weights : In(1), In(1), In(signed(8)).array(cols)
         In a cycle with ``write``, the weights of a plane are replaced.
-    written : In(1).array(2)
-        Whether the weights of each plane were ever written; those that were not count as 0, whatever the registers hold.
     """
 
     LATENCY = 1
@@ -82,14 +80,11 @@ class PeRow(wiring.Component):
             "write": In(1),
             "write_plane": In(1),
             "weights": In(signed(8)).array(cols),
-            "written": In(1).array(2),
         })
 
     def elaborate(self, platform):
         m = Module()
         moves = self._moves(m)
-        written = Signal()
-        m.d.comb += written.eq(Mux(self.plane, self.written[1], self.written[0]))
         for col in range(self.cols):
             planes = [Signal(signed(8), name=f"weight{plane}_{col}", reset_less=True) for plane in range(2)]
             psum = Signal(signed(self.psum_bits), name=f"psum_{col}", reset_less=True)
@@ -97,8 +92,7 @@ class PeRow(wiring.Component):
                 with m.If(self.write & (self.write_plane == plane)):
                     m.d.sync += weight.eq(self.weights[col])
             operand = self._operand(m, col, self.activation, f"operand_{col}")
-            weight = Signal(signed(8), name=f"weight_{col}")
-            m.d.comb += weight.eq(Mux(written, Mux(self.plane, planes[1], planes[0]), 0))
+            weight = Mux(self.plane, planes[1], planes[0])
             other = self._operand(m, col, self.other, f"other_{col}") if self.int4 else None
             if self.pipeline:
                 product = self._product(m, col, operand, other, weight, moves)

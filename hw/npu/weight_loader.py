@@ -31,6 +31,12 @@ class WeightLoader(wiring.Component):
 
     Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the array.
 
+    In the first ``2 * rows`` cycles after the reset zeros go into every row of both planes. A reduction tile that is shorter than the array
+    leaves rows as they are, and multiplies them by 0; what registers hold at power-on is unknown, and in a simulation with four states 0
+    times unknown is unknown. It costs no cycle, since commands and weights take longer to come from DDR; a row that came sooner would wait.
+    Of 80 000 um2 of the loader of `nano` (IHP SG13G2) it is 500; a reset of all weights would be 1.3 % of the array, a gate for each
+    weight that was not written 1.2 % and 5 % of the simulation's speed.
+
     Parameters
     ----------
     rows, cols, groups : int
@@ -211,11 +217,15 @@ class WeightLoader(wiring.Component):
     def _deliver(self, m, source):
         """Hands the oldest row to the output stage, or writes it into the array."""
         row, weights = source.payload, ~(source.payload.table | source.payload.params)
+        clearing = Signal(init=1)  # after the reset
+        cleared = Signal(range(2 * self.rows))  # the rows of plane 0, then those of plane 1
+        with m.If(clearing):
+            m.d.sync += [cleared.eq(cleared + 1), clearing.eq(cleared != 2 * self.rows - 1)]
         m.submodules.handoff = handoff = PlaneHandoff(groups=self.groups)
         m.d.comb += [
             handoff.enable.eq(self.enable),
             handoff.tile_passed.eq(self.tile_passed),
-            handoff.offer.eq(source.valid & weights),
+            handoff.offer.eq(source.valid & weights & ~clearing),
             handoff.last.eq(row.last),
             self.parameters.valid.eq(source.valid & ~weights),
             self.parameters.payload.table.eq(row.table),
@@ -227,9 +237,13 @@ class WeightLoader(wiring.Component):
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)
         write_plane, write_late, loaded_late = Signal(reset_less=True), Signal(), Signal()
-        m.d.sync += [write_late.eq(handoff.write), loaded_late.eq(handoff.write & row.last)]
-        with m.If(handoff.write):
-            m.d.sync += [write_row.eq(row.row), write_plane.eq(handoff.plane)]
+        write = handoff.write | clearing
+        m.d.sync += [write_late.eq(write), loaded_late.eq(handoff.write & row.last)]
+        with m.If(write):
+            m.d.sync += [
+                write_row.eq(Mux(clearing, cleared[:-1], row.row)),
+                write_plane.eq(Mux(clearing, cleared[-1], handoff.plane)),
+            ]
         m.d.comb += [
             self.write.eq(write_late),
             self.write_row.eq(write_row),
@@ -238,6 +252,6 @@ class WeightLoader(wiring.Component):
         ]
         for col in range(self.cols):
             weight = Signal(8, name=f"weight_{col}", reset_less=True)
-            with m.If(handoff.write):
-                m.d.sync += weight.eq(Mux(row.zero, 0, row.cols[8 * col : 8 * col + 8]))
+            with m.If(write):
+                m.d.sync += weight.eq(Mux(row.zero | clearing, 0, row.cols[8 * col : 8 * col + 8]))
             m.d.comb += self.weights[col].eq(weight)

@@ -46,6 +46,13 @@ class Bench(wiring.Component):
             pipeline=config.pipeline,
         )
         self.board = TokenBoard()
+        self.before = 2 * config.rows
+        """Cycles from the reset to the job, in which the weight loader clears the array: in an NPU its commands take longer to come."""
+
+    async def begin(self, ctx):
+        """Waits until the job begins."""
+        for _ in range(self.before):
+            await ctx.tick()
 
     def elaborate(self, platform):
         m = Module()
@@ -62,8 +69,10 @@ class Bench(wiring.Component):
             m.d.comb += [self.activations.complete[0].eq(unit.done), board.exec.eq(self.activations.settled[0])]
         else:
             m.d.comb += board.exec.eq(unit.done)
-        m.d.comb += [unit.tokens.eq(board.tokens), unit.running.eq(1), unit.record.ready.eq(1)]
-        m.d.sync += unit.cycle.eq(unit.cycle + 1)
+        m.d.comb += [unit.tokens.eq(board.tokens), unit.record.ready.eq(1)]
+        before = Signal(range(self.before + 1))  # the job begins
+        m.d.comb += unit.running.eq(before == self.before)
+        m.d.sync += [before.eq(before + ~unit.running), unit.cycle.eq(unit.cycle + unit.running)]
         return m
 
     @staticmethod
@@ -150,6 +159,7 @@ def run(program, inputs, *, busy=(0, 0)):
     state = {"retired": 0}
 
     async def loads(ctx):
+        await bench.begin(ctx)
         for command in commands:
             if command.opcode == Opcode.LOAD:
                 while state["retired"] < command["header"]["wait_exec"]:
@@ -162,6 +172,7 @@ def run(program, inputs, *, busy=(0, 0)):
                 ctx.set(bench.board.load, 0)
 
     async def commands_in(ctx):
+        await bench.begin(ctx)
         for index in execute:
             ctx.set(bench.unit.command.payload.index, index)
             word = int.from_bytes(program.commands[index].command.pack(), "little")

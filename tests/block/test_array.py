@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from hw.npu.array import SystolicArray, array_latency
@@ -139,45 +138,3 @@ def test_latency_counts_rows_and_groups():
     assert array_latency(rows=8, cols=64, broadcast=16) == 8 + 3
     assert array_latency(rows=4, cols=4, broadcast=1) == 4 + 3
     assert array_latency(rows=8, cols=64, broadcast=16, pipeline=True) == 8 + 3 + 6
-
-
-@PIPELINE
-def test_what_was_not_written_since_the_reset_counts_as_0(pipeline):
-    """Whatever it holds: at power-on nobody knows. One plane of some rows is written again, and all rows get activations."""
-    rows, cols, again = 4, 4, (0, 2)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=2, pipeline=pipeline)
-    reset = Signal()
-
-    async def write(ctx, row, plane):
-        ctx.set(dut.write, 1)
-        ctx.set(dut.write_row, row)
-        ctx.set(dut.write_plane, plane)
-        for col in range(cols):
-            ctx.set(dut.weights[col], 10 * row + col + 1)
-        await ctx.tick()
-        ctx.set(dut.write, 0)
-
-    async def run(ctx):
-        ctx.set(dut.enable, 1)
-        for row in range(rows):
-            for plane in range(2):
-                await write(ctx, row, plane)
-        ctx.set(reset, 1)
-        await ctx.tick()
-        ctx.set(reset, 0)
-        for row in again:
-            await write(ctx, row, 1)
-        for plane, counted in enumerate(((), again)):
-            ctx.set(dut.valid, 1)
-            ctx.set(dut.plane, plane)
-            for row in range(rows):
-                ctx.set(dut.activations[row], 1)
-            await ctx.tick()
-            ctx.set(dut.valid, 0)
-            await ctx.tick().repeat(dut.latency - 1)
-            assert [ctx.get(dut.sums[col]) for col in range(cols)] == [sum(10 * row + col + 1 for row in counted) for col in range(cols)]
-
-    sim = Simulator(ResetInserter(reset)(dut))
-    sim.add_clock(1e-6)
-    sim.add_testbench(run)
-    sim.run()

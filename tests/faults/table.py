@@ -52,10 +52,10 @@ FAULTS = (
     ),
     Fault(
         "a weight row that was never written",
-        "hw/npu/pe_row.py",
-        "Mux(written, Mux(self.plane, planes[1], planes[0]), 0)",
-        "Mux(self.plane, planes[1], planes[0])",
-        ("tests/block/test_array.py::test_what_was_not_written_since_the_reset_counts_as_0",),
+        "hw/npu/weight_loader.py",
+        "clearing = Signal(init=1)",
+        "clearing = Signal(init=0)",
+        ("tests/block/test_weight_loader.py",),
     ),
     Fault(
         "a golden operator that saturates",

@@ -99,7 +99,7 @@ def test_the_network_has_what_four_states_are_about():
 @pytest.mark.parametrize(
     ("module", "kept", "lost", "message"),
     [
-        ("npu_pe_row", r"(assign weight_\d+ = )written \? (\w+) : 8'h00;", r"\1\2;", "payload of m_axi_w is unknown"),
+        ("npu_weight_loader", r"clearing <= 1'h1;", "clearing <= 1'h0;", "payload of m_axi_w is unknown"),
         ("npu_read_arbiter", r"(assign port__r__ready = ).*;", r"\1port__r__payload[0];", "cycle 0: m_axi_rready is unknown"),
     ],
     ids=["a weight that was never written", "a handshake that looks at a payload"],
