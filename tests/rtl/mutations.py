@@ -168,9 +168,9 @@ def _known_memory(stream) -> bool:
 
 
 def _in_one_order(stream, count) -> bool:
-    """No hazard among the first commands, and no byte of DDR that is both loaded and stored."""
+    """No hazard among the first commands, nothing read that nobody wrote, and no byte of DDR that is both loaded and stored."""
     program = stream.program()
-    checker, sizes = HazardChecker(program), {Region.ARENA: len(stream.arena), Region.MODEL: len(stream.model)}
+    checker, sizes = HazardChecker(program, whole=True), {Region.ARENA: len(stream.arena), Region.MODEL: len(stream.model)}
     used = {(opcode, region): np.zeros(size + 1, bool) for opcode in (Opcode.LOAD, Opcode.STORE) for region, size in sizes.items()}
     try:
         for index, planned in enumerate(program.commands[:count]):

@@ -57,7 +57,7 @@ def random_ddrs(rng, count, longest=300):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_stalls_and_latency_change_no_result(simulator, seed, network):
     make, number = NETWORKS[network]
-    ddrs = [DdrConfig(), *random_ddrs(np.random.default_rng([seed, number]), 12)]
+    ddrs = [DdrConfig(), *random_ddrs(np.random.default_rng([seed, number]), 8)]
     cycles = assert_nothing_changes(simulator, make(number), ddrs, f"seed {seed}, {network}")
     assert len(set(cycles)) > 6, "the memories differ"
 
