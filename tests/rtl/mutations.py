@@ -32,7 +32,8 @@ def _is_short(command: Command, config) -> bool:
     if command.opcode not in EXECUTE:
         return command["dma"]["rows"] * command["dma"]["row_bytes"] <= MOST_BYTES
     loops = command["loops"]
-    tiles = loops["column_tiles"] * loops["taps_y"] * loops["taps_x"] * max(1, -(-loops["lanes"] // config.rows))
+    taps = loops["taps_y"] * (1 if command.operation == Opcode.DEPTHWISE else loops["taps_x"])  # whose columns are in the array at once
+    tiles = loops["column_tiles"] * taps * max(1, -(-loops["lanes"] // config.rows))
     pixels = loops["block_rows"] * max(loops["block_cols"], loops["positions"])
     return tiles * max(16, pixels) <= MOST_WAVES and cycles_of(command, config) <= MOST_WAVES
 
