@@ -69,11 +69,11 @@ class Machine:
     Parameters
     ----------
     program : Program
-    fill : int
-        Byte that every memory holds before the run; a right program's results do not depend on it.
+    fill : int or numpy.random.Generator
+        Byte that every memory holds before the run, or what draws each; a right program's results do not depend on it.
     """
 
-    def __init__(self, program: Program, *, fill: int = 0):
+    def __init__(self, program: Program, *, fill: int | np.random.Generator = 0):
         self.program = program
         self.fill = fill
 

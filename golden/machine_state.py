@@ -55,15 +55,20 @@ class MachineState:
     regions: dict
 
     @classmethod
-    def fresh(cls, program: Program, fill: int) -> "MachineState":
-        """The memories before the first command: every byte is `fill`, except the constants."""
+    def fresh(cls, program: Program, fill: int | np.random.Generator) -> "MachineState":
+        """The memories before the first command: every byte is `fill`, or drawn by it, except the constants."""
         config = program.config
+
+        def memory(shape, dtype=np.uint8):
+            drawn = fill.integers(0, 256, shape) if isinstance(fill, np.random.Generator) else np.full(shape, fill)
+            return drawn.astype(dtype)
+
         return cls(
             config,
-            np.full(config.act_bytes, fill, np.uint8),
-            np.full(config.weight_bytes, fill, np.uint8),
-            np.full((2, config.ACCUMULATOR_DEPTH, config.cols), fill, np.int64),
-            np.full(256, fill, np.uint8),
+            memory(config.act_bytes),
+            memory(config.weight_bytes),
+            memory((2, config.ACCUMULATOR_DEPTH, config.cols), np.int64),
+            memory(256),
             0,
-            {Region.MODEL: np.frombuffer(program.constants, np.uint8), Region.ARENA: np.full(program.arena_bytes, fill, np.uint8)},
+            {Region.MODEL: np.frombuffer(program.constants, np.uint8).copy(), Region.ARENA: memory(program.arena_bytes)},
         )

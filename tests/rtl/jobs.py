@@ -31,7 +31,7 @@ TINY = NpuConfig(
     queue_depth=2,
 )
 """The configuration of the tests in this folder: short queues, small memories, two vectors a pixel, an array that is not square."""
-TINY_INT4 = TINY.replace(int4=True)
+TINY_INT4 = TINY.replace(name="tiny_int4", int4=True)
 """The same with commands whose weights have 4 bits."""
 
 COMMANDS, MODEL, ARENA, RECORDS, AREA = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000
@@ -39,6 +39,8 @@ COMMANDS, MODEL, ARENA, RECORDS, AREA = 0x1_0000, 0x2_0000, 0x3_0000, 0x4_0000, 
 AREAS = 2
 MEMORY = AREA * AREAS + COMMANDS
 """Bytes of DDR."""
+START, SOFT_RESET = 1, 2
+"""What is written to the register CONTROL."""
 _STATUS = {bits.name: bits for register in REGISTERS if register.name == "STATUS" for bits in register.fields}
 
 
@@ -96,7 +98,7 @@ class Stream:
         return self.run_golden(fill=0)
 
     def run_golden(self, *, fill) -> np.ndarray:
-        """The same with all memories full of a byte before."""
+        """The same with all memories full of a byte before, or of bytes that a generator draws."""
         return Machine(self.program(), fill=fill).run({"arena": self.arena}).outputs["arena"]
 
 
@@ -136,8 +138,8 @@ class Session:
         self.job.reset(ddr or DdrConfig())
         self.last_answers, self._marks = [], []
 
-    def start(self, stream: Stream, *, area=0, records=True):
-        """Load a job's memory and start it."""
+    def prepare(self, stream: Stream, *, area=0, records=True):
+        """Load a job's memory and set its registers."""
         packed = b"".join(stream.packed())
         assert len(packed) <= MODEL - COMMANDS and len(stream.model) <= ARENA - MODEL and len(stream.arena) <= RECORDS - ARENA
         offset, job = AREA * area, self.job
@@ -151,9 +153,13 @@ class Session:
             ("TIMEOUT", self.timeout),
             ("RECORD_ENABLE", records),
             ("IRQ_ENABLE", 3),
-            ("CONTROL", 1),
         ):
             job.poke(register, int(value))
+
+    def start(self, stream: Stream, *, area=0, records=True):
+        """Load a job's memory and start it."""
+        self.prepare(stream, area=area, records=records)
+        self.job.poke("CONTROL", START)
 
     def finish(self, stream: Stream, *, area=0):
         """Wait for the interrupt, and note what is there; the place of the outcome in `run`'s list."""

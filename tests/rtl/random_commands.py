@@ -122,6 +122,11 @@ def legal_stream(seed, config: NpuConfig = TINY, *, full=True) -> Stream:
     return maker.stream()
 
 
+def legal_of(config: NpuConfig):
+    """The maker of random legal streams, of a seed and a configuration, that fits a configuration."""
+    return legal_stream_of_two_widths if config.int4 else legal_stream
+
+
 def legal_stream_of_two_widths(seed, config: NpuConfig = TINY_INT4) -> Stream:
     """The same with weights of 8 and of 4 bits; of bytes that are legal exponents the upper halves are -2 to 1 only, of others all."""
     return legal_stream(seed, config, full=seed % 2 == 0)

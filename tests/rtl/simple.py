@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Opcode, Region, Target
 from tests.rtl.jobs import TINY, Stream
 
@@ -40,19 +41,19 @@ def execute(opcode=Opcode.MATMUL, **groups) -> Command:
     return Command(opcode, {group: {**values, **groups.get(group, {})} for group, values in fields.items()})
 
 
-def stream_with(command, *, before=3, after=3, seed=0) -> Stream:
+def stream_with(command, *, before=3, after=3, seed=0, config: NpuConfig = TINY) -> Stream:
     """A command among short loads and stores, each of which waits for all that stand before it. The first two fill both scratchpads."""
     rng = np.random.default_rng(seed)
     commands = [
-        transfer(Opcode.LOAD, region=Region.MODEL, row_bytes=TINY.act_bytes),
-        transfer(Opcode.LOAD, target=Target.WEIGHTS, region=Region.MODEL, row_bytes=TINY.weight_bytes),
+        transfer(Opcode.LOAD, region=Region.MODEL, row_bytes=config.act_bytes),
+        transfer(Opcode.LOAD, target=Target.WEIGHTS, region=Region.MODEL, row_bytes=config.weight_bytes),
     ]
     commands += [transfer(Opcode.LOAD, sram_address=8192 + 64 * number) for number in range(before - len(commands))]
     commands = [*commands[:before], command]
     commands += [transfer(Opcode.STORE, ddr_offset=1024 + 64 * number, sram_address=4096) for number in range(after)]
-    model = rng.integers(-31, 32, TINY.act_bytes).astype(np.int8).tobytes()
+    model = rng.integers(-31, 32, config.act_bytes).astype(np.int8).tobytes()
     arena = rng.integers(0, 256, ARENA_BYTES).astype(np.uint8)
-    return Stream(in_order(commands), model, arena)
+    return Stream(in_order(commands), model, arena, config)
 
 
 def in_order(commands) -> tuple:

@@ -1,170 +1,169 @@
-"""What the bus can do to a job: errors of every transaction, silence, soft reset; and the next job on the same NPU runs right."""
+"""What the bus can do to a job: errors of every transaction, and silence; and the next job on the same NPU runs right."""
 
 import itertools
 
-import numpy as np
 import pytest
 
 from hw.npu.command_fetch import BLOCK_BYTES
 from hw.npu.isa import UNIT_BYTES, Error, Opcode, Target
 from hw.npu.records import RECORD_BYTES
 from sim.ddr import DdrConfig
-from tests.rtl.jobs import ARENA, COMMANDS, MODEL, RECORDS, TINY, Session, assert_right, assert_stopped, status_fields
+from tests.rtl.jobs import ARENA, COMMANDS, MODEL, RECORDS, SOFT_RESET, TINY, Session, assert_right, assert_stopped, status_fields
 from tests.rtl.networks import small_network
+from tests.rtl.switches import EVERY_SWITCH, near_ddr
 
-NETWORK = small_network()
-LOADS = [index for index, command in enumerate(NETWORK.commands) if command.opcode == Opcode.LOAD]
-STORES = [index for index, command in enumerate(NETWORK.commands) if command.opcode == Opcode.STORE]
 SILENT = 500
 """Cycles of silence that these jobs allow."""
 
 
-@pytest.fixture(scope="module")
-def tiny(simulator):
-    return simulator(TINY)
+def assert_each_stops(simulator, config, cases, **kinds):
+    """Jobs whose transactions are answered with errors in a byte of DDR end as they should; behind each runs the network elsewhere in DDR.
+
+    A case is the byte, the command at which the job stops, and the error.
+    """
+    session, network = Session(simulator(config)), small_network(config)
+    for byte, _, _ in cases:
+        session.job.tune(near_ddr(config).replace(error_start=byte, error_end=byte + 1, **kinds))
+        session.add(network)
+        session.add(network, area=1)
+    outcomes = session.run()
+    for (byte, index, code), failed, behind in zip(cases, outcomes[::2], outcomes[1::2], strict=True):
+        assert_right(network, behind, f"{config.name}: the network behind {failed}")
+        assert_stopped(failed, code, index, f"{config.name}: error at address {byte:#x}")
 
 
-def job_with_errors_at(tiny, start, length, **kinds):
-    """A network whose transactions in a range of DDR are answered with errors, and behind it the network elsewhere in DDR."""
-    session = Session(tiny, DdrConfig(error_start=start, error_end=start + length, **kinds))
-    session.add(NETWORK)
-    session.add(NETWORK, area=1)
-    failed, behind = session.run()
-    assert_right(NETWORK, behind, f"the network behind {failed}")
-    return failed
+def transfers(config, opcode):
+    """LOADs or STOREs of the network: for each its index, and its rows in DDR, a byte behind the last, in the order of the stream."""
+    for index, command in enumerate(small_network(config).commands):
+        if command.opcode == opcode:
+            dma = command["dma"]
+            base = (ARENA if dma["region"] else MODEL) + dma["ddr_offset"]
+            yield index, [(base + row * dma["ddr_stride"], base + row * dma["ddr_stride"] + dma["row_bytes"]) for row in range(dma["rows"])]
 
 
-def ddr_bytes(index):
-    """First DDR byte and length of the first row of a transfer."""
-    dma = NETWORK.commands[index]["dma"]
-    return (ARENA if dma["region"] else MODEL) + dma["ddr_offset"], dma["row_bytes"]
+def errors_of_transfers(config, opcode, code):
+    """A case for the first and the last byte of the first, the middle and the last row of each; the first that touches the beat fails."""
+    touched, cases = {}, []
+    for index, rows in transfers(config, opcode):
+        for first, end in rows:
+            for beat in range(first // config.axi_bytes, (end - 1) // config.axi_bytes + 1):
+                touched.setdefault(beat, index)
+        for first, end in {rows[0], rows[len(rows) // 2], rows[-1]}:
+            cases += [(byte, touched[byte // config.axi_bytes], code) for byte in (first, end - 1)]
+    return cases
 
 
-@pytest.mark.parametrize("index", [0, 1, len(NETWORK.commands) // 2, len(NETWORK.commands) - 1])
-def test_an_error_while_commands_are_read_stops_at_the_first_of_its_burst(tiny, index):
-    ends = list(itertools.accumulate(command.units * UNIT_BYTES for command in NETWORK.commands))
-    for byte in (ends[index] - 1, ends[index] - NETWORK.commands[index].units * UNIT_BYTES):
-        first = next(number for number, end in enumerate(ends) if end > byte // BLOCK_BYTES * BLOCK_BYTES)
-        failed = job_with_errors_at(tiny, COMMANDS + byte, 1, error_reads=True)
-        assert_stopped(failed, Error.AXI_READ, first, f"byte {byte} of the stream")
+@EVERY_SWITCH
+def test_an_error_while_commands_are_read_stops_at_the_first_of_its_burst(simulator, config):
+    ends = list(itertools.accumulate(command.units * UNIT_BYTES for command in small_network(config).commands))
+    burst, cases = min(BLOCK_BYTES, config.max_burst * config.axi_bytes), []
+    for byte in (*range(0, ends[-1], burst), *(end - 1 for end in ends)):
+        first = next(number for number, end in enumerate(ends) if end > byte // burst * burst)
+        cases.append((COMMANDS + byte, first, Error.AXI_READ))
+    if len(cases) > 60:
+        cases = [*cases[:10], *cases[10:-10:7], *cases[-10:]]
+    assert_each_stops(simulator, config, cases, error_reads=True)
 
 
-@pytest.mark.parametrize("index", LOADS)
-def test_an_error_while_data_are_loaded_stops_at_that_load(tiny, index):
-    start, length = ddr_bytes(index)
-    beat = (start + length - 1) // TINY.axi_bytes
-    first = min(load for load in LOADS if ddr_bytes(load)[0] // TINY.axi_bytes <= beat <= (sum(ddr_bytes(load)) - 1) // TINY.axi_bytes)
-    assert_stopped(job_with_errors_at(tiny, start + length - 1, 1, error_reads=True), Error.AXI_READ, first)  # loads may share a beat
+@EVERY_SWITCH
+def test_an_error_while_data_are_loaded_stops_at_that_load(simulator, config):
+    assert_each_stops(simulator, config, errors_of_transfers(config, Opcode.LOAD, Error.AXI_READ), error_reads=True)
 
 
-@pytest.mark.parametrize("index", STORES)
-def test_an_error_while_data_are_stored_stops_at_that_store(tiny, index):
-    start, _ = ddr_bytes(index)
-    assert_stopped(job_with_errors_at(tiny, start, 1, error_writes=True), Error.AXI_WRITE, index)
+@EVERY_SWITCH
+def test_an_error_while_data_are_stored_stops_at_that_store(simulator, config):
+    assert_each_stops(simulator, config, errors_of_transfers(config, Opcode.STORE, Error.AXI_WRITE), error_writes=True)
 
 
-@pytest.mark.parametrize("index", range(len(NETWORK.commands)))
-def test_an_error_while_a_record_is_written_stops_at_its_command(tiny, index):
-    assert_stopped(job_with_errors_at(tiny, RECORDS + RECORD_BYTES * index, 1, error_writes=True), Error.AXI_WRITE, index)
+@EVERY_SWITCH
+def test_an_error_while_a_record_is_written_stops_at_its_command(simulator, config):
+    indices = range(len(small_network(config).commands))
+    cases = [(RECORDS + RECORD_BYTES * index + 17 * index % RECORD_BYTES, index, Error.AXI_WRITE) for index in indices]
+    assert_each_stops(simulator, config, cases, error_writes=True)
 
 
-def test_an_address_behind_memory_is_an_error_of_the_bus(tiny):
-    load = next(index for index in LOADS if NETWORK.commands[index]["dma"]["target"] == Target.WEIGHTS)
-    for index, code in ((load, Error.AXI_READ), (STORES[-1], Error.AXI_WRITE)):
-        command = NETWORK.commands[index]
+@EVERY_SWITCH
+def test_an_address_behind_memory_is_an_error_of_the_bus(simulator, config):
+    network, session = small_network(config), Session(simulator(config), near_ddr(config))
+    store = max(index for index, _ in transfers(config, Opcode.STORE))
+    load = next(index for index, _ in transfers(config, Opcode.LOAD) if network.commands[index]["dma"]["target"] == Target.WEIGHTS)
+    cases = ((load, Error.AXI_READ), (store, Error.AXI_WRITE))
+    for index, _ in cases:
+        command = network.commands[index]
         far = type(command)(command.opcode, {**command.fields, "dma": {**command["dma"], "ddr_offset": 1 << 28}})
-        session = Session(tiny)
-        session.add(NETWORK.replaced(index, far))
-        session.add(NETWORK)
-        failed, behind = session.run()
+        session.add(network.replaced(index, far))
+        session.add(network)
+    outcomes = session.run()
+    for (index, code), failed, behind in zip(cases, outcomes[::2], outcomes[1::2], strict=True):
         assert_stopped(failed, code, index)
-        assert_right(NETWORK, behind, f"the network behind {failed}")
+        assert_right(network, behind, f"the network behind {failed}")
 
 
-def silence(tiny, after, ending):
-    """A job on a bus that falls silent behind some transactions; then ``ending``, and the network. Outcomes, STATUS before and after."""
-    session = Session(tiny, DdrConfig(silent_after=after), timeout=SILENT)
-    session.add(NETWORK)
-    before = session.job.peek("STATUS")
-    ending(session)
-    after_ending = session.job.peek("STATUS")
-    session.add(NETWORK)
-    failed, behind = session.run()
-    answers = session.last_answers
-    return failed, behind, status_fields(answers[before]), status_fields(answers[after_ending])
-
-
-def wake(session):
+def wake(session, ddr):
     """The bus answers what it owes, and everything that comes."""
-    session.job.tune(DdrConfig())
+    session.job.tune(ddr)
     session.job.step(3000)
 
 
-def full_reset(session):
-    session.job.reset(DdrConfig())
+def full_reset(session, ddr):
+    session.job.reset(ddr)
+
+
+def counts_of_transactions():
+    """All small ones, then ever fewer."""
+    after = 0
+    while True:
+        yield after
+        after += max(1, after // 6)
 
 
 @pytest.mark.parametrize("ending", [wake, full_reset])
-def test_a_bus_that_falls_silent_is_a_timeout(tiny, ending):
-    seen = set()
-    for after in range(60):
-        failed, behind, before, ended = silence(tiny, after, ending)
-        assert_right(NETWORK, behind, f"silent after {after} transactions: the network behind {failed}")
+@EVERY_SWITCH
+def test_a_bus_that_falls_silent_is_a_timeout(simulator, config, ending):
+    seen, network, ddr, npu = set(), small_network(config), near_ddr(config), simulator(config)
+    for after in counts_of_transactions():
+        session = Session(npu, ddr.replace(silent_after=after), timeout=SILENT)
+        session.add(network)
+        before = session.job.peek("STATUS")
+        ending(session, ddr)
+        ended = session.job.peek("STATUS")
+        session.add(network)
+        failed, behind = session.run()
+        before, ended = (status_fields(session.last_answers[place]) for place in (before, ended))
+        assert_right(network, behind, f"{config.name}, silent after {after} transactions: the network behind {failed}")
         if failed.error == Error.NONE:  # the job had fewer transactions
             break
         assert failed.interrupt and failed.error == Error.TIMEOUT and failed.status["error"], f"silent after {after}: {failed}"
         assert before["busy"] and before["draining"], f"silent after {after}: draining goes on as long as the bus is silent"
         assert not ended["busy"], f"silent after {after}"
         seen.add(failed.index)
-    assert after > 20 and len(seen) > 3, f"jobs of {after} transactions, errors at commands {sorted(seen)}"
+    assert after > 15 and len(seen) > 3, f"jobs of {after} transactions, errors at commands {sorted(seen)}"
 
 
-def test_without_a_limit_a_silent_bus_is_waited_for(tiny):
-    session = Session(tiny, DdrConfig(silent_after=9), timeout=0)
-    session.start(NETWORK)
+@EVERY_SWITCH
+def test_without_a_limit_a_silent_bus_is_waited_for(simulator, config):
+    network, ddr = small_network(config), near_ddr(config)
+    session = Session(simulator(config), ddr.replace(silent_after=9), timeout=0)
+    session.start(network)
     session.job.step(5000)
     status = session.job.peek("STATUS")
-    session.job.tune(DdrConfig())
-    session.finish(NETWORK)
+    session.job.tune(ddr)
+    session.finish(network)
     (outcome,) = session.run()
     assert status_fields(session.last_answers[status]) == {"busy": 1, "done": 0, "error": 0, "draining": 0}
-    assert_right(NETWORK, outcome, "the job that waited")
+    assert_right(network, outcome, "the job that waited")
 
 
-@pytest.mark.parametrize("ddr", [DdrConfig(), DdrConfig.stalling(0.5, seed=3)], ids=["reference", "stalling"])
-def test_a_soft_reset_anywhere_ends_the_job_and_the_next_one_runs(tiny, ddr):
-    session = Session(tiny, ddr)
-    session.add(NETWORK)
-    (whole,) = session.run()
-    session, states = Session(tiny, ddr), []
-    for after in [*range(0, 60, 7), *range(60, whole.cycles, 149), *range(whole.cycles - 60, whole.cycles, 7)]:
-        session.start(NETWORK)
-        session.job.step(after)
-        session.job.poke("CONTROL", 2)
-        session.job.step(2000)
-        reached = session.job.dump(ARENA, len(NETWORK.arena))
-        states.append((after, reached, session.job.peek("STATUS"), session.job.peek("IRQ_STATUS"), session.job.peek("ERROR_CODE")))
-        session.job.poke("IRQ_STATUS", 3)
-        session.add(NETWORK)
-    outcomes = session.run()
-    for (after, *places), behind in zip(states, outcomes, strict=True):
-        arena, status, irq, code = (session.last_answers[place] for place in places)
-        # stalls differ from job to job: one may be done before its reset comes
-        ended = after > whole.cycles // 2 and np.array_equal(arena, NETWORK.golden)
-        what = f"soft reset after {after} of {whole.cycles} cycles"
-        assert (status, irq, code) in [(0, 0, 0), (0, int(ended), 0)], f"{what}: STATUS {status}, IRQ_STATUS {irq}, ERROR_CODE {code}"
-        assert_right(NETWORK, behind, f"the network behind a {what}")
-
-
-def test_a_soft_reset_ends_a_job_that_a_silent_bus_holds(tiny):
-    session = Session(tiny, DdrConfig(silent_after=12), timeout=SILENT)
-    session.add(NETWORK)
-    session.job.poke("CONTROL", 2)
+def test_a_soft_reset_ends_a_job_that_a_silent_bus_holds(simulator):
+    network = small_network()
+    session = Session(simulator(TINY), DdrConfig(silent_after=12), timeout=SILENT)
+    session.add(network)
+    session.job.poke("CONTROL", SOFT_RESET)
     held = session.job.peek("STATUS")
-    wake(session)
+    wake(session, DdrConfig())
     free = session.job.peek("STATUS")
-    session.add(NETWORK)
+    session.add(network)
     failed, behind = session.run()
     assert_stopped(failed, Error.TIMEOUT, failed.index)
     assert session.last_answers[held] & 1 and session.last_answers[free] == 0
-    assert_right(NETWORK, behind, "the network behind a soft reset while draining")
+    assert_right(network, behind, "the network behind a soft reset while draining")

@@ -4,127 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from hw.npu.isa import INT4_TWIN, MAX_PRODUCT_SHIFT, UNIT_BYTES, Command, Error, Opcode, Region, Second, Target, opcodes, units_of
+from hw.npu.isa import INT4_TWIN, UNIT_BYTES, Command, Error, Opcode, Second, opcodes, units_of
 from tests.rtl.jobs import TINY, TINY_INT4, Session, assert_machine_stops, assert_right, assert_stopped
+from tests.rtl.limits import addresses, limits
 from tests.rtl.networks import small_network
 from tests.rtl.simple import changed, execute, in_order, stream_with, transfer
+from tests.rtl.switches import EVERY_SWITCH, SWITCHED, near_ddr
 
-SIZE, WEIGHT_BYTES, ROWS, COLS, BEAT = TINY.act_bytes, TINY.weight_bytes, TINY.rows, TINY.cols, TINY.axi_bytes
 LOAD, STORE, MATMUL, SUM, MAX = Opcode.LOAD, Opcode.STORE, Opcode.MATMUL, Opcode.SUM, Opcode.MAX
-
-MASKED = {"height": 0}
-"""Nothing of the input is read, so that its addresses do not matter."""
 AT = 3
 """Where the changed command stands."""
-
-
-def weights(**fields):
-    return transfer(LOAD, target=Target.WEIGHTS, region=Region.MODEL, **fields)
-
-
-def loops(opcode=MATMUL, **fields):
-    return execute(opcode, loops=fields, input=MASKED, output={"pixel_step": 0, "row_step": 0})
-
-
-def depthwise(**fields):
-    return loops(Opcode.DEPTHWISE, **{"taps_x": 2, "stride": 1, "positions": 4, **fields})
-
-
-def softmax(**groups):
-    """Rows of 5 bytes; results may overlap."""
-    fields = {"taps_x": 1, "last_cols": 1, **groups.pop("loops", {})}
-    return execute(Opcode.SOFTMAX, loops=fields, **groups)
-
-
-LIMITS = {  # name: (legal, illegal)
-    "row_bytes": (transfer(LOAD, row_bytes=1), transfer(LOAD, row_bytes=0)),
-    "rows": (transfer(LOAD, rows=1), transfer(LOAD, rows=0)),
-    "region": (transfer(LOAD, region=1), transfer(LOAD, region=2)),
-    "region 3": (transfer(LOAD, region=0), transfer(LOAD, region=3)),
-    "store row_bytes": (transfer(STORE, row_bytes=1), transfer(STORE, row_bytes=0)),
-    "store rows": (transfer(STORE, rows=1), transfer(STORE, rows=0)),
-    "store region": (transfer(STORE, region=1), transfer(STORE, region=2)),
-    "store target": (transfer(STORE, target=0), transfer(STORE, target=1)),
-    **{
-        f"weights {name}": (weights(**{name: BEAT}), weights(**{name: BEAT + offset}))
-        for offset in (1, BEAT // 2)
-        for name in ("ddr_offset", "ddr_stride", "sram_address", "sram_stride", "row_bytes")
-    },
-    "pixels": (loops(block_rows=16, block_cols=16), loops(block_rows=1, block_cols=257)),
-    "pixels in a row": (loops(block_rows=1, block_cols=256), loops(block_rows=511, block_cols=511)),
-    "pixels in a column": (loops(block_rows=256, block_cols=1), loops(block_rows=257, block_cols=1)),
-    **{
-        name: (loops(**{name: 1}), loops(**{name: 0}))
-        for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles", "lanes", "span")
-    },
-    "packed taps": (loops(span=2, taps_x=1), loops(span=2, taps_x=2)),
-    "packed taps, three rows": (loops(span=3, taps_x=1, taps_y=3), loops(span=3, taps_x=3)),
-    "last_cols low": (loops(last_cols=1), loops(last_cols=0)),
-    "last_cols high": (loops(last_cols=COLS), loops(last_cols=COLS + 1)),
-    "last_cols of a maximum": (loops(MAX, last_cols=COLS), loops(MAX, last_cols=COLS + 1)),
-    "partial_in": (loops(column_tiles=2), loops(partial_in=1, column_tiles=2)),
-    "partial_out": (loops(partial_out=1), loops(partial_out=1, column_tiles=2)),
-    **{
-        f"{name} of a filter": (depthwise(**legal), depthwise(**illegal))
-        for name, legal, illegal in (
-            ("rows", {"span": 2, "taps_x": ROWS // 2, "positions": ROWS}, {"span": 3, "taps_x": ROWS // 2, "positions": ROWS}),
-            ("taps", {"taps_x": ROWS, "positions": ROWS + 3}, {"taps_x": ROWS + 1, "positions": ROWS + 4}),
-            ("span", {"span": 1}, {"span": 0}),
-            ("stride", {"stride": 1}, {"stride": 0}),
-            ("positions", {"block_cols": 1, "taps_x": 2, "positions": 3}, {"block_cols": 1, "taps_x": 2, "positions": 2}),
-            ("last wave", {"stride": 2, "positions": 6}, {"stride": 2, "positions": 4}),
-        )
-    },
-    "weights.address": (execute(weights={"address": COLS}), execute(weights={"address": COLS + 1})),
-    "weights.address high": (execute(weights={"address": WEIGHT_BYTES - COLS}), execute(weights={"address": WEIGHT_BYTES})),
-    "weights.params": (execute(weights={"params": 1}), execute(weights={"params": 3})),
-    "right_shift": (execute(output={"right_shift": 31}), execute(output={"right_shift": 32})),
-    **{
-        f"{name} of a softmax": (softmax(), softmax(loops={name: value}))
-        for name, value in (("taps_y", 2), ("taps_x", 2), ("column_tiles", 2), ("last_cols", 2), ("lanes", 0), ("lanes", 4096))
-    },
-    "table of a softmax": (softmax(weights={"load_table": 0}), softmax(weights={"load_table": 1})),
-    "parameters of a softmax": (softmax(weights={"params": 0}), softmax(weights={"params": 1})),
-    "partial_in of a softmax": (softmax(), softmax(loops={"partial_in": 1})),
-    "partial_out of a softmax": (softmax(), softmax(loops={"partial_out": 1})),
-    "second.first_shift of a product": (
-        execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT}),
-        execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT + 1}),
-    ),
-    "second.first_shift of a sum": (
-        execute(second={"operation": Second.ADD, "first_shift": 31}),
-        execute(second={"operation": Second.MUL, "first_shift": 31}),
-    ),
-}
-"""Every limit of docs/architecture.md, on both sides."""
-
-ADDRESSES = {  # name: (legal, illegal)
-    "load": (transfer(LOAD, sram_address=SIZE - 64), transfer(LOAD, sram_address=SIZE - 63)),
-    "load, second row": (
-        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 8),
-        transfer(LOAD, rows=2, row_bytes=8, sram_stride=SIZE - 7),
-    ),
-    "load, far": (transfer(LOAD, row_bytes=1, sram_address=SIZE - 1), transfer(LOAD, row_bytes=1, sram_address=(1 << 24) - 1)),
-    "weights": (weights(sram_address=WEIGHT_BYTES - 64), weights(sram_address=WEIGHT_BYTES - 56)),
-    "store": (transfer(STORE, sram_address=SIZE - 64), transfer(STORE, sram_address=SIZE - 63)),
-    "store, second row": (
-        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 8),
-        transfer(STORE, rows=2, row_bytes=8, sram_stride=SIZE - 7),
-    ),
-    "input above": (execute(input={"address": SIZE - 1}), execute(input={"address": 2 * SIZE})),
-    "input below": (execute(input={"address": -SIZE}), execute(input={"address": -SIZE - 1})),
-    "input, a later row": (execute(input={"row_step": 2 * SIZE - 64}), execute(input={"row_step": 2 * SIZE})),
-    "input of a sum": (execute(SUM, input={"address": SIZE}), execute(SUM, input={"address": 2 * SIZE})),
-    "input, masked": (execute(input={"address": 3 * SIZE, "height": 0}), execute(input={"address": 3 * SIZE, "height": 1})),
-    "input, masked in part": (execute(input={"address": 3 * SIZE, "x_bytes": -29}), execute(input={"address": 3 * SIZE, "x_bytes": -28})),
-    "output": (execute(output={"address": SIZE - 23}), execute(output={"address": SIZE - 22})),
-    "output, far": (execute(output={"row_step": 8192}), execute(output={"row_step": (1 << 24) - 1})),
-    "second operand": (
-        execute(second={"operation": 1, "address": SIZE - 23, "pixel_step": 4, "row_step": 12}),
-        execute(second={"operation": 1, "address": SIZE - 22, "pixel_step": 4, "row_step": 12}),
-    ),
-}
-"""Scratchpad addresses on both sides of their limits."""
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +21,9 @@ def tiny(simulator):
     return simulator(TINY)
 
 
-def run_with_a_network_behind(tiny, streams):
+def run_with_a_network_behind(npu, streams):
     """Each stream as a job, and behind each the network; asserts the networks, gives the streams' outcomes."""
-    session, network = Session(tiny), small_network()
+    session, network = Session(npu, near_ddr(npu.config)), small_network(npu.config)
     places = [(session.add(stream), session.add(network)) for stream in streams]
     outcomes = session.run()
     for number, (_, behind) in enumerate(places):
@@ -145,32 +34,37 @@ def run_with_a_network_behind(tiny, streams):
 def assert_both_sides(npu, table, code):
     """The legal command leaves what the machine leaves; the illegal one stops RTL and machine with the code at its index."""
     names = [(name, side) for name in table for side in (0, 1)]
-    streams = [replace(stream_with(table[name][side]), config=npu.config) for name, side in names]
+    streams = [stream_with(table[name][side], config=npu.config) for name, side in names]
     for (name, side), stream, outcome in zip(names, streams, run_with_a_network_behind(npu, streams), strict=True):
         if side == 0:
-            assert_right(stream, outcome, f"{name}, legal")
+            assert_right(stream, outcome, f"{npu.config.name}: {name}, legal")
             continue
-        assert_stopped(outcome, code, AT, name)
-        assert_machine_stops(stream, code, AT, name)
+        assert_stopped(outcome, code, AT, f"{npu.config.name}: {name}")
+        assert_machine_stops(stream, code, AT, f"{npu.config.name}: {name}")
 
 
-def test_every_limit_of_a_field_is_kept_on_both_sides(tiny):
-    assert_both_sides(tiny, LIMITS, Error.BAD_FIELD)
+LIMITED = pytest.mark.parametrize(("table", "code"), [(limits, Error.BAD_FIELD), (addresses, Error.ADDRESS)], ids=["fields", "addresses"])
 
 
-def test_addresses_outside_the_scratchpad_stop_the_job(tiny):
-    assert_both_sides(tiny, ADDRESSES, Error.ADDRESS)
+@LIMITED
+@EVERY_SWITCH
+def test_limits_of_fields_and_addresses_are_kept_on_both_sides(simulator, config, table, code):
+    assert_both_sides(simulator(config), table(config), code)
 
 
-@pytest.mark.parametrize(("table", "code"), [(LIMITS, Error.BAD_FIELD), (ADDRESSES, Error.ADDRESS)], ids=["fields", "addresses"])
-def test_limits_are_those_of_8_bits_where_weights_have_4(simulator, table, code):
+@LIMITED
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(c, id=c.name, marks=() if c == TINY_INT4 else pytest.mark.slow) for c in SWITCHED.values() if c.int4],
+)
+def test_limits_are_those_of_8_bits_where_weights_have_4(simulator, config, table, code):
     twins = {
         name: [Command(INT4_TWIN[command.opcode], command.fields) for command in sides]
-        for name, sides in table.items()
+        for name, sides in table(config).items()
         if {command.opcode for command in sides} <= INT4_TWIN.keys()
     }
     assert len(twins) > 7
-    assert_both_sides(simulator(TINY_INT4), twins, code)
+    assert_both_sides(simulator(config), twins, code)
 
 
 @pytest.mark.parametrize("opcode", INT4_TWIN.values())
@@ -221,7 +115,7 @@ def test_a_stream_that_ends_within_a_command_stops_the_job(tiny, missing):
 
 
 def test_a_second_operand_without_operation_is_not_looked_at(tiny):
-    stream = stream_with(execute(second={"address": SIZE + 1, "clamp_max": -1}))
+    stream = stream_with(execute(second={"address": TINY.act_bytes + 1, "clamp_max": -1}))
     assert stream.commands[AT].units == max(units_of(MATMUL))
     (outcome,) = run_with_a_network_behind(tiny, [stream])
     assert_right(stream, outcome, "operation 0")
@@ -235,7 +129,7 @@ def test_an_exponent_among_the_parameters_is_a_field_too(tiny, exponent):
         stream = stream_with(execute(weights={"params": 2}))
         model = bytearray(stream.model)
         rows = 2 * 5 + 8  # behind the weights of two taps of five lanes: bias and multiplier
-        model[rows * COLS + 3] = value & 0xFF  # of the last column, which is not even used
+        model[rows * TINY.cols + TINY.cols - 1] = value & 0xFF  # of the last column, which is not even used
         streams.append(type(stream)(stream.commands, bytes(model), stream.arena))
     good, bad = run_with_a_network_behind(tiny, streams)
     assert_right(streams[0], good, f"exponent {legal}")

@@ -107,6 +107,15 @@ def test_input_addresses_wrap_and_masked_lanes_become_the_pad_value():
     assert result.state.activations[:16].tolist() == [7] * 4 + [3] * 8 + [7] * 4
 
 
+def test_a_store_may_write_to_the_constants_and_a_later_load_reads_it():
+    there = {"region": Region.MODEL, "ddr_offset": 32}
+    commands = transfer(ddr_offset=16), transfer(Opcode.STORE, **there), transfer(**there, sram_address=64)
+    result = Machine(program_of(*commands), fill=np.random.default_rng(1)).run({})
+    moved = result.state.regions[Region.ARENA][16:32]
+    assert np.array_equal(result.state.regions[Region.MODEL], [*bytes(32), *moved, *bytes(208)])
+    assert np.array_equal(result.state.activations[64:80], moved) and moved.any()
+
+
 def test_partial_sums_are_carried_over_and_do_not_advance_the_half():
     first = execute(loops={"partial_out": 1})
     last = execute(loops={"partial_in": 1}, output={"address": 64})
