@@ -34,6 +34,8 @@ SEEDS_APART = 1_000_000
 """Numbers of batches between two seeds."""
 SHRUNK = 2
 """Faults of one kind that are shrunk; of the others the whole networks are saved."""
+LIFE = 20
+"""Batches of a worker process: what networks leave in its caches goes with it, 0.3 MB each."""
 LOST = "the worker process ended"
 
 _reference: ReferenceProcess | None = None
@@ -103,7 +105,7 @@ def run(progressed: Progressed, seed: int, count: int, jobs: int, folder: Path) 
     open_numbers = (n for n in numbers(seed * SEEDS_APART) if n not in progressed.done)
     while progressed.total.tally.networks < count:
         context = multiprocessing.get_context("forkserver")
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, max_tasks_per_child=LIFE)
         running = {}
         try:
             while progressed.total.tally.networks < count:
