@@ -48,6 +48,16 @@ def test_ties_go_away_from_zero(read):
     assert np.array_equal(got, run_reference(model, [x])["y"].reshape(-1))
 
 
+@pytest.mark.parametrize(("op", "ratio"), [("TANH", 1.5), ("GELU", 3.0)])
+def test_next_to_ties_the_last_bit_of_the_c_library_counts(op, ratio, seed, read):
+    """Near 0 the functions are x and x / 2, so that with these ratios of the scales every odd distance lies next to a tie."""
+    rng, every = np.random.default_rng([seed, *op.encode()]), all_bytes("int8").reshape(1, 256)
+    for scale in 10 ** rng.uniform(-5, -3, 60):
+        model = function(op, (float(np.float32(ratio * scale)), int(rng.integers(-128, 128))), (float(np.float32(scale)), -128))
+        got, expected = evaluate(read(model), {"x": every})["y"], run_reference(model, [every])["y"]
+        assert np.array_equal(got, expected), f"scale {scale}: {np.count_nonzero(got != expected)} of 256 differ"
+
+
 @pytest.mark.parametrize("op", [*FUNCTIONS, *ALIASES])
 def test_functions_and_aliases_of_an_input_run_on_the_machine(op, seed, read):
     rng = np.random.default_rng([seed, *op.encode()])
