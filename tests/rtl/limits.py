@@ -1,7 +1,7 @@
 """Limits of the fields of commands, and of scratchpad addresses: by name a legal command and an illegal one, for any configuration."""
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import MAX_PRODUCT_SHIFT, Opcode, Region, Second, Target
+from hw.npu.isa import MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Region, Second, Target
 from tests.rtl.simple import execute, transfer
 
 LOAD, STORE, MATMUL, SUM, MAX = Opcode.LOAD, Opcode.STORE, Opcode.MATMUL, Opcode.SUM, Opcode.MAX
@@ -52,6 +52,8 @@ def _of_transfers(beat):
 
 
 def _of_loops(rows, cols):
+    taps = min(rows // 2, MOST_LAG)  # of two kernel rows that fill the array, or that lag behind each other as far as they may
+    packed = {"taps_x": taps, "positions": taps + 4}
     return {
         "pixels": (loops(block_rows=16, block_cols=16), loops(block_rows=1, block_cols=257)),
         "pixels in a row": (loops(block_rows=1, block_cols=256), loops(block_rows=511, block_cols=511)),
@@ -70,7 +72,8 @@ def _of_loops(rows, cols):
         **{
             f"{name} of a filter": (depthwise(**legal), depthwise(**illegal))
             for name, legal, illegal in (
-                ("rows", {"span": 2, "taps_x": rows // 2, "positions": rows}, {"span": 3, "taps_x": rows // 2, "positions": rows}),
+                ("rows", {"span": 2} | packed, {"span": 3} | packed),
+                ("taps of two rows", {"span": 2} | packed, {"span": 2} | packed | {"taps_x": packed["taps_x"] + 1}),
                 ("taps", {"taps_x": rows, "positions": rows + 3}, {"taps_x": rows + 1, "positions": rows + 4}),
                 ("span", {"span": 1}, {"span": 0}),
                 ("stride", {"stride": 1}, {"stride": 0}),
