@@ -18,6 +18,9 @@ from weft.compiler.evaluate import evaluate
 from weft.job import Prepared, run_samples
 
 CONFIGS = {config.name if config.name != "small" else f"{config.rows}x{config.cols}": config for config in (*SIZES.values(), *CORNERS)}
+FEW = ("16x16", "8x8", "narrow", "wide")
+"""What `make test` runs: a build of a simulator takes longer than what runs on it, and other tests need these."""
+EVERY = pytest.mark.parametrize("name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS])
 MOST_MACS = 1_500_000
 """Of one convolution: keeps a run below a second."""
 LARGE = ("MAXIMUM", "SOFTMAX", "MEAN of rows", "AVERAGE_POOL_2D", "squeeze and excite")
@@ -25,7 +28,7 @@ LARGE = ("MAXIMUM", "SOFTMAX", "MEAN of rows", "AVERAGE_POOL_2D", "squeeze and e
 LEAST_RUN = 0.6
 """Share of random networks that must fit a configuration."""
 IN_TEST, IN_TEST_ALL = 5, 38
-"""Convolutions for each of the eight configurations: 40 in `make test`, 304 more in `make test-all`."""
+"""Convolutions for each configuration: on four of the eight in `make test`, on all in `make test-all`, and 304 more there."""
 
 
 def random_convolution(rng):
@@ -66,7 +69,7 @@ def check_compiled(compiled, inputs, npu, what):
         assert np.array_equal(value, expected[name]), f"{what}, {compiled.graph}: output {name} in DDR differs"
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+@EVERY
 def test_random_convolutions_are_exact(name, simulator, seed):
     streams = np.random.default_rng([seed, list(CONFIGS).index(name)]).spawn(IN_TEST)
     check((random_convolution(rng) for rng in streams), CONFIGS[name], simulator)
@@ -79,7 +82,7 @@ def test_many_random_convolutions_are_exact(name, simulator, seed):
     check((random_convolution(rng) for rng in streams), CONFIGS[name], simulator)
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+@EVERY
 def test_random_networks_are_exact(name, simulator, seed):
     """Pools, sums, pads, vectors and tables beside convolutions, fused and not."""
     first = 10_000 * seed + 100 * list(CONFIGS).index(name)
@@ -110,7 +113,7 @@ def check_networks(number, wanted, config, simulator, folder):
     assert ran >= LEAST_RUN * wanted, refused
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+@EVERY
 def test_random_networks_of_all_operators_are_exact(name, simulator, seed, tmp_path):
     """Their steps see aliases, slices, broadcasts and interleaved pixels, and several make one tensor."""
     check_networks(10_000 * seed + 8_000 + list(CONFIGS).index(name), 4, CONFIGS[name], simulator, tmp_path)
