@@ -91,6 +91,11 @@ class CopyEngine(wiring.Component):
             self.obs_write_address.eq(beat << 3),
             self.obs_write_data.eq(read.data),
             self.obs_write_mask.eq(0xFF),
+            self.m_axi_awid.eq(0),
+            self.m_axi_arid.eq(0),
+            self.s_axil_bresp.eq(0),
+            self.s_axil_rresp.eq(0),
+            self.obs_retire_index.eq(0),
         ]
         stutter = Signal(4)
         m.d.sync += stutter.eq(stutter + 1)
