@@ -27,7 +27,8 @@ def test_the_small_six_take_the_stated_cycles(name, models, simulator):
     assert check(name, SMALL, models, simulator) == CYCLES[name, "small"] <= LIMITS[name]
 
 
-@pytest.mark.parametrize("size", [pytest.param((8, 8), id="8x8"), pytest.param((32, 32), id="32x32", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(8, 8), (32, 32)], ids=["8x8", "32x32"])
 @pytest.mark.parametrize("name", SMALL_SIX)
 def test_the_small_six_take_the_stated_cycles_on_other_arrays(name, size, models, simulator):
     assert check(name, SIZES[size], models, simulator) == CYCLES[name, "{}x{}".format(*size)]

@@ -41,7 +41,7 @@ def run(soc, models, name, scenario):
     return with_soc(slowest, alone, soc_report(found, scenario, CONFIG.npu.axi_bits))
 
 
-@pytest.mark.parametrize("name", list(CYCLES))
+@pytest.mark.parametrize("name", ["vww", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
 def test_beside_camera_and_display_no_beat_is_lost_in_ten_pictures(name, soc, models):
     report = run(soc, models, name, VIDEO)
     assert report.soc.overflows == report.soc.underruns == 0

@@ -49,7 +49,7 @@ def assert_close(simulator, graph, inputs, ddr):
     assert abs(error) <= BOUND
 
 
-@pytest.mark.parametrize("size", ["16x16", "8x8", pytest.param("32x32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", ["16x16", *(pytest.param(size, marks=pytest.mark.slow) for size in ("8x8", "32x32"))])
 @pytest.mark.parametrize("model", MODELS)
 def test_networks_take_the_predicted_cycles(model, size, models, simulator):
     graph = read_tflite(models / MODELS[model])
