@@ -104,7 +104,8 @@ def test_a_difference_on_the_rtl_is_exit_code_1(no_rtl, capsys, monkeypatch):
 @pytest.mark.parametrize("seconds", [0, 1], ids=["while they start", "while they work"])
 def test_ctrl_c_ends_the_workers_too(seconds):
     values = ",".join(map(str, range(16, 2064)))  # as many as it takes, far more than are swept in a second
-    code = "import sys; from weft.cli import main; sys.exit(main())"
+    # a test run in the background may have been told to ignore the signal, and its children with it
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from weft.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "explore", str(DIGITS), "--rows", "4", "--cols", "4,8", "--act-kib", values, "--jobs", "2"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True) as process:
