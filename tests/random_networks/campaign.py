@@ -35,7 +35,7 @@ SEEDS_APART = 1_000_000
 SHRUNK = 2
 """Faults of one kind that are shrunk; of the others the whole networks are saved."""
 LIFE = 20
-"""Batches of a worker process: what networks leave in its caches goes with it, 0.3 MB each."""
+"""Batches of a worker process. Its memory grows to what the largest networks needed, 1.5 GB were seen; a new process begins anew."""
 LOST = "the worker process ended"
 
 _reference: ReferenceProcess | None = None
