@@ -38,6 +38,8 @@ BYTES = {
     "GATHER": movement.gather,
     "MEAN": movement.mean,
     "PACK": movement.pack,
+    "REDUCE_MAX": movement.reduce_max,
+    "REDUCE_MIN": movement.reduce_min,
     "RESHAPE": movement.reshape,
     "SLICE": movement.slice_,
     "SPACE_TO_BATCH_ND": movement.space_to_batch_nd,

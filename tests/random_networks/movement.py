@@ -255,15 +255,32 @@ def batch_to_space_nd(step: Step):
     return step.add("BATCH_TO_SPACE_ND", result, step.maker.constant(blocks), step.maker.constant(crops))
 
 
-def mean(step: Step):
-    """MEAN over any axes; of an image over its sides half of the time."""
+def _reduced(step: Step):
+    """Any axes, of an image its sides half of the time; the shape without them, and whether they are kept."""
     rank, keep = len(step.shape), step.choices.chance(50)
     axes = [1, 2] if rank == 4 and step.choices.chance(50) else step.choices.subset(range(rank), 50) or [rank - 1]
     shape = [1 if i in axes else n for i, n in enumerate(step.shape) if keep or i not in axes]
     if not shape:
         raise Declined
+    return axes, shape, keep
+
+
+def mean(step: Step):
+    """MEAN."""
+    axes, shape, keep = _reduced(step)
     result = step.same(shape) if step.choices.chance(30) else step.new(shape)
     return step.add("MEAN", result, step.maker.constant(axes), options={"keep_dims": keep})
+
+
+def _extreme(op):
+    def run(step: Step):
+        axes, shape, keep = _reduced(step)
+        return step.add(op, step.same(shape), step.maker.constant(axes), options={"keep_dims": keep})
+
+    return run
+
+
+reduce_max, reduce_min = _extreme("REDUCE_MAX"), _extreme("REDUCE_MIN")
 
 
 def _resized(op, step: Step, sizes):

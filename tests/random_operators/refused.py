@@ -4,6 +4,8 @@ REFUSED = {
     "DEQUANTIZE": ("the NPU computes none of its operators",),
     "QUANTIZE": ("the NPU computes none of its operators",),
     "MEAN": ("does not sum dimensions",),
+    "REDUCE_MAX": ("does not compare dimensions",),
+    "REDUCE_MIN": ("does not compare dimensions",),
     "RESIZE_BILINEAR": ("which are not bytes", "steps of the NPU, the limit is 1024"),
     "MUL": ("is above 2^14",),
     "PRELU": ("is above 2^14",),

@@ -48,6 +48,8 @@ READ = {
     "a transposed convolution": ("TRANSPOSE_CONV", TRANSPOSED, "swx", {"stride_h": 2, "stride_w": 2}),
     "a mean": ("MEAN", MEAN, "xi", {}),
     "a mean of the last axes": ("MEAN", changed(MEAN, integers("i", -2, -3), image("y", 1, 1, 1, 3)), "xi", {"keep_dims": True}),
+    "a largest value": ("REDUCE_MAX", changed(MEAN, integers("i", -1, 3), image("y", 1, 4, 4)), "xi", {}),
+    "a smallest value": ("REDUCE_MIN", MEAN, "xi", {}),
     "a resize": ("RESIZE_NEAREST_NEIGHBOR", RESIZE, "xi", {"half_pixel_centers": True}),
     "six dimensions": ("ADD", pair(MANY[1:], (2, 2), MANY[1:]), "ab", {}),
     "seven dimensions of one shape": ("ADD", pair(MANY, MANY, MANY), "ab", {}),
@@ -83,6 +85,11 @@ REFUSED = {
     "mean output": ("MEAN", MEAN, "xi", {"keep_dims": True}, "here [1, 3] instead of [1, 1, 1, 3]"),
     "mean type": ("MEAN", changed(MEAN, image("y", 1, 3, dtype="uint8")), "xi", {}, "must both be int8 or both be uint8"),
     "mean factor": ("MEAN", changed(MEAN, image("x", 1, 4, 4, 3, scale=1e30)), "xi", {}, "must be below 2^30; here 2^"),
+    "largest axis": ("REDUCE_MAX", changed(MEAN, integers("i", -5)), "xi", {}, "here -5 of 4"),
+    "smallest output": ("REDUCE_MIN", MEAN, "xi", {"keep_dims": True}, "here [1, 3] instead of [1, 1, 1, 3]"),
+    "largest scale": (
+        "REDUCE_MAX", changed(MEAN, image("y", 1, 3, scale=2.0)), "xi", {}, "must have the same scale and zero point; here",
+    ),
     "resize size": ("RESIZE_BILINEAR", changed(RESIZE, integers("i", 8, 8)), "xi", {}, "here [8, 8] for [1, 4, 4, 3] to [1, 8, 7, 3]"),
     "resize corners": (
         "RESIZE_BILINEAR", RESIZE, "xi", {"align_corners": True, "half_pixel_centers": True}, "must not both be set; here both",
@@ -136,8 +143,8 @@ def test_a_limit_is_named_with_its_value(tmp_path, mistake):
 
 
 ARITHMETIC = (
-    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
-    "SUB", "TRANSPOSE_CONV",
+    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "SUB", "TRANSPOSE_CONV",
 )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def prelu_multipliers(graph: Graph, operator: Operator) -> tuple[tuple[int, int]
 
 
 def axes(graph: Graph, operator: Operator) -> tuple[int, ...]:
-    """The dimensions that a MEAN reduces, each once, from 0, ascending."""
+    """The dimensions that a MEAN, SUM, REDUCE_MAX or REDUCE_MIN reduces, each once, from 0, ascending."""
     rank = len(graph.input(operator, 0).shape)
     return tuple(sorted({int(axis) % rank for axis in graph.input(operator, 1).data.reshape(-1)})) if rank else ()
 

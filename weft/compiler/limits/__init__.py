@@ -106,6 +106,7 @@ _POOL = (
 
 _PAIR = (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts)
 _SUM = (*_PAIR, has_known_activation, has_finite_clamp, has_add_multipliers)
+_EXTREME = (takes_two_inputs, is_computed, keeps_type, is_quantized, keeps_quantization, has_constant_axes, has_reduced_output)
 _RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_constant_size)
 
 LIMITS = {
@@ -138,6 +139,8 @@ LIMITS = {
     "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier, has_bounded_product),
     "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers, has_bounded_prelu),
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
+    "REDUCE_MAX": _EXTREME,
+    "REDUCE_MIN": _EXTREME,
     "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),

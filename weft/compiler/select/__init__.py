@@ -43,6 +43,8 @@ BUILDERS = {
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "PRELU": elementwise.prelu,
+    "REDUCE_MAX": pools.reduce_max,
+    "REDUCE_MIN": pools.reduce_min,
     "RESIZE_BILINEAR": resize.resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
     "SLICE": movement.take,
