@@ -61,6 +61,7 @@ OPTIONS = {
     "MEAN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
     "REDUCE_MAX": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
     "REDUCE_MIN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+    "REVERSE_V2": ("ReverseV2Options", {}),
     "SUM": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
     "BATCH_TO_SPACE_ND": ("BatchToSpaceNDOptions", {}),
     "CAST": ("CastOptions", {}),

@@ -41,6 +41,7 @@ BYTES = {
     "REDUCE_MAX": movement.reduce_max,
     "REDUCE_MIN": movement.reduce_min,
     "RESHAPE": movement.reshape,
+    "REVERSE_V2": movement.reverse,
     "SLICE": movement.slice_,
     "SPACE_TO_BATCH_ND": movement.space_to_batch_nd,
     "SPACE_TO_DEPTH": movement.space_to_depth,

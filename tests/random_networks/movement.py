@@ -200,6 +200,13 @@ def tile(step: Step):
     return step.add("TILE", step.same(np.array(step.shape) * times), step.maker.constant(times))
 
 
+def reverse(step: Step):
+    """REVERSE_V2 of some neighbouring axes."""
+    first = step.choices.number(0, len(step.shape) - 1)
+    axes = range(first, step.choices.number(first, len(step.shape) - 1) + 1)
+    return step.add("REVERSE_V2", step.same(step.shape), step.maker.constant(step.choices.shuffled(axes)))
+
+
 def broadcast_to(step: Step):
     """BROADCAST_TO larger dimensions of 1, or one more in front."""
     shape = [step.choices.number(1, 4) if n == 1 else n for n in step.shape]

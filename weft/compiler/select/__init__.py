@@ -47,6 +47,7 @@ BUILDERS = {
     "REDUCE_MIN": pools.reduce_min,
     "RESIZE_BILINEAR": resize.resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
+    "REVERSE_V2": movement.reverse,
     "SLICE": movement.take,
     "SOFTMAX": functions.softmax,
     "SPACE_TO_BATCH_ND": movement.space_to_batch,
