@@ -49,6 +49,7 @@ BYTES = {
     "SPLIT_V": movement.split_v,
     "SQUEEZE": movement.squeeze,
     "STRIDED_SLICE": movement.strided_slice,
+    "SUM": movement.reduce_sum,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "UNPACK": movement.unpack,

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tests.random_networks.maker import Declined, Step
+from tests.random_operators.values import zero_point_of
 
 
 def _factors(step: Step, size: int, count: int) -> list[int]:
@@ -277,6 +278,15 @@ def mean(step: Step):
     axes, shape, keep = _reduced(step)
     result = step.same(shape) if step.choices.chance(30) else step.new(shape)
     return step.add("MEAN", result, step.maker.constant(axes), options={"keep_dims": keep})
+
+
+def reduce_sum(step: Step):
+    """SUM."""
+    axes, shape, keep = _reduced(step)
+    growth = math.sqrt(math.prod(step.shape) / math.prod(shape)) * 2.0 ** step.rng.uniform(-1, 2)
+    zero_point = zero_point_of(step.rng, step.source.dtype) & (127 if step.source.dtype == "int8" else 255)
+    result = step.maker.tensor(shape, dtype=step.source.dtype, scale=float(np.float32(step.source.scale * growth)), zero_point=zero_point)
+    return step.add("SUM", result, step.maker.constant(axes), options={"keep_dims": keep})
 
 
 def _extreme(op):

@@ -7,7 +7,7 @@ from functools import partial
 
 from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, sub
 from tests.random_operators.functions import FUNCTION_OPERATORS
-from tests.random_operators.images import mean, reduce_max, reduce_min, resize_bilinear, resize_nearest_neighbor
+from tests.random_operators.images import mean, reduce_max, reduce_min, reduce_sum, resize_bilinear, resize_nearest_neighbor
 from tests.random_operators.movement import MOVEMENT_OPERATORS
 from tests.random_operators.pools import average_pool, max_pool
 from tests.random_operators.values import random_bytes, random_value
@@ -32,6 +32,7 @@ OPERATORS = {
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
     "SUB": sub,
+    "SUM": reduce_sum,
     "TRANSPOSE_CONV": transpose_conv,
 }
 """A generator for each operator that Weft supports."""

@@ -30,6 +30,20 @@ def mean(rng) -> bytes:
     return one_operator("MEAN", tensors, ("x", "axes"), ("y",), {"keep_dims": keep})
 
 
+def reduce_sum(rng) -> bytes:
+    """SUM, of an output scale around that of independent values; what the reference writes is unsigned: no zero point below 0."""
+    shape, out, axes, keep = _reduction(rng)
+    dtype, scale = str(rng.choice(["int8", "uint8"])), scale_of(rng)
+    count = np.prod(shape, dtype=np.float64) / np.prod(out, dtype=np.float64)
+    output_scale = scale if rng.random() < 0.2 else float(np.float32(scale * count**0.5 * 2.0 ** rng.uniform(-2, 3)))
+    tensors = [
+        BuilderTensor("x", shape, dtype, scale=scale, zero_point=zero_point_of(rng, dtype)),
+        axes,
+        BuilderTensor("y", out, dtype, scale=output_scale, zero_point=zero_point_of(rng, dtype) & (127 if dtype == "int8" else 255)),
+    ]
+    return one_operator("SUM", tensors, ("x", "axes"), ("y",), {"keep_dims": keep})
+
+
 def _extreme(op, rng) -> bytes:
     shape, out, axes, keep = _reduction(rng)
     dtype = str(rng.choice(["int8", "int8", "uint8"]))

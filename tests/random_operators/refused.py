@@ -6,6 +6,7 @@ REFUSED = {
     "MEAN": ("does not sum dimensions",),
     "REDUCE_MAX": ("does not compare dimensions",),
     "REDUCE_MIN": ("does not compare dimensions",),
+    "SUM": ("does not sum dimensions",),
     "RESIZE_BILINEAR": ("which are not bytes", "steps of the NPU, the limit is 1024"),
     "MUL": ("is above 2^14",),
     "PRELU": ("is above 2^14",),

@@ -10,6 +10,7 @@ import numpy as np
 from golden import quantization
 from golden.geometry import output_size, padding_before_after
 from golden.operators.mean import elements
+from golden.operators.sum import sum_ratio
 from golden.quantization import (
     AddParameters,
     activation_range,
@@ -123,6 +124,11 @@ def mean_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
     """Multiplier and exponent of a MEAN, with 1/n in them."""
     x, result = graph.input(operator, 0), graph.output(operator)
     return quantization.mean_multiplier(x.scale, result.scale, elements(x.shape, axes(graph, operator)))
+
+
+def sum_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
+    """Multiplier and exponent of a SUM."""
+    return quantize_multiplier(sum_ratio(graph.input(operator, 0).scale, graph.output(operator).scale))
 
 
 def paddings(graph: Graph, operator: Operator) -> tuple[tuple[int, int], ...]:

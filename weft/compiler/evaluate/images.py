@@ -4,6 +4,7 @@ from golden.operators import extremes
 from golden.operators.mean import mean as golden_mean
 from golden.operators.resize import resize_bilinear as golden_bilinear
 from golden.operators.resize import resize_nearest_neighbor as golden_nearest
+from golden.operators.sum import reduce_sum as golden_sum
 from weft.compiler import parameters
 
 
@@ -14,6 +15,15 @@ def mean(graph, operator, values):
     return golden_mean(
         values[source.name], axes=parameters.axes(graph, operator), keep_dims=operator.options["keep_dims"],
         input_zero_point=source.zero_point, output_zero_point=result.zero_point, multiplier=multiplier, exponent=exponent,
+    )  # fmt: skip
+
+
+def reduce_sum(graph, operator, values):
+    """SUM."""
+    source, result = graph.input(operator, 0), graph.output(operator)
+    return golden_sum(
+        values[source.name], axes=parameters.axes(graph, operator), keep_dims=operator.options["keep_dims"],
+        input_scale=source.scale, input_zero_point=source.zero_point, output_scale=result.scale, output_zero_point=result.zero_point,
     )  # fmt: skip
 
 

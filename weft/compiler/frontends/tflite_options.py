@@ -46,6 +46,7 @@ OPTIONS = {
     "STRIDED_SLICE": ("StridedSliceOptions", _MASKS),
     "UNPACK": ("UnpackOptions", {"num": "Num", "axis": "Axis"}),
     "SUB": ("SubOptions", _ACTIVATION),
+    "SUM": ("ReducerOptions", _REDUCTION),
     "TRANSPOSE_CONV": ("TransposeConvOptions", {**_WINDOW, **_ACTIVATION}),
 }
 """For each operator with options: its table in the schema, and the field there of each option. The others have none."""

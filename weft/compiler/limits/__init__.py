@@ -21,8 +21,10 @@ from weft.compiler.limits.numbers import (
     has_small_multipliers,
     has_softmax_output,
     has_softmax_scale,
+    has_sum_multiplier,
+    has_sum_zero_point,
 )
-from weft.compiler.limits.products import has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sums
+from weft.compiler.limits.products import has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sum, has_bounded_sums
 from weft.compiler.limits.remedies import remedy_of
 from weft.compiler.limits.tensors import (
     activations,
@@ -145,6 +147,10 @@ LIMITS = {
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
     "SUB": _SUM,
+    "SUM": (
+        takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_sum_zero_point,
+        has_sum_multiplier, has_bounded_sum,
+    ),
     "TRANSPOSE_CONV": (
         takes_shape_weights_input, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
         has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,

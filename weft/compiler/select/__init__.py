@@ -56,6 +56,7 @@ BUILDERS = {
     "SPLIT_V": movement.take,
     "STRIDED_SLICE": movement.take,
     "SUB": elementwise.sub,
+    "SUM": pools.reduce_sum,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "TRANSPOSE_CONV": convolutions.transpose_conv,

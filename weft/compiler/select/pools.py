@@ -32,28 +32,37 @@ def max_pool_2d(selection: Selection, operator: Operator) -> list[Step]:
 
 def mean(selection: Selection, operator: Operator) -> list[Step]:
     """MEAN: windows without overlap; uint8 as int8, through a table before and after."""
-    graph = selection.graph
+    unsigned = selection.graph.input(operator, 0).dtype == "uint8"
+    return _sum(selection, operator, parameters.mean_multiplier(selection.graph, operator), unsigned=unsigned)
+
+
+def reduce_sum(selection: Selection, operator: Operator) -> list[Step]:
+    """SUM: as MEAN, of bytes that are unsigned whatever the tensor's type."""
+    return _sum(selection, operator, parameters.sum_multiplier(selection.graph, operator), unsigned=True)
+
+
+def _sum(selection, operator, numbers, *, unsigned) -> list[Step]:
+    """Sums over the axes, times a multiplier of an exponent; of unsigned bytes as int8, through a table before and after."""
+    graph, lower = selection.graph, 128 if unsigned else 0
     source, result = graph.input(operator, 0), graph.output(operator)
-    unsigned = 128 if source.dtype == "uint8" else 0
     read, before = source.name, []
     if unsigned:
         read = selection.temporary(operator, "signed", source.shape)
         seen = extent_of(source.shape)
         before = [selection.step(operator, Opcode.SUM, source.name, read, seen, seen, table=FLIP)]
     axes = parameters.axes(graph, operator)
-    multiplier, exponent = parameters.mean_multiplier(graph, operator)
     taps = _as_image(source.shape, axes) or _as_loops(source.shape, axes)
     if taps is None:
         reason = f"the NPU does not sum dimensions {list(axes)} of {list(source.shape)} in one step"
         selection.refuse(operator, reason, "sum them one by one")
     step = _reduction(selection, operator, Opcode.SUM, read, result.name, taps, as_image=_as_image(source.shape, axes) is not None)
-    bias = wrapped(np.array([-elements(source.shape, axes) * (source.zero_point - unsigned)], np.int64))
+    bias = wrapped(np.array([-elements(source.shape, axes) * (source.zero_point - lower)], np.int64))
     step = replace(
         step,
         bias=np.repeat(bias, step.result.channels),
-        multiplier=np.array([multiplier], np.int32),
-        exponent=np.array([exponent], np.int32),
-        zero_point=result.zero_point - unsigned,
+        multiplier=np.array(numbers[:1], np.int32),
+        exponent=np.array(numbers[1:], np.int32),
+        zero_point=result.zero_point - lower,
         table=FLIP if unsigned else b"",
     )
     return [*before, step]
