@@ -25,6 +25,7 @@ INT8 = {
     "PAD": movement.pad,
     "PADV2": movement.padv2,
     "PRELU": elementwise.prelu,
+    "SQUARED_DIFFERENCE": elementwise.squared_difference,
     "SUB": elementwise.sub,
 }
 """On int8 of any shape."""

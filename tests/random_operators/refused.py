@@ -6,6 +6,7 @@ REFUSED = {
     "MEAN": ("does not sum dimensions",),
     "REDUCE_MAX": ("does not compare dimensions",),
     "REDUCE_MIN": ("does not compare dimensions",),
+    "SQUARED_DIFFERENCE": ("steps of the larger scale, the limit is 255", "the output's scale is so small"),
     "SUM": ("does not sum dimensions",),
     "RESIZE_BILINEAR": ("which are not bytes", "steps of the NPU, the limit is 1024"),
     "MUL": ("is above 2^14",),

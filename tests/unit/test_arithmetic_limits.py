@@ -110,6 +110,9 @@ REFUSED = {
         "MUL", [*(image(n, 1, 2, data=np.zeros((1, 2))) for n in "ab"), image("x", 1, 2), image("y", 1, 2)], "ab", {}, "here two constants",
     ),
     "mul factor": ("MUL", pair((1, 2), (1, 2), (1, 2), scale=1e15), "ab", {}, "must be below 2^30; here 2^"),
+    "square factor": (
+        "SQUARED_DIFFERENCE", pair((1, 2), (1, 2), (1, 2), scale=1e14), "ab", {}, "below 2^12, else the reference aborts; here 1e+14",
+    ),
     "extremum": (
         "MAXIMUM", changed(pair((1, 2), (1, 2), (1, 2)), image("b", 1, 2, scale=2.0)), "ab", {}, "must have the same scale and zero point",
     ),
@@ -148,7 +151,7 @@ def test_a_limit_is_named_with_its_value(tmp_path, mistake):
 
 ARITHMETIC = (
     "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_BILINEAR",
-    "RESIZE_NEAREST_NEIGHBOR", "SUB", "SUM", "TRANSPOSE_CONV",
+    "RESIZE_NEAREST_NEIGHBOR", "SQUARED_DIFFERENCE", "SUB", "SUM", "TRANSPOSE_CONV",
 )  # fmt: skip
 
 

@@ -10,15 +10,18 @@ import numpy as np
 from golden import quantization
 from golden.geometry import output_size, padding_before_after
 from golden.operators.mean import elements
+from golden.operators.squared_difference import LEFT_SHIFT
 from golden.operators.sum import sum_ratio
 from golden.quantization import (
     AddParameters,
+    SquareParameters,
     activation_range,
     add_parameters,
     convolution_multipliers,
     product_multiplier,
     quantize_multiplier,
     scale_ratio,
+    square_parameters,
 )
 from golden.rounded_product import fully_connected_multipliers
 from weft.compiler.graph import Graph, Operator, Tensor
@@ -106,6 +109,12 @@ def add_multipliers(graph: Graph, operator: Operator) -> AddParameters:
 def mul_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
     """Multiplier and exponent of a MUL."""
     return product_multiplier(graph.input(operator, 0).scale, graph.input(operator, 1).scale, graph.output(operator).scale)
+
+
+def square_multipliers(graph: Graph, operator: Operator) -> SquareParameters:
+    """The multipliers of a SQUARED_DIFFERENCE."""
+    first, second, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
+    return square_parameters(first.scale, second.scale, result.scale, LEFT_SHIFT)
 
 
 def prelu_multipliers(graph: Graph, operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -21,10 +21,17 @@ from weft.compiler.limits.numbers import (
     has_small_multipliers,
     has_softmax_output,
     has_softmax_scale,
+    has_square_multiplier,
     has_sum_multiplier,
     has_sum_zero_point,
 )
-from weft.compiler.limits.products import has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sum, has_bounded_sums
+from weft.compiler.limits.products import (
+    has_bounded_mean,
+    has_bounded_prelu,
+    has_bounded_product,
+    has_bounded_sum,
+    has_bounded_sums,
+)
 from weft.compiler.limits.remedies import remedy_of
 from weft.compiler.limits.tensors import (
     activations,
@@ -146,6 +153,7 @@ LIMITS = {
     "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
+    "SQUARED_DIFFERENCE": (*_PAIR, has_square_multiplier),
     "SUB": _SUM,
     "SUM": (
         takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_sum_zero_point,

@@ -26,6 +26,15 @@ def has_mul_multiplier(graph, operator):
     return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
 
 
+def has_square_multiplier(graph, operator):
+    """The factor larger input scale^2 / output scale must be above 0 and below 2^12, else the reference aborts"""
+    try:
+        parameters.square_multipliers(graph, operator)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def has_prelu_multipliers(graph, operator):
     """The factors input scale / output scale and input scale * alpha scale / output scale must be below 2^30"""
     try:

@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.findings import Findings
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
-from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize
+from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize, squares
 from weft.compiler.select.copies import copy
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Extent, HostOp, Network, Step, View
@@ -55,6 +55,7 @@ BUILDERS = {
     "SPLIT": movement.take,
     "SPLIT_V": movement.take,
     "STRIDED_SLICE": movement.take,
+    "SQUARED_DIFFERENCE": squares.squared_difference,
     "SUB": elementwise.sub,
     "SUM": pools.reduce_sum,
     "TILE": movement.tile,
