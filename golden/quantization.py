@@ -194,3 +194,45 @@ def add_parameters(scale1: float, scale2: float, output_scale: float) -> AddPara
             raise ValueError(f"the multiplier {real!r} of an ADD or SUB rounds to 1")
         numbers += [multiplier, -exponent]
     return AddParameters(*numbers)
+
+
+@dataclass(frozen=True)
+class SquareParameters:
+    """The integers of an int8 SQUARED_DIFFERENCE.
+
+    Attributes
+    ----------
+    multiplier1, shift1, multiplier2, shift2 : int
+        Q31 multiplier and rounding right shift (0 or more) of each operand, after its left shift.
+    output_multiplier, output_exponent : int
+        Of the square; the exponent is 0 or a right shift.
+    """
+
+    multiplier1: int
+    shift1: int
+    multiplier2: int
+    shift2: int
+    output_multiplier: int
+    output_exponent: int
+
+
+@np.errstate(over="ignore")
+def square_parameters(scale1: float, scale2: float, output_scale: float, left_shift: int) -> SquareParameters:
+    """Multipliers of an int8 SQUARED_DIFFERENCE whose operands are shifted left by so many bits.
+
+    Source: ``lite/kernels/squared_difference.cc``, ``Prepare``: as in `add_parameters`, of doubles.
+
+    Raises
+    ------
+    ValueError
+        If the square's multiplier is 0, or 1 or more: TFLite aborts. Below 1 no square of 15 bits leaves int32.
+    """
+    scale1, scale2, output_scale = np.float32(scale1), np.float32(scale2), np.float32(output_scale)
+    twice_max = 2 * np.float64(max(scale1, scale2))
+    (multiplier1, exponent1), (multiplier2, exponent2) = (quantize_multiplier(np.float64(each) / twice_max) for each in (scale1, scale2))
+    real = twice_max * twice_max / np.float64(np.float32(1 << 2 * left_shift) * output_scale)
+    output = quantize_multiplier(real)
+    if not 0.0 < real < 1.0 or output[1] > 0:
+        factor = float(twice_max / 2) ** 2 / float(output_scale)
+        raise ValueError(f"{factor:g}")
+    return SquareParameters(multiplier1, -exponent1, multiplier2, -exponent2, *output)

@@ -27,10 +27,14 @@ def _prelu(maker, image):
 
 
 def _mean(maker, image, axes, keep):
+    return _reduction(maker, image, "MEAN", axes, keep)
+
+
+def _reduction(maker, image, op, axes, keep, **fields):
     shape = maker.tensors[image].shape
     maker.tensors["axes"] = Tensor("axes", (len(axes),), "int32", None, np.array(axes, np.int32))
     sizes = [1 if axis in axes else size for axis, size in enumerate(shape) if keep or axis not in axes]
-    return maker._operator("MEAN", (image, "axes"), sizes, {"keep_dims": keep})
+    return maker._operator(op, (image, "axes"), sizes, {"keep_dims": keep}, **fields)
 
 
 def _pool(maker, image, op):
@@ -63,12 +67,13 @@ KINDS = {
     "SOFTMAX beside a filter": _softmax_beside_a_filter,
     "MEAN of all pixels": lambda maker, image: _mean(maker, image, (1, 2), bool(maker.rng.random() < 0.5)),
     "MEAN of rows": lambda maker, image: _mean(maker, image, (1,), False),
+    "REDUCE_MIN of all pixels": lambda maker, image: _reduction(maker, image, "REDUCE_MIN", (1, 2), False, like=maker.tensors[image]),
     "AVERAGE_POOL_2D": lambda maker, image: _pool(maker, image, "AVERAGE_POOL_2D"),
     "MAX_POOL_2D": lambda maker, image: _pool(maker, image, "MAX_POOL_2D"),
     "squeeze and excite": _excited,
 }
 """For each kind a function of a `GraphMaker` and an image that gives the network's output."""
-WINDOWED = ("MEAN of all pixels", "MEAN of rows", "AVERAGE_POOL_2D", "MAX_POOL_2D", "squeeze and excite")
+WINDOWED = ("MEAN of all pixels", "MEAN of rows", "REDUCE_MIN of all pixels", "AVERAGE_POOL_2D", "MAX_POOL_2D", "squeeze and excite")
 """Kinds in which a window has more rows than the scratchpad."""
 
 

@@ -59,6 +59,9 @@ OPTIONS = {
     "QUANTIZE": ("QuantizeOptions", {}),
     "DEQUANTIZE": ("DequantizeOptions", {}),
     "MEAN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+    "REDUCE_MAX": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+    "REDUCE_MIN": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
+    "REVERSE_V2": ("ReverseV2Options", {}),
     "SUM": ("ReducerOptions", {"keep_dims": ("KeepDims", False)}),
     "BATCH_TO_SPACE_ND": ("BatchToSpaceNDOptions", {}),
     "CAST": ("CastOptions", {}),
@@ -82,6 +85,7 @@ OPTIONS = {
             "new_axis_mask": ("NewAxisMask", 0), "shrink_axis_mask": ("ShrinkAxisMask", 0), "offset": ("Offset", False),
         },
     ),
+    "SQUARED_DIFFERENCE": ("SquaredDifferenceOptions", {}),
     "TRANSPOSE": ("TransposeOptions", {}),
     "UNPACK": ("UnpackOptions", {"num": ("Num", 0), "axis": ("Axis", 0)}),
 }  # fmt: skip
@@ -92,9 +96,9 @@ VERSIONS = {
     "PAD": 2, "DEQUANTIZE": 2, "MEAN": 2, "MUL": 2, "ABS": 2,
     "BATCH_TO_SPACE_ND": 2, "BROADCAST_TO": 2, "CONCATENATION": 2,
     "EXP": 2, "GATHER": 2, "GELU": 2, "LEAKY_RELU": 2, "LOGISTIC": 2, "MIRROR_PAD": 2, "PACK": 2, "PADV2": 2, "RELU": 2,
-    "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2, "SPACE_TO_DEPTH": 2, "RESIZE_BILINEAR": 3,
+    "REDUCE_MAX": 2, "REDUCE_MIN": 2, "RELU6": 2, "RSQRT": 2, "SLICE": 2, "SPACE_TO_BATCH_ND": 2, "SPACE_TO_DEPTH": 2, "RESIZE_BILINEAR": 3,
     "RESIZE_NEAREST_NEIGHBOR": 3, "SUB": 2, "MAXIMUM": 2, "MINIMUM": 2, "TRANSPOSE_CONV": 4, "SPLIT": 2, "SPLIT_V": 2,
-    "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
+    "SQUARED_DIFFERENCE": 2, "STRIDED_SLICE": 2, "TANH": 2, "TRANSPOSE": 2, "UNPACK": 2,
 }  # fmt: skip
 """Operator versions that take int8; the others are version 1."""
 

@@ -25,6 +25,7 @@ INT8 = {
     "PAD": movement.pad,
     "PADV2": movement.padv2,
     "PRELU": elementwise.prelu,
+    "SQUARED_DIFFERENCE": elementwise.squared_difference,
     "SUB": elementwise.sub,
 }
 """On int8 of any shape."""
@@ -38,7 +39,10 @@ BYTES = {
     "GATHER": movement.gather,
     "MEAN": movement.mean,
     "PACK": movement.pack,
+    "REDUCE_MAX": movement.reduce_max,
+    "REDUCE_MIN": movement.reduce_min,
     "RESHAPE": movement.reshape,
+    "REVERSE_V2": movement.reverse,
     "SLICE": movement.slice_,
     "SPACE_TO_BATCH_ND": movement.space_to_batch_nd,
     "SPACE_TO_DEPTH": movement.space_to_depth,
@@ -46,6 +50,7 @@ BYTES = {
     "SPLIT_V": movement.split_v,
     "SQUEEZE": movement.squeeze,
     "STRIDED_SLICE": movement.strided_slice,
+    "SUM": movement.reduce_sum,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "UNPACK": movement.unpack,

@@ -62,6 +62,17 @@ def mul(step: Step):
     return _pair("MUL", step, result, second, activation=activation_of(step.rng))
 
 
+def squared_difference(step: Step):
+    """SQUARED_DIFFERENCE, mostly of a scale that fits what the operands reach, and of a range that begins at 0."""
+    second = _operand(step, lambda shape: _broadcast(step.shape, shape), alike=False)
+    scale = max(step.source.scale, step.maker.tensors[second].scale)
+    factor = scale**2 / step.source.scale * 255 * 2.0 ** step.rng.uniform(-4, 2)
+    result = step.new(_shape(step, second), factor)
+    if step.choices.chance(70):
+        result = step.maker.tensor(_shape(step, second), scale=step.maker.tensors[result].scale, zero_point=-128)
+    return _pair("SQUARED_DIFFERENCE", step, result, second)
+
+
 def _extremum(op, step: Step):
     second = _operand(step, lambda shape: _broadcast(step.shape, shape), alike=True)
     return _pair(op, step, step.same(_shape(step, second)), second)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tests.random_networks.maker import Declined, Step
+from tests.random_operators.values import zero_point_of
 
 
 def _factors(step: Step, size: int, count: int) -> list[int]:
@@ -200,6 +201,13 @@ def tile(step: Step):
     return step.add("TILE", step.same(np.array(step.shape) * times), step.maker.constant(times))
 
 
+def reverse(step: Step):
+    """REVERSE_V2 of some neighbouring axes."""
+    first = step.choices.number(0, len(step.shape) - 1)
+    axes = range(first, step.choices.number(first, len(step.shape) - 1) + 1)
+    return step.add("REVERSE_V2", step.same(step.shape), step.maker.constant(step.choices.shuffled(axes)))
+
+
 def broadcast_to(step: Step):
     """BROADCAST_TO larger dimensions of 1, or one more in front."""
     shape = [step.choices.number(1, 4) if n == 1 else n for n in step.shape]
@@ -255,15 +263,41 @@ def batch_to_space_nd(step: Step):
     return step.add("BATCH_TO_SPACE_ND", result, step.maker.constant(blocks), step.maker.constant(crops))
 
 
-def mean(step: Step):
-    """MEAN over any axes; of an image over its sides half of the time."""
+def _reduced(step: Step):
+    """Any axes, of an image its sides half of the time; the shape without them, and whether they are kept."""
     rank, keep = len(step.shape), step.choices.chance(50)
     axes = [1, 2] if rank == 4 and step.choices.chance(50) else step.choices.subset(range(rank), 50) or [rank - 1]
     shape = [1 if i in axes else n for i, n in enumerate(step.shape) if keep or i not in axes]
     if not shape:
         raise Declined
+    return axes, shape, keep
+
+
+def mean(step: Step):
+    """MEAN."""
+    axes, shape, keep = _reduced(step)
     result = step.same(shape) if step.choices.chance(30) else step.new(shape)
     return step.add("MEAN", result, step.maker.constant(axes), options={"keep_dims": keep})
+
+
+def reduce_sum(step: Step):
+    """SUM."""
+    axes, shape, keep = _reduced(step)
+    growth = math.sqrt(math.prod(step.shape) / math.prod(shape)) * 2.0 ** step.rng.uniform(-1, 2)
+    zero_point = zero_point_of(step.rng, step.source.dtype) & (127 if step.source.dtype == "int8" else 255)
+    result = step.maker.tensor(shape, dtype=step.source.dtype, scale=float(np.float32(step.source.scale * growth)), zero_point=zero_point)
+    return step.add("SUM", result, step.maker.constant(axes), options={"keep_dims": keep})
+
+
+def _extreme(op):
+    def run(step: Step):
+        axes, shape, keep = _reduced(step)
+        return step.add(op, step.same(shape), step.maker.constant(axes), options={"keep_dims": keep})
+
+    return run
+
+
+reduce_max, reduce_min = _extreme("REDUCE_MAX"), _extreme("REDUCE_MIN")
 
 
 def _resized(op, step: Step, sizes):

@@ -5,9 +5,9 @@ Each generator takes a numpy random generator and gives the bytes of a TFLite fi
 
 from functools import partial
 
-from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, sub
+from tests.random_operators.elementwise import add, maximum, minimum, mul, prelu, squared_difference, sub
 from tests.random_operators.functions import FUNCTION_OPERATORS
-from tests.random_operators.images import mean, resize_bilinear, resize_nearest_neighbor
+from tests.random_operators.images import mean, reduce_max, reduce_min, reduce_sum, resize_bilinear, resize_nearest_neighbor
 from tests.random_operators.movement import MOVEMENT_OPERATORS
 from tests.random_operators.pools import average_pool, max_pool
 from tests.random_operators.values import random_bytes, random_value
@@ -27,9 +27,13 @@ OPERATORS = {
     "MINIMUM": minimum,
     "MUL": mul,
     "PRELU": prelu,
+    "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
+    "SQUARED_DIFFERENCE": squared_difference,
     "SUB": sub,
+    "SUM": reduce_sum,
     "TRANSPOSE_CONV": transpose_conv,
 }
 """A generator for each operator that Weft supports."""

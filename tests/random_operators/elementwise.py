@@ -83,6 +83,19 @@ def minimum(rng) -> bytes:
     return _extremum("MINIMUM", rng)
 
 
+def squared_difference(rng) -> bytes:
+    """SQUARED_DIFFERENCE, of an output range around what the operands reach; half of the time the operands are near each other's scale."""
+    scale = _scale(rng)
+    scales = [scale, scale if rng.random() < 0.3 else float(np.float32(scale * 2.0 ** rng.uniform(-4, 0)))]
+    if rng.random() < 0.5:
+        scales.reverse()
+    zero_points = _zero_points(rng)
+    if rng.random() < 0.5:
+        zero_points[1:] = int(np.clip(zero_points[0] + rng.integers(-9, 10), -128, 127)), -128
+    output_scale = float(np.float32(max(scales) ** 2 * 255 * 2.0 ** rng.uniform(-5, 2)))
+    return one_operator("SQUARED_DIFFERENCE", _pair(rng, _shapes(rng), (*scales, output_scale), zero_points), ("a", "b"), ("y",))
+
+
 def prelu(rng) -> bytes:
     """PRELU with one alpha for all, for each channel, or any other that broadcasts; sometimes a computed one."""
     shape = tuple(int(n) for n in rng.integers(1, 9, int(rng.integers(1, 5))))

@@ -117,6 +117,15 @@ def strided_slice(rng) -> bytes:
     return _network(rng, "STRIDED_SLICE", [shape], [result], numbers, {**masks, "shrink_axis_mask": shrunk, "new_axis_mask": added})
 
 
+def reverse(rng) -> bytes:
+    """REVERSE_V2 of some neighbouring axes, from the front or from the back, in any order."""
+    shape = _shape(rng, 1, 6)
+    first = int(rng.integers(0, len(shape)))
+    axes = rng.permutation(np.arange(first, int(rng.integers(first, len(shape))) + 1))
+    given = [axis - len(shape) if rng.random() < 0.4 else axis for axis in axes]
+    return _network(rng, "REVERSE_V2", [shape], [shape], [_numbers("axes", given)])
+
+
 def _padded(op, rng, most=4, options=None, extra=()):
     shape = _shape(rng, largest=8)
     paddings = np.array([rng.integers(0, min(most, n + 1), 2) for n in shape]) if options else rng.integers(0, most, (len(shape), 2))
@@ -269,6 +278,7 @@ MOVEMENT_OPERATORS = {
     "PAD": pad,
     "PADV2": padv2,
     "RESHAPE": reshape,
+    "REVERSE_V2": reverse,
     "SLICE": slice_,
     "SPACE_TO_BATCH_ND": space_to_batch,
     "SPACE_TO_DEPTH": space_to_depth,

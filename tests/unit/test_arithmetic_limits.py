@@ -48,6 +48,9 @@ READ = {
     "a transposed convolution": ("TRANSPOSE_CONV", TRANSPOSED, "swx", {"stride_h": 2, "stride_w": 2}),
     "a mean": ("MEAN", MEAN, "xi", {}),
     "a mean of the last axes": ("MEAN", changed(MEAN, integers("i", -2, -3), image("y", 1, 1, 1, 3)), "xi", {"keep_dims": True}),
+    "a largest value": ("REDUCE_MAX", changed(MEAN, integers("i", -1, 3), image("y", 1, 4, 4)), "xi", {}),
+    "a smallest value": ("REDUCE_MIN", MEAN, "xi", {}),
+    "a sum": ("SUM", changed(MEAN, image("y", 1, 3, scale=4.0)), "xi", {}),
     "a resize": ("RESIZE_NEAREST_NEIGHBOR", RESIZE, "xi", {"half_pixel_centers": True}),
     "six dimensions": ("ADD", pair(MANY[1:], (2, 2), MANY[1:]), "ab", {}),
     "seven dimensions of one shape": ("ADD", pair(MANY, MANY, MANY), "ab", {}),
@@ -83,6 +86,14 @@ REFUSED = {
     "mean output": ("MEAN", MEAN, "xi", {"keep_dims": True}, "here [1, 3] instead of [1, 1, 1, 3]"),
     "mean type": ("MEAN", changed(MEAN, image("y", 1, 3, dtype="uint8")), "xi", {}, "must both be int8 or both be uint8"),
     "mean factor": ("MEAN", changed(MEAN, image("x", 1, 4, 4, 3, scale=1e30)), "xi", {}, "must be below 2^30; here 2^"),
+    "largest axis": ("REDUCE_MAX", changed(MEAN, integers("i", -5)), "xi", {}, "here -5 of 4"),
+    "smallest output": ("REDUCE_MIN", MEAN, "xi", {"keep_dims": True}, "here [1, 3] instead of [1, 1, 1, 3]"),
+    "largest scale": (
+        "REDUCE_MAX", changed(MEAN, image("y", 1, 3, scale=2.0)), "xi", {}, "must have the same scale and zero point; here",
+    ),
+    "sum output": ("SUM", MEAN, "xi", {"keep_dims": True}, "here [1, 3] instead of [1, 1, 1, 3]"),
+    "sum zero point": ("SUM", changed(MEAN, image("y", 1, 3, zero_point=-5)), "xi", {}, "as an unsigned byte whatever the type; here -5"),
+    "sum factor": ("SUM", changed(MEAN, image("x", 1, 4, 4, 3, scale=1e30)), "xi", {}, "must be below 2^30; here 2^"),
     "resize size": ("RESIZE_BILINEAR", changed(RESIZE, integers("i", 8, 8)), "xi", {}, "here [8, 8] for [1, 4, 4, 3] to [1, 8, 7, 3]"),
     "resize corners": (
         "RESIZE_BILINEAR", RESIZE, "xi", {"align_corners": True, "half_pixel_centers": True}, "must not both be set; here both",
@@ -99,6 +110,9 @@ REFUSED = {
         "MUL", [*(image(n, 1, 2, data=np.zeros((1, 2))) for n in "ab"), image("x", 1, 2), image("y", 1, 2)], "ab", {}, "here two constants",
     ),
     "mul factor": ("MUL", pair((1, 2), (1, 2), (1, 2), scale=1e15), "ab", {}, "must be below 2^30; here 2^"),
+    "square factor": (
+        "SQUARED_DIFFERENCE", pair((1, 2), (1, 2), (1, 2), scale=1e14), "ab", {}, "below 2^12, else the reference aborts; here 1e+14",
+    ),
     "extremum": (
         "MAXIMUM", changed(pair((1, 2), (1, 2), (1, 2)), image("b", 1, 2, scale=2.0)), "ab", {}, "must have the same scale and zero point",
     ),
@@ -136,8 +150,8 @@ def test_a_limit_is_named_with_its_value(tmp_path, mistake):
 
 
 ARITHMETIC = (
-    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR",
-    "SUB", "TRANSPOSE_CONV",
+    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "PRELU", "REDUCE_MAX", "REDUCE_MIN", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR", "SQUARED_DIFFERENCE", "SUB", "SUM", "TRANSPOSE_CONV",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from tests.machine_checks import assert_exact
 from tests.random_graphs import GraphMaker
 from tests.random_operators import OPERATORS
 from tests.random_operators.refused import ALWAYS_REFUSED, MOST_REFUSED, assert_refused_for_its_reason
+from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph, Operator, Tensor
@@ -89,3 +90,12 @@ def test_a_resize_that_the_npu_does_not_do_names_the_ratio():
     output = maker._operator("RESIZE_BILINEAR", ("input", "size"), (1, 13, 13, 3), options, like=maker.tensors["input"])
     with pytest.raises(WeftError, match="layer resize_bilinear_0: RESIZE_BILINEAR: a resize from 5x5 to 13x13 needs weights"):
         compile_graph(maker.graph(output), NpuConfig())
+
+
+def test_two_axes_are_reversed_one_after_the_other(seed, tmp_path):
+    """Rows and columns as one run would be 1 200 positions, more than the steps that an operator may take; apart they are 70."""
+    image = {"shape": (1, 40, 30, 3), "scale": 0.5}
+    tensors = [BuilderTensor("x", **image), BuilderTensor("axes", (2,), "int32", data=np.array([2, -3])), BuilderTensor("y", **image)]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build_model(tensors, [BuilderOperator("REVERSE_V2", ("x", "axes"), ("y",))], ["x"], ["y"]))
+    assert len(assert_exact(read_tflite(path), random_config(np.random.default_rng(seed)), seed=seed).network.steps) == 70

@@ -19,6 +19,7 @@ BOUNDED = {
     "MEAN": "has_bounded_mean",
     "MUL": "has_bounded_product",
     "PRELU": "has_bounded_prelu",
+    "SUM": "has_bounded_sum",
     "TRANSPOSE_CONV": "has_bounded_sums",
 }
 """Operators whose sums or products can leave int32, and the limit that says so."""
@@ -62,7 +63,7 @@ def mean(op, factor, zero_point):
 
 def network(path, op, factor, zero_point, *, bias=1000):
     """Writes a network of one operator, of which the first channel has the bias; its content."""
-    make = {"MUL": pair, "PRELU": pair, "MEAN": mean}.get(op)
+    make = {"MUL": pair, "PRELU": pair, "MEAN": mean, "SUM": mean}.get(op)
     numbers = op, float(np.float32(factor)), zero_point
     tensors, names, options = make(*numbers) if make else weighted(*numbers, bias)
     inputs = [name for name in names if name in "xv"]

@@ -109,6 +109,12 @@ def _part(entry, size) -> Part:
     return Part(entry % size, 1, 1)
 
 
+def reversed_axes(graph: Graph, operator: Operator) -> tuple[int, ...]:
+    """Of a REVERSE_V2: its axes from 0, in the order of the file."""
+    rank = len(moved(graph, operator)[0].shape)
+    return tuple(axis + rank if axis < 0 else axis for axis in numbers(graph, operator, 1))
+
+
 def permutation(graph: Graph, operator: Operator) -> tuple[int, ...]:
     """Of a TRANSPOSE: the input's axis for each axis of the output."""
     return tuple(numbers(graph, operator, 1))

@@ -10,14 +10,18 @@ import numpy as np
 from golden import quantization
 from golden.geometry import output_size, padding_before_after
 from golden.operators.mean import elements
+from golden.operators.squared_difference import LEFT_SHIFT
+from golden.operators.sum import sum_ratio
 from golden.quantization import (
     AddParameters,
+    SquareParameters,
     activation_range,
     add_parameters,
     convolution_multipliers,
     product_multiplier,
     quantize_multiplier,
     scale_ratio,
+    square_parameters,
 )
 from golden.rounded_product import fully_connected_multipliers
 from weft.compiler.graph import Graph, Operator, Tensor
@@ -107,6 +111,12 @@ def mul_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
     return product_multiplier(graph.input(operator, 0).scale, graph.input(operator, 1).scale, graph.output(operator).scale)
 
 
+def square_multipliers(graph: Graph, operator: Operator) -> SquareParameters:
+    """The multipliers of a SQUARED_DIFFERENCE."""
+    first, second, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
+    return square_parameters(first.scale, second.scale, result.scale, LEFT_SHIFT)
+
+
 def prelu_multipliers(graph: Graph, operator: Operator) -> tuple[tuple[int, int], tuple[int, int]]:
     """Multiplier and exponent of a PRELU's inputs from 0 on, and of their products with alpha below 0."""
     x, alpha, result = graph.input(operator, 0), graph.input(operator, 1), graph.output(operator)
@@ -114,7 +124,7 @@ def prelu_multipliers(graph: Graph, operator: Operator) -> tuple[tuple[int, int]
 
 
 def axes(graph: Graph, operator: Operator) -> tuple[int, ...]:
-    """The dimensions that a MEAN reduces, each once, from 0, ascending."""
+    """The dimensions that a MEAN, SUM, REDUCE_MAX or REDUCE_MIN reduces, each once, from 0, ascending."""
     rank = len(graph.input(operator, 0).shape)
     return tuple(sorted({int(axis) % rank for axis in graph.input(operator, 1).data.reshape(-1)})) if rank else ()
 
@@ -123,6 +133,11 @@ def mean_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
     """Multiplier and exponent of a MEAN, with 1/n in them."""
     x, result = graph.input(operator, 0), graph.output(operator)
     return quantization.mean_multiplier(x.scale, result.scale, elements(x.shape, axes(graph, operator)))
+
+
+def sum_multiplier(graph: Graph, operator: Operator) -> tuple[int, int]:
+    """Multiplier and exponent of a SUM."""
+    return quantize_multiplier(sum_ratio(graph.input(operator, 0).scale, graph.output(operator).scale))
 
 
 def paddings(graph: Graph, operator: Operator) -> tuple[tuple[int, int], ...]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from golden.operators.pooling import average_pool, max_pool
 from hw.npu.errors import WeftError
-from weft.compiler.evaluate.elementwise import add, maximum, minimum, mul, prelu, sub
+from weft.compiler.evaluate.elementwise import add, maximum, minimum, mul, prelu, squared_difference, sub
 from weft.compiler.evaluate.functions import FUNCTION_EVALUATORS
-from weft.compiler.evaluate.images import mean, resize_bilinear, resize_nearest_neighbor
+from weft.compiler.evaluate.images import mean, reduce_max, reduce_min, reduce_sum, resize_bilinear, resize_nearest_neighbor
 from weft.compiler.evaluate.movement import MOVEMENT_EVALUATORS
 from weft.compiler.evaluate.pools import pool
 from weft.compiler.evaluate.weighted import conv2d, depthwise_conv2d, fully_connected, transpose_conv
@@ -75,9 +75,13 @@ EVALUATORS = {
     "MINIMUM": minimum,
     "MUL": mul,
     "PRELU": prelu,
+    "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
     "RESIZE_BILINEAR": resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor,
+    "SQUARED_DIFFERENCE": squared_difference,
     "SUB": sub,
+    "SUM": reduce_sum,
     "TRANSPOSE_CONV": transpose_conv,
 }
 """For each operator of `weft.compiler.limits` the function that computes it."""

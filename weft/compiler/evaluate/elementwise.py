@@ -6,6 +6,7 @@ from golden.operators.maximum import maximum as golden_maximum
 from golden.operators.maximum import minimum as golden_minimum
 from golden.operators.mul import mul as golden_mul
 from golden.operators.prelu import prelu as golden_prelu
+from golden.operators.squared_difference import squared_difference as golden_square
 from weft.compiler import parameters
 
 
@@ -39,6 +40,12 @@ def mul(graph, operator, values):
         *_operands(graph, operator, values), multiplier=multiplier, exponent=exponent,
         zero_points=_zero_points(graph, operator), clamp=parameters.clamp(graph, operator),
     )  # fmt: skip
+
+
+def squared_difference(graph, operator, values):
+    """SQUARED_DIFFERENCE."""
+    first, second = _operands(graph, operator, values)
+    return golden_square(first, second, parameters.square_multipliers(graph, operator), zero_points=_zero_points(graph, operator))
 
 
 def maximum(graph, operator, values):

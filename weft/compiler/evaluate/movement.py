@@ -49,6 +49,12 @@ def transpose(graph, operator, values):
     return x.transpose(movement.permutation(graph, operator))
 
 
+def reverse(graph, operator, values):
+    """REVERSE_V2."""
+    (x,) = moved(graph, operator, values)
+    return np.flip(x, movement.reversed_axes(graph, operator))
+
+
 def depth_to_space(graph, operator, values):
     """DEPTH_TO_SPACE."""
     (x,) = moved(graph, operator, values)
@@ -104,6 +110,7 @@ MOVEMENT_EVALUATORS = {
     "PAD": pad,
     "PADV2": pad,
     "RESHAPE": view,
+    "REVERSE_V2": reverse,
     "SLICE": take,
     "SPACE_TO_BATCH_ND": space_to_batch,
     "SPACE_TO_DEPTH": space_to_depth,

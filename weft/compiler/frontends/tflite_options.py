@@ -10,6 +10,7 @@ _WINDOW = {"stride_h": "StrideH", "stride_w": "StrideW", "padding": "Padding"}
 _DILATION = {"dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
 _RESIZE = {"align_corners": "AlignCorners", "half_pixel_centers": "HalfPixelCenters"}
 _ACTIVATION = {"activation": "FusedActivationFunction"}
+_REDUCTION = {"keep_dims": "KeepDims"}
 _BLOCK = {"block_size": "BlockSize"}
 _SPLIT = {"num_splits": "NumSplits"}
 _MASKS = {
@@ -30,8 +31,10 @@ OPTIONS = {
     "GELU": ("GeluOptions", {"approximate": "Approximate"}),
     "LEAKY_RELU": ("LeakyReluOptions", {"alpha": "Alpha"}),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
-    "MEAN": ("ReducerOptions", {"keep_dims": "KeepDims"}),
+    "MEAN": ("ReducerOptions", _REDUCTION),
     "MUL": ("MulOptions", _ACTIVATION),
+    "REDUCE_MAX": ("ReducerOptions", _REDUCTION),
+    "REDUCE_MIN": ("ReducerOptions", _REDUCTION),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
     "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
     "SOFTMAX": ("SoftmaxOptions", {"beta": "Beta"}),
@@ -43,6 +46,7 @@ OPTIONS = {
     "STRIDED_SLICE": ("StridedSliceOptions", _MASKS),
     "UNPACK": ("UnpackOptions", {"num": "Num", "axis": "Axis"}),
     "SUB": ("SubOptions", _ACTIVATION),
+    "SUM": ("ReducerOptions", _REDUCTION),
     "TRANSPOSE_CONV": ("TransposeConvOptions", {**_WINDOW, **_ACTIVATION}),
 }
 """For each operator with options: its table in the schema, and the field there of each option. The others have none."""

@@ -21,8 +21,17 @@ from weft.compiler.limits.numbers import (
     has_small_multipliers,
     has_softmax_output,
     has_softmax_scale,
+    has_square_multiplier,
+    has_sum_multiplier,
+    has_sum_zero_point,
 )
-from weft.compiler.limits.products import has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sums
+from weft.compiler.limits.products import (
+    has_bounded_mean,
+    has_bounded_prelu,
+    has_bounded_product,
+    has_bounded_sum,
+    has_bounded_sums,
+)
 from weft.compiler.limits.remedies import remedy_of
 from weft.compiler.limits.tensors import (
     activations,
@@ -106,6 +115,7 @@ _POOL = (
 
 _PAIR = (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts)
 _SUM = (*_PAIR, has_known_activation, has_finite_clamp, has_add_multipliers)
+_EXTREME = (takes_two_inputs, is_computed, keeps_type, is_quantized, keeps_quantization, has_constant_axes, has_reduced_output)
 _RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_constant_size)
 
 LIMITS = {
@@ -138,10 +148,17 @@ LIMITS = {
     "MUL": (*_PAIR, has_known_activation, has_finite_clamp, has_mul_multiplier, has_bounded_product),
     "PRELU": (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts_to_input, has_prelu_multipliers, has_bounded_prelu),
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
+    "REDUCE_MAX": _EXTREME,
+    "REDUCE_MIN": _EXTREME,
     "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
+    "SQUARED_DIFFERENCE": (*_PAIR, has_square_multiplier),
     "SUB": _SUM,
+    "SUM": (
+        takes_two_inputs, is_computed, keeps_type, is_quantized, has_constant_axes, has_reduced_output, has_sum_zero_point,
+        has_sum_multiplier, has_bounded_sum,
+    ),
     "TRANSPOSE_CONV": (
         takes_shape_weights_input, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
         has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,

@@ -1,4 +1,4 @@
-"""Limits of operators that average a tensor or resize an image."""
+"""Limits of operators that reduce a tensor or resize an image."""
 
 from weft.compiler import parameters
 

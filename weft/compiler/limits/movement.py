@@ -20,12 +20,12 @@ from weft.compiler.limits.tensors import (
 )
 from weft.compiler.limits.windows import MAX_STEP
 
-MAX_SLICED_RANK, MAX_MOVED_RANK = 5, 6
+MAX_SLICED_RANK, MAX_MOVED_RANK, MAX_REVERSED_RANK = 5, 6, 8
 """Dimensions to which the reference kernels go."""
 INPUTS = {
     "BATCH_TO_SPACE_ND": 3, "BROADCAST_TO": 2, "DEPTH_TO_SPACE": 1, "EXPAND_DIMS": 2, "GATHER": 2, "MIRROR_PAD": 2, "PAD": 2, "PADV2": 3,
-    "SLICE": 3, "SPACE_TO_BATCH_ND": 3, "SPACE_TO_DEPTH": 1, "SPLIT": 2, "SPLIT_V": 3, "SQUEEZE": 1, "STRIDED_SLICE": 4, "TILE": 2,
-    "TRANSPOSE": 2, "UNPACK": 1,
+    "REVERSE_V2": 2, "SLICE": 3, "SPACE_TO_BATCH_ND": 3, "SPACE_TO_DEPTH": 1, "SPLIT": 2, "SPLIT_V": 3, "SQUEEZE": 1, "STRIDED_SLICE": 4,
+    "TILE": 2, "TRANSPOSE": 2, "UNPACK": 1,
 }  # fmt: skip
 """How many inputs each operator has; CONCATENATION and PACK have any number."""
 
@@ -154,6 +154,17 @@ def has_permutation(graph, operator):
     return _result(graph, operator, [source[i] for i in order])
 
 
+def has_reversed_axes(graph, operator):
+    """Axes must be int32, one or several dimensions that are neighbours, each once, of at most 8; the output's shape is the input's"""
+    source, axes = movement.moved(graph, operator)[0].shape, movement.reversed_axes(graph, operator)
+    given = graph.input(operator, 1).dtype
+    neighbours = bool(axes) and sorted(axes) == list(range(min(axes), min(axes) + len(axes)))
+    inside = bool(axes) and min(axes) >= 0 and max(axes) < len(source) <= MAX_REVERSED_RANK
+    if not (neighbours and inside and given == "int32"):
+        return f"{given} {movement.numbers(graph, operator, 1)} of {list(source)}"
+    return _result(graph, operator, source)
+
+
 def has_block_shape(graph, operator):
     """Blocks of the given size must make up the image's sides (its channels, of a DEPTH_TO_SPACE) and give the output's shape"""
     source, block = movement.moved(graph, operator)[0].shape, operator.options["block_size"]
@@ -273,6 +284,7 @@ MOVEMENT_LIMITS = {
     "PAD": _PAD,
     "PADV2": (*_PAD, has_pad_value),
     "RESHAPE": (takes_optional_shape, is_computed, keeps_type, keeps_size, has_fitting_shape),
+    "REVERSE_V2": (*_MOVE, has_reversed_axes),
     "SLICE": (*_MOVE, has_slice_inside, has_part_shapes),
     "SPACE_TO_BATCH_ND": (*_MOVE, is_quantized, has_phases),
     "SPACE_TO_DEPTH": (*_MOVE, has_block_shape),

@@ -26,6 +26,15 @@ def has_mul_multiplier(graph, operator):
     return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
 
 
+def has_square_multiplier(graph, operator):
+    """The factor larger input scale^2 / output scale must be above 0 and below 2^12, else the reference aborts"""
+    try:
+        parameters.square_multipliers(graph, operator)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def has_prelu_multipliers(graph, operator):
     """The factors input scale / output scale and input scale * alpha scale / output scale must be below 2^30"""
     try:
@@ -39,6 +48,18 @@ def has_mean_multiplier(graph, operator):
     """The factor input scale / output scale must be below 2^30"""
     exponent = parameters.mean_multiplier(graph, operator)[1]
     return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
+
+
+def has_sum_multiplier(graph, operator):
+    """The factor input scale / output scale must be below 2^30"""
+    exponent = parameters.sum_multiplier(graph, operator)[1]
+    return None if exponent <= MAX_EXPONENT else f"2^{exponent}"
+
+
+def has_sum_zero_point(graph, operator):
+    """The output's zero point must be 0 or above, because the reference writes the sum as an unsigned byte whatever the type"""
+    zero_point = graph.output(operator).zero_point
+    return None if zero_point >= 0 else str(zero_point)
 
 
 def has_finite_clamp(graph, operator):

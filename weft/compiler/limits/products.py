@@ -59,6 +59,13 @@ def has_bounded_mean(graph, operator):
     return _beyond(count * max(map(abs, distances(source))), parameters.mean_multiplier(graph, operator))
 
 
+def has_bounded_sum(graph, operator):
+    """The largest sum of the elements, as unsigned bytes, times input scale / output scale, must be below 2^31"""
+    source = parameters.source(graph, operator)
+    farthest = max(abs(source.zero_point), abs(255 - source.zero_point))
+    return _beyond(elements(source.shape, parameters.axes(graph, operator)) * farthest, parameters.sum_multiplier(graph, operator))
+
+
 def has_bounded_product(graph, operator):
     """The largest product, times product of input scales / output scale, must be below 2^31"""
     return _beyond(_largest_product(graph, operator), parameters.mul_multiplier(graph, operator))
@@ -71,7 +78,7 @@ def has_bounded_prelu(graph, operator):
     return _beyond(largest, positive) or _beyond(_largest_product(graph, operator), negative)
 
 
-BOUNDED = (has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sums)
+BOUNDED = (has_bounded_mean, has_bounded_prelu, has_bounded_product, has_bounded_sum, has_bounded_sums)
 """The limits of this file."""
 
 

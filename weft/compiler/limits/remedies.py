@@ -12,7 +12,7 @@ from weft.compiler.limits.movement import (
     moves_bytes,
     moves_something_computed,
 )
-from weft.compiler.limits.numbers import has_small_multipliers, has_softmax_output
+from weft.compiler.limits.numbers import has_small_multipliers, has_softmax_output, has_sum_zero_point
 from weft.compiler.limits.products import BOUNDED
 from weft.compiler.limits.tensors import (
     has_computed_operand,
@@ -35,6 +35,7 @@ REMEDIES = {
     **dict.fromkeys((keeps_quantization, joins_one_quantization, has_softmax_output, has_logistic_output), _CONVERT),
     **dict.fromkeys((has_constant_numbers, has_constant_paddings, has_fitting_shape, has_slice_numbers), _FIXED),
     **dict.fromkeys((is_computed, has_computed_operand, moves_something_computed), _CONSTANT),
+    has_sum_zero_point: "build the network with a MEAN, or with a convolution whose weights are 1",
     writes_float_output: "quantize the layers that read it too, or end the network there",
     is_one_image: "convert the network with a batch of 1",
     joins_plainly: "build the network with the activation as a layer of its own",

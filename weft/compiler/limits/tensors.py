@@ -10,7 +10,7 @@ from weft.compiler.graph import Tensor, label_of
 BYTES = ("int8", "uint8")
 MAX_SIDE = 16384
 MAX_BROADCAST_RANK = 6
-PAIRS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU")
+PAIRS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE")
 """Operators of two tensors, element by element."""
 
 

@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.findings import Findings
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
-from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize
+from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize, squares
 from weft.compiler.select.copies import copy
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Extent, HostOp, Network, Step, View
@@ -43,8 +43,11 @@ BUILDERS = {
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "PRELU": elementwise.prelu,
+    "REDUCE_MAX": pools.reduce_max,
+    "REDUCE_MIN": pools.reduce_min,
     "RESIZE_BILINEAR": resize.resize_bilinear,
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
+    "REVERSE_V2": movement.reverse,
     "SLICE": movement.take,
     "SOFTMAX": functions.softmax,
     "SPACE_TO_BATCH_ND": movement.space_to_batch,
@@ -52,7 +55,9 @@ BUILDERS = {
     "SPLIT": movement.take,
     "SPLIT_V": movement.take,
     "STRIDED_SLICE": movement.take,
+    "SQUARED_DIFFERENCE": squares.squared_difference,
     "SUB": elementwise.sub,
+    "SUM": pools.reduce_sum,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
     "TRANSPOSE_CONV": convolutions.transpose_conv,

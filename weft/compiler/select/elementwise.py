@@ -20,22 +20,22 @@ NO_OVERFLOW = 14
 
 def add(selection: Selection, operator: Operator) -> list[Step]:
     """ADD."""
-    return _or_table(selection, operator, lambda: joined(selection, operator, _sum_fields(selection, operator, Second.ADD)))
+    return or_table(selection, operator, lambda: joined(selection, operator, _sum_fields(selection, operator, Second.ADD)))
 
 
 def sub(selection: Selection, operator: Operator) -> list[Step]:
     """SUB: its first operand stays the first."""
-    return _or_table(selection, operator, lambda: joined(selection, operator, _sum_fields(selection, operator, Second.SUB)))
+    return or_table(selection, operator, lambda: joined(selection, operator, _sum_fields(selection, operator, Second.SUB)))
 
 
 def mul(selection: Selection, operator: Operator) -> list[Step]:
     """MUL."""
     numbers = parameters.mul_multiplier(selection.graph, operator)
-    return _or_table(selection, operator, lambda: joined(selection, operator, _product_fields(selection, operator, *numbers)))
+    return or_table(selection, operator, lambda: joined(selection, operator, _product_fields(selection, operator, *numbers)))
 
 
-def _or_table(selection, operator, build):
-    """A table where the operator is a function of one tensor."""
+def or_table(selection: Selection, operator: Operator, build) -> list[Step]:
+    """A table where the operator is a function of one tensor; else what `build` makes."""
     found = of_one_tensor(selection.graph, operator)
     return build() if found is None else mapped(selection, operator, *found)
 
@@ -90,7 +90,7 @@ def joined(selection: Selection, operator: Operator, fields: dict, output: str |
     names, before = list(operator.inputs[:2]), []
     if selection.tensors[names[0]].constant:
         if fields["operation"] == Second.SUB or first:
-            names[0], before = _made(selection, operator, names[0])
+            names[0], before = made(selection, operator, names[0])
         else:
             names, fields = names[::-1], swapped(fields)
     output = output or operator.outputs[0]
@@ -107,7 +107,7 @@ def joined(selection: Selection, operator: Operator, fields: dict, output: str |
     return [*before, *steps]
 
 
-def _made(selection, operator, constant) -> tuple[str, list[Step]]:
+def made(selection: Selection, operator: Operator, constant: str) -> tuple[str, list[Step]]:
     """A constant as a tensor in the scratchpad, and the steps that write it."""
     shape = selection.tensors[constant].shape
     made, base = selection.temporary(operator, "constant", shape), whole(shape)
@@ -116,12 +116,12 @@ def _made(selection, operator, constant) -> tuple[str, list[Step]]:
 
 def maximum(selection: Selection, operator: Operator) -> list[Step]:
     """MAXIMUM: both operands one above the other, and a window over them."""
-    return _or_table(selection, operator, lambda: _larger(selection, operator, {}))
+    return or_table(selection, operator, lambda: _larger(selection, operator, {}))
 
 
 def minimum(selection: Selection, operator: Operator) -> list[Step]:
     """MINIMUM: the complement of the larger complement."""
-    return _or_table(selection, operator, lambda: _larger(selection, operator, table_fields(COMPLEMENT)))
+    return or_table(selection, operator, lambda: _larger(selection, operator, table_fields(COMPLEMENT)))
 
 
 def _larger(selection, operator, fields) -> list[Step]:
@@ -153,7 +153,7 @@ def _complement(selection, constant) -> str:
 
 def prelu(selection: Selection, operator: Operator) -> list[Step]:
     """PRELU: ``alpha * min(x, 0)``, and to it ``max(x, 0)`` through a table; one of both is 0, so the sum rounds nothing."""
-    return _or_table(selection, operator, lambda: _two_sides(selection, operator))
+    return or_table(selection, operator, lambda: _two_sides(selection, operator))
 
 
 def _two_sides(selection, operator) -> list[Step]:
@@ -164,7 +164,7 @@ def _two_sides(selection, operator) -> list[Step]:
     steps = []
     source = x.name
     if x.constant:
-        source, steps = _made(selection, operator, x.name)
+        source, steps = made(selection, operator, x.name)
     reader = replace(operator, inputs=(source, *operator.inputs[1:]))
     steps += joined(selection, reader, _product_fields(selection, operator, *negative), below, clamp_max=x.zero_point)
     centred = BYTES.view(np.int8).astype(np.int64) - x.zero_point

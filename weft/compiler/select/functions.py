@@ -20,6 +20,8 @@ FLIP = (BYTES ^ 0x80).tobytes()
 """uint8 to int8 with the zero point 128 lower, and back."""
 COMPLEMENT = (BYTES ^ 0xFF).tobytes()
 """-1 - x: turns the order of int8 round."""
+FLIPPED_COMPLEMENT = (BYTES ^ 0x7F).tobytes()
+"""uint8 to int8, with the order turned round, and back."""
 
 
 def function(selection: Selection, operator: Operator) -> list[Step]:

@@ -50,6 +50,21 @@ def transpose(selection: Selection, operator: Operator) -> list[Step]:
     return _views(selection, operator, lambda x: x.transpose(movement.permutation(selection.graph, operator)))
 
 
+def reverse(selection: Selection, operator: Operator) -> list[Step]:
+    """REVERSE_V2: a copy for each position along an axis, one axis after the other, for a step does not go backwards."""
+    (source,) = movement.moved(selection.graph, operator)
+    given = movement.reversed_axes(selection.graph, operator)
+    axes = [axis for axis in given if source.shape[axis] > 1] or given[:1]  # of a single position: what is left is a copy
+    read, steps = source.name, []
+    for axis in axes:
+        output = operator.outputs[0] if axis == axes[-1] else selection.temporary(operator, f"axis{axis}", source.shape)
+        base, target = whole(source.shape), whole(source.shape)
+        turned = operand(read, base, base[movement.axis_index(axis, slice(None, None, -1))])
+        steps += copy(selection, operator, turned, operand(output, target, target))
+        read = output
+    return steps
+
+
 def broadcast_to(selection: Selection, operator: Operator) -> list[Step]:
     """BROADCAST_TO."""
     return _views(selection, operator, lambda x: x)
