@@ -14,6 +14,7 @@ from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
 from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize
 from weft.compiler.select.copies import copy
+from weft.compiler.select.images import each_image
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Extent, HostOp, Network, Step, View
 from weft.compiler.tables import FUNCTIONS
@@ -24,17 +25,17 @@ ALIASES = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 BUILDERS = {
     **dict.fromkeys(FUNCTIONS, functions.function),
     "ADD": elementwise.add,
-    "AVERAGE_POOL_2D": pools.average_pool_2d,
+    "AVERAGE_POOL_2D": each_image(pools.average_pool_2d),
     "BATCH_TO_SPACE_ND": movement.batch_to_space,
     "BROADCAST_TO": movement.broadcast_to,
     "CONCATENATION": movement.join,
-    "CONV_2D": convolutions.conv_2d,
-    "DEPTHWISE_CONV_2D": convolutions.depthwise_conv_2d,
+    "CONV_2D": each_image(convolutions.conv_2d),
+    "DEPTHWISE_CONV_2D": each_image(convolutions.depthwise_conv_2d),
     "DEPTH_TO_SPACE": movement.depth_to_space,
     "FULLY_CONNECTED": convolutions.fully_connected,
     "GATHER": movement.gather,
     "MAXIMUM": elementwise.maximum,
-    "MAX_POOL_2D": pools.max_pool_2d,
+    "MAX_POOL_2D": each_image(pools.max_pool_2d),
     "MEAN": pools.mean,
     "MINIMUM": elementwise.minimum,
     "MIRROR_PAD": movement.mirror_pad,
@@ -43,7 +44,7 @@ BUILDERS = {
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "PRELU": elementwise.prelu,
-    "RESIZE_BILINEAR": resize.resize_bilinear,
+    "RESIZE_BILINEAR": each_image(resize.resize_bilinear),
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
     "SLICE": movement.take,
     "SOFTMAX": functions.softmax,
@@ -55,7 +56,7 @@ BUILDERS = {
     "SUB": elementwise.sub,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
-    "TRANSPOSE_CONV": convolutions.transpose_conv,
+    "TRANSPOSE_CONV": each_image(convolutions.transpose_conv),
     "UNPACK": movement.take,
 }
 """Operators of the NPU."""
