@@ -32,7 +32,7 @@ from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
-from weft.compiler.host import host_after, host_before
+from weft.compiler.host import handed_out, host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
@@ -175,7 +175,7 @@ def _compared(compiled, sample, inputs, run) -> Outcome:
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
+    return Outcome(run, host_after(compiled, run.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
@@ -189,6 +189,7 @@ def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAUL
         compared_tensors=outcome.compared,
         reference=outcome.reference,
         int4_operators=int4_operators(prepared.compiled.graph),
+        notes=handed_out(prepared.compiled),
         clock_mhz=clock_mhz,
     )
 

@@ -19,7 +19,7 @@ from weft.analysis.precision import int4_operators
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.host import host_after, host_before
+from weft.compiler.host import handed_out, host_after, host_before
 from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format, with_trace
 from weft.progress import Steps
 
@@ -66,6 +66,7 @@ def run_on_soc(
         run,
         scenario,
         host_ops=[host.operator.op for host in searched.compiled.host_ops],
+        notes=handed_out(searched.compiled),
         bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
         reference=outcome.reference,
@@ -93,7 +94,7 @@ def run_and_compare(
         mismatch = next(filter(None, (diagnose(compiled.program, one, machine, expected) for one in run.runs)), None)
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
     outcome = Outcome(
-        run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected
+        run.slowest, host_after(compiled, run.slowest.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected
     )
     return run, outcome
 

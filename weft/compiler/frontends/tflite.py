@@ -97,9 +97,7 @@ class _Frontend:
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs)
         _check_order(graph, broken)
-        graph = judge(graph, broken, self.findings)
-        _check_outputs(graph)
-        return graph
+        return judge(graph, broken, self.findings)
 
     def _first_subgraph(self):
         """What an interpreter runs; the others belong to control flow, or to other signatures of the network."""
@@ -290,11 +288,3 @@ def _check_order(graph: Graph, broken: frozenset[str]):
     for name in graph.outputs:
         if name not in ready:
             refuse(f"output {name} is not written by any operator")
-
-
-def _check_outputs(graph: Graph):
-    """What leaves the network is computed by it."""
-    for name in graph.outputs:
-        kind = "an input" if name in graph.inputs else "a constant" if graph.tensors[name].constant else None
-        if kind is not None:
-            raise WeftError(f"output {name} is {kind} of the network", file=graph.file, remedy="take it out of the list of outputs")

@@ -95,9 +95,6 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     if not steps:
         raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")
     given = {*graph.inputs, *(name for operator in before for name in operator.outputs)}
-    strangers = sorted(leaving & given)
-    if strangers:
-        raise WeftError(f"{strangers[0]} leaves the network as it came, past the NPU", file=graph.file, remedy="take it out of the network")
     read = {selection.owner(name) for step in steps for name in step.reads}
     hosts = tuple(HostOp(operator, True) for operator in before) + tuple(HostOp(operator, False) for operator in after)
     order = [name for operator in before for name in operator.outputs] + list(graph.inputs)
