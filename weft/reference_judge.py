@@ -60,7 +60,7 @@ def judge(
     computed : mapping of str to ndarray
         Of `weft.compiler.evaluate`.
     """
-    names = file_tensor_names(model)
+    names = file_tensor_names(model, graph.subgraph)
     reached = {names[index]: value for index, value in run.tensors.items() if index < len(names)}  # behind are temporaries
     compared, mismatch = 0, None
     makers = {name: operator.title for operator in graph.operators for name in operator.outputs}

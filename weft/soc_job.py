@@ -36,6 +36,7 @@ def run_on_soc(
     trace: Path | None = None,
     reference: bool = True,
     steps: Steps | None = None,
+    signature: str | None = None,
 ) -> Job:
     """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
 
@@ -45,13 +46,13 @@ def run_on_soc(
         For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model)
+    graph = read_tflite(model, signature)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     check_scenario(scenario, config)
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
-        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
+        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature)
         if interpreter is not None:
             interpreter.check_loads()
         simulator = SocSimulator(config, options, stage=steps.stage)
