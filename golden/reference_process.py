@@ -29,6 +29,7 @@ from golden.reference import (
     operator_tensors,
     reference_version,
     single_operator,
+    with_subgraph_first,
 )
 from hw.npu.errors import WeftError
 
@@ -88,11 +89,14 @@ class ReferenceProcess:
         A TFLite file.
     inputs : sequence of ndarray, optional
         In the order of the file; without them it is only loaded.
+    subgraph : int
+        Which of the file's subgraphs is run.
     """
 
-    def __init__(self, model: Path, inputs: Sequence[np.ndarray] | None = None):
+    def __init__(self, model: Path, inputs: Sequence[np.ndarray] | None = None, subgraph: int = 0):
         self._model = Path(model)
         self._inputs = inputs
+        self._subgraph = subgraph
         self._child: subprocess.Popen | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -186,7 +190,7 @@ class ReferenceProcess:
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=environment)
         with self._child as child:
             try:
-                pickle.dump((str(self._model), self._inputs, way), child.stdin)
+                pickle.dump((str(self._model), self._inputs, way, self._subgraph), child.stdin)
                 child.stdin.close()
                 while True:
                     yield pickle.load(child.stdout)
@@ -221,9 +225,9 @@ def _serve():
         pickle.dump(message, answers)
         answers.flush()
 
-    path, inputs, way = pickle.load(sys.stdin.buffer)
-    model = Path(path).read_bytes()
+    path, inputs, way, subgraph = pickle.load(sys.stdin.buffer)
     try:
+        model = with_subgraph_first(Path(path).read_bytes(), subgraph)
         (_run_whole if way == "whole" else _run_operators)(model, inputs, say)
     except REFUSALS as error:
         say("failed", _one_line(error))

@@ -27,7 +27,7 @@ def assert_exact(graph: Graph, config, *, keep_tensors=False, seed=0, fill=0xA5,
     inputs = random_inputs(graph, seed) if inputs is None else inputs
     expected = evaluate(graph, inputs)
     result = Machine(compiled.program, fill=fill).run(host_before(compiled, inputs), writes=True)
-    outputs, mismatch = host_after(compiled, result.outputs), diagnose(compiled.program, None, result, expected)
+    outputs, mismatch = host_after(compiled, result.outputs, inputs), diagnose(compiled.program, None, result, expected)
     where = f"seed {seed}, {config.rows}x{config.cols}"
     for name, value in {**result.tensors, **outputs}.items():
         wrong = np.argwhere(np.asarray(value) != expected[name])

@@ -53,7 +53,7 @@ class GraphMaker:
         size = [output_size(padding, shape[1 + i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
         options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": self._activation()}
         options |= {"dilation_h": dilation[0], "dilation_w": dilation[1]}
-        return self._operator("CONV_2D", (source, weights, bias), (1, *size, channels), options)
+        return self._operator("CONV_2D", (source, weights, bias), (shape[0], *size, channels), options)
 
     def depthwise(self, source, kernel, *, stride=(1, 1), dilation=(1, 1), padding="SAME"):
         shape = self.tensors[source].shape
@@ -64,7 +64,7 @@ class GraphMaker:
         size = [output_size(padding, shape[1 + i], kernel[i], stride[i], dilation[i]) for i in (0, 1)]
         options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": self._activation()}
         options |= {"dilation_h": dilation[0], "dilation_w": dilation[1], "depth_multiplier": 1}
-        return self._operator("DEPTHWISE_CONV_2D", (source, weights, bias), (1, *size, shape[3]), options)
+        return self._operator("DEPTHWISE_CONV_2D", (source, weights, bias), (shape[0], *size, shape[3]), options)
 
     def fully_connected(self, source, channels, *, pixels=1, per_channel=False):
         size = self.tensors[source].size
@@ -79,7 +79,7 @@ class GraphMaker:
         size = [output_size(padding, shape[1 + i], kernel[i], stride[i]) for i in (0, 1)]
         options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": self._activation()}
         options |= {"filter_height": kernel[0], "filter_width": kernel[1]}
-        return self._operator(op, (source,), (1, *size, shape[3]), options, like=self.tensors[source])
+        return self._operator(op, (source,), (shape[0], *size, shape[3]), options, like=self.tensors[source])
 
     def pad(self, source, top, bottom, left, right):
         shape = self.tensors[source].shape

@@ -28,7 +28,7 @@ from weft.cli_run import run
 from weft.cli_synth import synth
 from weft.cli_traffic import traffic
 from weft.faults import fault_message, show_traceback
-from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet
+from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet, Signature
 from weft.outputs import check_folder, check_writable, show_then_write
 from weft.progress import Steps
 from weft.refusals import print_refusal
@@ -98,19 +98,21 @@ def compile_(
     ],
     config: Config = "small",
     overrides: Overrides = None,
+    signature: Signature = None,
     disassemble: Annotated[bool, typer.Option("--disassemble", help="List the commands.")] = False,
     keep_tensors: KeepTensors = False,
     quiet: Quiet = False,
 ):
     """Compile a network to the binary image and the map that a driver would load."""
     from golden.reference_process import ReferenceProcess
+    from weft.compiler.frontends.tflite import read_tflite
     from weft.compiler.image import IMAGE_FILES, write_image
     from weft.job import compile_model
 
     chosen = load_config(config, overrides or ())
     check_folder(output, "the image")
-    with ReferenceProcess(model) as reference:
-        searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet))
+    with ReferenceProcess(model, subgraph=read_tflite(model, signature).subgraph) as reference:
+        searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet), signature=signature)
         reference.check_loads()
     compiled = searched.compiled
     program = compiled.program

@@ -1,6 +1,7 @@
 """The command ``weft explore``: its options, and what it prints and writes."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
-from weft.options import MISMATCH, Clock, Config, Overrides, Quiet
+from weft.options import MISMATCH, Clock, Config, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -35,6 +36,7 @@ def explore(
     int4: Annotated[
         str | None, typer.Option("--int4", metavar="off|on|both", help="Arrays for 8-bit weights, for 4-bit weights too, or one of each.")
     ] = None,
+    signature: Signature = None,
     config: Config = "small",
     overrides: Overrides = None,
     clock: Clock = DEFAULT_CLOCK_MHZ,
@@ -72,9 +74,9 @@ def explore(
     chosen = candidates(base, _lists(texts, overrides or ()))
     _check_verify(verify, chosen)
     steps = Steps(quiet)
-    survey = _survey(models, base, chosen, clock, fps, jobs, steps)
+    survey = _survey(_graphs(models, signature), base, chosen, clock, fps, jobs, steps)
     show_then_write(lambda: _print(survey), (csv, lambda path: _write_csv(survey, path)), (html, lambda path: _write_page(survey, path)))
-    if verify and not _verified(models, survey.choose(verify), steps):
+    if verify and not _verified(models, survey.choose(verify), steps, signature):
         raise typer.Exit(MISMATCH)
 
 
@@ -102,13 +104,17 @@ def _lists(texts, overrides):
     return lists
 
 
-def _survey(models, base, chosen, clock, fps, jobs, steps):
+def _graphs(models, signature):
     from weft.compiler.frontends.tflite import read_tflite
+
+    return [read_tflite(model, signature) for model in models]
+
+
+def _survey(graphs, base, chosen, clock, fps, jobs, steps):
     from weft.explore.survey import Survey
     from weft.explore.sweep import sweep
     from weft.explore.workers import usable_cores
 
-    graphs = [read_tflite(model) for model in models]
     names = tuple(graph.name for graph in graphs)
     if len(set(names)) < len(names):
         raise WeftError(f"two networks are called alike: {', '.join(names)}", remedy="give each model once, or rename a file")
@@ -146,12 +152,13 @@ def _print(survey):
         console.print(line, highlight=False, markup=False)
 
 
-def _verified(models, points, steps):
+def _verified(models, points, steps, signature):
     """Runs points on the RTL and prints what it took; whether all tensors were right."""
     from weft.analysis.tables import default_console
+    from weft.job import run_model
     from weft.verify import verified_table, verify
 
-    verified = list(verify(models, points, seed=SEED, steps=steps))
+    verified = list(verify(models, points, seed=SEED, steps=steps, run=partial(run_model, signature=signature)))
     default_console().print(verified_table(verified))
     for one in verified:
         if one.mismatch:

@@ -13,7 +13,7 @@ from hw.npu.files import write_whole
 from hw.soc.config import load_soc_config
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
-from weft.options import MISMATCH, Config, KeepTensors, Model, Overrides, Quiet
+from weft.options import MISMATCH, Config, KeepTensors, Model, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -71,6 +71,7 @@ def run(
     overrides: Overrides = None,
     input: Input = None,
     sample: Sample = 0,
+    signature: Signature = None,
     report: ReportFile = None,
     trace: Trace = None,
     keep_tensors: KeepTensors = False,
@@ -98,6 +99,7 @@ def run(
     for path, what in ((report, "the report"), (html, "the page")):
         check_writable(path, what)
     common: dict[str, Any] = {"input_path": input, "sample": sample, "seed": seed, "keep_tensors": keep_tensors, "trace": trace}
+    common["signature"] = signature
     common["reference"] = not no_reference
     common["steps"] = Steps(quiet)
     masters = {"camera": camera, "display": display, "cpu": cpu, "ddr": ddr}

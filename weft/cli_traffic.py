@@ -11,7 +11,7 @@ import typer
 from hw.npu.config import load_config
 from hw.npu.files import write_whole
 from weft import __version__
-from weft.options import Config, Model, Overrides, Quiet
+from weft.options import Config, Model, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -39,6 +39,7 @@ SOURCES = {
 
 def traffic(
     model: Model,
+    signature: Signature = None,
     fps: Annotated[float, typer.Option("--fps", metavar="N", min=0.001, max=1e9, help="Frames a second, for the bandwidth.")] = 30.0,
     config: Config = "small",
     overrides: Overrides = None,
@@ -60,7 +61,7 @@ def traffic(
     chosen = load_config(config, overrides or ())
     dram = load_dram(ddr) if ddr else None
     check_writable(output, "the JSON file")
-    searched = compile_model(model, chosen, steps=Steps(quiet))
+    searched = compile_model(model, chosen, steps=Steps(quiet), signature=signature)
     found = count(searched.compiled)
     written = json.dumps(to_json(found, fps, searched.cycles, dram), indent=2) + "\n"
     hosts = [host.operator.op for host in searched.compiled.host_ops]

@@ -32,7 +32,7 @@ from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
-from weft.compiler.host import host_after, host_before
+from weft.compiler.host import handed_out, host_after, host_before
 from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
@@ -114,9 +114,11 @@ class Job:
     trace_error: TraceError | None = None
 
 
-def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Searched:
+def compile_model(
+    model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None, signature: str | None = None
+) -> Searched:
     """Read a `.tflite` file and compile it, with the tuning that the timing model finds best."""
-    graph = read_tflite(model)
+    graph = read_tflite(model, signature)
     with (steps or Steps(quiet=True)).stage(f"compiling {graph.name} for {config.name}"):
         return search(graph, config, keep_tensors=keep_tensors)
 
@@ -128,6 +130,7 @@ def prepare(
     keep_tensors: bool = False,
     trace: Path | None = None,
     steps: Steps | None = None,
+    signature: str | None = None,
     check: Callable[[], None] | None = None,
 ) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
@@ -136,7 +139,7 @@ def prepare(
     """
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
-    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps)
+    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
     if check is not None:
         check()
     return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
@@ -175,7 +178,7 @@ def _compared(compiled, sample, inputs, run) -> Outcome:
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
+    return Outcome(run, host_after(compiled, run.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
@@ -189,6 +192,7 @@ def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAUL
         compared_tensors=outcome.compared,
         reference=outcome.reference,
         int4_operators=int4_operators(prepared.compiled.graph),
+        notes=handed_out(prepared.compiled),
         clock_mhz=clock_mhz,
     )
 
@@ -205,6 +209,7 @@ def run_model(
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     reference: bool = True,
     steps: Steps | None = None,
+    signature: str | None = None,
 ) -> Job:
     """What ``weft run`` does; the arguments are its options. The reference interpreter runs beside compiler and simulator.
 
@@ -214,13 +219,12 @@ def run_model(
         For what the user can mend: the model, the configuration, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model)
+    graph = read_tflite(model, signature)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
-        prepared = prepare(
-            model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, check=interpreter and interpreter.check_loads
-        )
+        check = interpreter and interpreter.check_loads
+        prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, signature=signature, check=check)
         with steps.stage(f"running {graph.name} on the RTL"):
             (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
         outcome = judged(graph, outcome, interpreter, steps)
@@ -237,7 +241,7 @@ def with_trace(run: Callable, trace: Path | None) -> tuple:
 
 def start_reference(graph: Graph, values: dict) -> ReferenceProcess:
     """The reference interpreter, begun on a network's file and an input."""
-    return ReferenceProcess(Path(graph.file), [values[name] for name in graph.inputs])
+    return ReferenceProcess(Path(graph.file), [values[name] for name in graph.inputs], graph.subgraph)
 
 
 def judged(graph: Graph, outcome: Outcome, interpreter: ReferenceProcess | None, steps: Steps) -> Outcome:

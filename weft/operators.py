@@ -27,8 +27,8 @@ Limits are checked in the order given here, and later ones rely on earlier ones.
 the configuration (`weft run --config`): memories that are too small, accumulators that are too narrow. Each such message
 names the layer and the size that would do.
 
-Of a file with several subgraphs Weft takes the first, as an interpreter does. The others belong to further signatures,
-or to control flow, which is refused.
+Of a file with several subgraphs Weft takes the first, as an interpreter does; `--signature NAME` takes that of a signature, or one of
+that name to which no signature leads. Others belong to control flow, which is refused.
 """
 
 

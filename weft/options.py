@@ -31,6 +31,10 @@ Overrides = Annotated[
     ),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A quantized network: a .tflite file.")]
+Signature = Annotated[
+    str | None,
+    typer.Option("--signature", metavar="NAME", help="Which network of a file that holds several; the first if not given."),
+]
 Clock = Annotated[float, typer.Option("--clock", metavar="MHZ", min=0.001, max=100_000, help="Clock for latency and power, MHz.")]
 KeepTensors = Annotated[
     bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to a scratchpad, where run compares it.")

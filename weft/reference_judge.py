@@ -60,15 +60,16 @@ def judge(
     computed : mapping of str to ndarray
         Of `weft.compiler.evaluate`.
     """
-    names = file_tensor_names(model)
+    names = file_tensor_names(model, graph.subgraph)
     reached = {names[index]: value for index, value in run.tensors.items() if index < len(names)}  # behind are temporaries
     compared, mismatch = 0, None
-    for operator in graph.operators:
-        for name in operator.outputs:
-            if name not in reached:
-                continue
-            compared += 1
-            mismatch = mismatch or _difference(operator.title, name, reached[name], computed[name])
+    makers = {name: operator.title for operator in graph.operators for name in operator.outputs}
+    makers |= {name: "constant" for name in graph.outputs if graph.tensors[name].constant}
+    for name, layer in makers.items():
+        if name not in reached:
+            continue
+        compared += 1
+        mismatch = mismatch or _difference(layer, name, reached[name], computed[name])
     if run.stop is None:
         return ReferenceVerdict(run.version, compared), mismatch
     return ReferenceVerdict(run.version, compared, _title(graph, names, run.stop), run.stop.reason), mismatch

@@ -19,7 +19,7 @@ from weft.analysis.precision import int4_operators
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.host import host_after, host_before
+from weft.compiler.host import handed_out, host_after, host_before
 from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format, with_trace
 from weft.progress import Steps
 
@@ -36,6 +36,7 @@ def run_on_soc(
     trace: Path | None = None,
     reference: bool = True,
     steps: Steps | None = None,
+    signature: str | None = None,
 ) -> Job:
     """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
 
@@ -45,13 +46,13 @@ def run_on_soc(
         For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model)
+    graph = read_tflite(model, signature)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     check_scenario(scenario, config)
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
-        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps)
+        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature)
         if interpreter is not None:
             interpreter.check_loads()
         simulator = SocSimulator(config, options, stage=steps.stage)
@@ -66,6 +67,7 @@ def run_on_soc(
         run,
         scenario,
         host_ops=[host.operator.op for host in searched.compiled.host_ops],
+        notes=handed_out(searched.compiled),
         bit_exact=outcome.mismatch is None,
         compared_tensors=outcome.compared,
         reference=outcome.reference,
@@ -93,7 +95,7 @@ def run_and_compare(
         mismatch = next(filter(None, (diagnose(compiled.program, one, machine, expected) for one in run.runs)), None)
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
     outcome = Outcome(
-        run.slowest, host_after(compiled, run.slowest.outputs), len(expected.keys() & machine.tensors.keys()), mismatch, expected
+        run.slowest, host_after(compiled, run.slowest.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected
     )
     return run, outcome
 

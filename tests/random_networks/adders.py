@@ -13,7 +13,7 @@ IMAGES = {
     "TRANSPOSE_CONV": weighted.transpose_conv,
     "dilated by blocks": weighted.dilated_by_blocks,
 }
-"""On one image of int8."""
+"""On images of int8."""
 INT8 = {
     **elementwise.INT8_FUNCTIONS,
     "ADD": elementwise.add,
@@ -80,7 +80,7 @@ WEIGHTS = {
 
 def possible(source: BuilderTensor) -> list[str]:
     """The operators that go with a tensor, in an order in which simple ones stand first."""
-    image = source.dtype == "int8" and len(source.shape) == 4 and source.shape[0] == 1
+    image = source.dtype == "int8" and len(source.shape) == 4
     names = [*(IMAGES if image else ()), *BYTES, *(INT8 if source.dtype == "int8" else ())]
     return [name for name in names if len(source.shape) in RANKS.get(name, range(1, 6))]
 

@@ -194,7 +194,7 @@ def check_machine(compiled: Compiled, inputs, expected):
         layer = compiled.program.layers[compiled.program.commands[error.index].layer]
         raise fault(f"machine stops: {error.code.name} in {layer.op}", f"{error}\n{graph}") from None
     order = [*graph.inputs, *(name for operator in graph.operators for name in operator.outputs)]
-    outputs = host_after(compiled, result.outputs)
+    outputs = host_after(compiled, result.outputs, inputs)
     wrong_output = _first_difference(graph, outputs, expected, [name for name in graph.outputs if name in outputs])
     wrong_tensor = _first_difference(graph, result.tensors, expected, [name for name in order if name in result.tensors])
     if wrong_tensor and wrong_output:

@@ -304,7 +304,7 @@ def _resized(op, step: Step, sizes):
     _check_rank(step, 4, 4)
     alignment = step.choices.pick(((False, False), (True, False), (False, True)))
     options = dict(zip(("align_corners", "half_pixel_centers"), alignment))
-    return step.add(op, step.same((1, *sizes, step.shape[3])), step.maker.constant(sizes), options=options)
+    return step.add(op, step.same((step.shape[0], *sizes, step.shape[3])), step.maker.constant(sizes), options=options)
 
 
 def resize_bilinear(step: Step):

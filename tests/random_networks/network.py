@@ -136,7 +136,8 @@ def _image(maker, choices) -> str:
     width = max(1, min(choices.number(least, longest), most // height))
     rng = np.random.default_rng(choices.number(0, 65535))
     quantization = {"scale": scale_of(rng, -7, -2), "zero_point": zero_point_of(rng)}
-    shape = (1, height, width, channels) if not choices.chance(15) else (height, width, channels)[choices.number(0, 2) :]
+    batch = choices.number(2, 4) if maker.most >= 6 * height * width * channels and choices.chance(15) else 1
+    shape = (batch, height, width, channels) if not choices.chance(15) else (height, width, channels)[choices.number(0, 2) :]
     if not choices.chance(8):
         return _input(maker, maker.tensor(shape, **quantization))
     name = maker.tensor(shape, **quantization)

@@ -29,7 +29,7 @@ def _result(step, shape, scale):
 
 
 def _check_work(step, *factors):
-    if np.prod(factors, dtype=np.int64) > (MOST_MACS_IN_IMAGES if step.maker.ops else MOST_MACS):
+    if np.prod((step.shape[0], *factors), dtype=np.int64) > (MOST_MACS_IN_IMAGES if step.maker.ops else MOST_MACS):
         raise Declined
 
 
@@ -61,10 +61,10 @@ def conv_2d(step: Step):
     kernel, out, options = _window(step)
     cin = step.shape[3]
     groups = step.choices.pick([d for d in range(1, cin + 1) if cin % d == 0]) if step.choices.chance(40) else 1
-    channels = groups * max(1, _channels(step, int(np.prod(out))) // groups)
+    channels = groups * max(1, _channels(step, int(step.shape[0] * np.prod(out))) // groups)
     _check_work(step, *out, *kernel, cin // groups, channels)
     weights, bias, scale = _weights(step, (channels, *kernel, cin // groups), kernel[0] * kernel[1] * cin // groups)
-    return step.add("CONV_2D", _result(step, (1, *out, channels), scale), weights, bias, options=options)
+    return step.add("CONV_2D", _result(step, (step.shape[0], *out, channels), scale), weights, bias, options=options)
 
 
 def depthwise_conv_2d(step: Step):
@@ -76,7 +76,7 @@ def depthwise_conv_2d(step: Step):
     weights, bias, scale = _weights(step, (1, *kernel, channels), kernel[0] * kernel[1], 3)
     others = (weights,) if step.choices.chance(10) else (weights, bias)
     options |= {"depth_multiplier": multiplier}
-    return step.add("DEPTHWISE_CONV_2D", _result(step, (1, *out, channels), scale), *others, options=options)
+    return step.add("DEPTHWISE_CONV_2D", _result(step, (step.shape[0], *out, channels), scale), *others, options=options)
 
 
 def transpose_conv(step: Step):
@@ -87,13 +87,13 @@ def transpose_conv(step: Step):
     padding = choices.pick(("SAME", "VALID"))
     least = [(n - 1) * s + (1 if padding == "SAME" else k) for n, s, k in zip(step.shape[1:3], stride, kernel)]
     out = [low + choices.number(0, s - 1) for low, s in zip(least, stride)]
-    cin, channels = step.shape[3], _channels(step, int(np.prod(out)))
+    cin, channels = step.shape[3], _channels(step, int(step.shape[0] * np.prod(out)))
     _check_work(step, *step.shape[1:3], *kernel, cin, channels)
     weights, bias, scale = _weights(step, (channels, *kernel, cin), kernel[0] * kernel[1] * cin, int4=False)
-    result = _result(step, (1, *out, channels), scale)
+    result = _result(step, (step.shape[0], *out, channels), scale)
     options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": activation_of(step.rng)}
     bias = () if choices.chance(10) else (bias,)
-    size = step.maker.constant([1, *out, channels])
+    size = step.maker.constant([step.shape[0], *out, channels])
     step.maker.operator("TRANSPOSE_CONV", (size, weights, step.source.name, *bias), (result,), options)
     return [result]
 
@@ -114,7 +114,7 @@ def fully_connected(step: Step):
 def _pool(op, step: Step):
     kernel, out, options = _window(step, largest=6, dilated=False)
     options |= {"filter_height": kernel[0], "filter_width": kernel[1]}
-    return step.add(op, step.same((1, *out, step.shape[3])), options=options)
+    return step.add(op, step.same((step.shape[0], *out, step.shape[3])), options=options)
 
 
 def average_pool_2d(step: Step):
@@ -129,7 +129,7 @@ def max_pool_2d(step: Step):
 
 def dilated_by_blocks(step: Step):
     """SPACE_TO_BATCH_ND, a convolution, BATCH_TO_SPACE_ND: how older exporters write dilation."""
-    choices, sides, cin = step.choices, step.shape[1:3], step.shape[3]
+    choices, (batch, *sides, cin) = step.choices, step.shape
     blocks = [choices.number(1, 3) for _ in sides]
     kernel = [choices.number(1, 3) for _ in sides]
     before = [choices.number(0, 2) for _ in sides]
@@ -139,15 +139,15 @@ def dilated_by_blocks(step: Step):
     if min(out) < 1:
         raise Declined
     crops = [(0, min(a, block - 1, n * block - 1)) for a, block, n in zip(after, blocks, out)]
-    channels, count = _channels(step, int(np.prod(out) * np.prod(blocks))), int(np.prod(blocks))
+    channels, count = _channels(step, int(batch * np.prod(out) * np.prod(blocks))), int(np.prod(blocks))
     _check_work(step, count, *out, *kernel, cin, channels)
     maker, numbers = step.maker, step.maker.constant(blocks)
-    middle = step.same((count, *phases, cin))
+    middle = step.same((batch * count, *phases, cin))
     step.add("SPACE_TO_BATCH_ND", middle, numbers, maker.constant(list(zip(before, after))))
     weights, bias, scale = _weights(step, (channels, *kernel, cin), kernel[0] * kernel[1] * cin)
-    small = _result(step, (count, *out, channels), scale)
+    small = _result(step, (batch * count, *out, channels), scale)
     maker.operator("CONV_2D", (middle, weights, bias), (small,), {"padding": "VALID", "stride_h": 1, "stride_w": 1})
     whole = [n * block - crop[1] for n, block, crop in zip(out, blocks, crops)]
-    result = maker.tensor((1, *whole, channels), like=maker.tensors[small])
+    result = maker.tensor((batch, *whole, channels), like=maker.tensors[small])
     maker.operator("BATCH_TO_SPACE_ND", (small, numbers, maker.constant(crops)), (result,))
     return [result]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.random_operators.values import one_operator, scale_of, zero_point_of
+from tests.random_operators.values import batch_of, one_operator, scale_of, zero_point_of
 from tests.tflite_builder import BuilderTensor
 
 
@@ -65,12 +65,12 @@ def reduce_min(rng) -> bytes:
 def _resize(op, rng) -> bytes:
     size = [int(n) for n in rng.integers(1, 14, 2)]
     out = [int(n) for n in (rng.integers(1, 30, 2) if rng.random() < 0.5 else np.array(size) * rng.integers(1, 4))]
-    channels, scale, zero_point = int(rng.integers(1, 12)), scale_of(rng), zero_point_of(rng)
+    batch, channels, scale, zero_point = batch_of(rng), int(rng.integers(1, 12)), scale_of(rng), zero_point_of(rng)
     alignment = [(False, False), (True, False), (False, True)][int(rng.integers(3))]
     tensors = [
-        BuilderTensor("x", (1, *size, channels), scale=scale, zero_point=zero_point),
+        BuilderTensor("x", (batch, *size, channels), scale=scale, zero_point=zero_point),
         BuilderTensor("size", (2,), "int32", data=np.array(out)),
-        BuilderTensor("y", (1, *out, channels), scale=scale, zero_point=zero_point),
+        BuilderTensor("y", (batch, *out, channels), scale=scale, zero_point=zero_point),
     ]
     options = dict(zip(("align_corners", "half_pixel_centers"), alignment))
     return one_operator(op, tensors, ("x", "size"), ("y",), options)

@@ -1,7 +1,7 @@
 """Random pools."""
 
 from golden.geometry import output_size
-from tests.random_operators.values import activation_of, one_operator, scale_of, zero_point_of
+from tests.random_operators.values import activation_of, batch_of, one_operator, scale_of, zero_point_of
 from tests.tflite_builder import BuilderTensor
 
 
@@ -10,12 +10,12 @@ def _pool(op, rng) -> bytes:
     stride = [int(s) for s in rng.integers(1, 5, 2)]
     padding = str(rng.choice(["SAME", "VALID"]))
     size = [int((k if padding == "VALID" else 1) + rng.integers(0, 14)) for k in kernel]
-    channels = int(rng.integers(1, 40))
+    batch, channels = batch_of(rng), int(rng.integers(1, 40))
     out = [output_size(padding, size[i], kernel[i], stride[i]) for i in (0, 1)]
     scale, zero_point = scale_of(rng), zero_point_of(rng)
     tensors = [
-        BuilderTensor("x", (1, *size, channels), scale=scale, zero_point=zero_point),
-        BuilderTensor("y", (1, *out, channels), scale=scale, zero_point=zero_point),
+        BuilderTensor("x", (batch, *size, channels), scale=scale, zero_point=zero_point),
+        BuilderTensor("y", (batch, *out, channels), scale=scale, zero_point=zero_point),
     ]
     options = {
         "padding": padding, "stride_h": stride[0], "stride_w": stride[1], "filter_height": kernel[0], "filter_width": kernel[1],

@@ -43,6 +43,11 @@ def zero_point_of(rng, dtype="int8"):
     return int(rng.choice([info.min, info.max, 0, rng.integers(info.min, info.max + 1)]))
 
 
+def batch_of(rng):
+    """Images of an operator that takes images: one, in a quarter of the cases more."""
+    return int(rng.integers(2, 5)) if rng.random() < 0.25 else 1
+
+
 def activation_of(rng):
     return str(rng.choice(ACTIVATIONS))
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.geometry import output_size
-from tests.random_operators.values import activation_of, one_operator, random_bytes, random_nibbles, scale_of, zero_point_of
+from tests.random_operators.values import activation_of, batch_of, one_operator, random_bytes, random_nibbles, scale_of, zero_point_of
 from tests.tflite_builder import BuilderTensor
 
 
@@ -52,11 +52,11 @@ def conv2d(rng, *, weight_bits=8) -> bytes:
     size, out, kernel, options = _window(rng)
     groups = int(rng.integers(2, 5)) if rng.random() < 0.3 else 1
     depth, cout = int(rng.integers(1, 20 // groups)), groups * int(rng.integers(1, 24 // groups))
-    source_scale = scale_of(rng)
+    batch, source_scale = batch_of(rng), scale_of(rng)
     weights, bias, output_scale = weights_of(rng, (cout, *kernel, depth), source_scale, kernel[0] * kernel[1] * depth, bits=weight_bits)
     tensors = [
-        BuilderTensor("x", (1, *size, groups * depth), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
-        BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
+        BuilderTensor("x", (batch, *size, groups * depth), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
+        BuilderTensor("y", (batch, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
     ]  # fmt: skip
     return one_operator("CONV_2D", tensors, ("x", "weights", "bias"), ("y",), options)
 
@@ -65,11 +65,11 @@ def depthwise_conv2d(rng, *, weight_bits=8) -> bytes:
     """DEPTHWISE_CONV_2D with every attribute, sometimes with several filters a channel, sometimes without a bias."""
     size, out, kernel, options = _window(rng)
     cin, depth_multiplier = int(rng.integers(1, 20)), int(rng.integers(2, 9)) if rng.random() < 0.3 else 1
-    source_scale, cout = scale_of(rng), cin * depth_multiplier
+    batch, source_scale, cout = batch_of(rng), scale_of(rng), cin * depth_multiplier
     weights, bias, output_scale = weights_of(rng, (1, *kernel, cout), source_scale, kernel[0] * kernel[1], axis=3, bits=weight_bits)
     tensors = [
-        BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
-        BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
+        BuilderTensor("x", (batch, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
+        BuilderTensor("y", (batch, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
     ]  # fmt: skip
     options["depth_multiplier"] = int(rng.choice([depth_multiplier, 3]))  # the kernel does not look at it
     return one_operator("DEPTHWISE_CONV_2D", tensors, _inputs(rng, "x", "weights", "bias"), ("y",), options)
@@ -84,12 +84,12 @@ def transpose_conv(rng) -> bytes:
     least = [(n - 1) * s + (1 if padding == "SAME" else k) for n, s, k in zip(size, stride, kernel)]
     out = [int(low + rng.integers(0, s)) for low, s in zip(least, stride)]
     cin, cout = int(rng.integers(1, 20)), int(rng.integers(1, 24))
-    source_scale = scale_of(rng)
+    batch, source_scale = batch_of(rng), scale_of(rng)
     weights, bias, output_scale = weights_of(rng, (cout, *kernel, cin), source_scale, kernel[0] * kernel[1] * cin)
     tensors = [
-        BuilderTensor("shape", (4,), "int32", data=np.array([1, *out, cout])),
-        BuilderTensor("x", (1, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
-        BuilderTensor("y", (1, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
+        BuilderTensor("shape", (4,), "int32", data=np.array([batch, *out, cout])),
+        BuilderTensor("x", (batch, *size, cin), scale=source_scale, zero_point=zero_point_of(rng)), weights, bias,
+        BuilderTensor("y", (batch, *out, cout), scale=output_scale, zero_point=zero_point_of(rng)),
     ]  # fmt: skip
     options = {"padding": padding, "stride_h": stride[0], "stride_w": stride[1], "activation": activation_of(rng)}
     return one_operator("TRANSPOSE_CONV", tensors, _inputs(rng, "shape", "weights", "x", "bias"), ("y",), options)

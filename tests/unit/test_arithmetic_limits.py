@@ -106,8 +106,9 @@ REFUSED = {
     ),
     "output shape": ("MUL", pair((1, 2, 1), (1, 1, 3), (1, 2, 1)), "ab", {}, "here [1, 2, 1] and [1, 1, 3] for [1, 2, 1]"),
     "seven dimensions": ("ADD", pair(MANY, (2,), MANY), "ab", {}, "broadcast to it in at most 6 dimensions; here"),
-    "two constants": (
-        "MUL", [*(image(n, 1, 2, data=np.zeros((1, 2))) for n in "ab"), image("x", 1, 2), image("y", 1, 2)], "ab", {}, "here two constants",
+    "two constants that are not folded": (
+        "MUL", [*(image(n, 1, 2, dtype="uint8", data=np.zeros((1, 2))) for n in "ab"), image("x", 1, 2), image("y", 1, 2)], "ab", {},
+        "here two constants",
     ),
     "mul factor": ("MUL", pair((1, 2), (1, 2), (1, 2), scale=1e15), "ab", {}, "must be below 2^30; here 2^"),
     "square factor": (

@@ -127,7 +127,7 @@ class Report:
     sources : dict of str to str
         Where each kind of figure comes from.
     notes : tuple of str
-        What to know of 4-bit weights; empty where there are none.
+        What to know of 4-bit weights, and which outputs nobody computed; empty where there is nothing to say.
     soc : SocReport or None
         Under which traffic the network ran, and what that did; the other figures are those of the slowest inference.
     """
@@ -193,6 +193,7 @@ def build_report(
     compared_tensors: int = 0,
     reference: ReferenceVerdict | None = None,
     int4_operators: int = 0,
+    notes=(),
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     table: EnergyTable = HOROWITZ_45NM,
     source: str = MEASURED,
@@ -215,6 +216,8 @@ def build_report(
         The comparison with the reference.
     int4_operators : int
         How many operators of the file have 4-bit weights.
+    notes : sequence of str
+        What else to say.
     clock_mhz : float
         For latency and power.
     table : EnergyTable
@@ -241,7 +244,7 @@ def build_report(
             "energy, power": f"estimated from table {table.name}: {table.source}; no clock tree, registers, leakage",
             "latency": f"cycles at a stated clock of {clock_mhz:g} MHz",
         },
-        notes=notes_on(program, int4_operators),
+        notes=(*notes_on(program, int4_operators), *notes),
         **_sums(layers, seconds),
     )
 

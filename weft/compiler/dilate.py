@@ -55,7 +55,7 @@ def _is_dilation(graph, phases, convolution, back) -> bool:
     options = convolution.options
     plain = options["padding"] == "VALID" and all(options[f"{name}_{side}"] == 1 for name in ("stride", "dilation") for side in "hw")
     source, weights = graph.input(phases, 0), graph.input(convolution, 1)
-    images = weights is not None and len(source.shape) == len(graph.output(back).shape) == len(weights.shape) == 4 and source.shape[0] == 1
+    images = weights is not None and len(source.shape) == len(graph.output(back).shape) == len(weights.shape) == 4
     if not plain or not images or movement.numbers(graph, phases, 1) != movement.numbers(graph, back, 1):
         return False
     same = all(

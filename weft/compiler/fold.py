@@ -1,7 +1,8 @@
 """Pass, right after reading: what depends on constants and fixed shapes alone becomes constant, and what nobody reads vanishes.
 
 Converters leave shape arithmetic in a file (SHAPE, STRIDED_SLICE, PACK, RESHAPE), because they do not know the batch. Once the
-shapes are fixed all of it can be computed. Arithmetic is folded for plain numbers only, never for quantized ones.
+shapes are fixed all of it can be computed. A quantized operator of constants, such as the DEQUANTIZE of a detector's anchors, is
+computed by its golden operator, as any other operator is when the network runs.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,17 @@ import numpy as np
 
 from golden.operators.quantize import quantize
 from hw.npu.errors import WeftError
-from weft.compiler.evaluate.movement import MOVEMENT_EVALUATORS
+from weft.compiler.evaluate import EVALUATORS
 from weft.compiler.graph import Graph, Operator, Tensor
-from weft.compiler.limits import check_each
-from weft.compiler.limits.movement import SHAPE_LIMITS
-from weft.compiler.limits.tensors import BYTES, is_quantized, keeps_shape
+from weft.compiler.limits import LIMITS, check_each, first_broken
+from weft.compiler.limits.edges import writes_float_output
+from weft.compiler.limits.movement import SHAPE_LIMITS, moves_something_computed
+from weft.compiler.limits.tensors import BYTES, has_computed_operand, is_computed, is_quantized, keeps_shape
 
 NUMBERS = ("int32", "int64", "float32", "bool")
 """Element types of shape arithmetic."""
+OF_COMPUTED = {has_computed_operand, is_computed, moves_something_computed, writes_float_output}
+"""Limits of operators that compute when the network runs: those of constants need not keep them."""
 MAX_FOLDED = 1 << 26
 """Most elements that a folded tensor may have."""
 
@@ -51,12 +55,14 @@ def _values(graph, operator) -> tuple | None:
     if operator.op in ("SHAPE", "RANK") and source is not None:
         return (np.array(source.shape if operator.op == "SHAPE" else len(source.shape), results[0].dtype),)
     operands = [graph.input(operator, i) for i in range(len(operator.inputs))]
-    if not operands or any(tensor is None or not tensor.constant for tensor in operands):
+    if not operands or any(tensor is not None and not tensor.constant for tensor in operands):
         return None
+    quantized = _quantized(graph, operator, operands)
+    if quantized is not None or None in operands:
+        return quantized
     if operator.op in SHAPE_LIMITS:
         check_each(SHAPE_LIMITS[operator.op], graph, operator)
-        given = MOVEMENT_EVALUATORS[operator.op](graph, operator, {})
-        return given if isinstance(given, tuple) else (given,)
+        return _evaluated(graph, operator, operands)
     if operator.op == "QUANTIZE" and source.dtype == "float32" and results[0].dtype in BYTES:
         check_each((is_quantized, keeps_shape), graph, operator)
         return (quantize(source.data, scale=results[0].scale, zero_point=results[0].zero_point, dtype=results[0].dtype),)
@@ -64,6 +70,21 @@ def _values(graph, operator) -> tuple | None:
     if operator.op not in ARITHMETIC or not plain or operator.options.get("activation", "NONE") != "NONE":
         return None
     return (_arithmetic(graph, operator, [tensor.data for tensor in operands], results[0]),)
+
+
+def _quantized(graph, operator, operands) -> tuple | None:
+    """The outputs of an operator of bytes that Weft supports, as it stands; None where it is none."""
+    if not any(tensor is not None and tensor.dtype in BYTES and tensor.quantization is not None for tensor in operands):
+        return None
+    limits = [limit for limit in LIMITS.get(operator.op, ()) if limit not in OF_COMPUTED]
+    if not limits or first_broken(limits, graph, operator) is not None:
+        return None
+    return _evaluated(graph, operator, operands)
+
+
+def _evaluated(graph, operator, operands) -> tuple:
+    given = EVALUATORS[operator.op](graph, operator, {tensor.name: tensor.data for tensor in operands if tensor is not None})
+    return given if isinstance(given, tuple) else (given,)
 
 
 def _arithmetic(graph, operator, arrays, result):

@@ -130,6 +130,8 @@ class Graph:
         In an order in which they can be executed.
     inputs, outputs : tuple of str
         Names of tensors.
+    subgraph : int
+        Which of the file's subgraphs it is.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    subgraph: int = 0
 
     def input(self, operator: Operator, index: int) -> Tensor | None:
         """An operator's input tensor, None where it is absent."""

@@ -2,6 +2,7 @@
 
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import EVALUATORS
+from weft.compiler.graph import label_of
 
 
 def host_before(compiled: Compiled, inputs: dict) -> dict:
@@ -10,10 +11,19 @@ def host_before(compiled: Compiled, inputs: dict) -> dict:
     return {place.tensor: values[place.tensor] for place in compiled.program.inputs}
 
 
-def host_after(compiled: Compiled, outputs: dict) -> dict:
-    """Values of the network's outputs, from `Program.outputs`."""
-    values = _run(compiled, outputs, before=False)
-    return {name: values[name] for name in compiled.graph.outputs}
+def host_after(compiled: Compiled, outputs: dict, inputs: dict) -> dict:
+    """Values of the network's outputs, from `Program.outputs` and the network's inputs; an output may be an input too, or a constant."""
+    values = _run(compiled, _run(compiled, inputs, before=True) | outputs, before=False)
+    tensors = compiled.graph.tensors
+    return {name: tensors[name].data if tensors[name].constant else values[name] for name in compiled.graph.outputs}
+
+
+def handed_out(compiled: Compiled) -> list[str]:
+    """A line for each output that the host hands out as it is known: an input of the network, or a constant."""
+    graph = compiled.graph
+    kinds = {name: "a constant" for name in graph.outputs if graph.tensors[name].constant}
+    kinds |= {name: "an input of the network" for name in graph.outputs if name in graph.inputs}
+    return [f"output {label_of(name)} is {kind}: the host hands it out" for name, kind in kinds.items()]
 
 
 def _run(compiled, given, *, before):

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
+
 from golden.program import Place, Program
 from hw.npu.files import write_whole
 from hw.npu.isa import Region
@@ -30,6 +32,12 @@ def _tensor(tensor: Tensor) -> dict:
     quantized = tensor.quantization is not None
     numbers = {"scale": tensor.scale, "zero_point": tensor.zero_point} if quantized else {"scale": None, "zero_point": None}
     return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, **numbers}
+
+
+def _constant(tensor: Tensor) -> dict:
+    """An output that no run changes, with its value: little-endian bytes as hexadecimal digits."""
+    data = np.ascontiguousarray(tensor.data)
+    return _tensor(tensor) | {"data": data.astype(data.dtype.newbyteorder("<")).tobytes().hex()}
 
 
 def _host(compiled: Compiled, before: bool) -> list[dict]:
@@ -114,6 +122,7 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         "outputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.outputs],
         "network_inputs": [_tensor(tensors[name]) for name in compiled.graph.inputs],
         "network_outputs": [_tensor(tensors[name]) for name in compiled.graph.outputs],
+        "constant_outputs": [_constant(tensors[name]) for name in dict.fromkeys(compiled.graph.outputs) if tensors[name].constant],
         "host_before": _host(compiled, before=True),
         "host_after": _host(compiled, before=False),
         "tensors": [_place(place) for place in program.tensors],

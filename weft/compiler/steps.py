@@ -10,6 +10,8 @@ from weft.compiler.graph import Graph, Operator
 
 INT4_LIMITS = (-8, 7)
 """Least and most of a 4-bit weight."""
+HIGHEST_STACK = 8192
+"""Most rows as which the images of a batch lie one below the other: a MAXIMUM makes one image of two such tensors, of at most 16384."""
 IDENTITY = (1 << 30, 1)
 """Multiplier and exponent that leave every value as it is: 2^30 / 2^31 * 2."""
 
@@ -253,9 +255,9 @@ def rows_as_they_are(extent: Extent, view: View | None, memory: Extent) -> bool:
 
 
 def extent_of(shape: tuple[int, ...]) -> Extent:
-    """How the planner sees a tensor: an NHWC image of batch 1 as it is, everything else as one row of pixels."""
-    if len(shape) == 4 and shape[0] == 1:
-        return Extent(*shape[1:])
+    """How the planner sees a tensor: an NHWC image as it is, a batch of them one below the other, everything else as one row of pixels."""
+    if len(shape) == 4 and (shape[0] == 1 or (shape[1:3] != (1, 1) and shape[0] * shape[1] <= HIGHEST_STACK)):
+        return Extent(shape[0] * shape[1], *shape[2:])
     size = int(np.prod(shape, dtype=np.int64))
     channels = shape[-1] if shape else 1
     return Extent(1, size // channels, channels)

@@ -204,6 +204,7 @@ class Transferer:
         self.ring = _WeightRing(config.weight_bytes, config.weight_word_bytes, tuning.piece_bytes)
         self.rows = _Rows(network, memory)
         self.actions: list[Action] = []
+        self.streams: dict[tuple, list[list[Stream]]] = {}
 
     def run(self) -> list[Action]:
         """All actions in program order."""
@@ -225,9 +226,8 @@ class Transferer:
             if band.step not in streams:
                 ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
-                streams[band.step] = tiler.streams(
-                    count, kept=segment.kept and not segment.whole, rows=rows, window_rows=segment.window_rows, **ends
-                )
+                kept = segment.kept and not segment.whole
+                streams[band.step] = self._streams_of(tiler, count, kept=kept, rows=rows, window_rows=segment.window_rows, **ends)
                 self._check_fits(step, streams[band.step])
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
             root = self.network.root[step.output]
@@ -332,6 +332,17 @@ class Transferer:
             address = self.ring.address(work.stream)
         assert address is not None
         return address
+
+    def _streams_of(self, tiler, count, *, kept, rows, window_rows, **ends) -> list[list[Stream]]:
+        """The weight streams of a step; those of an earlier one whose weights are the very same, as they are for the images of a batch."""
+        step = tiler.step
+        if step.weights is None:
+            return tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
+        arrays = step.weights, step.bias, step.multiplier, step.exponent
+        key = (*map(id, arrays), step.table, step.result, kept, rows, window_rows)
+        if key not in self.streams:
+            self.streams[key] = tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
+        return self.streams[key]
 
     def _check_fits(self, step, streams):
         """A filter's kernel rows are not cut: what stands side by side in them must be in the weight scratchpad at a time."""

@@ -29,7 +29,8 @@ def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        The inputs and every operator's output, by the tensor's name; constants are in the graph.
+        The inputs, every operator's output and outputs of the network that are constants, by the tensor's name; other constants are in
+        the graph.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
     for operator in graph.operators:
         results = EVALUATORS[operator.op](graph, operator, values)
         values.update(zip(operator.outputs, results if isinstance(results, tuple) else (results,), strict=True))
-    return values
+    return values | {name: graph.tensors[name].data for name in graph.outputs if graph.tensors[name].constant}
 
 
 def _checked_inputs(graph, inputs):

@@ -27,6 +27,7 @@ from weft.compiler.frontends.tflite_file import (
     stored_values,
 )
 from weft.compiler.frontends.tflite_options import read_options
+from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
@@ -37,13 +38,15 @@ STATES = ("resource", "variant")
 OP_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if not name.startswith("_")}
 
 
-def read_tflite(path) -> Graph:
+def read_tflite(path, signature: str | None = None) -> Graph:
     """Read a network.
 
     Parameters
     ----------
     path : str or Path
         A ``.tflite`` file, fully quantized: activations to int8, weights to int8 or int4.
+    signature : str, optional
+        Which of the networks of the file, by the name of its signature; without it what an interpreter runs, the first subgraph.
 
     Returns
     -------
@@ -52,11 +55,12 @@ def read_tflite(path) -> Graph:
     Raises
     ------
     WeftError
-        If the file is damaged, or holds anything that Weft does not support; it names the file, the layer and the value.
+        If the file is damaged, or holds anything that Weft does not support, or no such signature; it names the file, the layer and the
+        value.
     """
     content = load_bytes(path)
     try:
-        return _Frontend(path, content).graph()
+        return _Frontend(path, content, signature).graph()
     except CORRUPTION as error:
         raise WeftError(
             f"is truncated or not a TFLite file ({type(error).__name__}: {printable(str(error).encode())[:120]})",
@@ -75,13 +79,13 @@ class _Unsupported(Exception):
 class _Frontend:
     """One reading of one file, in the order of `graph`."""
 
-    def __init__(self, path, content):
-        self.path = path
+    def __init__(self, path, content, signature):
+        self.path, self.signature = path, signature
         self.reader = Reader(content)
         self.findings = Findings(path)
 
     def graph(self) -> Graph:
-        subgraph = self._first_subgraph()
+        number, subgraph = self._subgraph()
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
@@ -95,20 +99,19 @@ class _Frontend:
         operators = self._operators(ops, raw_operators, wiring)
         refuse_compiled(self.path, operators)
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
-        graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs)
+        graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
         _check_order(graph, broken)
-        graph = judge(graph, broken, self.findings)
-        _check_outputs(graph)
-        return graph
+        return judge(graph, broken, self.findings)
 
-    def _first_subgraph(self):
-        """What an interpreter runs; the others belong to control flow, or to other signatures of the network."""
+    def _subgraph(self) -> tuple:
+        """The subgraph to read, and its number: that of the signature, or the first, which an interpreter runs."""
         model = self.reader.model
         if model.Version() != 3:
             raise WeftError(
                 f"has TFLite schema version {model.Version()}; version 3 is supported", file=self.path, remedy="convert the network again"
             )
-        return self._lookup(self.reader.items(model, "Subgraphs"), 0, "subgraph")
+        number = 0 if self.signature is None else signature_subgraph(self.path, self.reader, self.signature)
+        return number, self._lookup(self.reader.items(model, "Subgraphs"), number, "subgraph")
 
     @staticmethod
     def _kind(code) -> str:
@@ -242,11 +245,11 @@ def tensor_names(names: Iterable[str]) -> list[str]:
     return _unique([name or f"tensor_{i}" for i, name in enumerate(names)])
 
 
-def file_tensor_names(path) -> list[str]:
-    """How a graph calls the tensors of a file, in the file's order."""
+def file_tensor_names(path, subgraph: int = 0) -> list[str]:
+    """How a graph calls the tensors of one of a file's subgraphs, in the file's order."""
     reader = Reader(load_bytes(path))
-    subgraph = reader.items(reader.model, "Subgraphs")[0]
-    return tensor_names(reader.name(raw) for raw in reader.items(subgraph, "Tensors"))
+    table = reader.items(reader.model, "Subgraphs")[subgraph]
+    return tensor_names(reader.name(raw) for raw in reader.items(table, "Tensors"))
 
 
 def _unique(names) -> list:
@@ -290,11 +293,3 @@ def _check_order(graph: Graph, broken: frozenset[str]):
     for name in graph.outputs:
         if name not in ready:
             refuse(f"output {name} is not written by any operator")
-
-
-def _check_outputs(graph: Graph):
-    """What leaves the network is computed by it."""
-    for name in graph.outputs:
-        kind = "an input" if name in graph.inputs else "a constant" if graph.tensors[name].constant else None
-        if kind is not None:
-            raise WeftError(f"output {name} is {kind} of the network", file=graph.file, remedy="take it out of the list of outputs")

@@ -38,10 +38,10 @@ from weft.compiler.limits.tensors import (
     broadcasts,
     broadcasts_to_input,
     has_computed_operand,
+    has_images,
     has_small_sides,
     is_computed,
     is_int8,
-    is_one_image,
     is_quantized,
     keeps_quantization,
     keeps_shape,
@@ -109,14 +109,14 @@ def _other_type(graph, operator) -> str:
 
 
 _POOL = (
-    takes_one_input, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_known_activation,
+    takes_one_input, is_computed, is_int8, is_quantized, keeps_quantization, has_images, has_small_sides, has_known_activation,
     has_small_stride, has_small_filter, has_window_output, has_finite_clamp,
 )  # fmt: skip
 
 _PAIR = (takes_two_inputs, has_computed_operand, is_int8, is_quantized, broadcasts)
 _SUM = (*_PAIR, has_known_activation, has_finite_clamp, has_add_multipliers)
 _EXTREME = (takes_two_inputs, is_computed, keeps_type, is_quantized, keeps_quantization, has_constant_axes, has_reduced_output)
-_RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantization, is_one_image, has_small_sides, has_constant_size)
+_RESIZE = (takes_two_inputs, is_computed, is_int8, is_quantized, keeps_quantization, has_images, has_small_sides, has_constant_size)
 
 LIMITS = {
     **FUNCTION_LIMITS,
@@ -124,13 +124,13 @@ LIMITS = {
     "ADD": _SUM,
     "AVERAGE_POOL_2D": (*_POOL, has_average_count),
     "CONV_2D": (
-        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_weights,
         has_convolution_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
         has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
     "DEPTHWISE_CONV_2D": (
-        takes_weights_and_bias, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_weights,
+        takes_weights_and_bias, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_weights,
         has_depthwise_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
         has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
@@ -160,7 +160,7 @@ LIMITS = {
         has_sum_multiplier, has_bounded_sum,
     ),
     "TRANSPOSE_CONV": (
-        takes_shape_weights_input, is_computed, is_int8, is_quantized, is_one_image, has_small_sides, has_constant_int8_weights,
+        takes_shape_weights_input, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_int8_weights,
         has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,
         has_window_input, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),

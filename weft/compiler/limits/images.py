@@ -8,7 +8,7 @@ def has_constant_size(graph, operator):
     size, source, result = graph.input(operator, 1), graph.input(operator, 0).shape, graph.output(operator).shape
     if not size.constant or size.dtype != "int32" or size.shape != (2,):
         return f"{size.dtype} {list(size.shape)}{'' if size.constant else ', computed'}"
-    right = (1, *size.data.tolist(), source[3]) == result
+    right = (source[0], *size.data.tolist(), source[3]) == result
     return None if right else f"{size.data.tolist()} for {list(source)} to {list(result)}"
 
 

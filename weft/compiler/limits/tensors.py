@@ -105,9 +105,11 @@ def keeps_quantization(graph, operator):
     return None if len(kinds) == 1 else " and ".join(shown)
 
 
-def is_one_image(graph, operator):
-    """Input and output must be one image, [1, height, width, channels]"""
-    return first_wrong(activations(graph, operator), lambda t: len(t.shape) != 4 or t.shape[0] != 1, lambda t: f"shape {list(t.shape)}")
+def has_images(graph, operator):
+    """Input and output must be as many images, [batch, height, width, channels]"""
+    source, result = activations(graph, operator)
+    wrong = first_wrong((source, result), lambda t: len(t.shape) != 4, lambda t: f"shape {list(t.shape)}")
+    return wrong or (None if source.shape[0] == result.shape[0] else f"{list(source.shape)} and {list(result.shape)}")
 
 
 def has_small_sides(graph, operator):

@@ -36,7 +36,7 @@ def has_window_output(graph, operator):
     window, result = parameters.window(graph, operator), graph.output(operator).shape
     weighted = operator.op in parameters.CONVOLUTIONS
     channels = parameters.channels(graph, operator) if weighted else graph.input(operator, 0).shape[3]
-    wanted = [1, *window.output, channels]
+    wanted = [graph.input(operator, 0).shape[0], *window.output, channels]
     return None if list(result) == wanted else f"{list(result)} instead of {wanted}"
 
 
@@ -47,7 +47,7 @@ def has_average_count(graph, operator):
 
 
 def has_constant_output_shape(graph, operator):
-    """The output's shape must be a constant int32 of four numbers: one image with a channel for each of the weights'"""
+    """The output's shape must be a constant int32 of four numbers: images with a channel for each of the weights'"""
     shape, result = graph.input(operator, 0), graph.output(operator).shape
     if not shape.constant or shape.dtype != "int32" or shape.shape != (4,):
         return f"{shape.dtype} {list(shape.shape)}{'' if shape.constant else ', computed'}"

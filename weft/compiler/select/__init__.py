@@ -14,6 +14,7 @@ from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
 from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize, squares
 from weft.compiler.select.copies import copy
+from weft.compiler.select.images import each_image
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Extent, HostOp, Network, Step, View
 from weft.compiler.tables import FUNCTIONS
@@ -24,17 +25,17 @@ ALIASES = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 BUILDERS = {
     **dict.fromkeys(FUNCTIONS, functions.function),
     "ADD": elementwise.add,
-    "AVERAGE_POOL_2D": pools.average_pool_2d,
+    "AVERAGE_POOL_2D": each_image(pools.average_pool_2d),
     "BATCH_TO_SPACE_ND": movement.batch_to_space,
     "BROADCAST_TO": movement.broadcast_to,
     "CONCATENATION": movement.join,
-    "CONV_2D": convolutions.conv_2d,
-    "DEPTHWISE_CONV_2D": convolutions.depthwise_conv_2d,
+    "CONV_2D": each_image(convolutions.conv_2d),
+    "DEPTHWISE_CONV_2D": each_image(convolutions.depthwise_conv_2d),
     "DEPTH_TO_SPACE": movement.depth_to_space,
     "FULLY_CONNECTED": convolutions.fully_connected,
     "GATHER": movement.gather,
     "MAXIMUM": elementwise.maximum,
-    "MAX_POOL_2D": pools.max_pool_2d,
+    "MAX_POOL_2D": each_image(pools.max_pool_2d),
     "MEAN": pools.mean,
     "MINIMUM": elementwise.minimum,
     "MIRROR_PAD": movement.mirror_pad,
@@ -45,7 +46,7 @@ BUILDERS = {
     "PRELU": elementwise.prelu,
     "REDUCE_MAX": pools.reduce_max,
     "REDUCE_MIN": pools.reduce_min,
-    "RESIZE_BILINEAR": resize.resize_bilinear,
+    "RESIZE_BILINEAR": each_image(resize.resize_bilinear),
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
     "REVERSE_V2": movement.reverse,
     "SLICE": movement.take,
@@ -60,7 +61,7 @@ BUILDERS = {
     "SUM": pools.reduce_sum,
     "TILE": movement.tile,
     "TRANSPOSE": movement.transpose,
-    "TRANSPOSE_CONV": convolutions.transpose_conv,
+    "TRANSPOSE_CONV": each_image(convolutions.transpose_conv),
     "UNPACK": movement.take,
 }
 """Operators of the NPU."""
@@ -99,9 +100,6 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     if not steps:
         raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")
     given = {*graph.inputs, *(name for operator in before for name in operator.outputs)}
-    strangers = sorted(leaving & given)
-    if strangers:
-        raise WeftError(f"{strangers[0]} leaves the network as it came, past the NPU", file=graph.file, remedy="take it out of the network")
     read = {selection.owner(name) for step in steps for name in step.reads}
     hosts = tuple(HostOp(operator, True) for operator in before) + tuple(HostOp(operator, False) for operator in after)
     order = [name for operator in before for name in operator.outputs] + list(graph.inputs)

@@ -1,5 +1,6 @@
 """What the rooms of this package share: the tensors so far, temporary ones, and the fields that most steps have."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -45,8 +46,14 @@ class Selection:
 
     def seen(self, name: str, view: View) -> View:
         """A view of the rows that a tensor's shape has, for the rows that it has in memory: those of an alias are often others."""
-        shape = extent_of(self.tensors[name].shape)
+        shape = extent_of(self.graph.tensors[name].shape)
         return view if shape.row_bytes == self.memory(name).row_bytes else replace(view, row_bytes=shape.row_bytes)
+
+    def with_shapes(self, shapes: dict[str, tuple[int, ...]]) -> "Selection":
+        """The same pass for an operator that sees some tensors of the graph in other shapes; in memory they lie as before."""
+        other = copy.copy(self)
+        other.graph = replace(self.graph, tensors=self.graph.tensors | {n: replace(self.tensors[n], shape=s) for n, s in shapes.items()})
+        return other
 
     def temporary(self, operator: Operator, label: str, shape: tuple[int, ...]) -> str:
         """A new tensor of bytes that only the operator's own steps touch."""
