@@ -12,7 +12,7 @@ from hw.npu.config import load_config
 from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from weft import __version__
-from weft.options import Config, Model, Overrides, Quiet
+from weft.options import Config, Model, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -43,6 +43,7 @@ def quantize(
         typer.Option("--data", metavar="FILE", help="Inputs, .npz or .npy: x, and labels y if known. Half of them is kept to judge."),
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")] = None,
+    signature: Signature = None,
     config: Config = "small",
     overrides: Overrides = None,
     quiet: Quiet = False,
@@ -58,13 +59,13 @@ def quantize(
 
     chosen = load_config(config, overrides or ())
     _check_options(model, output, weights, auto, max_loss, data)
-    graph = read_tflite(model)
+    graph = read_tflite(model, signature)
     samples = None if data is None else _samples(graph, data, auto)
     check_writable(output, "the network")
     check_writable(report, "the report")
     steps = Steps(quiet)
     limit = (USUAL_LOSS if max_loss is None else max_loss) if auto else None
-    result, content = run(graph, chosen, layers=layers, samples=samples, max_loss=limit, stage=steps.stage)
+    result, content = run(graph, chosen, layers=layers, samples=samples, max_loss=limit, signature=signature, stage=steps.stage)
     written = json.dumps(result.to_json() | {"weft": __version__}, indent=2) + "\n"
     show_then_write(
         lambda: print_report(result, default_console()),

@@ -14,6 +14,7 @@ from tests.machine_checks import assert_exact
 from tests.quantize_networks import LAYERS, images, network
 from tests.random_operators import OPERATORS
 from tests.reference import run_reference
+from tests.signatures import join_models
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_quantize_tables import contents
 from weft.compiler import parameters
@@ -44,10 +45,11 @@ def run(tmp_path):
     def quantized(content, **options):
         source, output = tmp_path / "net.tflite", tmp_path / "out.tflite"
         source.write_bytes(content)
-        graph = read_tflite(source)
+        signature = options.get("signature")
+        graph = read_tflite(source, signature)
         report, written = quantize(graph, CONFIG, stage=stage, **options)
         output.write_bytes(written)
-        return report, output.read_bytes(), graph, read_tflite(output)
+        return report, output.read_bytes(), graph, read_tflite(output, signature)
 
     return quantized
 
@@ -187,6 +189,18 @@ def network_weights(name):
     """Weights of the small network; its matrix begins with the square ones."""
     rng = np.random.default_rng(len(name))
     return np.clip(np.rint(rng.normal(0, 40, (5, 5))), -127, 127)
+
+
+def test_a_signature_is_quantized_and_the_other_network_of_the_file_stays(run, read):
+    """They have their weights in one buffer, as converters store equal values."""
+    report, content, before, after = run(join_models([("first", network()), ("second", network())]), signature="second")
+    assert after.subgraph == 1 and all(layer.int4 for layer in report.layers)
+    assert all(after.tensors[f"{name}/w"].dtype == "int4" for name in LAYERS)
+    first = read(content)
+    for name, tensor in read(network()).tensors.items():
+        assert first.tensors[name].dtype == tensor.dtype and np.array_equal(first.tensors[name].data, tensor.data), name
+    x = images(1)
+    assert np.array_equal(evaluate(first, {"x": x})["y"], evaluate(before, {"x": x})["y"])
 
 
 # Which layers

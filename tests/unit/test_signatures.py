@@ -12,6 +12,7 @@ from golden.reference_process import ReferenceProcess
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact, random_inputs
+from tests.signatures import join_models
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.cli import main
 from weft.compiler.evaluate import evaluate
@@ -34,24 +35,7 @@ def chain(ops, name):
 
 def joined() -> bytes:
     """One file of all `NETWORKS`."""
-    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
-    whole = None
-    for key, ops in NETWORKS.items():
-        model = schema.ModelT.InitFromPackedBuf(chain(ops, key or "spare"), 0)
-        whole = whole or schema.ModelT(version=3, operatorCodes=[], buffers=[], subgraphs=[], signatureDefs=[])
-        (subgraph,) = model.subgraphs
-        for operator in subgraph.operators:
-            operator.opcodeIndex += len(whole.operatorCodes)
-        for tensor in subgraph.tensors:
-            tensor.buffer += len(whole.buffers)
-        if key:
-            whole.signatureDefs.append(schema.SignatureDefT(signatureKey=key, subgraphIndex=len(whole.subgraphs), inputs=[], outputs=[]))
-        whole.subgraphs.append(subgraph)
-        whole.operatorCodes += model.operatorCodes
-        whole.buffers += model.buffers
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(whole.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return join_models((key, chain(ops, key or "spare")) for key, ops in NETWORKS.items())
 
 
 @pytest.fixture(scope="module")

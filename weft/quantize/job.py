@@ -52,6 +52,7 @@ def quantize(
     layers: str = "all",
     samples: Samples | None = None,
     max_loss: float | None = None,
+    signature: str | None = None,
     stage: Stage,
 ) -> tuple[QuantizeReport, bytes]:
     """A network with the weights of some layers in 4 bits: what that costs and saves, and the content of its file.
@@ -68,6 +69,8 @@ def quantize(
         Without them the weights' own error is made small.
     max_loss : float, optional
         Choose the layers (``--auto``); percentage points. It takes samples.
+    signature : str, optional
+        With which the graph was read.
     stage : Stage
 
     Raises
@@ -75,7 +78,7 @@ def quantize(
     WeftError
         Where a layer cannot be in 4 bits, or the network does not run on the configuration.
     """
-    every = layers_of(graph, stored_tensors(Path(graph.file)).__contains__)
+    every = layers_of(graph, stored_tensors(Path(graph.file), graph.subgraph).__contains__)
     meant = chosen_layers(graph, every, layers)
     with stage(f"timing {graph.name} in INT8", 0):
         before = cost_of(graph, config.replace(int4=False), thorough=True)
@@ -87,8 +90,8 @@ def quantize(
     else:
         made, choice = _chosen(graph, operators, config, halves, max_loss, stage)
     new = with_layers(graph, choice.layers)
-    content = rewritten(Path(graph.file), choice.layers)
-    _check(new, content)
+    content = rewritten(Path(graph.file), choice.layers, graph.subgraph)
+    _check(new, content, signature)
     with stage(f"timing {graph.name} in INT4", 0):
         after = cost_of(new, config.replace(int4=True), thorough=True)
     with stage("judging", len(halves)) as advance:
@@ -201,12 +204,12 @@ def _notes(choice: Choice, samples, max_loss):
     yield "cycles and DDR bytes by the timing model: before without INT4, after with it"
 
 
-def _check(meant: Graph, content: bytes):
+def _check(meant: Graph, content: bytes, signature: str | None):
     """What a file of this content holds is what was meant."""
     with tempfile.TemporaryDirectory(prefix="weft-") as folder:
         path = Path(folder) / Path(meant.file).name
         path.write_bytes(content)
-        found = read_tflite(path)
+        found = read_tflite(path, signature)
     for name, tensor in meant.tensors.items():
         other = found.tensors[name]
         same = (tensor.dtype, tensor.shape, tensor.quantization) == (other.dtype, other.shape, other.quantization)

@@ -29,7 +29,7 @@ BUFFER_DATA, BUFFER_OFFSET = 0, 1
 """Numbers of fields in the schema."""
 
 
-def rewritten(path: Path, layers: Sequence[Narrowed]) -> bytes:
+def rewritten(path: Path, layers: Sequence[Narrowed], subgraph: int = 0) -> bytes:
     """A network's file with other weights in some of its layers.
 
     Parameters
@@ -38,6 +38,8 @@ def rewritten(path: Path, layers: Sequence[Narrowed]) -> bytes:
         The network as it is.
     layers : sequence of Narrowed
         Their new weights and biases; no tensor belongs to two of them.
+    subgraph : int
+        The network's number in the file.
 
     Returns
     -------
@@ -50,13 +52,13 @@ def rewritten(path: Path, layers: Sequence[Narrowed]) -> bytes:
         If the file has something in it that cannot be carried over.
     """
     model = _tree(path)
-    _Rewriting(model).narrow(layers)
+    _Rewriting(model, subgraph).narrow(layers)
     return write_tables(model)
 
 
-def stored_tensors(path: Path) -> set[str]:
-    """Names of the tensors whose values stand in a file, which has been read before."""
-    return _Rewriting(_tree(path)).stored()
+def stored_tensors(path: Path, subgraph: int = 0) -> set[str]:
+    """Names of the tensors of a network whose values stand in its file, which has been read before."""
+    return _Rewriting(_tree(path), subgraph).stored()
 
 
 def _tree(path) -> Table:
@@ -83,11 +85,11 @@ def _items(table: Table, slot: int) -> list[Table]:
 
 
 class _Rewriting:
-    """Changes of one file's tree."""
+    """Changes of one of the networks in a file's tree."""
 
-    def __init__(self, model: Table):
-        self.model = model
-        self.tensors = _items(_items(model, MODEL_SUBGRAPHS)[0], SUBGRAPH_TENSORS)
+    def __init__(self, model: Table, subgraph: int):
+        self.model, self.subgraph = model, _items(model, MODEL_SUBGRAPHS)[subgraph]
+        self.tensors = _items(self.subgraph, SUBGRAPH_TENSORS)
         raw_names = [tensor.children.get(TENSOR_NAME) for tensor in self.tensors]
         names = tensor_names("" if raw is None else printable(raw.raw) for raw in raw_names)  # type: ignore[union-attr]
         self.index = {name: i for i, name in enumerate(names)}
@@ -113,7 +115,7 @@ class _Rewriting:
 
     def _raise_version(self, layer):
         place = self.index[layer.weights].to_bytes(4, "little")
-        for operator in _items(_items(self.model, MODEL_SUBGRAPHS)[0], SUBGRAPH_OPERATORS):
+        for operator in _items(self.subgraph, SUBGRAPH_OPERATORS):
             inputs = operator.children.get(OPERATOR_INPUTS)
             if isinstance(inputs, Block) and inputs.raw[4:8] == place:
                 code = _items(self.model, MODEL_CODES)[operator.number(OPERATOR_CODE, "I")]
@@ -132,8 +134,9 @@ class _Rewriting:
             buffers[old].set_child(BUFFER_DATA, data)
 
     def _users(self, buffer: int) -> int:
-        """How often a buffer is used: by tensors and metadata."""
-        places = [tensor.number(TENSOR_BUFFER, "I") for tensor in self.tensors]
+        """How often a buffer is used: by tensors of all networks of the file, and metadata."""
+        tensors = [tensor for subgraph in _items(self.model, MODEL_SUBGRAPHS) for tensor in _items(subgraph, SUBGRAPH_TENSORS)]
+        places = [tensor.number(TENSOR_BUFFER, "I") for tensor in tensors]
         places += [metadata.number(METADATA_BUFFER, "I") for metadata in _items(self.model, MODEL_METADATA)]
         old_metadata = self.model.children.get(MODEL_METADATA_BUFFERS)
         if isinstance(old_metadata, Block):
