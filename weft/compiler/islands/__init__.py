@@ -50,7 +50,9 @@ def with_islands(graph: Graph, content: bytes, broken: frozenset[str] = frozense
     tables = {name: {"table": value.tobytes()} for name, value in zip(lookups, values)}
     for name, value in zip(constants, values[len(lookups) :], strict=True):
         tensors[name] = replace(tensors[name], data=_frozen(value.reshape(tensors[name].shape)))
-    return replace(graph, tensors=tensors, operators=tuple(replace(each, options=tables.get(each.name, each.options)) for each in operators))
+    return replace(
+        graph, tensors=tensors, operators=tuple(replace(each, options=tables.get(each.name, each.options)) for each in operators)
+    )
 
 
 def without_unread(operators: list[Operator], graph: Graph) -> list[Operator]:
