@@ -165,16 +165,37 @@ def test_constants_join_through_the_table(read, seed):
     rng = np.random.default_rng(seed)
     tensors = [
         byte("x", (2, 3)), byte("k", (2, 3), scale=0.02, data=rng.integers(-128, 128, (2, 3)).astype(np.int8)),
-        real("r", (2, 3)), real("c", (2, 3)), real("j", (2, 6)), real("t", (2, 6)), byte("y", (2, 6), scale=0.01),
+        real("r", (2, 3)), real("c", (2, 3)), real("j", (2, 6)), real("n", (), data=np.float32(0.7)), real("t", (2, 6)),
+        byte("y", (2, 6), scale=0.1),
     ]  # fmt: skip
     wiring = [
-        ("DEQUANTIZE", "x", "r", {}), ("DEQUANTIZE", "k", "c", {}), ("CONCATENATION", "rc", "j", {"axis": 1}), ("TANH", "j", "t", {}),
+        ("DEQUANTIZE", "x", "r", {}), ("DEQUANTIZE", "k", "c", {}), ("CONCATENATION", "rc", "j", {"axis": 1}), ("SUB", "nj", "t", {}),
         ("QUANTIZE", "t", "y", {}),
     ]  # fmt: skip
     model = network(tensors, wiring)
     graph, x = read(model), rng.integers(-128, 128, (2, 3)).astype(np.int8)
     assert [operator.op for operator in graph.operators] == ["LOOKUP", "CONCATENATION"]
     assert np.array_equal(evaluate(graph, {"x": x})["y"], run_reference(model, [x])["y"])
+
+
+@pytest.mark.parametrize("number", [None, -0.7])
+def test_what_is_padded_behind_a_function_gets_what_the_file_says(number, read, seed):
+    """Zeros or a number beside EXP's values: not EXP of what is zero among the bytes."""
+    rng, pads = np.random.default_rng(seed), np.array([[1, 0], [0, 2]], np.int32)
+    tensors = [byte("x", (2, 3)), real("r", (2, 3)), real("s", (2, 3)), real("t", (3, 5)), byte("y", (3, 5), zero_point=5)]
+    tensors += [BuilderTensor("p", (2, 2), "int32", data=pads), real("n", (1,), data=np.float32([number or 0]))]
+    pad = ("PAD", "sp", "t", {}) if number is None else ("PADV2", "spn", "t", {})
+    model = network(tensors, [("DEQUANTIZE", "x", "r", {}), ("EXP", "r", "s", {}), pad, ("QUANTIZE", "t", "y", {})])
+    graph, x = read(model), rng.integers(-128, 128, (2, 3)).astype(np.int8)
+    assert_all_bytes(graph)
+    assert np.array_equal(evaluate(graph, {"x": x})["y"], run_reference(model, [x])["y"])
+
+
+def test_a_constant_for_each_channel_is_no_function_of_one_value(read):
+    tensors = [byte("x"), real("r"), real("k", (8,), data=np.arange(8, dtype=np.float32)), real("t"), byte("y")]
+    wiring = [("DEQUANTIZE", "x", "r", {}), ("MUL", "rk", "t", {}), ("QUANTIZE", "t", "y", {})]
+    with pytest.raises(WeftError, match=r"mul_0 \(t\): MUL: left in float32"):
+        read(network(tensors, wiring))
 
 
 def test_x_times_logistic_of_x_goes_into_the_step_that_makes_x(read):

@@ -169,8 +169,8 @@ class Walk:
         if len(expressions) != 1 or any(self._known[base].dtype not in BYTES for base, _ in found.values()):
             return
         (expression,) = expressions
-        if operator.op == "PADV2" or (operator.op in ADDED_ZEROS and self.expressions[expression].kind != "bytes"):
-            return
+        if operator.op in ADDED_ZEROS and self.expressions[expression].kind != "bytes":
+            return  # a PADV2's number is none of bytes either: its limits say so
         bases = {name: base for name, (base, _) in found.items()}
         made = self._move(operator, bases, next(self._known[base] for base in bases.values()))
         if made is None:
