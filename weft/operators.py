@@ -27,6 +27,11 @@ Limits are checked in the order given here, and later ones rely on earlier ones.
 the configuration (`weft run --config`): memories that are too small, accumulators that are too narrow. Each such message
 names the layer and the size that would do.
 
+Float operators between a DEQUANTIZE and a QUANTIZE run on the NPU too where each byte of the result depends on one byte:
+functions of one value, sums, products and the like with a constant of one value or another function of the same value,
+and whatever moves data. They become one LOOKUP, the operator of a table that the reference interpreter fills, or the
+same movement of bytes. Other float operators are refused.
+
 Of a file with several subgraphs Weft takes the first, as an interpreter does; `--signature NAME` takes that of a signature, or one of
 that name to which no signature leads. Others belong to control flow, which is refused.
 """

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.random_operators.values import one_operator, scale_of, zero_point_of
-from tests.tflite_builder import BuilderTensor
+from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 
 
 def softmax(rng) -> bytes:
@@ -97,6 +97,23 @@ def dequantize(rng) -> bytes:
     return one_operator("DEQUANTIZE", tensors, ("x",), ("y",))
 
 
+ISLANDS = (("SIN", 0.02, 0.01), ("LOGISTIC", 0.05, 1 / 128), (None, 0.04, 0.03), (None, 0.01, 0.5), (None, 0.01, 0.002))
+"""For LOOKUP a function of real numbers or none, and both scales: few, since the reference interpreter is asked for the table of each."""
+
+
+def lookup(rng) -> bytes:
+    """LOOKUP: DEQUANTIZE, perhaps a function of real numbers, QUANTIZE."""
+    op, *scales = ISLANDS[int(rng.integers(0, len(ISLANDS)))]
+    shape = tuple(int(n) for n in rng.integers(1, 12, int(rng.integers(1, 5))))
+    types = ("int8", "int8") if op else [str(rng.choice(["int8", "uint8"])) for _ in scales]
+    zero_points = (0, -3) if op else [zero_point_of(rng, dtype) for dtype in types]
+    x, y = (BuilderTensor(*each, scale=s, zero_point=z) for *each, s, z in zip("xy", (shape, shape), types, scales, zero_points))
+    reals = [BuilderTensor(name, shape, "float32") for name in ("r", "s")[: 1 + bool(op)]]
+    steps = [("DEQUANTIZE", "x", "r"), *([(op, "r", "s")] if op else []), ("QUANTIZE", reals[-1].name, "y")]
+    operators = [BuilderOperator(each, (source,), (result,)) for each, source, result in steps]
+    return build_model([x, *reals, y], operators, ["x"], ["y"])
+
+
 INT8 = ("int8",)
 FUNCTION_OPERATORS = {
     "ABS": _plain("ABS", types=INT8),
@@ -106,6 +123,7 @@ FUNCTION_OPERATORS = {
     "HARD_SWISH": _plain("HARD_SWISH"),
     "LEAKY_RELU": leaky_relu,
     "LOG": _plain("LOG", types=INT8),
+    "LOOKUP": lookup,
     "LOGISTIC": _plain("LOGISTIC", output=1 / 256),
     "NEG": neg,
     "QUANTIZE": quantize,

@@ -100,6 +100,8 @@ class Operator:
         Plain Python values; which ones an operator has is the table in `weft.compiler.frontends.tflite_options`.
     label : str
         The layer's name as its author knows it, shown to users.
+    members : tuple of str
+        Names of the operators of the file that it stands in place of; empty where it is one of the file's own.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Operator:
     outputs: tuple[str, ...]
     options: dict = field(default_factory=dict)
     label: str = ""
+    members: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -164,7 +167,7 @@ class Graph:
         """One line an operator: name, output shapes, options."""
         lines = [f"{self.name}: {len(self.operators)} operators"]
         for operator in self.operators:
-            options = " ".join(f"{key}={value}" for key, value in operator.options.items())
+            options = " ".join(f"{key}={value}" for key, value in operator.options.items() if not isinstance(value, bytes))
             shapes = " ".join(str(self.tensors[name].shape) for name in operator.outputs)
             lines.append(f"  {operator.title}: {shapes} {options}".rstrip())
         return "\n".join(lines)

@@ -14,8 +14,8 @@ REAL = {"EXP": lookup.exp, "LOGISTIC": lookup.logistic, "TANH": lookup.tanh}
 """Functions that TFLite tabulates in floating point, without options."""
 FIXED = {"ABS": rectify.absolute, "HARD_SWISH": rectify.hard_swish, "QUANTIZE": change_quantization, "RSQRT": rsqrt, "SQRT": lookup.sqrt}
 """Functions of the bytes and both quantizations alone."""
-FUNCTIONS = tuple(sorted((*REAL, *FIXED, *RELUS, "GELU", "LEAKY_RELU", "LOG", "NEG")))
-"""Operators that have a table."""
+FUNCTIONS = tuple(sorted((*REAL, *FIXED, *RELUS, "GELU", "LEAKY_RELU", "LOG", "LOOKUP", "NEG")))
+"""Operators that have a table; LOOKUP, which no file has, brings its own (`weft.compiler.islands`)."""
 
 
 def table(graph: Graph, operator: Operator) -> np.ndarray:
@@ -28,6 +28,8 @@ def table(graph: Graph, operator: Operator) -> np.ndarray:
         where the reference stops, are 0.
     """
     source, result = graph.input(operator, 0), graph.output(operator)
+    if operator.op == "LOOKUP":
+        return np.frombuffer(operator.options["table"], result.dtype)
     x = lookup.all_bytes(source.dtype)
     undefined = x < source.zero_point if operator.op in ("RSQRT", "SQRT") else np.zeros(256, bool)
     values = _function(operator, result)(

@@ -31,6 +31,7 @@ from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
+from weft.compiler.islands import with_islands
 from weft.compiler.limits import SUPPORTED
 
 STATES = ("resource", "variant")
@@ -81,7 +82,7 @@ class _Frontend:
 
     def __init__(self, path, content, signature):
         self.path, self.signature = path, signature
-        self.reader = Reader(content)
+        self.content, self.reader = content, Reader(content)
         self.findings = Findings(path)
 
     def graph(self) -> Graph:
@@ -101,6 +102,7 @@ class _Frontend:
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
         _check_order(graph, broken)
+        graph = with_islands(graph, self.content, broken)
         return judge(graph, broken, self.findings)
 
     def _subgraph(self) -> tuple:

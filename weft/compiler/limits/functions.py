@@ -4,7 +4,17 @@ import math
 
 from golden.operators.rectify import hard_swish_multipliers, leak_ratio
 from golden.operators.rsqrt import SHIFT, rsqrt_multiplier
-from weft.compiler.limits.tensors import is_computed, is_int8, is_quantized, keeps_shape, keeps_type, show_quantization, takes_one_input
+from weft.compiler.limits.tensors import (
+    BYTES,
+    first_wrong,
+    is_computed,
+    is_int8,
+    is_quantized,
+    keeps_shape,
+    keeps_type,
+    show_quantization,
+    takes_one_input,
+)
 
 MAX_RATIO = 1 << 22
 """Factors below it cannot overflow: the distance of two bytes has 9 bits."""
@@ -83,6 +93,11 @@ def negates_plain_bytes(graph, operator):
     return None if right else " and ".join(show_quantization(tensor.quantization) for tensor in tensors)
 
 
+def maps_bytes(graph, operator):
+    """It stands for float operators between a DEQUANTIZE and a QUANTIZE; input and output must be int8 or uint8"""
+    return first_wrong((graph.input(operator, 0), graph.output(operator)), lambda t: t.dtype not in BYTES, lambda t: t.dtype)
+
+
 _BYTES = (takes_one_input, is_computed, keeps_type, is_quantized, keeps_shape, has_normal_scales)
 _INT8 = (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_normal_scales)
 _RELU = (*_BYTES, has_small_ratio)
@@ -96,6 +111,7 @@ FUNCTION_LIMITS = {
     "LEAKY_RELU": (*_RELU, has_small_leak),
     "LOG": _INT8,
     "LOGISTIC": (*_BYTES, has_logistic_output),
+    "LOOKUP": (takes_one_input, is_computed, maps_bytes, is_quantized, keeps_shape),
     "NEG": (*_INT8, negates_plain_bytes),
     "RELU": _RELU,
     "RELU6": _CLAMPED,
