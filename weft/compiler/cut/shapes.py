@@ -1,5 +1,6 @@
 """Which operators have outputs whose shape is known only when the network runs."""
 
+from weft.compiler.cut.variables import HANDLES
 from weft.compiler.frontends.network_file import SHAPE, NetworkFile
 from weft.compiler.graph import Operator
 from weft.compiler.limits import SUPPORTED
@@ -20,7 +21,7 @@ def of_dynamic_shape(file: NetworkFile, operator: Operator) -> bool:
     the operator's kind or a computed operand says otherwise.
     """
     graph = file.graph
-    outputs = [graph.tensors[name] for name in operator.outputs]
+    outputs = [tensor for name in operator.outputs if (tensor := graph.tensors[name]).dtype not in HANDLES]
     unknown = operator.op not in SUPPORTED
     if operator.op in OF_VALUES or any(not tensor.shape and (unknown or tensor.name in file.broken) for tensor in outputs):
         return True
