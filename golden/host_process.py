@@ -65,7 +65,7 @@ class HostProcess:
     def __init__(self, submodels: Sequence[SubModel], file):
         self._submodels, self._file = tuple(submodels), file
         self._child: subprocess.Popen | None = None
-        self._noise = tempfile.TemporaryFile()  # noqa: SIM115: closed by __exit__
+        self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - __exit__ closes it
         self.reset()
 
     def __enter__(self):
@@ -190,7 +190,8 @@ def _serve():
                 number, inputs = content
                 say("done", _invoked(interpreters[number], inputs))
             else:
-                _run_operators(*content, say)
+                model, inputs = content
+                _run_operators(model, inputs, say)
                 say("done", None)
         except REFUSALS as error:
             say("failed", " ".join(str(error).split()))

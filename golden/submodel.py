@@ -166,8 +166,7 @@ def _subgraph_options(operator) -> Iterable[tuple[object, str]]:
 
 def _subgraphs_of(operator) -> list[int]:
     """Numbers of the subgraphs that an operator calls."""
-    values = (getattr(options, field) for options, field in _subgraph_options(operator))
-    return [int(number) for value in values for number in ([value] if np.isscalar(value) else _numbers(value))]
+    return [number for options, field in _subgraph_options(operator) for number in _numbers(np.atleast_1d(getattr(options, field)))]
 
 
 def _renumbered(operator, codes: dict[int, int], places: Mapping[int, int]):
@@ -178,5 +177,6 @@ def _renumbered(operator, codes: dict[int, int], places: Mapping[int, int]):
     for options, field in _subgraph_options(other):
         value = getattr(options, field)
         if value is not None:
-            setattr(options, field, places.get(value, value) if np.isscalar(value) else [places.get(i, i) for i in _numbers(value)])
+            moved = [places.get(number, number) for number in _numbers(np.atleast_1d(value))]
+            setattr(options, field, moved[0] if np.ndim(value) == 0 else moved)
     return other

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,17 +27,19 @@ from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft import __version__
 from weft.analysis.precision import int4_operators
-from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report
+from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report, joined
 from weft.analysis.search import Searched, search
-from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
-from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
+from weft.host_rows import with_host_rows
 from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
 from weft.reference_judge import ReferenceMismatch, judge
+from weft.stages import Compared, Frame, run_stages
+from weft.whole import NpuStep, Whole, compile_whole, whole_of
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
@@ -50,15 +53,12 @@ class Prepared:
 
     Attributes
     ----------
-    compiled : Compiled
+    whole : Whole
     simulator : Simulator
-    searched : Searched or None
-        How the program was found, where a search found it.
     """
 
-    compiled: Compiled
+    whole: Whole
     simulator: Simulator
-    searched: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -67,26 +67,35 @@ class Outcome:
 
     Attributes
     ----------
-    run : RunResult
-        Of the RTL.
+    runs : tuple of RunResult
+        Of the RTL, one for each program.
     outputs : dict of str to ndarray
         The network's outputs, after the host's operators.
-    compared : int
-        Tensors that were compared with the reference.
+    compared : tuple of int
+        Tensors of each program that were compared with the golden operators.
     mismatch : Mismatch, ReferenceMismatch or None
         The first difference; None if everything is bit-exact.
     computed : dict of str to ndarray
-        Every tensor by the golden operators.
+        Every tensor of the programs by the golden operators.
     reference : ReferenceVerdict or None
         How far the reference interpreter judged the golden operators; None where it was not asked.
+    moved : tuple of (int, int)
+        Bytes in and out of each host step.
     """
 
-    run: RunResult
+    runs: tuple[RunResult, ...]
     outputs: dict
-    compared: int
+    compared: tuple[int, ...]
     mismatch: Mismatch | ReferenceMismatch | None
     computed: dict
     reference: ReferenceVerdict | None = None
+    moved: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def run(self) -> RunResult:
+        """The RTL's run of a network that is one program."""
+        (run,) = self.runs
+        return run
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,8 @@ class Job:
 
     Attributes
     ----------
-    searched : Searched or None
+    searched : tuple of Searched
+        How each program was found, where a search found it.
     report : Report
     outcome : Outcome
     seed : int or None
@@ -106,7 +116,7 @@ class Job:
         Why there is no waveform, where one was wanted.
     """
 
-    searched: Searched | None
+    searched: tuple[Searched, ...]
     report: Report
     outcome: Outcome
     seed: int | None
@@ -117,10 +127,26 @@ class Job:
 def compile_model(
     model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None, signature: str | None = None
 ) -> Searched:
-    """Read a `.tflite` file and compile it, with the tuning that the timing model finds best."""
+    """Read a `.tflite` file and compile it for the NPU alone, with the tuning that the timing model finds best."""
     graph = read_tflite(model, signature)
     with (steps or Steps(quiet=True)).stage(f"compiling {graph.name} for {config.name}"):
         return search(graph, config, keep_tensors=keep_tensors)
+
+
+def compile_file(
+    model,
+    config: NpuConfig,
+    *,
+    keep_tensors: bool = False,
+    steps: Steps | None = None,
+    signature: str | None = None,
+    host: bool = True,
+) -> Whole:
+    """Read a `.tflite` file and compile it; what the NPU does not run is the host's, or refused if that is not wanted."""
+    if host:
+        return compile_whole(read_file(model, signature), config, keep_tensors=keep_tensors, steps=steps)
+    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
+    return whole_of(searched.compiled, searched)
 
 
 def prepare(
@@ -132,17 +158,20 @@ def prepare(
     steps: Steps | None = None,
     signature: str | None = None,
     check: Callable[[], None] | None = None,
+    host: bool = True,
 ) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
 
-    `check` may refuse the network before the build, which can take a minute.
+    `check` may refuse the network before the build, which can take a minute. Without `host` it must run on the NPU as a whole.
     """
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
-    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
+    whole = compile_file(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
+    if trace is not None:
+        whole.only("a waveform")
     if check is not None:
         check()
-    return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
+    return Prepared(whole, Simulator(config, options, stage=steps.stage))
 
 
 def trace_format(trace):
@@ -158,7 +187,7 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     """Run inputs on the RTL, one after another, and compare every tensor of each with the reference.
 
     What the output stage writes is compared with the golden machine command by command, and the machine's tensors with the golden
-    operators.
+    operators. What the host computes is the reference interpreter's own.
 
     Parameters
     ----------
@@ -168,33 +197,55 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     trace : Path, optional
         Waveform to write.
     """
-    compiled = prepared.compiled
-    inputs = [host_before(compiled, sample) for sample in samples]
-    runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
-    return [_compared(compiled, *one) for one in zip(samples, inputs, runs)]
+
+    def program(step: NpuStep, given: list[dict]) -> list[Compared]:
+        compiled = step.compiled
+        inputs = [host_before(compiled, sample) for sample in given]
+        runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
+        return [_compared(compiled, *one) for one in zip(given, inputs, runs)]
+
+    return [outcome_of(prepared.whole, frame) for frame in run_stages(prepared.whole, samples, program)]
 
 
-def _compared(compiled, sample, inputs, run) -> Outcome:
+def _compared(compiled, sample, inputs, run) -> Compared:
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
+    return Compared(run, host_after(compiled, run.outputs, sample), expected, len(expected.keys() & machine.tensors.keys()), mismatch)
+
+
+def outcome_of(whole: Whole, frame: Frame) -> Outcome:
+    """One input's outcome, from what its programs and host steps left behind."""
+    return Outcome(
+        runs=tuple(each.run for each in frame.programs),
+        outputs=frame.outputs(whole),
+        compared=tuple(each.compared for each in frame.programs),
+        mismatch=next((each.mismatch for each in frame.programs if each.mismatch is not None), None),
+        computed=frame.computed,
+        moved=tuple(frame.moved),
+    )
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
     """The report of one run."""
-    return build_report(
-        prepared.compiled.program,
-        outcome.run.records,
-        outcome.run.cycles,
-        host_ops=[host.operator.op for host in prepared.compiled.host_ops],
-        bit_exact=outcome.mismatch is None,
-        compared_tensors=outcome.compared,
-        reference=outcome.reference,
-        int4_operators=int4_operators(prepared.compiled.graph),
-        notes=handed_out(prepared.compiled),
-        clock_mhz=clock_mhz,
-    )
+    reports = [
+        build_report(
+            step.compiled.program, run.records, run.cycles, clock_mhz=clock_mhz, **facts_of(prepared.whole, step, outcome, compared)
+        )
+        for step, run, compared in zip(prepared.whole.npu_steps, outcome.runs, outcome.compared)
+    ]
+    return with_host_rows(joined(reports), prepared.whole, outcome.moved)
+
+
+def facts_of(whole: Whole, step: NpuStep, outcome: Outcome, compared: int) -> dict[str, Any]:
+    """What the report of a program says beside its cycles, as `weft.analysis.report.build_report` takes it."""
+    return {
+        "bit_exact": outcome.mismatch is None,
+        "compared_tensors": compared,
+        "reference": outcome.reference,
+        "int4_operators": int4_operators(step.compiled.graph),
+        "notes": handed_out(whole.on_npu),
+    }
 
 
 def run_model(
@@ -210,6 +261,7 @@ def run_model(
     reference: bool = True,
     steps: Steps | None = None,
     signature: str | None = None,
+    host: bool = True,
 ) -> Job:
     """What ``weft run`` does; the arguments are its options. The reference interpreter runs beside compiler and simulator.
 
@@ -219,16 +271,17 @@ def run_model(
         For what the user can mend: the model, the configuration, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model, signature)
+    graph = read_file(model, signature).graph if host else read_tflite(model, signature)
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
         check = interpreter and interpreter.check_loads
-        prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, signature=signature, check=check)
+        options: dict[str, Any] = {"keep_tensors": keep_tensors, "trace": trace, "signature": signature, "host": host}
+        prepared = prepare(model, config, steps=steps, check=check, **options)
         with steps.stage(f"running {graph.name} on the RTL"):
             (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
-        outcome = judged(graph, outcome, interpreter, steps)
-    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
+        outcome = judged(prepared.whole.on_npu, outcome, interpreter, steps)
+    return Job(prepared.whole.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
 
 
 def with_trace(run: Callable, trace: Path | None) -> tuple:

@@ -37,17 +37,14 @@ class NpuStep:
     ----------
     name : str
         Unique among the steps.
-    searched : Searched
-        How it was found.
+    compiled : Compiled
+    searched : Searched or None
+        How it was found, where a search found it.
     """
 
     name: str
-    searched: Searched
-
-    @property
-    def compiled(self) -> Compiled:
-        """The program with its graph."""
-        return self.searched.compiled
+    compiled: Compiled
+    searched: Searched | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +99,8 @@ class Whole:
     @cached_property
     def on_npu(self) -> Graph:
         """The operators that the compiler gave to the NPU, and the edges that it leaves to its host, as it sees them."""
+        if not self.host_steps:
+            return self.npu_steps[0].compiled.graph
         operators = tuple(operator for step in self.npu_steps for operator in step.compiled.graph.operators)
         tensors: dict[str, Tensor] = {}
         for step in self.npu_steps:
@@ -110,6 +109,11 @@ class Whole:
         return Graph(
             self.graph.name, self.graph.file, ends | tensors, operators, self.graph.inputs, self.graph.outputs, self.graph.subgraph
         )
+
+    @property
+    def searched(self) -> tuple[Searched, ...]:
+        """How the programs were found, where a search found them."""
+        return tuple(step.searched for step in self.npu_steps if step.searched is not None)
 
     def only(self, what: str) -> NpuStep:
         """The program of a network that has one.
@@ -127,10 +131,9 @@ class Whole:
         return self.npu_steps[0]
 
 
-def whole_of(searched: Searched) -> Whole:
+def whole_of(compiled: Compiled, searched: Searched | None = None) -> Whole:
     """A network that the NPU runs alone."""
-    graph = searched.compiled.graph
-    return Whole(graph, (NpuStep("npu", searched),))
+    return Whole(compiled.graph, (NpuStep("npu", compiled, searched),))
 
 
 def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Whole:
@@ -153,7 +156,7 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
                 graphs = [replace(part, graph=rewrite(fold(part.graph))) if part.on_npu else part for part in divide(labels)]
         found = _compile(graphs, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
         if not found:
-            return Whole(labels.graph, tuple(_made(file, graphs, programs)))
+            return Whole(labels.graph if labels.host else graphs[0].graph, tuple(_made(file, graphs, programs)))
         refused |= found
 
 
@@ -214,7 +217,8 @@ def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Searched])
         alone = sum(part.on_npu == other.on_npu for other in parts) == 1
         name = ("npu" if part.on_npu else "host") + ("" if alone else f"_{number}")
         if part.on_npu:
-            yield NpuStep(name, programs[_key(part.graph)])
+            searched = programs[_key(part.graph)]
+            yield NpuStep(name, searched.compiled, searched)
         else:
             assert tree is not None
             keeps_state = any(operator.op in (*STATEFUL, *VARIABLES) for operator in part.graph.operators)
