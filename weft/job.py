@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def prepare(
     trace: Path | None = None,
     steps: Steps | None = None,
     signature: str | None = None,
-    check: Callable[[], None] | None = None,
+    check: Callable[[Whole], None] | None = None,
     host: bool = True,
 ) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
@@ -170,7 +171,7 @@ def prepare(
     if trace is not None:
         whole.only("a waveform")
     if check is not None:
-        check()
+        check(whole)
     return Prepared(whole, Simulator(config, options, stage=steps.stage))
 
 
@@ -275,7 +276,7 @@ def run_model(
     values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
-        check = interpreter and interpreter.check_loads
+        check = interpreter and partial(check_reference, interpreter)
         options: dict[str, Any] = {"keep_tensors": keep_tensors, "trace": trace, "signature": signature, "host": host}
         prepared = prepare(model, config, steps=steps, check=check, **options)
         with steps.stage(f"running {graph.name} on the RTL"):
@@ -290,6 +291,13 @@ def with_trace(run: Callable, trace: Path | None) -> tuple:
         return run(trace), None
     except TraceError as error:
         return run(None), error
+
+
+def check_reference(interpreter: ReferenceProcess, whole: Whole):
+    """Refuse a file that the reference interpreter does not load, or of which it cannot run what is the host's."""
+    interpreter.check_loads()
+    if whole.host_steps:
+        whole.refuse_failing_host(interpreter.result())
 
 
 def start_reference(graph: Graph, values: dict) -> ReferenceProcess:

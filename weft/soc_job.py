@@ -20,7 +20,19 @@ from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.host import host_after, host_before
 from weft.host_rows import with_host_rows
-from weft.job import Job, Outcome, choose_input, compile_file, facts_of, judged, outcome_of, start_reference, trace_format, with_trace
+from weft.job import (
+    Job,
+    Outcome,
+    check_reference,
+    choose_input,
+    compile_file,
+    facts_of,
+    judged,
+    outcome_of,
+    start_reference,
+    trace_format,
+    with_trace,
+)
 from weft.progress import Steps
 from weft.stages import Compared, run_stages
 from weft.whole import NpuStep, Whole
@@ -58,7 +70,7 @@ def run_on_soc(
         whole = compile_file(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
         step = whole.only("a run in a SoC")
         if interpreter is not None:
-            interpreter.check_loads()
+            check_reference(interpreter, whole)
         simulator = SocSimulator(config, options, stage=steps.stage)
         with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
             (run, outcome), trace_error = with_trace(lambda place: _run_whole(simulator, whole, values, scenario, place), trace)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from golden.host_process import SubModel
+from golden.reference_process import ReferenceRun
 from golden.submodel import ModelTree
 from hw.npu.config import NpuConfig
 from hw.npu.errors import Finding, WeftError
@@ -114,6 +115,22 @@ class Whole:
     def searched(self) -> tuple[Searched, ...]:
         """How the programs were found, where a search found them."""
         return tuple(step.searched for step in self.npu_steps if step.searched is not None)
+
+    def refuse_failing_host(self, run: ReferenceRun):
+        """Refuse a network of which the reference interpreter cannot run an operator that is the host's.
+
+        Raises
+        ------
+        WeftError
+            It names the operator, and what became of the interpreter.
+        """
+        names = file_tensor_names(self.graph.file, self.graph.subgraph)
+        for operator in (operator for step in self.host_steps for operator in step.part.operators):
+            if run.stop is not None and run.stop.tensor >= 0 and names[run.stop.tensor] in operator.outputs:
+                raise WeftError(
+                    f"the host cannot run it, the reference interpreter {run.version} itself fails: {run.stop.reason}",
+                    file=self.graph.file, layer=operator.title, remedy="give other input values, or convert the network again",
+                )  # fmt: skip
 
     def only(self, what: str) -> NpuStep:
         """The program of a network that has one.
