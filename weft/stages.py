@@ -118,8 +118,8 @@ def _run_program(step, frames, program):
     for frame, result in zip(frames, program(step, inputs), strict=True):
         frame.programs.append(result)
         frame.computed |= result.expected
-        right = {name: result.expected[name] for name in result.outputs}
-        frame.values |= result.outputs if result.mismatch is None else right
+        exact = result.mismatch is None
+        frame.values |= result.outputs if exact else {name: result.expected[name] for name in result.outputs}
 
 
 def _run_host(step: HostStep, number: int, frame: Frame, host: HostProcess, whole: Whole):
