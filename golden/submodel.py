@@ -33,20 +33,25 @@ class ModelTree:
         self._data = [_bytes_of(buffer, content) for buffer in self._tree.buffers]
 
     def part(
-        self, operators: Sequence[int], inputs: Sequence[int], outputs: Sequence[int], constants: Mapping[int, np.ndarray] | None = None
+        self,
+        operators: Mapping[int, Sequence[int]],
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        constants: Mapping[int, np.ndarray] | None = None,
     ) -> bytes:
         """A file of some operators.
 
         Parameters
         ----------
-        operators : sequence of int
-            Their numbers in the subgraph, in the order of execution.
+        operators : mapping of int to sequence of int
+            Their numbers in the subgraph, in the order of execution, each with the numbers of the tensors that it reads, -1 for an
+            optional one that is absent.
         inputs, outputs : sequence of int
             Numbers of the subgraph's tensors.
         constants : mapping of int to ndarray, optional
             Values of tensors that operators make which are left out.
         """
-        chosen = [self._main.operators[number] for number in operators]
+        chosen = [_reading(self._main.operators[number], read) for number, read in operators.items()]
         called = self._called(chosen)
         values = _Values(self._data)
         codes: dict[int, int] = {}
@@ -150,6 +155,13 @@ def _bytes_of(buffer, content) -> np.ndarray | None:
     if buffer.offset > 1:
         return np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
     return np.asarray(buffer.data, np.uint8) if buffer.data is not None and len(buffer.data) else None
+
+
+def _reading(operator, indices: Sequence[int]):
+    """The operator with other inputs."""
+    other = copy(operator)
+    other.inputs = np.array(indices, np.int32)
+    return other
 
 
 def _numbers(indices) -> list[int]:

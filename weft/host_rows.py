@@ -69,12 +69,10 @@ def with_host_rows(report: Report, whole: Whole, moved: Sequence[tuple[int, int]
 
 
 def reasons_of(step: HostStep) -> tuple[str, ...]:
-    """Why the host runs a step: of each kind of operator and reason the first layer's sentence, with how many there are."""
-    kinds: dict[tuple[str, str], list[str]] = {}
+    """Why the host runs a step: of each kind of operator and reason the first layer's sentence."""
+    kinds: dict[tuple[str, str], str] = {}
     for operator in step.part.operators:
         finding = step.reasons[operator.name]
-        kinds.setdefault((operator.op, finding.kind or finding.sentence), []).append(finding.sentence)
-    return tuple(
-        (sentences[0] if sentences[0].startswith(op) else f"{op}: {sentences[0]}") + f" ({len(sentences)}x)" * (len(sentences) > 1)
-        for (op, _), sentences in kinds.items()
-    )
+        named = finding.sentence if finding.sentence.startswith(f"{operator.op}: ") else f"{operator.op}: {finding.sentence}"
+        kinds.setdefault((operator.op, finding.kind or finding.sentence), named)
+    return tuple(kinds.values())

@@ -239,15 +239,16 @@ def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Searched])
         else:
             assert tree is not None
             keeps_state = any(operator.op in (*STATEFUL, *VARIABLES) for operator in part.graph.operators)
-            yield HostStep(name, part.graph, part.reasons, _submodel(tree, part.graph, file.graph), keeps_state)
+            yield HostStep(name, part.graph, part.reasons, _submodel(tree, part.graph, file), keeps_state)
 
 
-def _submodel(tree: ModelTree, part: Graph, raw: Graph) -> SubModel:
-    index = {name: number for number, name in enumerate(file_tensor_names(raw.file, raw.subgraph))}
-    number = {operator.name: place for place, operator in enumerate(raw.operators)}
+def _submodel(tree: ModelTree, part: Graph, file: NetworkFile) -> SubModel:
+    raw = file.graph
+    index: dict[str | None, int] = {name: number for number, name in enumerate(file_tensor_names(raw.file, raw.subgraph))}
+    index[None] = -1
     folded = {name: tensor.data for name, tensor in part.tensors.items() if tensor.data is not None and not raw.tensors[name].constant}
     content = tree.part(
-        [number[operator.name] for operator in part.operators],
+        {file.numbers[operator.name]: [index[name] for name in operator.inputs] for operator in part.operators},
         [index[name] for name in part.inputs],
         [index[name] for name in part.outputs],
         {index[name]: value for name, value in folded.items()},

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from flatbuffers import flexbuffers
@@ -65,7 +66,8 @@ def test_a_run_of_operators_alone_computes_what_the_whole_network_does(tmp_path,
         chosen = graph.operators[first:last]
         made = [name for operator in chosen for name in operator.outputs]
         read = list(dict.fromkeys(name for operator in chosen for name in operator.inputs if name not in made))
-        part = ModelTree(model).part(range(first, last), [index[name] for name in read], [index[name] for name in made])
+        chosen_inputs = {number: [index[name] for name in graph.operators[number].inputs] for number in range(first, last)}
+        part = ModelTree(model).part(chosen_inputs, [index[name] for name in read], [index[name] for name in made])
         assert len(part) < len(model) or len(chosen) == len(graph.operators)
         got = run_reference(part, [known[name] for name in read])
         for name in made:
@@ -79,8 +81,47 @@ def test_a_value_that_was_folded_stands_in_the_sub_model(tmp_path):
     ]
     operators = [BuilderOperator("RELU", ("c",), ("k",)), BuilderOperator("ADD", ("x", "k"), ("y",))]
     model, x = build_model(tensors, operators, ["x"], ["y"]), np.arange(6, dtype=np.int8).reshape(2, 3)
-    part = ModelTree(model).part([1], [0], [2], {1: np.full((2, 3), 7, np.int8)})
+    part = ModelTree(model).part({1: [0, 1]}, [0], [2], {1: np.full((2, 3), 7, np.int8)})
     assert np.array_equal(run_reference(part, [x])["y"], run_reference(model, [x])["y"])
+
+
+def branching() -> bytes:
+    """An ADD, then an IF between two subgraphs, which double it or leave it; then a MAX_POOL_2D."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
+
+    def image(name):
+        return BuilderTensor(name, (1, 4, 4, 2), scale=0.1)
+
+    def model(tensors, operators, inputs):
+        return schema.ModelT.InitFromPackedBuf(build_model(tensors, operators, inputs, ["y"]), 0)
+
+    pool = BuilderOperator("MAX_POOL_2D", ("b",), ("y",))
+    steps = [BuilderOperator("ADD", ("x", "x"), ("a",)), BuilderOperator("CUSTOM:if", ("choice", "a"), ("b",)), pool]
+    main = model([BuilderTensor("choice", (), "bool"), *map(image, "xaby")], steps, ["choice", "x"])
+    main.operatorCodes[1].builtinCode = schema.BuiltinOperator.IF
+    main.operatorCodes[1].deprecatedBuiltinCode, main.operatorCodes[1].customCode = schema.BuiltinOperator.IF, None
+    main.subgraphs[0].operators[1].builtinOptionsType = schema.BuiltinOptions.IfOptions
+    main.subgraphs[0].operators[1].builtinOptions = schema.IfOptionsT(thenSubgraphIndex=2, elseSubgraphIndex=1)
+    for op, inputs in (("RELU", ("x",)), ("ADD", ("x", "x"))):
+        branch = model([*map(image, "xy")], [BuilderOperator(op, inputs, ("y",))], ["x"])
+        branch.subgraphs[0].operators[0].opcodeIndex = len(main.operatorCodes)
+        for tensor in branch.subgraphs[0].tensors:
+            tensor.buffer = 0
+        main.operatorCodes += branch.operatorCodes
+        main.subgraphs += branch.subgraphs
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(main.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("choice", [False, True])
+def test_control_flow_runs_on_the_host_with_the_subgraphs_that_it_calls(tmp_path, choice):
+    whole = compiled(tmp_path / "net.tflite", branching())
+    assert [step.name for step in whole.steps] == ["npu_0", "host", "npu_2"]
+    sample = random_sample(whole.graph, 1) | {"choice": np.array(choice)}
+    (outcome,) = outcomes(whole, [sample])
+    expected = run_reference((tmp_path / "net.tflite").read_bytes(), list(sample.values()))
+    assert outcome.mismatch is None and np.array_equal(outcome.outputs["y"], expected["y"])
 
 
 def with_custom(content: bytes, name: str, options: bytes, outputs: int) -> bytes:

@@ -177,10 +177,12 @@ def _host_lines(report) -> list[str]:
     """Why the host has what it has, and how much the NPU has."""
     if not report.host_steps:
         return []
-    reasons = dict.fromkeys(reason for step in report.host_steps for reason in step.reasons)
+    reasons: dict[str, str] = {}
+    for reason in (reason for step in report.host_steps for reason in step.reasons):
+        reasons.setdefault(reason.split("; here ")[0], reason)  # one value of each kind is enough
     shares = [(report.npu_mac_share, "MACs"), (report.npu_operator_share, "operators"), (report.npu_byte_share, "bytes")]
     return [
-        *(f"why          {reason}" for reason in reasons),
+        *(f"why          {reason}" for reason in reasons.values()),
         f"on the NPU   {', '.join(f'{100 * share:.1f} % of the {what}' for share, what in shares)}; what the host computes is the "
         "reference's own, not compared",
     ]

@@ -73,8 +73,9 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
             break
         host |= {name: finding for each, finding in found for name in each.stands_for if name not in host}
         host |= _after_dynamic(file, host)
-    left = {operator.name for operator in folded.operators} | host.keys()
-    graph = replace(raw, tensors=raw.tensors | folded.tensors, operators=tuple(each for each in raw.operators if each.name in left))
+    left = {name for operator in folded.operators for name in operator.stands_for} | host.keys()
+    constants = {name: tensor for name, tensor in folded.tensors.items() if name in raw.tensors and tensor.constant}
+    graph = replace(raw, tensors=raw.tensors | constants, operators=tuple(each for each in raw.operators if each.name in left))
     together = bound_together(graph, host)
     for each in graph.operators:
         if each.name in together - host.keys():

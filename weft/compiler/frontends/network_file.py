@@ -23,8 +23,11 @@ class NetworkFile:
         only `shape_signature` leaves a shape open, the tensor as it stands.
     findings : Findings
         What is to be said of them if the whole network is to run on the NPU.
+    numbers : dict of str to int
+        Which operator of the file each of the graph's is, by its name.
     """
 
     graph: Graph
     broken: dict[str, Finding]
     findings: Findings
+    numbers: dict[str, int]

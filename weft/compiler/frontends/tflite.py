@@ -129,7 +129,8 @@ class _Frontend:
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
         _check_order(graph, frozenset(broken))
-        return NetworkFile(graph, broken, self.findings)
+        numbers = {operator.name: number for number, operator in enumerate(operators)}
+        return NetworkFile(graph, broken, self.findings, numbers)
 
     def _subgraph(self) -> tuple:
         """The subgraph to read, and its number: that of the signature, or the first, which an interpreter runs."""
