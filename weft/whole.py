@@ -16,14 +16,13 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
 from weft.compiler.cut.division import Part, divide
-from weft.compiler.cut.labels import Labels, label
+from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
 from weft.compiler.driver import Compiled
-from weft.compiler.fold import fold
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.tflite import corruption_of, file_tensor_names
 from weft.compiler.frontends.unsupported import STATEFUL, VARIABLES
 from weft.compiler.frontends.verdict import judge, real_model, rewrite
-from weft.compiler.graph import Graph, Tensor
+from weft.compiler.graph import Graph, Operator, Tensor
 from weft.progress import Steps
 
 NAMED = 3
@@ -170,16 +169,18 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
             if not labels.host:
                 graphs = [Part(True, judge(file.graph, frozenset(file.broken), file.findings), {})]
             else:
-                graphs = [replace(part, graph=rewrite(fold(part.graph))) if part.on_npu else part for part in divide(labels)]
+                graphs = [replace(part, graph=rewrite(simplified(file, part.graph))) if part.on_npu else part for part in divide(labels)]
         found = _compile(graphs, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
         if not found:
             return Whole(labels.graph if labels.host else graphs[0].graph, tuple(_made(file, graphs, programs)))
-        refused |= found
+        refused |= newly_refused(file, labels.host, found)
 
 
-def _compile(parts: list[Part], programs: dict[tuple, Searched], compiler: Callable[[Graph], Searched], steps: Steps) -> dict[str, Finding]:
-    """Compile the parts of the NPU that are not among the programs yet; the operators that could not be, each with the reason."""
-    found: dict[str, Finding] = {}
+def _compile(
+    parts: list[Part], programs: dict[tuple, Searched], compiler: Callable[[Graph], Searched], steps: Steps
+) -> list[tuple[Operator, Finding]]:
+    """Compile the parts of the NPU that are not among the programs yet; the operators that could not be, with the reason of each."""
+    found: list[tuple[Operator, Finding]] = []
     wanted = [part.graph for part in parts if part.on_npu]
     for number, graph in enumerate(wanted, 1):
         if _key(graph) in programs:
@@ -189,7 +190,7 @@ def _compile(parts: list[Part], programs: dict[tuple, Searched], compiler: Calla
             try:
                 programs[_key(graph)] = compiler(graph)
             except WeftError as error:
-                found |= blamed(graph, error)
+                found += blamed(graph, error)
     return found
 
 
@@ -197,15 +198,15 @@ def _key(graph: Graph) -> tuple:
     return tuple(operator.stands_for for operator in graph.operators), graph.inputs, graph.outputs
 
 
-def blamed(graph: Graph, error: WeftError) -> dict[str, Finding]:
-    """The file's operators that an error of the compiler is about, each with what it says.
+def blamed(graph: Graph, error: WeftError) -> list[tuple[Operator, Finding]]:
+    """The operators that an error of the compiler is about, each with what it says.
 
     One that names no layer is about the operator with the most bytes.
     """
     named = [operator for operator in graph.operators if operator.title in error.layers]
     if not named:
         named = [max(graph.operators, key=lambda each: sum(graph.tensors[name].size for name in each.outputs))]
-    return {name: Finding(each.op, error.message, each.title, error.remedy) for each in named for name in each.stands_for}
+    return [(each, Finding(each.op, error.message, each.title, error.remedy)) for each in named]
 
 
 def _refuse_all_host(file: NetworkFile, labels: Labels):

@@ -4,7 +4,7 @@ One operator's verdict can change another's: without a host operator the graph h
 left for the NPU until nothing is found any more; each round leaves the NPU less.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hw.npu.errors import Finding, WeftError
@@ -64,14 +64,14 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
     while True:
         candidates = without(raw, [operator for operator in raw.operators if operator.name in host])
         try:
-            folded = fold(candidates)
+            folded = simplified(file, candidates)
             rewritten = rewrite(folded)
             found = list(broken_limits(rewritten)) or list(_edges_inside(raw, rewritten))
         except WeftError as error:
             found = [(operator_of(candidates, error), Finding("constants", error.message, error.layer, error.remedy))]
         if not found:
             break
-        host |= {name: finding for each, finding in found for name in each.stands_for if name not in host}
+        host |= newly_refused(file, host, found)
         host |= _after_dynamic(file, host)
     left = {name for operator in folded.operators for name in operator.stands_for} | host.keys()
     constants = {name: tensor for name, tensor in folded.tensors.items() if name in raw.tensors and tensor.constant}
@@ -82,6 +82,27 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
             sentence = f"{each.op}: it lies between operators of one state, which one interpreter runs"
             host[each.name] = Finding(each.op, sentence, each.title, kind="state")
     return Labels(graph, host, together)
+
+
+def simplified(file: NetworkFile, graph: Graph) -> Graph:
+    """Operators of a file that the NPU may get, after the passes up to folding; `rewrite` are those behind it."""
+    return fold(graph)
+
+
+def newly_refused(file: NetworkFile, host: Container[str], found: Iterable[tuple[Operator, Finding]]) -> dict[str, Finding]:
+    """The file's operators for which refused ones stand, each with the reason.
+
+    Raises
+    ------
+    WeftError
+        If the host has all of them already: a pass made something of its own that the NPU does not run.
+    """
+    pairs = list(found)
+    new = {name: finding for each, finding in pairs for name in each.stands_for if name in file.numbers and name not in host}
+    if not new:
+        finding = pairs[0][1]
+        raise WeftError(finding.sentence, file=file.graph.file, layer=finding.layer, remedy=finding.remedy)
+    return new
 
 
 def operator_of(graph: Graph, error: WeftError) -> Operator:
