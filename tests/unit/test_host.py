@@ -9,6 +9,7 @@ import pytest
 from flatbuffers import flexbuffers
 
 import weft.job
+import weft.soc_job
 from golden.host_process import HostProcess, SubModel
 from golden.machine import Machine
 from golden.program import Place, Planned, Program
@@ -23,6 +24,7 @@ from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import MachineAsSimulator, refused
 from tests.unit.test_int4_files import changed_with_schema
 from tests.unit.test_reference import flat_softmax
+from tests.unit.test_soc_job import MachineAsSoc
 from weft.cli import main
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
 from weft.inputs import random_sample
@@ -225,6 +227,18 @@ def test_the_hosts_rows_stand_where_they_ran(tmp_path, capsys, no_rtl):
     assert written["npu_operator_share"] == 2 / 3 and written["npu_mac_share"] == 1
     assert main(["run", str(path), "--seed", "1", "-q", "--camera", "640x480@30"]) == 2
     assert "is 2 programs" in capsys.readouterr().err
+
+
+def test_a_program_with_a_host_step_runs_in_a_soc(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(weft.soc_job, "SocSimulator", MachineAsSoc)
+    tensors = [BuilderTensor(name, (1, 8), scale=1 / 128) for name in "xay"]
+    operators = [BuilderOperator("ADD", ("x", "x"), ("a",)), BuilderOperator("L2_NORMALIZATION", ("a",), ("y",))]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build_model(tensors, operators, ["x"], ["y"]))
+    assert main(["run", str(path), "--seed", "1", "-q", "--display", "640x480@30", "--report", str(tmp_path / "report.json")]) == 0
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["bit_exact"] and written["soc"] and [step["operators"] for step in written["host_steps"]] == [["L2_NORMALIZATION"]]
+    assert "on the host  L2_NORMALIZATION (not in the cycles)" in capsys.readouterr().out
 
 
 def test_a_wrong_program_is_blamed_and_not_those_behind_it(tmp_path, monkeypatch):
