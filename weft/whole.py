@@ -167,9 +167,9 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
             labels = label(file, refused)
             _refuse_all_host(file, labels)
             if not labels.host:
-                graphs = [Part(True, judge(file.graph, frozenset(file.broken), file.findings), {})]
+                graphs = [Part(True, judge(file.rewritten(), frozenset(file.broken), file.findings), {})]
             else:
-                graphs = [replace(part, graph=rewrite(simplified(file, part.graph))) if part.on_npu else part for part in divide(labels)]
+                graphs = [replace(part, graph=rewrite(simplified(part.graph))) if part.on_npu else part for part in divide(labels)]
         found = _compile(graphs, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
         if not found:
             return Whole(labels.graph if labels.host else graphs[0].graph, tuple(_made(file, graphs, programs)))

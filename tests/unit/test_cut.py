@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.npu.config import PRESETS
-from hw.npu.errors import WeftError
+from hw.npu.errors import Finding, WeftError
 from tests.host_networks import random_whole
 from tests.network_checks import constant
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
@@ -105,10 +105,32 @@ def test_a_table_between_two_host_operators_is_the_hosts(tmp_path):
 
 def test_float_operators_take_their_edges_with_them(tmp_path):
     real = {"dtype": "float32", "scale": None}
-    steps = (("MAX_POOL_2D", image("p")), ("DEQUANTIZE", image("r", **real)), ("SIN", image("s", **real)), ("QUANTIZE", image("q")),
-             ("MAX_POOL_2D", image("y")), ("DEQUANTIZE", image("end", **real)))  # fmt: skip
+    steps = (
+        ("MAX_POOL_2D", image("p")), ("DEQUANTIZE", image("r", **real)), ("L2_NORMALIZATION", image("s", **real)),
+        ("QUANTIZE", image("q")), ("MAX_POOL_2D", image("y")), ("DEQUANTIZE", image("end", **real)),
+    )  # fmt: skip
     assert kinds_of(labelled(tmp_path / "net.tflite", chain(*steps))) == [
-        (True, ["MAX_POOL_2D"]), (False, ["DEQUANTIZE", "SIN", "QUANTIZE"]), (True, ["MAX_POOL_2D", "DEQUANTIZE"]),
+        (True, ["MAX_POOL_2D"]), (False, ["DEQUANTIZE", "L2_NORMALIZATION", "QUANTIZE"]), (True, ["MAX_POOL_2D", "DEQUANTIZE"]),
+    ]  # fmt: skip
+
+
+def test_an_island_that_is_refused_goes_to_the_host_as_the_file_has_it(tmp_path):
+    """Its SIN is a table of the NPU, also where another float operator reads the same real numbers, unless something refuses that."""
+    real = {"dtype": "float32", "scale": None}
+    names = ("p", "q", "y"), ("r", "s", "t")
+    tensors = [image("x"), *map(image, names[0]), *(image(name, **real) for name in names[1])]
+    wiring = (
+        ("MAX_POOL_2D", "x", "p"), ("DEQUANTIZE", "p", "r"), ("SIN", "r", "s"), ("QUANTIZE", "s", "q"),
+        ("L2_NORMALIZATION", "r", "t"), ("MAX_POOL_2D", "q", "y"),
+    )  # fmt: skip
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build_model(tensors, [BuilderOperator(op, (a,), (b,)) for op, a, b in wiring], ["x"], ["y", "t"]))
+    assert kinds_of(label(read_file(path), {})) == [
+        (True, ["MAX_POOL_2D", "LOOKUP", "MAX_POOL_2D"]), (False, ["DEQUANTIZE", "L2_NORMALIZATION"]),
+    ]  # fmt: skip
+    labels = label(read_file(path), {"sin_0": Finding("SIN", "SIN: for a reason")})
+    assert kinds_of(labels) == [
+        (True, ["MAX_POOL_2D"]), (False, ["DEQUANTIZE", "SIN", "QUANTIZE", "L2_NORMALIZATION"]), (True, ["MAX_POOL_2D"]),
     ]  # fmt: skip
 
 

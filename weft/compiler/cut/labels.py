@@ -4,7 +4,7 @@ One operator's verdict can change another's: without a host operator the graph h
 left for the NPU until nothing is found any more; each round leaves the NPU less.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from hw.npu.errors import Finding, WeftError
@@ -57,25 +57,26 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
     """
     if any(finding.kind in DAMAGE for finding in file.broken.values()):
         file.findings.refuse()
-    raw = file.graph
-    host = _unreadable(file) | dict(refused)
-    host |= _after_dynamic(file, host)
-    folded = raw
+    host = dict(refused)
+    kept = set(refused)  # islands of float operators in which these stand are not made
     while True:
-        candidates = without(raw, [operator for operator in raw.operators if operator.name in host])
-        try:
-            folded = simplified(file, candidates)
-            rewritten = rewrite(folded)
-            found = list(broken_limits(rewritten)) or list(_edges_inside(raw, rewritten))
-        except WeftError as error:
-            found = [(operator_of(candidates, error), Finding("constants", error.message, error.layer, error.remedy))]
+        graph = file.rewritten(kept)
+        folded = graph
+        found = list(_unreadable(file, graph, host)) or list(_after_dynamic(file, graph, host))
+        if not found:
+            candidates = without(graph, [operator for operator in graph.operators if operator.name in host])
+            try:
+                folded = simplified(candidates)
+                rewritten = rewrite(folded)
+                found = list(broken_limits(rewritten)) or list(_edges_inside(graph, rewritten))
+            except WeftError as error:
+                found = [(operator_of(candidates, error), Finding("constants", error.message, error.layer, error.remedy))]
         if not found:
             break
         host |= newly_refused(file, host, found)
-        host |= _after_dynamic(file, host)
-    left = {name for operator in folded.operators for name in operator.stands_for} | host.keys()
-    constants = {name: tensor for name, tensor in folded.tensors.items() if name in raw.tensors and tensor.constant}
-    graph = replace(raw, tensors=raw.tensors | constants, operators=tuple(each for each in raw.operators if each.name in left))
+        kept |= {name for each, _ in found for name in each.members}
+    left = {operator.name for operator in folded.operators} | host.keys()
+    graph = replace(graph, tensors=graph.tensors | folded.tensors, operators=tuple(each for each in graph.operators if each.name in left))
     together = bound_together(graph, host)
     for each in graph.operators:
         if each.name in together - host.keys():
@@ -84,8 +85,8 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
     return Labels(graph, host, together)
 
 
-def simplified(file: NetworkFile, graph: Graph) -> Graph:
-    """Operators of a file that the NPU may get, after the passes up to folding; `rewrite` are those behind it."""
+def simplified(graph: Graph) -> Graph:
+    """Operators that the NPU may get, after the passes up to folding; `rewrite` are those behind it."""
     return fold(graph)
 
 
@@ -119,36 +120,35 @@ def operator_of(graph: Graph, error: WeftError) -> Operator:
     return found
 
 
-def _unreadable(file: NetworkFile) -> dict[str, Finding]:
+def _unreadable(file: NetworkFile, graph: Graph, host: Container[str]) -> Iterator[tuple[Operator, Finding]]:
     """Operators that the NPU does not know, and those of tensors that it cannot hold."""
-    graph, host = file.graph, {}
     ends = {*graph.inputs, *graph.outputs}
     broken = {name: finding for name, finding in file.broken.items() if not graph.tensors[name].shape or name in ends}
     broken |= {name: finding for name, finding in misused_nibbles(graph).items() if name not in broken}
     for operator in graph.operators:
+        if operator.name in host:
+            continue
         if operator.op not in SUPPORTED and operator.op not in FOLDED:
-            host[operator.name] = unsupported(operator, float_type(graph, operator))
+            yield operator, unsupported(operator, float_type(graph, operator))
             continue
         touched = next((name for name in (*operator.inputs, *operator.outputs) if name in broken), None)
         if touched is not None:
-            host[operator.name] = replace(broken[touched], layer=operator.title)
-    return host
+            yield operator, replace(broken[touched], layer=operator.title)
 
 
-def _after_dynamic(file: NetworkFile, host: Mapping[str, Finding]) -> dict[str, Finding]:
+def _after_dynamic(file: NetworkFile, graph: Graph, host: Container[str]) -> Iterator[tuple[Operator, Finding]]:
     """What else stays on the host: everything behind a host operator whose output has no fixed shape."""
-    found, dynamic = {}, set()
-    for operator in file.graph.operators:
-        follows = not dynamic.isdisjoint(operator.inputs)
-        if follows and operator.name not in host:
+    dynamic: set[str] = set()
+    for operator in graph.operators:
+        follows, there = not dynamic.isdisjoint(operator.inputs), operator.name in host
+        if follows and not there:
             sentence = f"{operator.op}: it follows an operator whose output has no fixed shape"
-            found[operator.name] = Finding(operator.op, sentence, operator.title, kind="dynamic")
-        if operator.name in found or (operator.name in host and (follows or of_dynamic_shape(file, operator))):
+            yield operator, Finding(operator.op, sentence, operator.title, kind="dynamic")
+        if follows or (there and of_dynamic_shape(file, operator)):
             dynamic.update(operator.outputs)
-    return found
 
 
-def _edges_inside(raw: Graph, folded: Graph):
+def _edges_inside(raw: Graph, folded: Graph) -> Iterator[tuple[Operator, Finding]]:
     """QUANTIZE and DEQUANTIZE of real numbers that host operators read or make: they go to the host with them."""
     readers = raw.consumers()
     for operator in folded.operators:

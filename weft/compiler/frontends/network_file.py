@@ -1,10 +1,12 @@
 """A network as its file has it, before anybody decides what of it can run where."""
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, field
 
 from hw.npu.errors import Finding
 from weft.compiler.findings import Findings
 from weft.compiler.graph import Graph
+from weft.compiler.islands import with_islands
 
 SHAPE = "shape"
 """Kind of the findings of tensors whose shape is not fixed."""
@@ -25,9 +27,34 @@ class NetworkFile:
         What is to be said of them if the whole network is to run on the NPU.
     numbers : dict of str to int
         Which operator of the file each of the graph's is, by its name.
+    content : bytes
+        The file itself.
     """
 
     graph: Graph
     broken: dict[str, Finding]
     findings: Findings
     numbers: dict[str, int]
+    content: bytes
+    _known: dict[frozenset[str], Graph] = field(default_factory=dict)
+
+    def rewritten(self, kept: Set[str] = frozenset()) -> Graph:
+        """The graph with operators of bytes in place of islands of float operators.
+
+        Parameters
+        ----------
+        kept : set of str
+            Operators by name that stay what they are in the file, and with them the islands that need them.
+
+        Raises
+        ------
+        WeftError
+            As `weft.compiler.islands.with_islands`.
+        """
+        if not self._known:
+            self._known[frozenset()] = with_islands(self.graph, self.content, frozenset(self.broken))
+        members = {name for operator in self._known[frozenset()].operators for name in operator.members}
+        key = frozenset(kept & members)
+        if key not in self._known:
+            self._known[key] = with_islands(self.graph, self.content, frozenset(self.broken), key)
+        return self._known[key]

@@ -33,7 +33,6 @@ from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
-from weft.compiler.islands import with_islands
 from weft.compiler.limits import SUPPORTED
 
 STATES = ("resource", "variant")
@@ -63,7 +62,7 @@ def read_tflite(path, signature: str | None = None) -> Graph:
     """
     file = read_file(path, signature)
     with corruption_of(path):
-        return judge(file.graph, frozenset(file.broken), file.findings)
+        return judge(file.rewritten(), frozenset(file.broken), file.findings)
 
 
 def read_file(path, signature: str | None = None) -> NetworkFile:
@@ -130,7 +129,7 @@ class _Frontend:
         graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
         _check_order(graph, frozenset(broken))
         numbers = {operator.name: number for number, operator in enumerate(operators)}
-        return NetworkFile(graph, broken, self.findings, numbers)
+        return NetworkFile(graph, broken, self.findings, numbers, self.content)
 
     def _subgraph(self) -> tuple:
         """The subgraph to read, and its number: that of the signature, or the first, which an interpreter runs."""
