@@ -71,6 +71,32 @@ class Place:
         memory[self.byte_addresses() % len(memory)] = np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8)
 
 
+@dataclass(frozen=True, eq=False)
+class StatePlace:
+    """Where a value lies that the network keeps from job to job.
+
+    Attributes
+    ----------
+    name : str
+        The variable's, in the network.
+    old, new : Place
+        What a job finds, and what it leaves: the same bytes of region ARENA, each under the name of its tensor.
+    initial : ndarray
+        What stands there before the first job, and what whoever resets the network writes there: `old`'s shape and type.
+    stored : str
+        The tensor as which commands store it: the owner of the bytes of `new`.
+    copied : bool
+        The job stores the new value elsewhere, and copies it here at its end.
+    """
+
+    name: str
+    old: Place
+    new: Place
+    initial: np.ndarray
+    stored: str
+    copied: bool
+
+
 @dataclass(frozen=True)
 class Layer:
     """One row of the report: a fused group of the network's operators.
@@ -139,6 +165,8 @@ class Program:
         Every tensor that a command writes into the scratchpad, with the command that completes it; its bytes are
         whole right after that command in stream order, and may be overwritten later. A tensor in pieces has a place for each,
         in the scratchpad or in region ARENA; together they hold each of its rows once.
+    states : tuple of StatePlace
+        What lies in region ARENA from job to job; everything else there may be overwritten between two jobs.
     """
 
     network: str
@@ -150,6 +178,12 @@ class Program:
     inputs: tuple
     outputs: tuple
     tensors: tuple
+    states: tuple = ()
+
+    def write_initial(self, arena: np.ndarray):
+        """Reset: put the initial value of each state into region ARENA, ``uint8[bytes]``."""
+        for state in self.states:
+            state.old.write(arena, state.initial)
 
     def command_bytes(self) -> bytes:
         """The packed command stream."""
@@ -163,4 +197,4 @@ class Program:
         )
 
 
-__all__ = ["Command", "Layer", "Place", "Planned", "Program"]
+__all__ = ["Command", "Layer", "Place", "Planned", "Program", "StatePlace"]

@@ -21,7 +21,7 @@ CONTROL_FLOW = ("CALL", "IF", "STABLEHLO_CASE", "STABLEHLO_WHILE", "WHILE")
 
 REASONS = (
     (STATEFUL, "it keeps a state between runs", "build the network from plain layers, its state as one more input and output"),
-    (VARIABLES, "a variable keeps a state between runs", "convert the network with its state as one more input and output"),
+    (VARIABLES, "its variable cannot live in the DDR of the NPU", "convert the network with its state as one more input and output"),
     (CONTROL_FLOW, "it is control flow", "convert the network without control flow: loops unrolled, one branch only"),
 )
 """Kinds of operators, why each is not supported, and the remedy."""
@@ -56,6 +56,8 @@ def unsupported(operator: Operator, float_type: str | None) -> Finding:
     reason, remedy = next(((why, what) for ops, why, what in REASONS if operator.op in ops), ("", ""))
     if operator.op.startswith(CUSTOM):
         reason, remedy = "it is a custom operator", "end the network before it, and compute the rest on the host"
+    if operator.options.get("reason"):
+        reason += f" ({operator.options['reason']})"
     sentence = f"{operator.op}: not supported{': ' * bool(reason)}{reason}"
     if float_type:
         sentence += f", and left in {float_type} in a quantized network"
