@@ -3,7 +3,7 @@
 The compiler makes it, the golden machine and the simulated RTL execute it; it can be saved and printed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -92,7 +92,7 @@ class StatePlace:
     name: str
     old: Place
     new: Place
-    initial: np.ndarray
+    initial: np.ndarray = field(repr=False)
     stored: str
     copied: bool
 
@@ -180,10 +180,18 @@ class Program:
     tensors: tuple
     states: tuple = ()
 
-    def write_initial(self, arena: np.ndarray):
-        """Reset: put the initial value of each state into region ARENA, ``uint8[bytes]``."""
+    def write_states(self, arena: np.ndarray, before: np.ndarray | None):
+        """What a job finds of its states in region ARENA, ``uint8[bytes]``.
+
+        Parameters
+        ----------
+        arena : ndarray
+            It is put there.
+        before : ndarray or None
+            The region as the last job left it; None is a reset, which puts the initial values there.
+        """
         for state in self.states:
-            state.old.write(arena, state.initial)
+            state.old.write(arena, state.initial if before is None else state.new.read(before))
 
     def command_bytes(self) -> bytes:
         """The packed command stream."""

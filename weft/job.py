@@ -6,7 +6,7 @@
 import dataclasses
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from weft.analysis.precision import int4_operators
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
-from weft.compiler.evaluate import evaluate
+from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
@@ -171,14 +171,20 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     compiled = prepared.compiled
     inputs = [host_before(compiled, sample) for sample in samples]
     runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
-    return [_compared(compiled, *one) for one in zip(samples, inputs, runs)]
+    return compare_stream(compiled, samples, runs)
 
 
-def _compared(compiled, sample, inputs, run) -> Outcome:
-    expected = evaluate(compiled.graph, sample)
-    machine = Machine(compiled.program).run(inputs, writes=True)
-    mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
+def compare_stream(compiled: Compiled, samples: Iterable[dict], runs: Iterable[RunResult]) -> list[Outcome]:
+    """Compare runs that followed each other from a reset on: golden operators and machine keep the network's states as the RTL does."""
+    machine, states, outcomes = Machine(compiled.program), {}, []
+    for sample, run in zip(samples, runs):
+        expected = evaluate(compiled.graph, sample | states)
+        states = next_states(compiled.graph, expected)
+        golden = machine.run(host_before(compiled, sample), writes=True)
+        mismatch = diagnose(compiled.program, run, golden, expected)
+        compared = len(expected.keys() & golden.tensors.keys())
+        outcomes.append(Outcome(run, host_after(compiled, run.outputs, sample), compared, mismatch, expected))
+    return outcomes
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:

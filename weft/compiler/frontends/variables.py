@@ -157,7 +157,7 @@ def _flow(graph, broken, variables, name, operators, taken) -> _Flow:
         return flow  # nobody sees what a run before this one left
     _check_alike(initial, old)
     value = initial.data.reshape(old.shape)
-    if last is None:
+    if current is None or current.name in _read_alone(flow, old):
         _make_constant(graph, flow, value)
         return flow
     _check_alike(current, old)
@@ -190,6 +190,11 @@ def _check_alike(given: Tensor, taken: Tensor):
     kinds = [f"{tensor.dtype} {list(tensor.shape)}" for tensor in (given, taken)]
     if given.dtype != taken.dtype or given.size != taken.size:
         raise _NoState(f"it is assigned {kinds[0]} and read as {kinds[1]}")
+
+
+def _read_alone(flow: _Flow, old: Tensor) -> set[str]:
+    """Results of reads of the old value: who assigns one of them changes nothing."""
+    return {read.outputs[0] for read in flow.reads.values() if read is not None and read.inputs == (old.name,)}
 
 
 def _make_constant(graph, flow: _Flow, value: np.ndarray):
