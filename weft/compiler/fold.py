@@ -49,8 +49,8 @@ def fold(graph: Graph) -> Graph:
 
 def _values(graph, operator) -> tuple | None:
     """The operator's outputs; None where they are not constant or not to be folded."""
-    if operator.op == "ASSIGN_VARIABLE":
-        return None  # what it writes must lie in DDR, where the next run finds it
+    if any(state.new in operator.outputs for state in graph.states):
+        return None  # it must lie in DDR, where the next run finds it
     source, results = graph.input(operator, 0), [graph.tensors[name] for name in operator.outputs]
     if sum(tensor.size for tensor in results) > MAX_FOLDED:
         return None

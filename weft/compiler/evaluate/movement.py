@@ -26,7 +26,7 @@ def take(graph, operator, values):
 
 
 def view(graph, operator, values):
-    """RESHAPE, SQUEEZE, EXPAND_DIMS, and reads and assignments of a variable."""
+    """RESHAPE, SQUEEZE and EXPAND_DIMS."""
     (x,) = moved(graph, operator, values)
     return x.reshape(graph.output(operator).shape)
 
@@ -99,7 +99,6 @@ def broadcast_to(graph, operator, values):
 
 
 MOVEMENT_EVALUATORS = {
-    "ASSIGN_VARIABLE": view,
     "BATCH_TO_SPACE_ND": batch_to_space,
     "BROADCAST_TO": broadcast_to,
     "CONCATENATION": join,
@@ -110,7 +109,6 @@ MOVEMENT_EVALUATORS = {
     "PACK": join,
     "PAD": pad,
     "PADV2": pad,
-    "READ_VARIABLE": view,
     "RESHAPE": view,
     "REVERSE_V2": reverse,
     "SLICE": take,

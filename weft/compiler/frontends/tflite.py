@@ -29,7 +29,7 @@ from weft.compiler.frontends.tflite_file import (
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.tflite_variables import read_variables
-from weft.compiler.frontends.unsupported import VARIABLES, refuse_compiled
+from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.variables import with_states
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
@@ -153,7 +153,7 @@ class _Frontend:
     def _wiring(self, op, raw):
         inputs = self._tensor_names(self.reader.numbers(raw, "Inputs"))
         outputs = self._tensor_names(self.reader.numbers(raw, "Outputs"))
-        if None in outputs or (not outputs and (op in SUPPORTED or op in FOLDED) and op != "ASSIGN_VARIABLE"):
+        if None in outputs or (not outputs and (op in SUPPORTED or op in FOLDED)):
             raise ValueError("an operator has no output")
         return inputs, outputs
 
@@ -190,7 +190,7 @@ class _Frontend:
             except _Unsupported as error:
                 tensors[name] = Tensor(name, (), dtype)
                 broken.add(name)
-                if not error.of_state or any(operator.op in SUPPORTED and operator.op not in VARIABLES for operator in users[name]):
+                if not error.of_state or any(operator.op in SUPPORTED for operator in users[name]):
                     self.findings.add(replace(error.finding, layer=users[name][0].title if users[name] else None))
         return tensors, frozenset(broken)
 

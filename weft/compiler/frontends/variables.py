@@ -5,8 +5,9 @@ becomes plain data flow. What is read before the first assignment is the state's
 is read later is what was assigned last; and what the last assignment leaves is the state's new value, a tensor that the run makes. The
 NPU has both at the same address, so that nobody copies anything between two runs.
 
-A variable stores bytes: scales and shapes may differ between its reads and its assignments, types and sizes may not. One that cannot be
-such a state keeps its operators, each with the reason (`REASON` among its options), and `unsupported` refuses them.
+Reads and assignments become RESHAPEs: they rename bytes. A variable stores nothing else: scales and shapes may differ between its reads
+and its assignments, types and sizes may not. One that cannot be such a state keeps its operators, each with the reason (`REASON` among
+its options), and `unsupported` refuses them.
 """
 
 from collections.abc import Iterable
@@ -80,11 +81,6 @@ def with_states(graph: Graph, broken: frozenset[str], variables: Variables) -> t
     return replace(graph, tensors=tensors, operators=operators, states=states), broken & tensors.keys()
 
 
-def is_unresolved(operator: Operator) -> bool:
-    """Whether it is an operator of a variable that is no state."""
-    return REASON in operator.options
-
-
 def _operators(graph, variables, flows, reasons) -> tuple[Operator, ...]:
     """The graph's operators with those of the flows in place of their variables'; assignments stand at the end."""
     kept: list[Operator] = []
@@ -110,6 +106,11 @@ def _variable(variables: Variables, operator: Operator) -> str | None:
     return variables.handles.get(handle[0]) if handle and handle[0] is not None else None
 
 
+def _renamed(operator: Operator, source: str, result: str) -> Operator:
+    """A read or an assignment as what it is without a variable."""
+    return replace(operator, op="RESHAPE", inputs=(source,), outputs=(result,), options={})
+
+
 def _unresolved(operator: Operator, reason: str) -> Operator:
     return replace(operator, options={**operator.options, REASON: reason})
 
@@ -119,7 +120,7 @@ def _assignments(operators: Iterable[Operator], flows: list[_Flow]) -> list[Oper
 
     The other's old bytes are then read before its new ones are stored. Where states change places in a ring there is no such order.
     """
-    source = {name: operator.inputs[0] for operator in operators if operator.op == "READ_VARIABLE" for name in operator.outputs}
+    source = {name: operator.inputs[0] for operator in operators if operator.op == "RESHAPE" for name in operator.outputs}
     waiting, ordered = list(flows), []
     while waiting:
         wanted = {source.get(flow.assign.inputs[0]): flow for flow in waiting}
@@ -152,7 +153,7 @@ def _flow(graph, broken, variables, name, operators, taken) -> _Flow:
             old = old or Tensor(_unique(name, taken), result.shape, result.dtype, result.quantization)
         given = current or old
         _check_alike(given, result)
-        flow.reads[operator.name] = replace(operator, inputs=(given.name,), options={})
+        flow.reads[operator.name] = _renamed(operator, given.name, result.name)
     if initial is None or old is None:
         return flow  # nobody sees what a run before this one left
     _check_alike(initial, old)
@@ -163,7 +164,7 @@ def _flow(graph, broken, variables, name, operators, taken) -> _Flow:
     _check_alike(current, old)
     new = Tensor(_unique(f"{name}#next", taken), old.shape, old.dtype, current.quantization)
     flow.tensors, flow.state = (old, new), State(name, old.name, new.name, value)
-    flow.assign = replace(last, inputs=(current.name,), outputs=(new.name,), options={})
+    flow.assign = _renamed(last, current.name, new.name)
     return flow
 
 

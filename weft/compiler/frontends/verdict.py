@@ -12,7 +12,6 @@ from weft.compiler.dilate import dilate
 from weft.compiler.findings import Findings
 from weft.compiler.fold import FOLDED, fold
 from weft.compiler.frontends.unsupported import unsupported
-from weft.compiler.frontends.variables import is_unresolved
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits import LIMITS, SUPPORTED, first_broken
 from weft.compiler.limits.weights import misused_nibbles
@@ -42,8 +41,7 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
     WeftError
         With all that is not supported.
     """
-    known = SUPPORTED.__contains__, FOLDED.__contains__
-    unknown = [each for each in graph.operators if is_unresolved(each) or not any(has(each.op) for has in known)]
+    unknown = [operator for operator in graph.operators if operator.op not in SUPPORTED and operator.op not in FOLDED]
     real = _note_real_model(graph, findings)
     for operator in unknown:
         findings.add(unsupported(operator, None if real else float_type(graph, operator)))

@@ -272,10 +272,7 @@ _MOVE = (takes_its_inputs, moves_something_computed, moves_bytes, has_constant_n
 _PAD = (takes_its_inputs, is_computed, is_int8, is_quantized, has_constant_paddings, has_padded_output)
 _JOIN = (takes_its_inputs, moves_something_computed, moves_bytes, joins_one_quantization, has_axis, has_joined_shape)
 
-_STATE = (takes_one_input, is_computed, keeps_type, keeps_size)
-
 MOVEMENT_LIMITS = {
-    "ASSIGN_VARIABLE": _STATE,
     "BATCH_TO_SPACE_ND": (*_MOVE, has_phases),
     "BROADCAST_TO": (*_MOVE, has_broadcast_shape),
     "CONCATENATION": (*_JOIN, joins_plainly),
@@ -286,7 +283,6 @@ MOVEMENT_LIMITS = {
     "PACK": _JOIN,
     "PAD": _PAD,
     "PADV2": (*_PAD, has_pad_value),
-    "READ_VARIABLE": _STATE,
     "RESHAPE": (takes_optional_shape, is_computed, keeps_type, keeps_size, has_fitting_shape),
     "REVERSE_V2": (*_MOVE, has_reversed_axes),
     "SLICE": (*_MOVE, has_slice_inside, has_part_shapes),

@@ -19,7 +19,7 @@ from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Extent, HostOp, Network, Step, View
 from weft.compiler.tables import FUNCTIONS
 
-ALIASES = frozenset({"ASSIGN_VARIABLE", "EXPAND_DIMS", "READ_VARIABLE", "RESHAPE", "SQUEEZE"})
+ALIASES = frozenset({"EXPAND_DIMS", "RESHAPE", "SQUEEZE"})
 """Operators that only rename bytes."""
 
 BUILDERS = {

@@ -1,0 +1,110 @@
+"""Networks with variables: their states in DDR from job to job, against one reference interpreter that keeps its variables."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.footprint import Hazard
+from golden.hazards import check_hazards
+from golden.machine import Machine
+from golden.reference import invoke_reference, load_reference
+from hw.npu.config import PRESETS, NpuConfig
+from hw.npu.isa import Command, Opcode
+from sim.compare import diagnose
+from tests.machine_checks import random_inputs
+from tests.random_states import STREAMS
+from weft.compiler.driver import compile_graph
+from weft.compiler.evaluate import evaluate, next_states
+from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.host import host_after, host_before
+
+CONFIGS = (PRESETS["small"], NpuConfig(name="tiny", rows=4, cols=4, act_kib=16, weight_kib=8))
+
+
+@pytest.fixture
+def streams(tmp_path):
+    """``streams(kind, rng)``: a random network of a kind, and its file's bytes."""
+
+    def make(kind, rng):
+        model = STREAMS[kind](rng)
+        (tmp_path / "net.tflite").write_bytes(model)
+        return read_tflite(tmp_path / "net.tflite"), model
+
+    return make
+
+
+def assert_stream(graph, model, config, seed, steps=4, **options):
+    """Every tensor of each step, on the golden machine and by the golden operators, against the interpreter."""
+    compiled = compile_graph(graph, config, **options)
+    pytest.importorskip("ai_edge_litert.interpreter", reason="pip install ai-edge-litert==2.3.0")
+    interpreter, machine, states = load_reference(model), Machine(compiled.program, fill=0xA5), {}
+    for step in range(steps):
+        sample = random_inputs(graph, seed * 100 + step)
+        values = evaluate(graph, sample | states)
+        states = next_states(graph, values)
+        result = machine.run(host_before(compiled, sample), writes=True)
+        assert diagnose(compiled.program, None, result, values) is None, f"step {step}\n{graph}"
+        reached = {name: value for _, name, value in invoke_reference(interpreter, [sample[name] for name in graph.inputs])}
+        outputs = host_after(compiled, result.outputs, sample)
+        for name in graph.outputs:
+            assert np.array_equal(outputs[name], reached[name]), f"step {step}, {name}\n{graph}"
+        for name in values.keys() & reached.keys():
+            assert np.array_equal(values[name], reached[name]), f"step {step}, {name}\n{graph}"
+    return compiled
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_random_streams_equal_the_interpreter_step_by_step(kind, streams, seed):
+    rng, copied = np.random.default_rng([seed, *kind.encode()]), 0
+    for number in range(4):
+        graph, model = streams(kind, rng)
+        compiled = assert_stream(graph, model, CONFIGS[number % 2], seed, keep_tensors=number >= 2)
+        copied += sum(state.copied for state in compiled.program.states)
+    print(f"{kind}: {copied} states were copied at the end")
+    assert (copied > 0) == (kind in ("late_read", "swap")), "a copy where the graph needs none, or none where it does"
+
+
+def test_a_reset_brings_the_initial_values_back(streams, seed):
+    graph, _ = streams("accumulator", np.random.default_rng(seed))
+    program = compile_graph(graph, PRESETS["small"]).program
+    machine, inputs = Machine(program), random_inputs(graph, seed)
+    first, second = machine.run(inputs), machine.run(inputs)
+    machine.reset()
+    again = machine.run(inputs)
+    assert np.array_equal(first.states["v#next"], again.states["v#next"])
+    assert not np.array_equal(first.states["v#next"], second.states["v#next"])
+
+
+def test_old_bytes_that_are_read_after_new_ones_are_a_hazard(streams, seed, monkeypatch):
+    """Two variables that change places, each stored over the other's old value: the prover must see it."""
+    graph, _ = streams("swap", np.random.default_rng(seed))
+    monkeypatch.setattr("weft.compiler.states._read_late", lambda *arguments: False)
+    with pytest.raises(Hazard, match="reads bytes of region ARENA that are another tensor's"):
+        compile_graph(graph, PRESETS["small"])
+
+
+def test_new_bytes_that_do_not_wait_for_the_old_ones_are_a_hazard(streams, seed, monkeypatch):
+    """Without what the dependencies know of DDR, the store of some delay line overtakes the load of the bytes that it overwrites."""
+    monkeypatch.setattr("weft.compiler.dependencies._Transfers.note", lambda *arguments: None)
+    rng = np.random.default_rng(seed)
+    with pytest.raises(Hazard, match="overwrites what load"):
+        for _ in range(8):
+            compile_graph(streams("delay_line", rng)[0], PRESETS["small"])
+
+
+def changed(program, index, command):
+    """A program with one command in another's place."""
+    commands = list(program.commands)
+    commands[index] = replace(commands[index], command=command)
+    return replace(program, commands=tuple(commands))
+
+
+def test_a_state_that_a_job_leaves_old_is_a_hazard(streams, seed):
+    graph, _ = streams("accumulator", np.random.default_rng(seed))
+    program = compile_graph(graph, PRESETS["small"]).program
+    (state,) = program.states
+    last = program.commands[state.new.complete_after].command
+    elsewhere = Command(last.opcode, {**last.fields, "dma": {**last.fields["dma"], "ddr_offset": program.outputs[0].address}})
+    with pytest.raises(Hazard, match="bytes in the place of state v that are not its new value"):
+        check_hazards(changed(program, state.new.complete_after, elsewhere), whole=True)
