@@ -4,8 +4,8 @@ The golden machine executes in stream order. Hardware keeps only the order withi
 module proves for one program that the result is the same: every byte is read after the command that wrote it is complete,
 and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves. Of a whole program
 it also proves that no command reads what nothing has written: neither of the scratchpads nor, in region ARENA, of DDR; nor, where the
-program says as which tensor a command reads the activation scratchpad or region ARENA, what is another tensor's; and that the job leaves each
-state of the network new and whole in its place.
+program says as which tensor a command reads the activation scratchpad or region ARENA, what is another tensor's; and that the job leaves
+each state of the network new and whole in its place.
 """
 
 from collections.abc import Sequence

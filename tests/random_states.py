@@ -1,7 +1,4 @@
-"""Random small networks with variables, of the kinds that streaming networks are made of, as TFLite files.
-
-    model = STREAMS["delay_line"](np.random.default_rng(1))
-"""
+"""Random small networks with variables, of the kinds that streaming networks are made of: `STREAMS` makes TFLite files of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -67,7 +64,7 @@ class Maker:
 
 
 def with_variables(model: bytes, initial: dict[str, np.ndarray]) -> bytes:
-    """A file whose VAR_HANDLEs name their variables (a handle ``v@1`` that of ``v``), and whose CALL_ONCE gives them their initial values."""
+    """A file whose VAR_HANDLEs name their variables (a handle ``v@1`` that of ``v``), to which CALL_ONCE assigns their initial values."""
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
     (main,) = tree.subgraphs

@@ -9,9 +9,9 @@ in bands), the new value goes to a second place, and the NPU copies it to the fi
 from collections.abc import Iterable
 from dataclasses import replace
 
+from golden.program import Place, StatePlace
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Region
-from golden.program import Place, StatePlace
 from weft.compiler.graph import State
 from weft.compiler.memory_plan import ARENA_GRANULE, Buffer, MemoryPlan
 from weft.compiler.plan import extent_in_memory
@@ -70,10 +70,10 @@ def state_places(network: Network, memory: MemoryPlan, ordered: list[Action]) ->
         targets = (state.old, state.new) if memory.arena[state.new] != memory.arena[state.old] else (state.new,)
         last = max(index for index, action in enumerate(ordered) if isinstance(action, Store) and action.target in targets)
         size, address = old.size, memory.arena[state.old]
-        places = (
+        before, after = (
             Place(name, network.graph.tensors[name].shape, old.dtype, address, 1, size, size, Region.ARENA, index)
             for name, index in ((state.old, -1), (state.new, last))
         )
         copied = memory.arena[state.new] != address
-        found.append(StatePlace(state.name, *places, state.initial, network.root[state.new], copied))
+        found.append(StatePlace(state.name, before, after, state.initial, network.root[state.new], copied))
     return tuple(found)

@@ -30,8 +30,8 @@ def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        The inputs, the states before the run, every operator's output (the states after the run among them) and outputs of the network that are constants, by the tensor's name; other constants are in
-        the graph.
+        The inputs, the states before the run, every operator's output (the states after the run among them) and outputs of the network
+        that are constants, by the tensor's name; other constants are in the graph.
 
     Raises
     ------

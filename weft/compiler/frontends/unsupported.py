@@ -22,7 +22,11 @@ CONTROL_FLOW = ("CALL", "IF", "STABLEHLO_CASE", "STABLEHLO_WHILE", "WHILE")
 
 REASONS = (
     (STATEFUL, "it keeps a state between runs", "build the network from plain layers, its state as one more input and output"),
-    (VARIABLES, "a variable keeps a state between runs, which cannot be a plain tensor", "convert the network with its state as one more input and output"),
+    (
+        VARIABLES,
+        "a variable keeps a state between runs, which cannot be a plain tensor",
+        "convert the network with its state as one more input and output",
+    ),
     (CONTROL_FLOW, "it is control flow", "convert the network without control flow: loops unrolled, one branch only"),
 )
 """Kinds of operators, why each is not supported, and the remedy."""
