@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -14,7 +15,9 @@ from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.isa import Command, Opcode, Region
 from sim.compare import diagnose
 from tests.machine_checks import random_inputs
-from tests.random_states import STREAMS
+from tests.network_checks import message_of
+from tests.random_states import SCALE, STREAMS, Maker
+from tests.tflite_builder import BuilderTensor
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite
@@ -119,3 +122,54 @@ def test_a_state_that_a_job_leaves_old_is_a_hazard(streams, seed):
     elsewhere = Command(last.opcode, {**last.fields, "dma": {**last.fields["dma"], "ddr_offset": program.outputs[0].address}})
     with pytest.raises(Hazard, match="bytes in the place of state v that are not its new value"):
         check_hazards(changed(program, state.new.complete_after, elsewhere), whole=True)
+
+
+def refused(read, change, seen_as=(1, 8)) -> str:
+    """What refuses an accumulator of 8 bytes with a change of its maker, in one line."""
+    make, shape = Maker(np.random.default_rng(1)), (1, 8)
+    make.variable("v", shape)
+    x, old = make.tensor("x", shape), make.read("v", seen_as)
+    total = make.add("ADD", (x, x), make.tensor("y", shape))
+    make.assign("v", total)
+    change(make)
+    return message_of(read, make.model(["x"], ["y", old]))
+
+
+def constant_assigned(make):
+    make.tensors.append(BuilderTensor("constant", (1, 8), scale=SCALE, zero_point=3, data=np.ones((1, 8))))
+    make.assign("v", "constant")
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda make: make.initial.clear(), "it is read before anything is assigned to it"),
+    (lambda make: make.initial.update(v=np.zeros((1, 8), np.float32)), "it is assigned float32 [1, 8] and read as int8 [1, 8]"),
+    (lambda make: make.initial.update(v=np.zeros((1, 8), np.uint8)), "it is assigned uint8 [1, 8] and read as int8 [1, 8]"),
+    (lambda make: make.initial.update(v=np.zeros((1, 4), np.int8)), "it is assigned int8 [1, 4] and read as int8 [1, 8]"),
+    (lambda make: make.add("WHILE", ("v@0", "x"), make.tensor("w", (1, 8))), "while_0 uses its handle"),
+    (constant_assigned, "assign_variable_1 (v@0): RESHAPE: its operands must be computed by the network or be its inputs, not constants"),
+])  # fmt: skip
+def test_a_variable_that_is_no_plain_state_is_refused_with_the_reason(change, words, read):
+    assert words in refused(read, change)
+
+
+def test_a_variable_of_another_size_than_its_reads_is_refused(read):
+    """TFLite's kernel would read behind the end of the variable."""
+    assert "it is assigned int8 [1, 8] and read as int8 [3, 3]" in refused(read, lambda make: None, (3, 3))
+
+
+def test_a_variable_that_a_called_subgraph_touches_is_refused(read):
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
+
+    def call(tree):
+        """A WHILE whose body is the subgraph that CALL_ONCE runs."""
+        tree.operatorCodes.append(schema.OperatorCodeT(builtinCode=schema.BuiltinOperator.WHILE, deprecatedBuiltinCode=119))
+        options = {"builtinOptions": schema.WhileOptionsT(1, 1), "builtinOptionsType": schema.BuiltinOptions.WhileOptions}
+        number = len(tree.operatorCodes) - 1
+        tree.subgraphs[0].operators.append(schema.OperatorT(opcodeIndex=number, inputs=[], outputs=[], **options))
+
+    tree = schema.ModelT.InitFromPackedBuf(STREAMS["stream"](np.random.default_rng(1)), 0)
+    call(tree)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    message = message_of(read, bytes(builder.Output()))
+    assert "a subgraph that control flow calls touches it" in message and "it is control flow" in message

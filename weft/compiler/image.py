@@ -42,9 +42,9 @@ def _constant(tensor: Tensor) -> dict:
 
 def _state(state: StatePlace) -> dict:
     """Where a variable's value lies from job to job, and the bytes to write there before the first job and for a reset."""
-    data = np.ascontiguousarray(state.initial)
-    fields = {name: value for name, value in _place(state.old).items() if name not in ("tensor", "complete_after")}
-    return {"name": state.name, **fields, "initial": data.tobytes().hex()}
+    data, place = np.ascontiguousarray(state.initial).tobytes(), state.old
+    where = {"region": Region(place.region).name, "address": place.address, "bytes": len(data)}
+    return {"name": state.name, "shape": list(place.shape), "dtype": place.dtype, **where, "initial": data.hex()}
 
 
 def _host(compiled: Compiled, before: bool) -> list[dict]:
