@@ -112,7 +112,7 @@ def test_where_the_interpreter_dies_the_step_is_named(variable, tmp_path):
 
 def test_where_the_interpreter_dies_of_a_step_the_verdict_says_so(tmp_path, no_rtl, capsys):
     np.save(tmp_path / "x.npy", np.concatenate(fragile(tmp_path / "net.tflite", variable=False)))
-    code, out, _, content = run(capsys, tmp_path, tmp_path / "net.tflite", "--input", tmp_path / "x.npy", "--steps", "3")
+    code, _, _, content = run(capsys, tmp_path, tmp_path / "net.tflite", "--input", tmp_path / "x.npy", "--steps", "3")
     verdict = {"version": "2.3.0", "tensors": 1, "stopped_at": "step 1, softmax_0 (y)", "reason": "SIGABRT"}
     assert (code, content["reference"]) == (0, verdict)
 
