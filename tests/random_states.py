@@ -22,9 +22,9 @@ class Maker:
     operators: list[BuilderOperator] = field(default_factory=list)
     initial: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def tensor(self, name, shape, scale=SCALE, zero_point=3) -> str:
+    def tensor(self, name, shape, scale=SCALE, zero_point=3, dtype="int8") -> str:
         """A tensor that is computed, or an input."""
-        self.tensors.append(BuilderTensor(name, tuple(shape), scale=scale, zero_point=zero_point))
+        self.tensors.append(BuilderTensor(name, tuple(shape), dtype, scale=scale, zero_point=zero_point))
         return name
 
     def numbers(self, values) -> str:
@@ -38,9 +38,9 @@ class Maker:
         self.operators.append(BuilderOperator(op, tuple(inputs), (result,) if result else (), options))
         return result
 
-    def variable(self, name, shape):
+    def variable(self, name, shape, dtype="int8"):
         """A variable with a random initial value."""
-        self.initial[name] = random_bytes(self.rng, shape)
+        self.initial[name] = random_bytes(self.rng, shape).view(dtype)
         self.handle(name)
 
     def handle(self, name, number=0):
@@ -151,15 +151,15 @@ def swap(rng) -> bytes:
 
 
 def delay_line(rng) -> bytes:
-    """The input comes out a few steps later; assignments stand in any order."""
+    """The input comes out a few steps later, int8 or uint8; assignments stand in any order."""
     make, shape, count = Maker(rng), _shape(rng), int(rng.integers(2, 5))
+    dtype = str(rng.choice(["int8", "uint8"]))
     for i in range(count):
-        make.variable(f"v{i}", shape)
-    values = [make.tensor("x", shape), *(make.read(f"v{i}", shape) for i in range(count))]
+        make.variable(f"v{i}", shape, dtype)
+    values = [make.tensor("x", shape, dtype=dtype), *(make.read(f"v{i}", shape, dtype=dtype) for i in range(count))]
     for i in rng.permutation(count):
         make.assign(f"v{i}", values[i])
-    result = make.add("RELU", (values[-1],), make.tensor("y", shape))
-    return make.model(["x"], [result])
+    return make.model(["x"], [values[-1]])
 
 
 def late_read(rng) -> bytes:

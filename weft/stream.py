@@ -66,7 +66,9 @@ def reset_note(graph: Graph, steps: int) -> list[str]:
     """A line for a network with states that ran once only: it did not leave its initial values."""
     if not graph.states or steps > 1:
         return []
-    return [f"the network keeps {len(graph.states)} states from run to run, and this is the first one: --steps N runs more"]
+    count = len(graph.states)
+    kept = "a state" if count == 1 else f"{count} states"
+    return [f"the network keeps {kept} from run to run, and this is the first one: --steps N runs more"]
 
 
 def joined(verdicts: Sequence[ReferenceVerdict | None]) -> ReferenceVerdict | None:

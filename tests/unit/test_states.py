@@ -18,6 +18,7 @@ from tests.machine_checks import random_inputs
 from tests.network_checks import message_of
 from tests.random_states import SCALE, STREAMS, Maker
 from tests.tflite_builder import BuilderTensor
+from weft.cli import main
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite
@@ -173,3 +174,10 @@ def test_a_variable_that_a_called_subgraph_touches_is_refused(read):
     builder.Finish(tree.Pack(builder), b"TFL3")
     message = message_of(read, bytes(builder.Output()))
     assert "a subgraph that control flow calls touches it" in message and "it is control flow" in message
+
+
+def test_samples_of_a_stream_cannot_judge_narrower_weights_one_by_one(models, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((4, 3, 40), np.int8))
+    given = (models / "mww2_okay_nabu.tflite", "-o", tmp_path / "out.tflite", "--data", tmp_path / "x.npy")
+    assert main(["quantize", *map(str, given), "--quiet"]) == 2
+    assert "this network keeps a state from one to the next; leave --data out" in capsys.readouterr().err

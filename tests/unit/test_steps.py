@@ -60,7 +60,7 @@ def test_a_file_of_frames_is_a_stream_where_the_network_has_states(stream, tmp_p
     np.save(tmp_path / "x.npy", frames)
     given = (stream, "--input", tmp_path / "x.npy")
     assert [run(capsys, tmp_path, *given, *more)[3]["steps"] for more in ((), ("--sample", "2"), ("--steps", "3"))] == [6, 1, 3]
-    assert "1 states from run to run, and this is the first one" in run(capsys, tmp_path, *given, "--sample", "2")[1]
+    assert "keeps a state from run to run, and this is the first one" in run(capsys, tmp_path, *given, "--sample", "2")[1]
     assert "the file has no 3 steps from sample 4 on; it holds 6" in refused(capsys, "run", *given, "--sample", "4", "--steps", "3")
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from weft.compiler.graph import Graph, Operator, State, Tensor
 
+BYTES = ("int8", "uint8")
+"""Types of states; a variable of another type is none of the NPU's."""
 REASON = "reason"
 """The option of an operator that is left as it stands, with why; empty where there is nothing more to say."""
 
@@ -162,6 +164,8 @@ def _flow(graph, broken, variables, name, operators, taken) -> _Flow:
         _make_constant(graph, flow, value)
         return flow
     _check_alike(current, old)
+    if old.dtype not in BYTES:
+        raise _NoState(f"it holds {old.dtype} values")
     new = Tensor(_unique(f"{name}#next", taken), old.shape, old.dtype, current.quantization)
     flow.tensors, flow.state = (old, new), State(name, old.name, new.name, value)
     flow.assign = _renamed(last, current.name, new.name)
