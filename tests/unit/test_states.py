@@ -70,6 +70,18 @@ def test_random_streams_equal_the_interpreter_step_by_step(kind, streams, seed):
     assert (copied > 0) == (kind in ("late_read", "swap")), "a copy where the graph needs none, or none where it does"
 
 
+def test_a_float_function_between_a_read_and_an_assignment_is_a_table(read):
+    """Operators of the file are counted with those of its variables, which the graph has no more."""
+    make, shape = Maker(np.random.default_rng(1)), (1, 3, 2, 5)
+    make.variable("v", shape)
+    total = make.add("ADD", (make.read("v", shape), make.tensor("x", shape)), make.tensor("total", shape))
+    make.tensors += [BuilderTensor(name, shape, "float32") for name in ("real", "bent")]
+    bent = make.add("TANH", (make.add("DEQUANTIZE", (total,), "real"),), "bent")
+    make.assign("v", make.add("QUANTIZE", (bent,), make.tensor("y", shape)))
+    model = make.model(["x"], [total])
+    assert_stream(read(model), model, PRESETS["small"], 1)
+
+
 def test_a_reset_brings_the_initial_values_back(streams, seed):
     graph, _ = streams("accumulator", np.random.default_rng(seed))
     program = compile_graph(graph, PRESETS["small"]).program

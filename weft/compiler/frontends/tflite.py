@@ -94,9 +94,9 @@ class _Frontend:
             raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
         refuse_compiled(self.path, graph.operators)
         variables = read_variables(self.reader, subgraph, graph, self._once)
-        graph, broken = with_states(graph, broken, variables)
         _check_order(graph, broken)
-        graph = with_islands(graph, self.content, broken)
+        graph = with_islands(graph, self.content, broken)  # while operators stand where the file has them
+        graph, broken = with_states(graph, broken, variables)
         return judge(graph, broken, self.findings)
 
     def _once(self, number: int) -> Graph:
