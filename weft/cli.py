@@ -121,6 +121,9 @@ def compile_(
     def show():
         print(f"{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
         print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
+        for state in program.states:
+            copied = ", where the NPU copies it at the end of each job" if state.copied else ""
+            print(f"state {state.name}: {state.initial.nbytes} bytes at {state.old.address} of the arena{copied}")
         if disassemble:
             print(program.disassemble())
 

@@ -5,8 +5,7 @@
 
 import dataclasses
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,19 +28,17 @@ from weft.analysis.precision import int4_operators
 from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
-from weft.compiler.evaluate import evaluate
+from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
-from weft.inputs import load_samples, random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
-from weft.reference_judge import ReferenceMismatch, judge
+from weft.reference_judge import ReferenceMismatch, judge_stream
+from weft.stream import choose_samples, joined, reset_note
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
-SEEDS = 1 << 32
-"""A seed that nobody gave is below it."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,15 @@ class Job:
     searched : Searched or None
     report : Report
     outcome : Outcome
+        Of the first step in which something differs, else of the slowest.
     seed : int or None
         Of the random input.
     notes : tuple of str
         Where the input came from and what was done to it.
     trace_error : TraceError or None
         Why there is no waveform, where one was wanted.
+    step : int
+        Which step `outcome` is, from 0.
     """
 
     searched: Searched | None
@@ -112,6 +112,7 @@ class Job:
     seed: int | None
     notes: tuple[str, ...]
     trace_error: TraceError | None = None
+    step: int = 0
 
 
 def compile_model(
@@ -157,6 +158,8 @@ def trace_format(trace):
 def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, trace: Path | None = None) -> list[Outcome]:
     """Run inputs on the RTL, one after another, and compare every tensor of each with the reference.
 
+    The states of the network have their initial values before the first, and go on from one to the next.
+
     What the output stage writes is compared with the golden machine command by command, and the machine's tensors with the golden
     operators.
 
@@ -171,30 +174,44 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     compiled = prepared.compiled
     inputs = [host_before(compiled, sample) for sample in samples]
     runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
-    return [_compared(compiled, *one) for one in zip(samples, inputs, runs)]
+    return compare_stream(compiled, samples, runs)
 
 
-def _compared(compiled, sample, inputs, run) -> Outcome:
-    expected = evaluate(compiled.graph, sample)
-    machine = Machine(compiled.program).run(inputs, writes=True)
-    mismatch = diagnose(compiled.program, run, machine, expected)
-    return Outcome(run, host_after(compiled, run.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected)
+def compare_stream(compiled: Compiled, samples: Iterable[dict], runs: Iterable[RunResult]) -> list[Outcome]:
+    """Compare runs that followed each other from a reset on: golden operators and machine keep the network's states as the RTL does."""
+    machine, states, outcomes = Machine(compiled.program), {}, []
+    for sample, run in zip(samples, runs):
+        expected = evaluate(compiled.graph, sample | states)
+        states = next_states(compiled.graph, expected)
+        golden = machine.run(host_before(compiled, sample), writes=True)
+        mismatch = diagnose(compiled.program, run, golden, expected)
+        compared = len(expected.keys() & golden.tensors.keys())
+        outcomes.append(Outcome(run, host_after(compiled, run.outputs, sample), compared, mismatch, expected))
+    return outcomes
 
 
-def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
-    """The report of one run."""
-    return build_report(
+def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ, stream: Sequence[Outcome] = ()) -> Report:
+    """The report of one run; of a stream of several that of one step, with the verdict on all of them."""
+    steps = stream or [outcome]
+    report = build_report(
         prepared.compiled.program,
         outcome.run.records,
         outcome.run.cycles,
         host_ops=[host.operator.op for host in prepared.compiled.host_ops],
-        bit_exact=outcome.mismatch is None,
+        bit_exact=all(step.mismatch is None for step in steps),
         compared_tensors=outcome.compared,
-        reference=outcome.reference,
+        reference=joined([step.reference for step in steps]),
         int4_operators=int4_operators(prepared.compiled.graph),
-        notes=handed_out(prepared.compiled),
+        notes=[*handed_out(prepared.compiled), *reset_note(prepared.compiled.graph, len(steps))],
         clock_mhz=clock_mhz,
     )
+    return dataclasses.replace(report, steps=len(steps), step_cycles=tuple(step.run.cycles for step in steps))
+
+
+def shown_step(outcomes: Sequence[Outcome]) -> int:
+    """The first step in which something differs, else the slowest one."""
+    wrong = (number for number, outcome in enumerate(outcomes) if outcome.mismatch is not None)
+    return next(wrong, max(range(len(outcomes)), key=lambda number: (outcomes[number].run.cycles, -number)))
 
 
 def run_model(
@@ -202,7 +219,8 @@ def run_model(
     config: NpuConfig,
     *,
     input_path: Path | None = None,
-    sample: int = 0,
+    sample: int | None = None,
+    count: int | None = None,
     seed: int | None = None,
     keep_tensors: bool = False,
     trace: Path | None = None,
@@ -220,15 +238,17 @@ def run_model(
     """
     steps = steps or Steps(quiet=True)
     graph = read_tflite(model, signature)
-    values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    samples, seed, notes = choose_samples(graph, input_path, sample, seed, count)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        interpreter = stack.enter_context(start_reference(graph, samples)) if reference else None
         check = interpreter and interpreter.check_loads
         prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, signature=signature, check=check)
         with steps.stage(f"running {graph.name} on the RTL"):
-            (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
-        outcome = judged(graph, outcome, interpreter, steps)
-    return Job(prepared.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
+            outcomes, trace_error = with_trace(lambda place: run_samples(prepared, samples, trace=place), trace)
+        outcomes = judged(graph, outcomes, interpreter, steps)
+    number = shown_step(outcomes)
+    report = report_of(prepared, outcomes[number], clock_mhz=clock_mhz, stream=outcomes)
+    return Job(prepared.searched, report, outcomes[number], seed, tuple(notes), trace_error, number)
 
 
 def with_trace(run: Callable, trace: Path | None) -> tuple:
@@ -239,40 +259,32 @@ def with_trace(run: Callable, trace: Path | None) -> tuple:
         return run(None), error
 
 
-def start_reference(graph: Graph, values: dict) -> ReferenceProcess:
-    """The reference interpreter, begun on a network's file and an input."""
-    return ReferenceProcess(Path(graph.file), [values[name] for name in graph.inputs], graph.subgraph)
+def start_reference(graph: Graph, samples: Sequence[dict]) -> ReferenceProcess:
+    """The reference interpreter, begun on a network's file and a stream of inputs."""
+    first, *further = ([sample[name] for name in graph.inputs] for sample in samples)
+    return ReferenceProcess(Path(graph.file), first, graph.subgraph, further=further)
 
 
-def judged(graph: Graph, outcome: Outcome, interpreter: ReferenceProcess | None, steps: Steps) -> Outcome:
-    """An outcome with what the reference interpreter says of it; if golden operators and interpreter differ, that is the mismatch.
+def judged(graph: Graph, outcomes: Sequence[Outcome], interpreter: ReferenceProcess | None, steps: Steps) -> list[Outcome]:
+    """The outcomes of a stream with what the reference interpreter says of those that it reached.
+
+    If golden operators and interpreter differ, that is the mismatch.
 
     The golden operators are what everything else is compared with, so that their own fault comes before others.
     """
     if interpreter is None:
-        return outcome
+        return list(outcomes)
     with steps.stage(f"comparing with the reference interpreter {reference_version()}"):
-        verdict, mismatch = judge(graph, Path(graph.file), interpreter.result(), outcome.computed)
-    return dataclasses.replace(outcome, reference=verdict, mismatch=mismatch or outcome.mismatch)
-
-
-def choose_input(graph, path, sample, seed):
-    """The sample to run, the seed if it is random, and notes for the user."""
-    if path is None:
-        seed = secrets.randbelow(SEEDS) if seed is None else seed
-        return random_sample(graph, seed), seed, [f"random, --seed {seed}"]
-    if seed is not None:
-        raise WeftError("--seed is for the random input", remedy="leave out --input or --seed")
-    samples, notes = load_samples(graph, path)
-    if sample >= len(samples):
-        raise WeftError(f"--sample {sample} is not in the file", file=path, remedy=f"it holds {len(samples)}, counted from 0")
-    if len(samples) > 1:
-        notes.append(f"sample {sample} of {len(samples)}")
-    return samples[sample], None, [str(path), *notes]
+        found = judge_stream(graph, Path(graph.file), interpreter.results(), [outcome.computed for outcome in outcomes])
+    told = [
+        dataclasses.replace(outcome, reference=verdict, mismatch=mismatch or outcome.mismatch)
+        for outcome, (verdict, mismatch) in zip(outcomes, found)
+    ]
+    return [*told, *outcomes[len(told) :]]
 
 
 def write_json(job: Job, path: Path):
     """Write the report, with where the input came from."""
     content = job.report.to_json() | {"weft": __version__, "seed": job.seed, "input": list(job.notes)}
-    content["mismatch"] = job.outcome.mismatch and dataclasses.asdict(job.outcome.mismatch)
+    content["mismatch"] = job.outcome.mismatch and {**dataclasses.asdict(job.outcome.mismatch), "step": job.step}
     write_whole(path, json.dumps(content, indent=2) + "\n", "the report")

@@ -1,6 +1,7 @@
 """The main job on a SoC: a network alone and under a scenario's traffic, compared and reported as `weft.job` does it."""
 
 import dataclasses
+import itertools
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import handed_out, host_after, host_before
-from weft.job import Job, Outcome, choose_input, compile_model, judged, start_reference, trace_format, with_trace
+from weft.job import Job, Outcome, compare_stream, compile_model, judged, start_reference, trace_format, with_trace
 from weft.progress import Steps
+from weft.stream import choose_samples
 
 
 def run_on_soc(
@@ -30,7 +32,8 @@ def run_on_soc(
     scenario: Scenario,
     *,
     input_path: Path | None = None,
-    sample: int = 0,
+    sample: int | None = None,
+    count: int | None = None,
     seed: int | None = None,
     keep_tensors: bool = False,
     trace: Path | None = None,
@@ -47,11 +50,14 @@ def run_on_soc(
     """
     steps = steps or Steps(quiet=True)
     graph = read_tflite(model, signature)
-    values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    if count is not None:
+        raise WeftError("--steps is for a run outside of a SoC, where inferences follow each other anyway", remedy="leave it out")
+    # before the slow part, so that a mistake shows at once
+    (values,), seed, notes = choose_samples(graph, input_path, sample or 0, seed, None)
     check_scenario(scenario, config)
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
     with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        interpreter = stack.enter_context(start_reference(graph, [values])) if reference else None
         searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature)
         if interpreter is not None:
             interpreter.check_loads()
@@ -60,7 +66,7 @@ def run_on_soc(
             (run, outcome), trace_error = with_trace(
                 lambda place: run_and_compare(simulator, searched.compiled, values, scenario, trace=place), trace
             )
-        outcome = judged(graph, outcome, interpreter, steps)
+        (outcome,) = judged(graph, [outcome], interpreter, steps)
     program = searched.compiled.program
     alone, slowest = network_reports(
         program,
@@ -85,6 +91,8 @@ def run_and_compare(
     (a digest says so); where one does not, all run again with the whole log, so that the first wrong command is found.
     """
     inputs = host_before(compiled, sample)
+    if compiled.program.states:
+        return _run_steps(simulator, compiled, sample, scenario, trace)
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     run = simulator.run(compiled.program, inputs, scenario, trace=trace)
@@ -98,6 +106,18 @@ def run_and_compare(
         run.slowest, host_after(compiled, run.slowest.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected
     )
     return run, outcome
+
+
+def _run_steps(simulator, compiled, sample, scenario, trace) -> tuple[SocRun, Outcome]:
+    """The same of a network with states: each inference is another step, and is compared whole.
+
+    The outcome is that of the inference alone, the first step, with the first difference of all of them.
+    """
+    run = simulator.run(compiled.program, host_before(compiled, sample), scenario, log=Log.FULL, trace=trace)
+    _refuse_starved(run, compiled.program.network)
+    outcomes = compare_stream(compiled, itertools.repeat(sample), (run.alone, *run.runs))
+    wrong = next((outcome.mismatch for outcome in outcomes if outcome.mismatch is not None), None)
+    return run, dataclasses.replace(outcomes[0], mismatch=wrong)
 
 
 def _refuse_starved(run: SocRun, network: str):

@@ -139,6 +139,7 @@ def summary(report: Report, width: int) -> list[str]:
     lines = [
         *_verdict(report),
         f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs{rate}",
+        *_steps(report),
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
         f"on the host  {host}",
@@ -147,6 +148,15 @@ def summary(report: Report, width: int) -> list[str]:
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]
+
+
+def _steps(report: Report) -> list[str]:
+    """Cycles of all steps, where there were several."""
+    if report.steps == 1:
+        return []
+    low, high = min(report.step_cycles), max(report.step_cycles)
+    each = f"{low} cycles each" if low == high else f"{low} to {high} cycles, the tables are of one of the slowest"
+    return [f"steps        {report.steps}, {each}"]
 
 
 def _verdict(report) -> list[str]:
@@ -160,7 +170,8 @@ def _verdict(report) -> list[str]:
         asked = f"{_tensors(reference.tensors)} of the golden operators compared with the TFLite interpreter {reference.version}"
         if reference.stopped_at is not None:
             asked += f", up to {reference.stopped_at}, where it ended: {reference.reason}"
-    verdict = f"yes, {_tensors(report.compared_tensors)} equal to the golden operators" if report.bit_exact else "NO"
+    each = f" in each of {report.steps} steps" if report.steps > 1 else ""
+    verdict = f"yes, {_tensors(report.compared_tensors)} equal to the golden operators{each}" if report.bit_exact else "NO"
     return [f"bit-exact    {verdict}", f"reference    {asked}"]
 
 

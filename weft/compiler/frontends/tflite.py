@@ -28,7 +28,9 @@ from weft.compiler.frontends.tflite_file import (
 )
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.frontends.tflite_signatures import signature_subgraph
+from weft.compiler.frontends.tflite_variables import read_variables
 from weft.compiler.frontends.unsupported import refuse_compiled
+from weft.compiler.frontends.variables import with_states
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
 from weft.compiler.islands import with_islands
@@ -81,12 +83,29 @@ class _Frontend:
     """One reading of one file, in the order of `graph`."""
 
     def __init__(self, path, content, signature):
-        self.path, self.signature = path, signature
-        self.content, self.reader = content, Reader(content)
+        self.path, self.content, self.signature = path, content, signature
+        self.reader = Reader(content)
         self.findings = Findings(path)
 
     def graph(self) -> Graph:
         number, subgraph = self._subgraph()
+        graph, broken = self.whole(number, subgraph)
+        if not graph.operators:
+            raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
+        refuse_compiled(self.path, graph.operators)
+        variables = read_variables(self.reader, subgraph, graph, self._once)
+        _check_order(graph, broken)
+        graph = with_islands(graph, self.content, broken)  # while operators stand where the file has them
+        graph, broken = with_states(graph, broken, variables)
+        return judge(graph, broken, self.findings)
+
+    def _once(self, number: int) -> Graph:
+        """A subgraph that CALL_ONCE runs, as it stands; what is not supported in it has no value."""
+        other = _Frontend(self.path, self.content, None)
+        return other.whole(number, self._lookup(other.reader.items(other.reader.model, "Subgraphs"), number, "subgraph"))[0]
+
+    def whole(self, number: int, subgraph) -> tuple[Graph, frozenset[str]]:
+        """A subgraph as it stands in the file, and its tensors that are not supported."""
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
@@ -95,15 +114,9 @@ class _Frontend:
         inputs = self._tensor_names(self.reader.numbers(subgraph, "Inputs"))
         outputs = self._tensor_names(self.reader.numbers(subgraph, "Outputs"))
         wiring = [self._wiring(op, raw) for op, raw in zip(ops, raw_operators)]
-        if not ops:
-            raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
         operators = self._operators(ops, raw_operators, wiring)
-        refuse_compiled(self.path, operators)
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
-        graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
-        _check_order(graph, broken)
-        graph = with_islands(graph, self.content, broken)
-        return judge(graph, broken, self.findings)
+        return Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number), broken
 
     def _subgraph(self) -> tuple:
         """The subgraph to read, and its number: that of the signature, or the first, which an interpreter runs."""
@@ -275,7 +288,7 @@ def _check_order(graph: Graph, broken: frozenset[str]):
         raise WeftError(message, file=graph.file, layer=operator and operator.title, remedy="convert the network again")
 
     ready = {tensor.name for tensor in graph.tensors.values() if tensor.constant}
-    ready |= broken.difference(graph.inputs, *(operator.outputs for operator in graph.operators))
+    ready |= broken.difference(graph.sources, *(operator.outputs for operator in graph.operators))
     if None in graph.inputs or None in graph.outputs or len(set(graph.inputs)) != len(graph.inputs):
         refuse("the list of the network's inputs or outputs is broken")
     if not graph.inputs or not graph.outputs:
@@ -284,6 +297,7 @@ def _check_order(graph: Graph, broken: frozenset[str]):
         if name in ready:
             refuse(f"input {name} is a constant")
         ready.add(name)
+    ready.update(graph.sources)
     for operator in graph.operators:
         for name in operator.inputs:
             if name is not None and name not in ready:
