@@ -4,7 +4,8 @@ The golden machine executes in stream order. Hardware keeps only the order withi
 module proves for one program that the result is the same: every byte is read after the command that wrote it is complete,
 and overwritten after all its readers are done. That each command is sound by itself, `golden.footprint` proves. Of a whole program
 it also proves that no command reads what nothing has written: neither of the scratchpads nor, in region ARENA, of DDR; nor, where the
-program says as which tensor a command reads the activation scratchpad, what is another tensor's.
+program says as which tensor a command reads the activation scratchpad or region ARENA, what is another tensor's; and that the job leaves
+each state of the network new and whole in its place.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from golden.areas import Area
 from golden.footprint import Hazard, ddr_area, footprint, stream_area, transfer_area
-from golden.program import Program
+from golden.program import Program, StatePlace
 from hw.npu.isa import EXECUTE, Command, Opcode, Region, Target
 
 __all__ = ["Hazard", "HazardChecker", "check_hazards"]
@@ -81,13 +82,13 @@ class HazardChecker:
 
     def __init__(self, program: Program, whole: bool = False):
         self.config = program.config
+        self.tensors: dict[str, int] = {}  # numbers of the tensors
         self.activations = _Memory.of("the activation scratchpad", program.config.act_bytes, whole)
         self.weights = _Memory.of("the weight scratchpad", program.config.weight_bytes, whole, (LOAD,), (EXEC,))
         self.arena = _Memory.of("region ARENA", program.arena_bytes, whole, (STORE,), (LOAD,)) if whole else None
         if self.arena is not None:
-            for place in program.inputs:
-                self.arena.known[place.byte_addresses()] = SOME
-        self.tensors: dict[str, int] = {}  # numbers of the tensors
+            for place in (*program.inputs, *(state.old for state in program.states)):
+                self.arena.known[place.byte_addresses()] = self.tensor(place.tensor)
         self.complete = [[(0, 0, 0)] for _ in range(3)]  # clock when command n of a queue is complete
         self.started = [(0, 0, 0) for _ in range(3)]  # clock when the last command of a queue started
         self.loader = (0, 0, 0)  # the same for the weight loader, which runs ahead
@@ -152,13 +153,26 @@ class HazardChecker:
         inside, outside = (self.writes, self.reads) if queue == LOAD else (self.reads, self.writes)
         inside(index, memory, transfer_area(command), clock, queue, number, self.tensor(tensor))
         if self.arena is not None and dma["region"] == Region.ARENA:
-            outside(index, self.arena, self._in_arena(index, command), clock, queue, number)
+            outside(index, self.arena, self._in_arena(index, command), clock, queue, number, self.tensor(tensor))
 
     def _in_arena(self, index, command) -> Area:
         area = ddr_area(command)
         if area.ends.max(initial=0) > len(self.arena.known):
             raise Hazard(f"command {index} reaches behind the end of region ARENA, which has {len(self.arena.known)} bytes")
         return area
+
+    def check_states(self, states: Sequence[StatePlace]):
+        """After the last command each state's place holds its new value, all of it.
+
+        Raises
+        ------
+        Hazard
+            If not: the next job would find another tensor's bytes there, or old ones.
+        """
+        for state in states:
+            assert self.arena is not None
+            if (self.arena.known[state.new.byte_addresses()] != self.tensor(state.stored)).any():
+                raise Hazard(f"the job ends with bytes in the place of state {state.name} that are not its new value")
 
     def _issued(self, queue):
         return len(self.complete[queue]) - 1
@@ -198,3 +212,5 @@ def check_hazards(program: Program, whole: bool = False):
     checker = HazardChecker(program, whole)
     for index, planned in enumerate(program.commands):
         checker.step(index, planned.command, planned.tensor, planned.reads)
+    if whole:
+        checker.check_states(program.states)

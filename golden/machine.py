@@ -13,7 +13,7 @@ from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, opcodes
+from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
 
 __all__ = ["Machine", "MachineError", "MachineResult"]
 
@@ -34,12 +34,15 @@ class MachineResult:
     writes : dict of int to (int64[n], uint8[n])
         Only on request: for each load and execute command the activation-scratchpad addresses it wrote and the values,
         in hardware order (column tile, block row, block column, channel).
+    states : dict of str to ndarray
+        What is left of the network's states for the next job, out of DDR, by the tensor of the new value.
     state : MachineState
         All memories after the last command.
     """
 
     outputs: dict
     tensors: dict
+    states: dict
     writes: dict = field(repr=False)
     state: MachineState = field(repr=False)
 
@@ -64,7 +67,7 @@ def _blank(places) -> dict:
 
 
 class Machine:
-    """Executes one compiled program.
+    """Executes one compiled program, job after job: region ARENA keeps the network's states between them, everything else is lost.
 
     Parameters
     ----------
@@ -76,6 +79,11 @@ class Machine:
     def __init__(self, program: Program, *, fill: int | np.random.Generator = 0):
         self.program = program
         self.fill = fill
+        self._left: np.ndarray | None = None  # region ARENA after the last job
+
+    def reset(self):
+        """The next job finds the initial values of the network's states."""
+        self._left = None
 
     def run(self, inputs: dict, *, writes: bool = False) -> MachineResult:
         """Execute all commands.
@@ -98,6 +106,7 @@ class Machine:
             if place.tensor not in inputs:
                 raise WeftError(f"no value for input {place.tensor!r}", file=program.network)
             place.write(state.regions[place.region], inputs[place.tensor])
+        program.write_states(state.regions[Region.ARENA], self._left)
         complete, tensors = {}, _blank(program.tensors)
         for place in program.tensors:
             complete.setdefault(place.complete_after, []).append(place)
@@ -109,8 +118,10 @@ class Machine:
             for place in complete.get(index, ()):
                 memory = state.activations if place.region is None else state.regions[place.region]
                 tensors[place.tensor].reshape(-1)[place.elements] = place.read_elements(memory)
+        self._left = state.regions[Region.ARENA].copy()
         outputs = {place.tensor: place.read(state.regions[place.region]) for place in program.outputs}
-        return MachineResult(outputs, tensors, written, state)
+        states = {each.new.tensor: each.new.read(self._left) for each in program.states}
+        return MachineResult(outputs, tensors, states, written, state)
 
     @staticmethod
     def _step(state, index, command, counts):

@@ -3,7 +3,7 @@
 The compiler makes it, the golden machine and the simulated RTL execute it; it can be saved and printed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -69,6 +69,32 @@ class Place:
     def write(self, memory, values):
         """Put the tensor into a memory, ``uint8[bytes]``."""
         memory[self.byte_addresses() % len(memory)] = np.ascontiguousarray(values, dtype=self.dtype).reshape(-1).view(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class StatePlace:
+    """Where a value lies that the network keeps from job to job.
+
+    Attributes
+    ----------
+    name : str
+        The variable's, in the network.
+    old, new : Place
+        What a job finds, and what it leaves: the same bytes of region ARENA, each under the name of its tensor.
+    initial : ndarray
+        What stands there before the first job, and what whoever resets the network writes there: `old`'s shape and type.
+    stored : str
+        The tensor as which commands store it: the owner of the bytes of `new`.
+    copied : bool
+        The job stores the new value elsewhere, and copies it here at its end.
+    """
+
+    name: str
+    old: Place
+    new: Place
+    initial: np.ndarray = field(repr=False)
+    stored: str
+    copied: bool
 
 
 @dataclass(frozen=True)
@@ -139,6 +165,8 @@ class Program:
         Every tensor that a command writes into the scratchpad, with the command that completes it; its bytes are
         whole right after that command in stream order, and may be overwritten later. A tensor in pieces has a place for each,
         in the scratchpad or in region ARENA; together they hold each of its rows once.
+    states : tuple of StatePlace
+        What lies in region ARENA from job to job; everything else there may be overwritten between two jobs.
     """
 
     network: str
@@ -150,6 +178,20 @@ class Program:
     inputs: tuple
     outputs: tuple
     tensors: tuple
+    states: tuple = ()
+
+    def write_states(self, arena: np.ndarray, before: np.ndarray | None):
+        """What a job finds of its states in region ARENA, ``uint8[bytes]``.
+
+        Parameters
+        ----------
+        arena : ndarray
+            It is put there.
+        before : ndarray or None
+            The region as the last job left it; None is a reset, which puts the initial values there.
+        """
+        for state in self.states:
+            state.old.write(arena, state.initial if before is None else state.new.read(before))
 
     def command_bytes(self) -> bytes:
         """The packed command stream."""
@@ -163,4 +205,4 @@ class Program:
         )
 
 
-__all__ = ["Command", "Layer", "Place", "Planned", "Program"]
+__all__ = ["Command", "Layer", "Place", "Planned", "Program", "StatePlace"]

@@ -133,6 +133,14 @@ def with_subgraph_first(model: bytes, number: int) -> bytes:
     return bytes(builder.Output())
 
 
+def constant_tensors(model: bytes) -> frozenset[int]:
+    """Indices of the tensors of a TFLite file's first subgraph whose values stand in the file."""
+    root = tflite.Model.GetRootAs(model, 0)
+    subgraph = root.Subgraphs(0)
+    buffers = (root.Buffers(subgraph.Tensors(index).Buffer()) for index in range(subgraph.TensorsLength()))
+    return frozenset(index for index, buffer in enumerate(buffers) if buffer.DataLength() or buffer.Offset() > 1)
+
+
 def operator_count(model: bytes) -> int:
     """How many operators the first subgraph of a TFLite file has."""
     return tflite.Model.GetRootAs(model, 0).Subgraphs(0).OperatorsLength()

@@ -4,8 +4,9 @@
         reference.check_loads()
         run = reference.result()
 
-The interpreter runs the file as it is. Where it dies on the way, or a kernel refuses the values, nothing of that run is left; a second
-process then runs the file's operators one by one, each on what the ones before it computed, up to the one that cannot be run.
+The interpreter runs the file as it is, and keeps the variables of the network from one frame of inputs to the next. Where it dies on the
+way, or a kernel refuses the values, nothing of that frame's run is left; a second process then runs the file's operators one by one, each
+on what the ones before it computed, up to the one that cannot be run.
 """
 
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.reference import (
+    constant_tensors,
     invoke_reference,
     load_reference,
     operator_count,
@@ -38,6 +40,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULE = "golden.reference_process"
 """What the child runs: this file."""
 NO_TENSOR = -1
+ALONE = "it keeps its state outside of its tensors, and cannot be run alone"
+"""What stops the run of single operators at one that reads a variable."""
 REFUSALS = (ValueError, RuntimeError)
 """What the interpreter raises where it does not die."""
 
@@ -54,11 +58,14 @@ class Stop:
         Index of the first tensor that it writes; `NO_TENSOR` where there is none.
     reason : str
         The interpreter's words, or the signal that ended it.
+    step : int
+        In which frame of inputs, from 0.
     """
 
     operator: int
     tensor: int
     reason: str
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class ReferenceRun:
     version : str
         Of the interpreter.
     tensors : dict of int to ndarray
-        By their index in the file.
+        By their index in the file; constants of the file for the first frame only.
     stop : Stop or None
         None where it ran to the end.
     """
@@ -91,11 +98,20 @@ class ReferenceProcess:
         In the order of the file; without them it is only loaded.
     subgraph : int
         Which of the file's subgraphs is run.
+    further : sequence of sequence of ndarray
+        Frames of inputs that follow the first, one after another in the same interpreter.
     """
 
-    def __init__(self, model: Path, inputs: Sequence[np.ndarray] | None = None, subgraph: int = 0):
+    def __init__(
+        self,
+        model: Path,
+        inputs: Sequence[np.ndarray] | None = None,
+        subgraph: int = 0,
+        *,
+        further: Sequence[Sequence[np.ndarray]] = (),
+    ):
         self._model = Path(model)
-        self._inputs = inputs
+        self._frames = None if inputs is None else [inputs, *further]
         self._subgraph = subgraph
         self._child: subprocess.Popen | None = None
         self._closed = False
@@ -131,27 +147,44 @@ class ReferenceProcess:
             raise WeftError(f"the reference interpreter {reference_version()} refuses it: {self._refusal}", file=self._model)
 
     def result(self) -> ReferenceRun:
-        """Wait for the end.
+        """Wait for the end; what it computed for the first frame.
 
         Raises
         ------
         WeftError
             As `check_loads`.
         """
-        run = self._future.result()
-        self.check_loads()
-        return run
+        return self.results()[0]
 
-    def _run(self) -> ReferenceRun:
+    def results(self) -> list[ReferenceRun]:
+        """Wait for the end; what it computed for each frame up to the one in which it stopped.
+
+        Raises
+        ------
+        WeftError
+            As `check_loads`.
+        """
+        runs = self._future.result()
+        self.check_loads()
+        return runs
+
+    def _run(self) -> list[ReferenceRun]:
+        version = reference_version()
         try:
-            tensors, end = self._listen("whole", lambda message: None)
-            if end is None or self._refusal is not None or self._inputs is None:
-                return ReferenceRun(reference_version(), tensors, None)
+            frames, end = self._listen("whole", self._frames, lambda message: None)
+            if end is None or self._refusal is not None or self._frames is None:
+                return [ReferenceRun(version, tensors, None) for tensors in frames]
             self._load()  # or it died of loading; which operator is to blame is found below
+            *whole, _ = frames
             begun = [(0, NO_TENSOR)]
-            tensors, end = self._listen("operators", begun.append)
-            number, tensor = begun[-1]
-            return ReferenceRun(reference_version(), tensors, None if end is None else Stop(number, tensor, end))
+            (tensors, *_), reason = self._listen("operators", [self._frames[len(whole)]], begun.append)
+            if reason == ALONE:
+                reason = f"{end}, here or behind it: {ALONE}"
+            stop = None if reason is None else Stop(*begun[-1], reason, len(whole))
+            if whole:
+                stop = stop or Stop(*begun[-1], end, len(whole))
+                tensors = {}  # an operator alone does not know what the frames before left
+            return [*(ReferenceRun(version, before, None) for before in whole), ReferenceRun(version, tensors, stop)]
         finally:
             self._known.set()
 
@@ -159,28 +192,30 @@ class ReferenceProcess:
         self._loaded = True
         self._known.set()
 
-    def _listen(self, way, at_operator) -> tuple[dict[int, np.ndarray], str | None]:
-        """Run a child; what it computed, and why it stopped before its end, None where it did not."""
-        tensors: dict[int, np.ndarray] = {}
+    def _listen(self, way, given, at_operator) -> tuple[list[dict[int, np.ndarray]], str | None]:
+        """Run a child; what it computed for each frame, and why it stopped before its end, None where it did not."""
+        frames: list[dict[int, np.ndarray]] = [{}]
         with tempfile.TemporaryFile() as noise:
-            for kind, *content in self._messages(way, noise):
+            for kind, *content in self._messages(way, given, noise):
                 if kind == "tensor":
-                    tensors[content[0]] = content[1]
+                    frames[-1][content[0]] = content[1]
+                elif kind == "frame":
+                    frames.append({})
                 elif kind == "operator":
                     at_operator((content[0], content[1]))
                 elif kind == "loaded":
                     self._load()
                 elif kind == "refused":
                     self._refusal = content[0]
-                    return {}, content[0]
+                    return [{}], content[0]
                 elif kind == "failed":
-                    return tensors, content[0]
+                    return frames, content[0]
                 elif kind == "end":
-                    return tensors, None
+                    return frames, None
             noise.seek(0)
-            return tensors, self._death(noise.read())
+            return frames, self._death(noise.read())
 
-    def _messages(self, way, noise) -> Iterator[tuple]:
+    def _messages(self, way, given, noise) -> Iterator[tuple]:
         """What the child says, until it says no more."""
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
         command = [sys.executable, "-P", "-m", MODULE]
@@ -190,7 +225,7 @@ class ReferenceProcess:
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=environment)
         with self._child as child:
             try:
-                pickle.dump((str(self._model), self._inputs, way, self._subgraph), child.stdin)
+                pickle.dump((str(self._model), given, way, self._subgraph), child.stdin)
                 child.stdin.close()
                 while True:
                     yield pickle.load(child.stdout)
@@ -225,10 +260,10 @@ def _serve():
         pickle.dump(message, answers)
         answers.flush()
 
-    path, inputs, way, subgraph = pickle.load(sys.stdin.buffer)
+    path, frames, way, subgraph = pickle.load(sys.stdin.buffer)
     try:
         model = with_subgraph_first(Path(path).read_bytes(), subgraph)
-        (_run_whole if way == "whole" else _run_operators)(model, inputs, say)
+        (_run_whole if way == "whole" else _run_operators)(model, frames, say)
     except REFUSALS as error:
         say("failed", _one_line(error))
     else:
@@ -239,21 +274,26 @@ def _one_line(error) -> str:
     return " ".join(str(error).split())
 
 
-def _run_whole(model, inputs, say):
+def _run_whole(model, frames, say):
     try:
         interpreter = load_reference(model)
     except REFUSALS as error:
         say("refused", _one_line(error))
         return
     say("loaded")
-    if inputs is None:
-        return
-    for index, _, value in invoke_reference(interpreter, inputs):
-        say("tensor", index, value)
+    constants: frozenset[int] = frozenset()
+    for number, inputs in enumerate(frames or ()):
+        if number:
+            say("frame")
+            constants = constants or constant_tensors(model)
+        for index, _, value in invoke_reference(interpreter, inputs):
+            if index not in constants:
+                say("tensor", index, value)
 
 
-def _run_operators(model, inputs, say):
+def _run_operators(model, frames, say):
     """Each operator alone, on what is known when it is its turn."""
+    (inputs,) = frames
     known = dict(zip((detail["index"] for detail in load_reference(model).get_input_details()), inputs, strict=True))
     for index, value in known.items():
         say("tensor", index, value)
@@ -261,7 +301,7 @@ def _run_operators(model, inputs, say):
         read, written = operator_tensors(model, number)
         say("operator", number, written[0] if written else NO_TENSOR)
         if not known.keys() >= set(read):  # a variable's handle, made by another subgraph
-            raise RuntimeError("it keeps its state outside of its tensors, and cannot be run alone")
+            raise RuntimeError(ALONE)
         interpreter = load_reference(single_operator(model, number))
         results = {index: value for index, _, value in invoke_reference(interpreter, [known[index] for index in read]) if index in written}
         known |= results

@@ -111,7 +111,8 @@ def _compiler_mismatch(program, machine_result, golden_tensors):
     """The first command that wrote something wrong: not the first tensor that is complete, which may have been made of wrong bytes."""
     wrong = _wrong_elements(program, machine_result, golden_tensors)
     if not wrong:
-        return None
+        known = [place for place in _new_states(program) if place.tensor in golden_tensors]
+        return _in_ddr(program, "compiler", known, golden_tensors, machine_result.states)
     writer, found = np.full(program.config.act_bytes, -1), []
     at: dict[int, list] = {}
     for place, elements in wrong:
@@ -195,13 +196,23 @@ def _rtl_mismatch(program, run_result, machine_result):
     if run_result.error != Error.NONE:
         stopped = min(run_result.error_index, last)
         return _at(program, "RTL", stopped, "the job's end", "no error", f"{run_result.error.name} at command {run_result.error_index}")
-    for place in program.outputs:
-        expected, got = (np.asarray(results.outputs[place.tensor]).reshape(-1) for results in (machine_result, run_result))
+    left = _in_ddr(program, "RTL", program.outputs, machine_result.outputs, run_result.outputs)
+    return left or _in_ddr(program, "RTL", _new_states(program), machine_result.states, run_result.states)
+
+
+def _new_states(program):
+    return [state.new for state in program.states]
+
+
+def _in_ddr(program, blame, places, expected_tensors, got_tensors):
+    """The first element that a job left wrong in DDR."""
+    for place in places:
+        expected, got = (np.asarray(tensors[place.tensor]).reshape(-1) for tensors in (expected_tensors, got_tensors))
         wrong = np.flatnonzero(expected != got)
         if len(wrong):
             first, index = int(wrong[0]), max(place.complete_after, 0)
             name = f"{element_name(place.tensor, place.shape, first)} in DDR"
-            return _at(program, "RTL", index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
+            return _at(program, blame, index, name, int(expected[first]), int(got[first]), len(wrong), len(expected))
     return None
 
 

@@ -1,6 +1,7 @@
 """One job of the NPU: where its regions lie in DDR, how it is started, and what it leaves behind."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class RunResult:
         The command that the error belongs to.
     outputs : dict of str to ndarray
         The network's outputs, out of DDR.
+    states : dict of str to ndarray
+        What is left of the network's states for the next job, out of DDR, by the tensor of the new value.
     arena : uint8[bytes]
         Region ARENA after the job.
     records : structured array of `RECORD_DTYPE`, or None
@@ -50,6 +53,7 @@ class RunResult:
     records: np.ndarray | None = field(repr=False)
     waited: Waited = field(repr=False)
     _execute: tuple = field(repr=False)
+    states: dict = field(default_factory=dict)
 
     def writes(self) -> dict:
         """What the output stage wrote: ``{command index: (int64[n] addresses, uint8[n] values)}``, in the order of the writes."""
@@ -115,14 +119,22 @@ class Regions:
         for name, base in (("COMMANDS", self.commands), ("MODEL", self.model), ("ARENA", self.arena), ("RECORD", self.records)):
             job.poke_wide(f"{name}_BASE", base)
 
-    def start(self, job, program, inputs, records, log, limit):
-        """One job, from its inputs to its results; the places of the answers by name."""
+    def start(self, job, program, inputs, records, log, limit, *, reset=True):
+        """One job, from its inputs to its results; the places of the answers by name.
+
+        With `reset` the network's states have their initial values; without it nothing is written where they lie, and the job finds
+        there what the one before it left.
+        """
         arena = np.full(program.arena_bytes, FILL, np.uint8)
         for place in program.inputs:
             if place.tensor not in inputs:
                 raise WeftError(f"no value for input {place.tensor!r}", file=program.network)
             place.write(arena, inputs[place.tensor])
-        job.load(self.arena, arena)
+        program.write_states(arena, None)
+        kept = [] if reset else sorted((state.old.address, state.old.address + state.old.row_bytes) for state in program.states)
+        for (_, first), (end, _) in pairwise([(0, 0), *kept, (len(arena), 0)]):
+            if first < end:
+                job.load(self.arena + first, arena[first:end])
         job.poke("CONTROL", 1)
         marks = {"waited": job.wait(limit, log=log)}
         marks |= {name: job.peek(name) for name in ("CYCLES_LO", "CYCLES_HI", "STATUS", "ERROR_CODE", "ERROR_INDEX")}
@@ -159,4 +171,5 @@ def result_of(program, regions, answers, limit) -> RunResult:
         records=records,
         waited=waited,
         _execute=tuple(index for index, planned in enumerate(program.commands) if planned.command.opcode in EXECUTE),
+        states={state.new.tensor: state.new.read(arena) for state in program.states},
     )

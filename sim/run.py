@@ -50,8 +50,11 @@ class Simulator:
         timeout=None,
         seed=1,
         trace=None,
+        resets=(0,),
     ) -> list:
         """Run one job for each set of inputs, in a row on one NPU that is reset once.
+
+        They are a stream: the states of the network stay in DDR from job to job, and nothing but the NPU touches them.
 
         Parameters
         ----------
@@ -70,6 +73,8 @@ class Simulator:
             Of registers without reset, in builds with ``random_start``.
         trace : Path, optional
             Write a waveform; needs a build with ``trace``.
+        resets : collection of int
+            Numbers of the jobs before which the states of the network get their initial values; before the first they always do.
 
         Raises
         ------
@@ -89,6 +94,6 @@ class Simulator:
             if number == 0 or behaviour != ddrs[number - 1]:
                 job.reset(behaviour)
                 regions.tell(job, records, timeout)
-            marks.append(regions.start(job, program, values, records, log, limit))
+            marks.append(regions.start(job, program, values, records, log, limit, reset=number == 0 or number in resets))
         answers = job.run(self.executable, trace=trace)
         return [result_of(program, regions, {name: answers[place] for name, place in mark.items()}, limit) for mark in marks]

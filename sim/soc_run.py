@@ -64,6 +64,8 @@ class SocSimulator:
     def run(self, program: Program, inputs: dict, scenario: Scenario, *, log=Log.DIGEST, limit=LIMIT, seed=1, trace=None) -> SocRun:
         """An inference alone; then traffic sets in, and inferences follow each other until camera and display have made their pictures.
 
+        States of the network have their initial values before the first, and go on from each to the next.
+
         Parameters
         ----------
         program : Program
@@ -101,7 +103,7 @@ class SocSimulator:
         before = job.statistics(Snapshot.read)
         memory.begin(job)
         with job.loop(scenario.frames) as loop:
-            again = regions.start(job, program, inputs, True, log, limit)
+            again = regions.start(job, program, inputs, True, log, limit, reset=False)
         after = job.statistics(Snapshot.read)
         left = memory.dump(job)
         answers = job.run(self.executable, trace=trace)

@@ -136,6 +136,9 @@ def print_compiled(whole, disassemble: bool):
         program, host = step.compiled.program, ", ".join(f"{each.operator.op} ({each.operator.title})" for each in step.compiled.host_ops)
         print(f"{name}{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
         print(f"{name}{step.searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
+        for state in program.states:
+            copied = ", where the NPU copies it at the end of each job" if state.copied else ""
+            print(f"{name}state {state.name}: {state.initial.nbytes} bytes at {state.old.address} of the arena{copied}")
         if disassemble:
             print(program.disassemble())
 

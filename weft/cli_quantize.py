@@ -91,6 +91,11 @@ def _samples(graph, path, auto):
     from weft.quantize.job import Samples
     from weft.quantize.judge import classes
 
+    if graph.states:
+        raise WeftError(
+            "--data judges each sample for itself, and this network keeps a state from one to the next",
+            file=graph.file, remedy="leave --data out: the weights' own error is made small then",
+        )  # fmt: skip
     inputs, _ = load_samples(graph, path)
     if len(inputs) < 2:
         raise WeftError("holds one sample; one half chooses, the other judges", file=path, remedy="give two or more")

@@ -18,7 +18,20 @@ from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
 Input = Annotated[Path | None, typer.Option("--input", metavar="FILE", help=".npy, .npz or an image; without it the input is random.")]
-Sample = Annotated[int, typer.Option("--sample", metavar="N", min=0, help="Which sample of a file that holds several, from 0.")]
+Sample = Annotated[
+    int | None,
+    typer.Option("--sample", metavar="N", min=0, help="Which sample of a file with several, from 0; with --steps the first."),
+]
+StepCount = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        metavar="N",
+        min=1,
+        help="Run N inputs in a row, and compare each: random ones, or samples of the file. A network with states keeps them from step "
+        "to step, and runs all samples of a file if neither --steps nor --sample is given.",
+    ),
+]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")]
 Trace = Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd).")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the random input; a run without one prints its own.")]
@@ -70,7 +83,8 @@ def run(
     config: Config = "small",
     overrides: Overrides = None,
     input: Input = None,
-    sample: Sample = 0,
+    sample: Sample = None,
+    steps: StepCount = None,
     signature: Signature = None,
     report: ReportFile = None,
     trace: Trace = None,
@@ -104,6 +118,7 @@ def run(
     common: dict[str, Any] = {"input_path": input, "sample": sample, "seed": seed, "keep_tensors": keep_tensors, "trace": trace}
     common["signature"] = signature
     common["reference"], common["host"] = not no_reference, not no_host
+    common["count"] = steps
     common["steps"] = Steps(quiet)
     masters = {"camera": camera, "display": display, "cpu": cpu, "ddr": ddr}
     if soc or any(value is not None for value in masters.values()):
@@ -152,4 +167,5 @@ def _print(job, explain):
             print_explanation(searched)
     print_report(job.report)
     if job.outcome.mismatch:
-        print(f"weft: {job.outcome.mismatch}", file=sys.stderr)
+        step = f"step {job.step} of 0 to {job.report.steps - 1}: " if job.report.steps > 1 else ""
+        print(f"weft: {step}{job.outcome.mismatch}", file=sys.stderr)

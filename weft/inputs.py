@@ -22,7 +22,7 @@ DEEP_MODES = ("I", "F")
 GIVE_8_BITS = "convert it to 8 bits, or give a .npy or .npz file"
 
 
-def random_sample(graph: Graph, seed: int) -> dict[str, np.ndarray]:
+def random_sample(graph: Graph, seed: int | tuple[int, ...]) -> dict[str, np.ndarray]:
     """One value for each input of the network: integers over their whole range, floats standard normal.
 
     Raises
@@ -45,6 +45,11 @@ def random_sample(graph: Graph, seed: int) -> dict[str, np.ndarray]:
             bounds = np.iinfo(dtype)
             sample[name] = rng.integers(bounds.min, bounds.max, tensor.shape, dtype=dtype, endpoint=True)
     return sample
+
+
+def random_samples(graph: Graph, seed: int, count: int) -> list[dict[str, np.ndarray]]:
+    """So many samples, each another one; the first is `random_sample`'s."""
+    return [random_sample(graph, seed), *(random_sample(graph, (seed, number)) for number in range(1, count))]
 
 
 def load_samples(graph: Graph, path) -> tuple[list[dict[str, np.ndarray]], list[str]]:

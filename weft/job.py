@@ -5,8 +5,7 @@
 
 import dataclasses
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,24 +27,24 @@ from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft import __version__
 from weft.analysis.precision import int4_operators
-from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report, joined
+from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report, chained
 from weft.analysis.search import Searched, search
-from weft.compiler.evaluate import evaluate
+from weft.compiler.driver import Compiled
+from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
 from weft.host_rows import with_host_rows
-from weft.inputs import load_samples, random_sample
+from weft.inputs import random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
-from weft.reference_judge import ReferenceMismatch, judge
+from weft.reference_judge import ReferenceMismatch, judge_stream
 from weft.stages import Compared, Frame, run_stages
+from weft.stream import choose_samples, joined, reset_note
 from weft.whole import NpuStep, Whole, compile_whole, whole_of
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
-SEEDS = 1 << 32
-"""A seed that nobody gave is below it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,11 @@ class Outcome:
         (run,) = self.runs
         return run
 
+    @property
+    def cycles(self) -> int:
+        """Of all programs."""
+        return sum(run.cycles for run in self.runs)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -109,12 +113,15 @@ class Job:
         How each program was found, where a search found it.
     report : Report
     outcome : Outcome
+        Of the first step in which something differs, else of the slowest.
     seed : int or None
         Of the random input.
     notes : tuple of str
         Where the input came from and what was done to it.
     trace_error : TraceError or None
         Why there is no waveform, where one was wanted.
+    step : int
+        Which step `outcome` is, from 0.
     """
 
     searched: tuple[Searched, ...]
@@ -123,6 +130,7 @@ class Job:
     seed: int | None
     notes: tuple[str, ...]
     trace_error: TraceError | None = None
+    step: int = 0
 
 
 def compile_model(
@@ -187,6 +195,8 @@ def trace_format(trace):
 def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, trace: Path | None = None) -> list[Outcome]:
     """Run inputs on the RTL, one after another, and compare every tensor of each with the reference.
 
+    The states of the network have their initial values before the first, and go on from one to the next.
+
     What the output stage writes is compared with the golden machine command by command, and the machine's tensors with the golden
     operators. What the host computes is the reference interpreter's own.
 
@@ -200,19 +210,24 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     """
 
     def program(step: NpuStep, given: list[dict]) -> list[Compared]:
-        compiled = step.compiled
-        inputs = [host_before(compiled, sample) for sample in given]
-        runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
-        return [_compared(compiled, *one) for one in zip(given, inputs, runs)]
+        inputs = [host_before(step.compiled, sample) for sample in given]
+        runs = prepared.simulator.run_all(step.compiled.program, inputs, trace=trace)
+        return compare_stream(step.compiled, given, runs)
 
     return [outcome_of(prepared.whole, frame) for frame in run_stages(prepared.whole, samples, program)]
 
 
-def _compared(compiled, sample, inputs, run) -> Compared:
-    expected = evaluate(compiled.graph, sample)
-    machine = Machine(compiled.program).run(inputs, writes=True)
-    mismatch = diagnose(compiled.program, run, machine, expected)
-    return Compared(run, host_after(compiled, run.outputs, sample), expected, len(expected.keys() & machine.tensors.keys()), mismatch)
+def compare_stream(compiled: Compiled, samples: Iterable[dict], runs: Iterable[RunResult]) -> list[Compared]:
+    """Compare runs that followed each other from a reset on: golden operators and machine keep the network's states as the RTL does."""
+    machine, states, found = Machine(compiled.program), {}, []
+    for sample, run in zip(samples, runs):
+        expected = evaluate(compiled.graph, sample | states)
+        states = next_states(compiled.graph, expected)
+        golden = machine.run(host_before(compiled, sample), writes=True)
+        mismatch = diagnose(compiled.program, run, golden, expected)
+        compared = len(expected.keys() & golden.tensors.keys())
+        found.append(Compared(run, host_after(compiled, run.outputs, sample), expected, compared, mismatch))
+    return found
 
 
 def outcome_of(whole: Whole, frame: Frame) -> Outcome:
@@ -227,26 +242,32 @@ def outcome_of(whole: Whole, frame: Frame) -> Outcome:
     )
 
 
-def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ) -> Report:
-    """The report of one run."""
+def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ, stream: Sequence[Outcome] = ()) -> Report:
+    """The report of one run; of a stream of several that of one step, with the verdict on all of them."""
+    whole, steps = prepared.whole, stream or [outcome]
     reports = [
-        build_report(
-            step.compiled.program, run.records, run.cycles, clock_mhz=clock_mhz, **facts_of(prepared.whole, step, outcome, compared)
-        )
-        for step, run, compared in zip(prepared.whole.npu_steps, outcome.runs, outcome.compared)
+        build_report(step.compiled.program, run.records, run.cycles, clock_mhz=clock_mhz, **facts_of(whole, step, steps, compared))
+        for step, run, compared in zip(whole.npu_steps, outcome.runs, outcome.compared)
     ]
-    return with_host_rows(joined(reports), prepared.whole, outcome.moved)
+    report = with_host_rows(chained(reports), whole, outcome.moved)
+    return dataclasses.replace(report, steps=len(steps), step_cycles=tuple(step.cycles for step in steps))
 
 
-def facts_of(whole: Whole, step: NpuStep, outcome: Outcome, compared: int) -> dict[str, Any]:
+def facts_of(whole: Whole, step: NpuStep, outcomes: Sequence[Outcome], compared: int) -> dict[str, Any]:
     """What the report of a program says beside its cycles, as `weft.analysis.report.build_report` takes it."""
     return {
-        "bit_exact": outcome.mismatch is None,
+        "bit_exact": all(outcome.mismatch is None for outcome in outcomes),
         "compared_tensors": compared,
-        "reference": outcome.reference,
+        "reference": joined([outcome.reference for outcome in outcomes]),
         "int4_operators": int4_operators(step.compiled.graph),
-        "notes": handed_out(whole.on_npu),
+        "notes": [*handed_out(whole.on_npu), *reset_note(whole.on_npu, len(outcomes))],
     }
+
+
+def shown_step(outcomes: Sequence[Outcome]) -> int:
+    """The first step in which something differs, else the slowest one."""
+    wrong = (number for number, outcome in enumerate(outcomes) if outcome.mismatch is not None)
+    return next(wrong, max(range(len(outcomes)), key=lambda number: (outcomes[number].cycles, -number)))
 
 
 def run_model(
@@ -254,7 +275,8 @@ def run_model(
     config: NpuConfig,
     *,
     input_path: Path | None = None,
-    sample: int = 0,
+    sample: int | None = None,
+    count: int | None = None,
     seed: int | None = None,
     keep_tensors: bool = False,
     trace: Path | None = None,
@@ -272,17 +294,19 @@ def run_model(
         For what the user can mend: the model, the configuration, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_file(model, signature).graph if host else read_tflite(model, signature)
-    values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
+    samples, seed, notes = choose_samples(graph, input_path, sample, seed, count)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        interpreter = stack.enter_context(start_reference(graph, samples)) if reference else None
         check = interpreter and partial(check_reference, interpreter)
         options: dict[str, Any] = {"keep_tensors": keep_tensors, "trace": trace, "signature": signature, "host": host}
         prepared = prepare(model, config, steps=steps, check=check, **options)
         with steps.stage(f"running {graph.name} on the RTL"):
-            (outcome,), trace_error = with_trace(lambda place: run_samples(prepared, [values], trace=place), trace)
-        outcome = judged(prepared.whole.on_npu, outcome, interpreter, steps)
-    return Job(prepared.whole.searched, report_of(prepared, outcome, clock_mhz=clock_mhz), outcome, seed, tuple(notes), trace_error)
+            outcomes, trace_error = with_trace(lambda place: run_samples(prepared, samples, trace=place), trace)
+        outcomes = judged(prepared.whole.on_npu, outcomes, interpreter, steps)
+    number = shown_step(outcomes)
+    report = report_of(prepared, outcomes[number], clock_mhz=clock_mhz, stream=outcomes)
+    return Job(prepared.whole.searched, report, outcomes[number], seed, tuple(notes), trace_error, number)
 
 
 def with_trace(run: Callable, trace: Path | None) -> tuple:
@@ -297,7 +321,7 @@ def check_reference(interpreter: ReferenceProcess, whole: Whole):
     """Refuse a file that the reference interpreter does not load, or of which it cannot run what is the host's."""
     interpreter.check_loads()
     if whole.host_steps:
-        whole.refuse_failing_host(interpreter.result())
+        whole.refuse_failing_host(interpreter.results()[-1])
 
 
 def try_host(whole: Whole):
@@ -306,46 +330,38 @@ def try_host(whole: Whole):
     A kernel that merely refuses such values may take others.
     """
     if whole.host_steps:
-        with start_reference(whole.graph, random_sample(whole.graph, 0)) as interpreter:
+        with start_reference(whole.graph, [random_sample(whole.graph, 0)]) as interpreter:
             run = interpreter.result()
         if run.stop is not None and run.stop.reason.startswith("SIG"):
             whole.refuse_failing_host(run)
 
 
-def start_reference(graph: Graph, values: dict) -> ReferenceProcess:
-    """The reference interpreter, begun on a network's file and an input."""
-    return ReferenceProcess(Path(graph.file), [values[name] for name in graph.inputs], graph.subgraph)
+def start_reference(graph: Graph, samples: Sequence[dict]) -> ReferenceProcess:
+    """The reference interpreter, begun on a network's file and a stream of inputs."""
+    first, *further = ([sample[name] for name in graph.inputs] for sample in samples)
+    return ReferenceProcess(Path(graph.file), first, graph.subgraph, further=further)
 
 
-def judged(graph: Graph, outcome: Outcome, interpreter: ReferenceProcess | None, steps: Steps) -> Outcome:
-    """An outcome with what the reference interpreter says of it; if golden operators and interpreter differ, that is the mismatch.
+def judged(graph: Graph, outcomes: Sequence[Outcome], interpreter: ReferenceProcess | None, steps: Steps) -> list[Outcome]:
+    """The outcomes of a stream with what the reference interpreter says of those that it reached.
+
+    If golden operators and interpreter differ, that is the mismatch.
 
     The golden operators are what everything else is compared with, so that their own fault comes before others.
     """
     if interpreter is None:
-        return outcome
+        return list(outcomes)
     with steps.stage(f"comparing with the reference interpreter {reference_version()}"):
-        verdict, mismatch = judge(graph, Path(graph.file), interpreter.result(), outcome.computed)
-    return dataclasses.replace(outcome, reference=verdict, mismatch=mismatch or outcome.mismatch)
-
-
-def choose_input(graph, path, sample, seed):
-    """The sample to run, the seed if it is random, and notes for the user."""
-    if path is None:
-        seed = secrets.randbelow(SEEDS) if seed is None else seed
-        return random_sample(graph, seed), seed, [f"random, --seed {seed}"]
-    if seed is not None:
-        raise WeftError("--seed is for the random input", remedy="leave out --input or --seed")
-    samples, notes = load_samples(graph, path)
-    if sample >= len(samples):
-        raise WeftError(f"--sample {sample} is not in the file", file=path, remedy=f"it holds {len(samples)}, counted from 0")
-    if len(samples) > 1:
-        notes.append(f"sample {sample} of {len(samples)}")
-    return samples[sample], None, [str(path), *notes]
+        found = judge_stream(graph, Path(graph.file), interpreter.results(), [outcome.computed for outcome in outcomes])
+    told = [
+        dataclasses.replace(outcome, reference=verdict, mismatch=mismatch or outcome.mismatch)
+        for outcome, (verdict, mismatch) in zip(outcomes, found)
+    ]
+    return [*told, *outcomes[len(told) :]]
 
 
 def write_json(job: Job, path: Path):
     """Write the report, with where the input came from."""
     content = job.report.to_json() | {"weft": __version__, "seed": job.seed, "input": list(job.notes)}
-    content["mismatch"] = job.outcome.mismatch and dataclasses.asdict(job.outcome.mismatch)
+    content["mismatch"] = job.outcome.mismatch and {**dataclasses.asdict(job.outcome.mismatch), "step": job.step}
     write_whole(path, json.dumps(content, indent=2) + "\n", "the report")

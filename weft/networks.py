@@ -33,7 +33,7 @@ def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[str, ...]:
     began = time.perf_counter()
     prepared = prepare(model, config, steps=steps)
     with steps.stage(f"running {model.stem} on the RTL"):
-        (outcome,) = run_samples(prepared, [random_sample(read_file(model).graph, 1)])
+        (outcome,) = run_samples(prepared, [random_sample(read_file(model).rewritten(), 1)])
     report = report_of(prepared, outcome)
     predicted = sum(searched.cycles for searched in prepared.whole.searched)
     return (

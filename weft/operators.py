@@ -8,7 +8,7 @@ import tflite
 
 from hw.npu.errors import WeftError
 from weft.compiler.fold import FOLDED
-from weft.compiler.frontends.unsupported import COMPILED, CUSTOM, REASONS
+from weft.compiler.frontends.unsupported import COMPILED, CUSTOM, REASONS, VARIABLES
 from weft.compiler.limits import LIMITS, SUPPORTED
 
 PAGE_WIDTH = 118
@@ -33,14 +33,23 @@ and whatever moves data. They become one LOOKUP, the operator of a table that th
 same movement of bytes. Other float operators are refused.
 
 Of a file with several subgraphs Weft takes the first, as an interpreter does; `--signature NAME` takes that of a signature, or one of
-that name to which no signature leads. Others belong to control flow, which is refused.
+that name to which no signature leads. Others belong to control flow, which is refused, or to CALL_ONCE.
 """
+
+STATE = (
+    "A variable of int8 or uint8 lives in DDR from run to run. It must be assigned constants by CALL_ONCE, or be assigned in each run "
+    "before it is read; what is assigned must be computed, and have the type and the number of elements of what is read; scales and "
+    "shapes may differ. A variable that only CALL_ONCE assigns is a constant. Refused are variables that control flow may touch, those "
+    "whose handle goes anywhere else, and a CALL_ONCE that does more than to assign constants."
+)
+"""What a variable may be."""
 
 
 def supported_lines(width: int) -> list[str]:
     """All names, filled into lines of that many columns, and what is there besides them."""
     lines = textwrap.wrap(", ".join(SUPPORTED), width, break_long_words=False)
     lines += ["", *textwrap.wrap(f"Where their inputs are constants or fixed shapes only: {', '.join(CONSTANT_ONLY)}.", width)]
+    lines += ["", *textwrap.wrap(f"For a state between runs: {', '.join(VARIABLES)}.", width)]
     return [*lines, "", *textwrap.wrap("weft operators NAME prints the limits of one; docs/operators.md has them all.", width)]
 
 
@@ -61,6 +70,8 @@ def operator_lines(name: str, width: int) -> list[str]:
     op = name.upper()
     if op in CONSTANT_ONLY:
         return textwrap.wrap(f"{op} is supported only where its inputs are constants or fixed shapes: it is computed beforehand.", width)
+    if op in VARIABLES:
+        return [op, *_item(STATE, width)]
     if op not in SUPPORTED:
         raise _unknown(op)
     limits = [line for limit in limit_sentences(op) for line in _item(f"{limit}.", width)]
@@ -93,6 +104,7 @@ def operators_page() -> str:
         parts.append(_list(f"{limit}." for limit in limits))
     constant = f"{', '.join(CONSTANT_ONLY)}: computed beforehand where all inputs are constants or fixed shapes, else refused."
     parts += ["## On constants only\n", _paragraph(constant)]
+    parts += [f"## {', '.join(VARIABLES)}\n", _paragraph(STATE)]
     parts.append("## Refused with a reason of their own\n")
     parts.append(_list(f"{', '.join(ops)}: {why}; {what}." for ops, why, what in REASONS))
     custom = [f"`{op.removeprefix(CUSTOM)}` (a file compiled by {compiler})" for op, (compiler, _) in COMPILED.items()]

@@ -1,7 +1,7 @@
 """What the reference interpreter says of the golden operators: the first tensor in which they differ, and how many were compared."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,17 @@ def judge(
     if run.stop is None:
         return ReferenceVerdict(run.version, compared), mismatch
     return ReferenceVerdict(run.version, compared, _title(graph, names, run.stop), run.stop.reason), mismatch
+
+
+def judge_stream(
+    graph: Graph, model: Path, runs: Sequence[ReferenceRun], computed: Sequence[Mapping[str, np.ndarray]]
+) -> list[tuple[ReferenceVerdict, ReferenceMismatch | None]]:
+    """`judge` for each step that the interpreter reached; where it stopped, the verdict of a stream names the step."""
+    found = [judge(graph, model, run, values) for run, values in zip(runs, computed)]
+    verdict, mismatch = found[-1]
+    if len(computed) > 1 and verdict.stopped_at is not None:
+        found[-1] = replace(verdict, stopped_at=f"step {len(found) - 1}, {verdict.stopped_at}"), mismatch
+    return found
 
 
 def _title(graph, names, stop: Stop) -> str:

@@ -1,6 +1,7 @@
 """The main job on a SoC: a network alone and under a scenario's traffic, compared and reported as `weft.job` does it."""
 
 import dataclasses
+import itertools
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from weft.job import (
     Job,
     Outcome,
     check_reference,
-    choose_input,
+    compare_stream,
     compile_file,
     facts_of,
     judged,
@@ -35,6 +36,7 @@ from weft.job import (
 )
 from weft.progress import Steps
 from weft.stages import Compared, run_stages
+from weft.stream import choose_samples
 from weft.whole import NpuStep, Whole
 
 
@@ -44,7 +46,8 @@ def run_on_soc(
     scenario: Scenario,
     *,
     input_path: Path | None = None,
-    sample: int = 0,
+    sample: int | None = None,
+    count: int | None = None,
     seed: int | None = None,
     keep_tensors: bool = False,
     trace: Path | None = None,
@@ -61,12 +64,15 @@ def run_on_soc(
         For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_file(model, signature).graph if host else read_tflite(model, signature)
-    values, seed, notes = choose_input(graph, input_path, sample, seed)  # before the slow part, so that a mistake shows at once
+    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
+    if count is not None:
+        raise WeftError("--steps is for a run outside of a SoC, where inferences follow each other anyway", remedy="leave it out")
+    # before the slow part, so that a mistake shows at once
+    (values,), seed, notes = choose_samples(graph, input_path, sample or 0, seed, None)
     check_scenario(scenario, config)
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
     with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, values)) if reference else None
+        interpreter = stack.enter_context(start_reference(graph, [values])) if reference else None
         whole = compile_file(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
         step = whole.only("a run in a SoC")
         if interpreter is not None:
@@ -74,8 +80,8 @@ def run_on_soc(
         simulator = SocSimulator(config, options, stage=steps.stage)
         with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
             (run, outcome), trace_error = with_trace(lambda place: _run_whole(simulator, whole, values, scenario, place), trace)
-        outcome = judged(whole.on_npu, outcome, interpreter, steps)
-    facts = facts_of(whole, step, outcome, *outcome.compared)
+        (outcome,) = judged(whole.on_npu, [outcome], interpreter, steps)
+    facts = facts_of(whole, step, [outcome], *outcome.compared)
     alone, slowest = network_reports(step.compiled.program, run, scenario, **facts)
     report = with_host_rows(with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), whole, outcome.moved)
     return Job(whole.searched, report, outcome, seed, tuple(notes), trace_error)
@@ -104,6 +110,8 @@ def run_and_compare(
     (a digest says so); where one does not, all run again with the whole log, so that the first wrong command is found.
     """
     inputs = host_before(compiled, sample)
+    if compiled.program.states:
+        return _run_steps(simulator, compiled, sample, scenario, trace)
     expected = evaluate(compiled.graph, sample)
     machine = Machine(compiled.program).run(inputs, writes=True)
     run = simulator.run(compiled.program, inputs, scenario, trace=trace)
@@ -115,6 +123,18 @@ def run_and_compare(
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
     compared = len(expected.keys() & machine.tensors.keys())
     return run, Compared(run.slowest, host_after(compiled, run.slowest.outputs, sample), expected, compared, mismatch)
+
+
+def _run_steps(simulator, compiled, sample, scenario, trace) -> tuple[SocRun, Compared]:
+    """The same of a network with states: each inference is another step, and is compared whole.
+
+    The outcome is that of the inference alone, the first step, with the first difference of all of them.
+    """
+    run = simulator.run(compiled.program, host_before(compiled, sample), scenario, log=Log.FULL, trace=trace)
+    _refuse_starved(run, compiled.program.network)
+    outcomes = compare_stream(compiled, itertools.repeat(sample), (run.alone, *run.runs))
+    wrong = next((outcome.mismatch for outcome in outcomes if outcome.mismatch is not None), None)
+    return run, dataclasses.replace(outcomes[0], mismatch=wrong)
 
 
 def _refuse_starved(run: SocRun, network: str):

@@ -71,10 +71,8 @@ def run_stages(
     whole: Whole,
     samples: Sequence[dict[str, np.ndarray]],
     program: Callable[[NpuStep, list[dict]], list[Compared]],
-    *,
-    stream: bool = False,
 ) -> list[Frame]:
-    """Run all steps.
+    """Run all steps. What the host's operators keep goes from one sample to the next, as the states of the programs do.
 
     Parameters
     ----------
@@ -83,8 +81,6 @@ def run_stages(
         A value for each input of the network.
     program : callable
         Runs a program on values for each of its graph's inputs, one dict a sample.
-    stream : bool
-        The samples are frames of a stream: what the host's operators keep goes from one to the next. Otherwise each begins anew.
 
     Raises
     ------
@@ -102,9 +98,7 @@ def run_stages(
             if isinstance(step, NpuStep):
                 _run_program(step, frames, program)
                 continue
-            for number, frame in enumerate(frames):
-                if step.keeps_state and not stream and number:
-                    host.reset()
+            for frame in frames:
                 _run_host(step, hosts.index(step), frame, host, whole)
     constants = {name: tensor.data for name in whole.graph.outputs if (tensor := whole.graph.tensors[name]).constant}
     for frame in frames:

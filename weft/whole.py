@@ -15,7 +15,7 @@ from golden.submodel import ModelTree
 from hw.npu.config import NpuConfig
 from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
-from weft.compiler.cut.division import Part, divide
+from weft.compiler.cut.division import Part, divide, torn_states
 from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
 from weft.compiler.driver import Compiled
 from weft.compiler.frontends.network_file import NetworkFile
@@ -106,9 +106,8 @@ class Whole:
         for step in self.npu_steps:
             tensors |= step.compiled.graph.tensors
         ends = {name: self.graph.tensors[name] for name in (*self.graph.inputs, *self.graph.outputs)}
-        return Graph(
-            self.graph.name, self.graph.file, ends | tensors, operators, self.graph.inputs, self.graph.outputs, self.graph.subgraph
-        )
+        states = tuple(state for step in self.npu_steps for state in step.compiled.graph.states)
+        return replace(self.graph, tensors=ends | tensors, operators=operators, states=states)
 
     @property
     def searched(self) -> tuple[Searched, ...]:
@@ -161,19 +160,36 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
         If the NPU can run none of its operators, or the file is damaged.
     """
     refused: dict[str, Finding] = {}
+    bound: dict[str, str] = {}
     programs: dict[tuple, Searched] = {}
     while True:
         with corruption_of(file.graph.file):
-            labels = label(file, refused)
+            labels = label(file, refused, bound)
             _refuse_all_host(file, labels)
-            if not labels.host:
-                graphs = [Part(True, judge(file.rewritten(), frozenset(file.broken), file.findings), {})]
-            else:
-                graphs = [replace(part, graph=rewrite(simplified(part.graph))) if part.on_npu else part for part in divide(labels)]
-        found = _compile(graphs, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
+            parts = _parts(file, labels)
+        torn = _torn(file, labels, parts)
+        if torn:
+            bound |= torn
+            continue
+        found = _compile(parts, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
         if not found:
-            return Whole(labels.graph if labels.host else graphs[0].graph, tuple(_made(file, graphs, programs)))
+            return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)))
         refused |= newly_refused(file, labels.host, found)
+
+
+def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
+    """The parts, those of the NPU as the compiler takes them."""
+    if labels.host:
+        return [replace(part, graph=rewrite(simplified(part.graph))) if part.on_npu else part for part in divide(labels)]
+    graph = file.rewritten()
+    return [Part(True, judge(graph, frozenset(file.broken) & graph.tensors.keys(), file.findings), {})]
+
+
+def _torn(file: NetworkFile, labels: Labels, parts: list[Part]) -> dict[str, str]:
+    """Variables that the cut leaves to no single program, and why they stay what they are in the file."""
+    on_host = [operator for part in parts if not part.on_npu for operator in part.graph.operators if operator.op not in VARIABLES]
+    names = [*torn_states(labels.graph, parts), *filter(None, (file.variable_of(operator.name) for operator in on_host))]
+    return dict.fromkeys(names, "no single program reads and assigns it")
 
 
 def _compile(

@@ -106,4 +106,25 @@ FAULTS = (
         "for port in range(self.ports):",
         ("tests/block/test_bank_arbiter.py::test_aged_ports_go_from_the_first_to_the_last",),
     ),
+    Fault(
+        "a state that is overwritten before its old value is read again",
+        "weft/compiler/states.py",
+        "if any(first < high and low < end for first, end in stored):",
+        "if any(first < low and high < end for first, end in stored):",
+        ("tests/unit/test_states.py::test_random_streams_equal_the_interpreter_step_by_step",),
+    ),
+    Fault(
+        "a bench that copies the states between two jobs",
+        "sim/npu_job.py",
+        "kept = [] if reset else sorted(",
+        "kept = [] if reset or len(program.states) == 1 else sorted(",
+        ("tests/rtl/test_states.py::test_streams_are_exact_step_by_step",),
+    ),
+    Fault(
+        "a job that may leave an old value in a state's place",
+        "golden/hazards.py",
+        "if (self.arena.known[state.new.byte_addresses()] != self.tensor(state.stored)).any():",
+        "if (self.arena.known[state.new.byte_addresses()] == 0).any():",
+        ("tests/unit/test_states.py::test_a_state_that_a_job_leaves_old_is_a_hazard",),
+    ),
 )

@@ -12,6 +12,7 @@ from sim.soc_run import SocSimulator
 from tests.rtl.network_cycles import FILES
 from weft.analysis.contention import network_reports, soc_report, with_soc
 from weft.analysis.search import search
+from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import random_sample
 from weft.soc_job import run_and_compare
@@ -52,6 +53,16 @@ def test_beside_camera_and_display_no_beat_is_lost_in_ten_pictures(name, soc, mo
         assert master.bandwidth_gbs == pytest.approx(real, rel=0.1), "the byte rates are the real ones; a picture may be begun"
     assert sum(layer.cycles_alone for layer in report.layers) == report.soc.cycles_alone
     assert sum(layer.cycles for layer in report.layers) == report.cycles
+
+
+def test_a_network_with_states_goes_on_from_inference_to_inference(soc, models):
+    """Each inference under traffic is another step; all are compared."""
+    graph = read_tflite(models / "mww2_okay_nabu.tflite")
+    compiled, sample = compile_graph(graph, CONFIG.npu), random_sample(graph, 1)
+    found, outcome = run_and_compare(soc, compiled, sample, dataclasses.replace(VIDEO, frames=1))
+    assert outcome.mismatch is None, str(outcome.mismatch)
+    left = [one.states["stream_5/states#next"].tobytes() for one in (found.alone, *found.runs)]
+    assert len(found.runs) > 3 and len(set(left[:4])) == 4
 
 
 NARROW = dataclasses.replace(VIDEO, dram=load_dram("lpddr4-3200-x16").replace(width=4), frames=2)

@@ -43,8 +43,8 @@ def agreeing():
     )
     tensors = {place.tensor: rng.integers(-128, 128, SHAPE, dtype=np.int8) for place in places}
     writes = {place.complete_after: (place.byte_addresses(), tensors[place.tensor].reshape(-1).view(np.uint8)) for place in places}
-    machine = SimpleNamespace(tensors=tensors, outputs={"second": tensors["second"]}, writes=writes)
-    rtl = SimpleNamespace(error=Error.NONE, error_index=0, outputs=dict(machine.outputs), writes=lambda: dict(writes))
+    machine = SimpleNamespace(tensors=tensors, outputs={"second": tensors["second"]}, states={}, writes=writes)
+    rtl = SimpleNamespace(error=Error.NONE, error_index=0, outputs=dict(machine.outputs), states={}, writes=lambda: dict(writes))
     return program, rtl, machine, {name: value.copy() for name, value in tensors.items()}
 
 
@@ -133,8 +133,10 @@ def in_pieces():
     program = Program("bands", PRESETS["nano"], commands, layers, b"", 128, (), (), pieces)
     tensor = np.random.default_rng(2).integers(-128, 128, SHAPE, dtype=np.int8)
     addresses, values = np.arange(0x100, 0x10C), tensor.reshape(2, 12).view(np.uint8)
-    machine = SimpleNamespace(tensors={"banded": tensor}, outputs={}, writes={0: (addresses, values[0]), 2: (addresses, values[1])})
-    rtl = SimpleNamespace(error=Error.NONE, error_index=0, outputs={}, writes=lambda: dict(machine.writes))
+    machine = SimpleNamespace(
+        tensors={"banded": tensor}, outputs={}, states={}, writes={0: (addresses, values[0]), 2: (addresses, values[1])}
+    )
+    rtl = SimpleNamespace(error=Error.NONE, error_index=0, outputs={}, states={}, writes=lambda: dict(machine.writes))
     return program, rtl, machine, {"banded": tensor.copy()}
 
 

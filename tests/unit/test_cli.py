@@ -38,10 +38,11 @@ class MachineAsSimulator:
 
     def run_all(self, program, inputs, **options):
         """As `sim.run.Simulator.run_all`."""
-        return [self._run(program, values) for values in inputs]
+        machine = Machine(program)
+        return [self._run(program, machine, values) for values in inputs]
 
-    def _run(self, program, inputs):
-        result = Machine(program).run(inputs, writes=True)
+    def _run(self, program, machine, inputs):
+        result = machine.run(inputs, writes=True)
         if self.spoil:
             place = program.outputs[0]
             result.outputs[place.tensor] = result.outputs[place.tensor] ^ 1
@@ -49,7 +50,8 @@ class MachineAsSimulator:
         records = np.zeros(count, RECORD_DTYPE)
         records["start"] = 10 * np.arange(count)
         records["end"] = records["start"] + 10
-        return SimpleNamespace(cycles=10 * count, error=Error.NONE, outputs=result.outputs, records=records, writes=lambda: result.writes)
+        left = {"outputs": result.outputs, "states": result.states}
+        return SimpleNamespace(cycles=10 * count, error=Error.NONE, **left, records=records, writes=lambda: result.writes)
 
 
 @pytest.fixture

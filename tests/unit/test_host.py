@@ -10,13 +10,14 @@ from flatbuffers import flexbuffers
 
 import weft.job
 import weft.soc_job
+import weft.whole
 from golden.host_process import HostProcess, SubModel
 from golden.machine import Machine
 from golden.program import Place, Planned, Program
 from golden.reference import load_reference
 from golden.submodel import ModelTree
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.errors import WeftError
+from hw.npu.errors import Finding, WeftError
 from hw.npu.isa import Region, unpack_stream
 from tests.host_networks import random_whole
 from tests.reference import run_reference
@@ -26,12 +27,12 @@ from tests.unit.test_int4_files import changed_with_schema
 from tests.unit.test_reference import flat_softmax
 from tests.unit.test_soc_job import MachineAsSoc
 from weft.cli import main
+from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
 from weft.inputs import random_sample
 from weft.job import Prepared, check_reference, run_samples, start_reference
 from weft.manifest import write_images
 from weft.reference_judge import judge
-from weft.stages import Compared, run_stages
 from weft.whole import compile_whole
 
 SMALL = PRESETS["small"]
@@ -175,7 +176,7 @@ def test_random_networks_equal_the_interpreter_of_the_whole(tmp_path, seed):
         whole = compiled(path, random_whole(rng))
         programs += len(whole.npu_steps)
         sample = random_sample(whole.graph, trial)
-        with start_reference(whole.graph, sample) as interpreter:
+        with start_reference(whole.graph, [sample]) as interpreter:
             (outcome,) = outcomes(whole, [sample])
             check_reference(interpreter, whole)
             verdict, mismatch = judge(whole.on_npu, path, interpreter.result(), outcome.computed)
@@ -248,33 +249,39 @@ def test_a_wrong_program_is_blamed_and_not_those_behind_it(tmp_path, monkeypatch
     sample = random_sample(whole.graph, 1)
     (outcome,) = outcomes(whole, [sample])
     assert outcome.mismatch is not None
-    with start_reference(whole.graph, sample) as interpreter:
+    with start_reference(whole.graph, [sample]) as interpreter:
         _, mismatch = judge(whole.on_npu, tmp_path / "net.tflite", interpreter.result(), outcome.computed)
     assert mismatch is None, "the golden operators of the second program ran on right values"
 
 
-def test_states_of_the_host_begin_anew_for_each_input_and_go_on_in_a_stream(models):
-    whole = compiled(models / "tflm_dtln_lstm_int8.tflite")
+def test_states_of_the_host_go_on_in_a_stream_and_begin_anew_with_the_next(models):
+    path = models / "tflm_dtln_lstm_int8.tflite"
+    whole = compiled(path)
     assert [step.keeps_state for step in whole.host_steps] == [True]
     samples = [random_sample(whole.graph, number) for number in range(3)]
     (name,) = whole.graph.outputs
+    for given in (samples, samples[1:]):
+        made = load_reference(path.read_bytes())
+        for outcome, sample in zip(outcomes(whole, given), given, strict=True):
+            assert np.array_equal(outcome.outputs[name], _invoked(made, sample))
+    assert not np.array_equal(_invoked(load_reference(path.read_bytes()), samples[1]), outcomes(whole, samples[:2])[1].outputs[name])
 
-    def interpreter():
-        made = load_reference((models / "tflm_dtln_lstm_int8.tflite").read_bytes())
-        return lambda sample: _invoked(made, sample)
 
-    def program(step, given):
-        runs = MachineAsSimulator(SMALL, None, stage=None).run_all(step.compiled.program, given)
-        return [Compared(run, run.outputs, {}, 0, None) for run in runs]
-
-    running = interpreter()
-    for frame, sample in zip(run_stages(whole, samples, program, stream=True), samples, strict=True):
-        assert np.array_equal(frame.values[name], running(sample))
-    alone = [interpreter()(sample) for sample in samples]
-    assert [np.array_equal(outcome.outputs[name], value) for outcome, value in zip(outcomes(whole, samples), alone, strict=True)] == [
-        True
-    ] * 3
-    assert not all(np.array_equal(value, running(sample)) for value, sample in zip(alone, samples))
+@pytest.mark.parametrize("which", ["concatenation_0", "conv2d_3", "fully_connected_0"])
+def test_a_wake_word_of_which_the_host_has_a_part_keeps_its_states(models, which, monkeypatch):
+    """Variables that one program reads and assigns are states of it; the others are the host's with all that lies between."""
+    path = models / "mww2_okay_nabu.tflite"
+    monkeypatch.setattr(
+        weft.whole, "label", lambda file, refused, bound: label(file, {**refused, which: Finding("X", "for a reason")}, bound)
+    )
+    whole = compiled(path)
+    assert whole.host_steps and sum(len(step.compiled.graph.states) for step in whole.npu_steps) >= (
+        5 if which == "fully_connected_0" else 0
+    )
+    samples = [random_sample(whole.graph, number) for number in range(4)]
+    made, (name,) = load_reference(path.read_bytes()), whole.graph.outputs
+    for outcome, sample in zip(outcomes(whole, samples), samples, strict=True):
+        assert outcome.mismatch is None and np.array_equal(outcome.outputs[name], _invoked(made, sample))
 
 
 def _invoked(interpreter, sample):

@@ -123,6 +123,7 @@ def test_a_starved_npu_is_the_scenarios_fault(monkeypatch, capsys):
         (["--fps", "30"], "--fps is for a run in a SoC; add --soc"),
         (["--frames", "3"], "--frames is for a run in a SoC"),
         (["--html", "x.html"], "--html is for a run in a SoC"),
+        (["--cpu", "0.5", "--steps", "3"], "--steps is for a run outside of a SoC"),
         (["--camera", "hd"], "'hd' is no video mode"),
         (["--ddr", "ddr9"], "no DRAM named 'ddr9'"),
         (["--soc", "none.toml"], "none.toml: no such scenario"),

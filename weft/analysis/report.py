@@ -136,6 +136,11 @@ class Report:
         What to know of 4-bit weights, and which outputs nobody computed; empty where there is nothing to say.
     soc : SocReport or None
         Under which traffic the network ran, and what that did; the other figures are those of the slowest inference.
+    steps : int
+        Inferences in a row, whose states go on from one to the next. The other figures are those of one: the slowest, or the first in
+        which something differs.
+    step_cycles : tuple of int
+        Cycles of each; empty where the figures are the timing model's.
     """
 
     network: str
@@ -166,6 +171,8 @@ class Report:
     npu_byte_share: float = 1.0
     reference: ReferenceVerdict | None = None
     soc: "SocReport | None" = None
+    steps: int = 1
+    step_cycles: tuple[int, ...] = ()
 
     def to_json(self) -> dict:
         """Plain values, for `json.dump`; the keys are the attributes' names. Without a SoC those of its figures are absent."""
@@ -259,7 +266,7 @@ def build_report(
     )
 
 
-def joined(reports: Sequence[Report]) -> Report:
+def chained(reports: Sequence[Report]) -> Report:
     """The report of several programs that ran one after another: their layers in order, and the sums over all of them."""
     first, *others = reports
     if not others:

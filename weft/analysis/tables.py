@@ -162,6 +162,7 @@ def summary(report: Report, width: int) -> list[str]:
     lines = [
         *_verdict(report),
         f"cycles       {report.cycles} of the NPU, utilization {100 * report.utilization:.1f} %, {report.macs} MACs{rate}",
+        *_steps(report),
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
         f"on the host  {host}",
@@ -193,6 +194,15 @@ def _counted(names) -> str:
     return ", ".join(f"{name} ({count}x)" if count > 1 else name for name, count in Counter(names).items())
 
 
+def _steps(report: Report) -> list[str]:
+    """Cycles of all steps, where there were several."""
+    if report.steps == 1:
+        return []
+    low, high = min(report.step_cycles), max(report.step_cycles)
+    each = f"{low} cycles each" if low == high else f"{low} to {high} cycles, the tables are of one of the slowest"
+    return [f"steps        {report.steps}, {each}"]
+
+
 def _verdict(report) -> list[str]:
     """Whether the run is exact, and who says so: the golden operators of the run, the reference interpreter of the golden operators."""
     if report.bit_exact is None:
@@ -204,7 +214,8 @@ def _verdict(report) -> list[str]:
         asked = f"{_tensors(reference.tensors)} of the golden operators compared with the TFLite interpreter {reference.version}"
         if reference.stopped_at is not None:
             asked += f", up to {reference.stopped_at}, where it ended: {reference.reason}"
-    verdict = f"yes, {_tensors(report.compared_tensors)} equal to the golden operators" if report.bit_exact else "NO"
+    each = f" in each of {report.steps} steps" if report.steps > 1 else ""
+    verdict = f"yes, {_tensors(report.compared_tensors)} equal to the golden operators{each}" if report.bit_exact else "NO"
     return [f"bit-exact    {verdict}", f"reference    {asked}"]
 
 

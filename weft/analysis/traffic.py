@@ -143,7 +143,8 @@ def traffic(compiled: Compiled) -> Traffic:
     graph, program = compiled.graph, compiled.program
     hosts = {host.operator.name for host in compiled.host_ops}
     operators = [operator for operator in graph.operators if operator.name not in hosts]
-    inputs, outputs = ([place.tensor for place in places] for places in (program.inputs, program.outputs))
+    inputs = [place.tensor for place in (*program.inputs, *(state.old for state in program.states))]
+    outputs = [place.tensor for place in (*program.outputs, *(state.new for state in program.states))]
     moved, macs = _by_operator(program)
     assert moved.keys() <= {operator.name for operator in operators}, "a layer of the program that no operator answers for"
     layers = tuple(
@@ -217,12 +218,13 @@ def _transferred(command: Command, axi_bytes: int) -> Parts:
 
 
 def _spilled(program: Program) -> Parts:
-    """Transfers of tensors that are neither inputs nor outputs. Each tensor has a place of its own in region ARENA."""
-    edges = [(place.address, place.address + place.rows * place.row_pitch) for place in (*program.inputs, *program.outputs)]
+    """Transfers of tensors that are neither inputs nor outputs nor states. Each tensor has a place of its own in region ARENA."""
+    edges = *program.inputs, *program.outputs, *(state.old for state in program.states)
+    spans = [(place.address, place.address + place.rows * place.row_pitch) for place in edges]
 
     def inner(command):
         dma = command["dma"]
-        return dma["region"] == Region.ARENA and not any(first <= dma["ddr_offset"] < end for first, end in edges)
+        return dma["region"] == Region.ARENA and not any(first <= dma["ddr_offset"] < end for first, end in spans)
 
     moves = (planned.command for planned in program.commands if planned.command.opcode not in EXECUTE)
     return _sum(_transferred(command, program.config.axi_bytes) for command in moves if inner(command))

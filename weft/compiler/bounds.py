@@ -69,7 +69,7 @@ class Homes:
         if action.tensor in self.image.tensors:
             first = self.image.tensors[action.tensor]
             return first, first + self.network.steps[action.step].constant.size, *place
-        first = self.memory.arena[action.target if isinstance(action, Store) else action.tensor]
+        first = self.memory.arena[action.target if isinstance(action, Store) else action.place or action.tensor]
         return first, first + extent_in_memory(self.network, self.network.root[action.tensor]).size, *place
 
 

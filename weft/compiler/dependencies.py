@@ -56,6 +56,21 @@ class _Memory:
             table[queue][part] = number
 
 
+class _Transfers:
+    """Bytes of places in DDR that transfers of one queue touched; two places are the same, or have no byte in common."""
+
+    def __init__(self):
+        self._of: dict[int | None, list[tuple[int, int, int]]] = {}
+
+    def latest(self, place: int | None, low: int, high: int) -> int:
+        """The last transfer that touched some of these bytes of a place."""
+        return max((number for first, end, number in self._of.get(place, ()) if first < high and low < end), default=0)
+
+    def note(self, place: int | None, low: int, high: int, number: int):
+        """A transfer touches them."""
+        self._of.setdefault(place, []).append((low, high, number))
+
+
 def _granule(memory: MemoryPlan, config: NpuConfig) -> int:
     """Bytes that are told apart: rows of one buffer share none."""
     rows = [size for buffer in memory.buffers.values() if buffer.rows > 1 for size in (buffer.row_bytes, buffer.row_pitch)]
@@ -76,7 +91,9 @@ class Dependencies:
         self.network, self.plan, self.config = network, memory, config
         self.activations = _Memory(config.act_bytes, _granule(memory, config))
         self.weights = _Memory(config.weight_bytes, min(config.weight_word_bytes, config.axi_bytes, config.cols))
-        self.ddr: dict[str, list[tuple[int, int, int]]] = {}  # rows of spilled tensors, and the store that brought them
+        self.stored = _Transfers()
+        self.loaded = _Transfers()  # of old states, whose bytes new ones may overwrite
+        self.old = {state.old for state in network.graph.states}
         self.counts = {"load": 0, "exec": 0, "store": 0}
 
     def waits(self, action: Action) -> Waits:
@@ -99,8 +116,10 @@ class Dependencies:
             memory, spans, stored = self.weights, [(load.address, load.address + load.size)], 0
         else:
             memory, spans = self.activations, self.buffer(load.segment, load.tensor).spans(load.row, load.row + load.rows)
-            rows = self.ddr.get(load.tensor, ())
-            stored = max((store for low, high, store in rows if low < load.row + load.rows and load.row < high), default=0)
+            place = self._place(load, load.place or load.tensor)
+            stored = self.stored.latest(*place)
+            if load.tensor in self.old:
+                self.loaded.note(*place, number)
         used = max(memory.latest(memory.read, "exec", spans), memory.latest(memory.written, "exec", spans))
         stored = max(stored, memory.latest(memory.read, "store", spans))
         memory.note(memory.written, "load", spans, number)
@@ -110,9 +129,15 @@ class Dependencies:
         number, memory = self._number("store"), self.activations
         spans = self.buffer(store.segment, store.tensor).spans(store.row, store.row + store.rows)
         memory.note(memory.read, "store", spans, number)
-        if store.target == store.tensor:
-            self.ddr.setdefault(store.tensor, []).append((store.row, store.row + store.rows, number))
-        return Waits(load=memory.latest(memory.written, "load", spans), exec=memory.latest(memory.written, "exec", spans))
+        place = self._place(store, store.target)
+        self.stored.note(*place, number)
+        loaded = max(memory.latest(memory.written, "load", spans), self.loaded.latest(*place))
+        return Waits(load=loaded, exec=memory.latest(memory.written, "exec", spans))
+
+    def _place(self, action: Load | Store, name: str) -> tuple[int | None, int, int]:
+        """Where a transfer's bytes lie in DDR: the place's offset in the arena, None where it is not there; first and end within it."""
+        size = self.buffer(action.segment, action.tensor).row_bytes
+        return self.plan.arena.get(name), action.row * size, (action.row + action.rows) * size
 
     def _use(self, use: Use) -> Waits:
         work, memory = use.work, self.activations

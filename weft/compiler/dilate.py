@@ -45,7 +45,7 @@ def _chain(graph, phases, consumers):
 
 def _only_reader(graph, operator, consumers) -> Operator | None:
     readers = consumers[operator.outputs[0]]
-    return readers[0] if len(readers) == 1 and operator.outputs[0] not in graph.outputs else None
+    return readers[0] if len(readers) == 1 and operator.outputs[0] not in graph.results else None
 
 
 def _is_dilation(graph, phases, convolution, back) -> bool:

@@ -19,6 +19,7 @@ from weft.compiler.order import order
 from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
+from weft.compiler.states import place_states
 from weft.compiler.steps import HostOp, Network
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import Action, transfers
@@ -130,6 +131,7 @@ class Compiler:
     def _compiled(self, network, tilers, memory, actions, tuning) -> Compiled:
         """Actions to a program."""
         config, run = self.config, self._run
+        memory, actions = run("place states", place_states, network, memory, actions, config)
         waits = run("find dependencies", dependencies, network, memory, config, actions)
         image = run("lay out weights", weight_image, network, actions, tilers, config)
         merged = run("schedule", schedule, actions, waits, memory, config)

@@ -49,6 +49,8 @@ def fold(graph: Graph) -> Graph:
 
 def _values(graph, operator) -> tuple | None:
     """The operator's outputs; None where they are not constant or not to be folded."""
+    if any(state.new in operator.outputs for state in graph.states):
+        return None  # it must lie in DDR, where the next run finds it
     source, results = graph.input(operator, 0), [graph.tensors[name] for name in operator.outputs]
     if sum(tensor.size for tensor in results) > MAX_FOLDED:
         return None
@@ -146,12 +148,12 @@ FOLDED = frozenset({"SHAPE", "RANK", *ARITHMETIC})
 
 def _without_unread(graph: Graph) -> Graph:
     """The graph without operators whose outputs nobody reads, and tensors that nothing uses."""
-    read, kept = set(graph.outputs), []
+    read, kept = set(graph.results), []
     for operator in reversed(graph.operators):
         if read.intersection(operator.outputs):
             kept.append(operator)
             read.update(name for name in operator.inputs if name is not None)
     operators: tuple[Operator, ...] = tuple(reversed(kept))
-    used = read.union(graph.inputs, *(operator.outputs for operator in operators))
+    used = read.union(graph.sources, *(operator.outputs for operator in operators))
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     return replace(graph, operators=operators, tensors=tensors)

@@ -124,6 +124,28 @@ class Operator:
 
 
 @dataclass(frozen=True, eq=False)
+class State:
+    """A variable of the network, which keeps its value from run to run.
+
+    Attributes
+    ----------
+    name : str
+        The variable's own name.
+    old : str
+        The tensor that holds the value with which a run begins. It is no input of the network.
+    new : str
+        The tensor that holds the value which a run leaves, with as many bytes. It is no output of the network.
+    initial : ndarray
+        The value of `old` in the first run, of its shape and type, not writable.
+    """
+
+    name: str
+    old: str
+    new: str
+    initial: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A quantized network.
 
@@ -140,6 +162,8 @@ class Graph:
         Names of tensors.
     subgraph : int
         Which of the file's subgraphs it is.
+    states : tuple of State
+        What it keeps from run to run; none of their tensors is among `inputs` or `outputs`.
     """
 
     name: str
@@ -149,6 +173,17 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     subgraph: int = 0
+    states: tuple[State, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Tensors that are there before a run: its inputs, and the values that its states have then."""
+        return (*self.inputs, *(state.old for state in self.states))
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Tensors that a run must make: its outputs, and the values that its states have afterwards."""
+        return (*self.outputs, *(state.new for state in self.states))
 
     def input(self, operator: Operator, index: int) -> Tensor | None:
         """An operator's input tensor, None where it is absent."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.program import Place, Program
+from golden.program import Place, Program, StatePlace
 from hw.npu.files import write_whole
 from hw.npu.isa import Region
 from hw.npu.records import RECORD_BYTES
@@ -38,6 +38,13 @@ def constant_entry(tensor: Tensor) -> dict:
     """An output that no run changes, with its value: little-endian bytes as hexadecimal digits."""
     data = np.ascontiguousarray(tensor.data)
     return tensor_entry(tensor) | {"data": data.astype(data.dtype.newbyteorder("<")).tobytes().hex()}
+
+
+def _state(state: StatePlace) -> dict:
+    """Where a variable's value lies from job to job, and the bytes to write there before the first job and for a reset."""
+    data, place = np.ascontiguousarray(state.initial).tobytes(), state.old
+    where = {"region": Region(place.region).name, "address": place.address, "bytes": len(data)}
+    return {"name": state.name, "shape": list(place.shape), "dtype": place.dtype, **where, "initial": data.hex()}
 
 
 def _host(compiled: Compiled, before: bool) -> list[dict]:
@@ -120,6 +127,7 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         "registers": _registers(areas),
         "inputs": [_place(place) | tensor_entry(tensors[place.tensor]) for place in program.inputs],
         "outputs": [_place(place) | tensor_entry(tensors[place.tensor]) for place in program.outputs],
+        "states": [_state(state) for state in program.states],
         "network_inputs": [tensor_entry(tensors[name]) for name in compiled.graph.inputs],
         "network_outputs": [tensor_entry(tensors[name]) for name in compiled.graph.outputs],
         "constant_outputs": [constant_entry(tensors[name]) for name in dict.fromkeys(compiled.graph.outputs) if tensors[name].constant],

@@ -12,6 +12,7 @@ from weft.compiler.places import find_places
 from weft.compiler.plan import extent_in_memory
 from weft.compiler.reduction import Part
 from weft.compiler.schedule import QUEUES, Schedule, queue_of
+from weft.compiler.states import state_places
 from weft.compiler.steps import Extent, Network, Step, View
 from weft.compiler.tile import StepTiler, Work
 from weft.compiler.transfers import Action, Load, Store, Use
@@ -109,7 +110,7 @@ class Lowering:
         if load.tensor in self.image.tensors:
             place = {"region": Region.MODEL, "ddr_offset": self.image.tensors[load.tensor]}
         else:
-            place = {"region": Region.ARENA, "ddr_offset": self.memory.arena[load.tensor] + load.row * buffer.row_bytes}
+            place = {"region": Region.ARENA, "ddr_offset": self.memory.arena[load.place or load.tensor] + load.row * buffer.row_bytes}
         return Command(Opcode.LOAD, {"header": header, "dma": place | _rows(buffer, load.row, load.rows)})
 
     def _store(self, store: Store, waits: Waits) -> Command:
@@ -322,6 +323,7 @@ def lower(
     for index, action in enumerate(ordered):
         if isinstance(action, Store):
             stored[action.target] = index
+    old, new = ({getattr(state, side) for state in network.graph.states} for side in ("old", "new"))
     layers = tuple(Layer(step.name, step.op, network.graph.tensors[step.output].shape, step.macs) for step in network.steps)
     return Program(
         network.graph.name,
@@ -330,7 +332,8 @@ def lower(
         layers,
         image.constants,
         memory.arena_bytes,
-        tuple(_arena_place(network, memory, name) for name in network.inputs),
-        tuple(_arena_place(network, memory, name, stored[name]) for name in network.outputs),
+        tuple(_arena_place(network, memory, name) for name in network.inputs if name not in old),
+        tuple(_arena_place(network, memory, name, stored[name]) for name in network.outputs if name not in new),
         find_places(network, memory, ordered, commands, config),
+        state_places(network, memory, ordered),
     )

@@ -71,7 +71,8 @@ class MemoryPlan:
     buffers : dict of (int, str) to Buffer
         By segment and root tensor (or constant).
     arena : dict of str to int
-        Offset in region ARENA of each input and output of the network (also where an alias of another) and of each spilled tensor.
+        Offset in region ARENA of each input and output of the network (also where an alias of another), of each state's old value and of
+        each spilled tensor; that of a state's new value `weft.compiler.states` finds when the order of the transfers is known.
     arena_bytes : int
     lives : dict of str to Life
         Of all root tensors.
@@ -162,8 +163,10 @@ def memory_plan(network: Network, config: NpuConfig, tilers: list[StepTiler]) ->
     plan, placed = _placed(Bandings(network, config, tilers), life, constants)
     buffers = {(number, buffer.tensor): buffer for buffer in placed for number in range(buffer.first, buffer.last + 1)}
     arena, end = {}, 0
-    for name in dict.fromkeys((*network.inputs, *network.outputs, *sorted(plan.spilled))):
-        if name not in arena:
+    states = network.graph.states
+    later = {state.new for state in states}
+    for name in dict.fromkeys((*network.inputs, *(state.old for state in states), *network.outputs, *sorted(plan.spilled))):
+        if name not in later:
             arena[name] = end
             end += -(-extent_in_memory(network, name).size // ARENA_GRANULE) * ARENA_GRANULE
     return MemoryPlan(plan, buffers, arena, end, life)

@@ -36,6 +36,8 @@ class Load:
         Of weights: offset in the stream, scratchpad address, bytes.
     row, rows : int
         Rows of the tensor.
+    place : str or None
+        Name of the place in the arena, where it is not the tensor's own.
     """
 
     step: int
@@ -47,6 +49,7 @@ class Load:
     size: int = 0
     row: int = 0
     rows: int = 0
+    place: str | None = None
 
 
 @dataclass(frozen=True)

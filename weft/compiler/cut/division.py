@@ -1,5 +1,6 @@
 """A labelled graph as steps: programs for the NPU and sub-models for the host, in the order of execution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 
@@ -71,8 +72,26 @@ def _light_parts(graph, host, stages, refused):
     for number in sorted(set(stages)):
         part = [index for index, stage in enumerate(stages) if stage == number]
         operators = [graph.operators[index] for index in part]
-        if operators[0].name not in host and part[0] not in refused and all(each.op in LIGHT for each in operators):
+        light = operators[0].name not in host and all(each.op in LIGHT for each in operators)
+        if light and part[0] not in refused and not any(_touches(graph, each) for each in operators):
             yield part
+
+
+def _touches(graph: Graph, operator: Operator) -> bool:
+    """Whether an operator reads or makes a state."""
+    ends = {name for state in graph.states for name in (state.old, state.new)}
+    return not ends.isdisjoint((*operator.inputs, *operator.outputs))
+
+
+def torn_states(graph: Graph, parts: Sequence[Part]) -> list[str]:
+    """Names of the states that are not read and made by one and the same program."""
+    torn = []
+    for state in graph.states:
+        ends = {state.old, state.new}
+        touching = [part for part in parts if any(ends.intersection((*each.inputs, *each.outputs)) for each in part.graph.operators)]
+        if len(touching) != 1 or not touching[0].on_npu:
+            torn.append(state.name)
+    return torn
 
 
 def _stages(labels: Labels, host) -> tuple[list[int], list[Value]]:
@@ -104,14 +123,14 @@ def _stages(labels: Labels, host) -> tuple[list[int], list[Value]]:
 
 def _values(graph: Graph) -> list[Value]:
     """Every tensor that is an input of the network or made by an operator."""
-    maker: dict[str, int | None] = dict.fromkeys(graph.inputs)
+    maker: dict[str, int | None] = dict.fromkeys(graph.sources)
     maker |= {name: index for index, operator in enumerate(graph.operators) for name in operator.outputs}
     readers: dict[str, list[int]] = {name: [] for name in maker}
     for index, operator in enumerate(graph.operators):
         for name in dict.fromkeys(operator.inputs):
             if name in readers:
                 readers[name].append(index)
-    return [Value(byte_size(graph.tensors[n]), maker[n], tuple(readers[n]), n in graph.outputs) for n in maker]
+    return [Value(byte_size(graph.tensors[n]), maker[n], tuple(readers[n]), n in graph.results) for n in maker]
 
 
 def _part(graph: Graph, host, stages, number) -> Part:
@@ -125,5 +144,6 @@ def _part(graph: Graph, host, stages, number) -> Part:
     used = {*read, *made, *(name for operator in operators for name in operator.inputs if name is not None)}
     tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
     inputs = (*(name for name in graph.inputs if name in read), *(name for name in read if name not in graph.inputs))
-    own = replace(graph, tensors=tensors, operators=operators, inputs=inputs, outputs=outputs)
+    states = tuple(state for state in graph.states if state.new in made)
+    own = replace(graph, tensors=tensors, operators=operators, inputs=inputs, outputs=outputs, states=states)
     return Part(operators[0].name not in host, own, {name: host[name] for name in host if name in names})

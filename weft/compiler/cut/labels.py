@@ -41,7 +41,7 @@ class Labels:
     together: frozenset[str]
 
 
-def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
+def label(file: NetworkFile, refused: Mapping[str, Finding], bound: Mapping[str, str] | None = None) -> Labels:
     """Label each operator.
 
     Parameters
@@ -49,6 +49,8 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
     file : NetworkFile
     refused : mapping of str to Finding
         Operators that were found not to run on the NPU later than here, by name.
+    bound : mapping of str to str
+        Variables that cannot be states of one program, by name, and why.
 
     Raises
     ------
@@ -59,8 +61,9 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
         file.findings.refuse()
     host = dict(refused)
     kept = set(refused)  # islands of float operators in which these stand are not made
+    bound = dict(bound or {}) | {name: "the host has a part of it" for each in refused if (name := file.variable_of(each))}
     while True:
-        graph = file.rewritten(kept)
+        graph = file.rewritten(kept, bound)
         folded = graph
         found = list(_unreadable(file, graph, host)) or list(_after_dynamic(file, graph, host))
         if not found:
@@ -75,6 +78,7 @@ def label(file: NetworkFile, refused: Mapping[str, Finding]) -> Labels:
             break
         host |= newly_refused(file, host, found)
         kept |= {name for each, _ in found for name in each.members}
+        bound |= {name: finding.sentence for each, finding in found if (name := file.variable_of(each.name))}
     left = {operator.name for operator in folded.operators} | host.keys()
     graph = replace(graph, tensors=graph.tensors | folded.tensors, operators=tuple(each for each in graph.operators if each.name in left))
     together = bound_together(graph, host)
@@ -123,7 +127,8 @@ def operator_of(graph: Graph, error: WeftError) -> Operator:
 def _unreadable(file: NetworkFile, graph: Graph, host: Container[str]) -> Iterator[tuple[Operator, Finding]]:
     """Operators that the NPU does not know, and those of tensors that it cannot hold."""
     ends = {*graph.inputs, *graph.outputs}
-    broken = {name: finding for name, finding in file.broken.items() if not graph.tensors[name].shape or name in ends}
+    there = {name: finding for name, finding in file.broken.items() if name in graph.tensors}
+    broken = {name: finding for name, finding in there.items() if not graph.tensors[name].shape or name in ends}
     broken |= {name: finding for name, finding in misused_nibbles(graph).items() if name not in broken}
     for operator in graph.operators:
         if operator.name in host:

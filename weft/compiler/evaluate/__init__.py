@@ -24,13 +24,14 @@ def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
     ----------
     graph : Graph
     inputs : dict of str to ndarray
-        A value of the right shape and type for each of ``graph.inputs``.
+        A value of the right shape and type for each of ``graph.inputs``. Values of states, by the tensor `State.old`, may stand beside
+        them; a state that has none has its initial value.
 
     Returns
     -------
     dict of str to ndarray
-        The inputs, every operator's output and outputs of the network that are constants, by the tensor's name; other constants are in
-        the graph.
+        The inputs, the states before the run, every operator's output (the states after the run among them) and outputs of the network
+        that are constants, by the tensor's name; other constants are in the graph.
 
     Raises
     ------
@@ -44,12 +45,18 @@ def evaluate(graph: Graph, inputs: dict) -> dict[str, np.ndarray]:
     return values | {name: graph.tensors[name].data for name in graph.outputs if graph.tensors[name].constant}
 
 
+def next_states(graph: Graph, values: dict) -> dict[str, np.ndarray]:
+    """The states that the next run begins with, as `evaluate` takes them, from what it gave for this one."""
+    tensors = graph.tensors
+    return {state.old: np.asarray(values[state.new]).reshape(tensors[state.old].shape) for state in graph.states}
+
+
 def _checked_inputs(graph, inputs):
     for name in inputs:
-        if name not in graph.inputs:
+        if name not in graph.sources:
             raise WeftError(f"there is no input {name!r}", file=graph.file, remedy=f"the inputs are {', '.join(graph.inputs)}")
-    values = {}
-    for name in graph.inputs:
+    values, inputs = {}, {state.old: state.initial for state in graph.states} | inputs
+    for name in graph.sources:
         tensor = graph.tensors[name]
         if name not in inputs:
             raise WeftError(f"input {name!r} has no value", file=graph.file)

@@ -1,10 +1,11 @@
 """A network as its file has it, before anybody decides what of it can run where."""
 
-from collections.abc import Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 
 from hw.npu.errors import Finding
 from weft.compiler.findings import Findings
+from weft.compiler.frontends.variables import Variables, with_states
 from weft.compiler.graph import Graph
 from weft.compiler.islands import with_islands
 
@@ -29,6 +30,7 @@ class NetworkFile:
         Which operator of the file each of the graph's is, by its name.
     content : bytes
         The file itself.
+    variables : Variables
     """
 
     graph: Graph
@@ -36,15 +38,18 @@ class NetworkFile:
     findings: Findings
     numbers: dict[str, int]
     content: bytes
+    variables: Variables
     _known: dict[frozenset[str], Graph] = field(default_factory=dict)
 
-    def rewritten(self, kept: Set[str] = frozenset()) -> Graph:
-        """The graph with operators of bytes in place of islands of float operators.
+    def rewritten(self, kept: Set[str] = frozenset(), bound: Mapping[str, str] | None = None) -> Graph:
+        """The graph with operators of bytes in place of islands of float operators, and states in place of variables.
 
         Parameters
         ----------
         kept : set of str
             Operators by name that stay what they are in the file, and with them the islands that need them.
+        bound : mapping of str to str
+            Variables by name that stay what they are in the file, and why.
 
         Raises
         ------
@@ -57,4 +62,13 @@ class NetworkFile:
         key = frozenset(kept & members)
         if key not in self._known:
             self._known[key] = with_islands(self.graph, self.content, frozenset(self.broken), key)
-        return self._known[key]
+        variables = replace(self.variables, refused=self.variables.refused | dict(bound or {}))
+        return with_states(self._known[key], frozenset(self.broken), variables)[0]
+
+    def variable_of(self, name: str) -> str | None:
+        """The variable that an operator of the file reads or assigns."""
+        if name not in self.numbers:
+            return None
+        operator = self.graph.operators[self.numbers[name]]
+        handle = operator.inputs[0] if operator.op in ("ASSIGN_VARIABLE", "READ_VARIABLE") and operator.inputs else None
+        return self.variables.handles.get(handle) if handle is not None else None

@@ -30,6 +30,7 @@ from weft.compiler.frontends.tflite_file import (
 )
 from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.frontends.tflite_signatures import signature_subgraph
+from weft.compiler.frontends.tflite_variables import read_variables
 from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
@@ -62,7 +63,8 @@ def read_tflite(path, signature: str | None = None) -> Graph:
     """
     file = read_file(path, signature)
     with corruption_of(path):
-        return judge(file.rewritten(), frozenset(file.broken), file.findings)
+        graph = file.rewritten()
+        return judge(graph, frozenset(file.broken) & graph.tensors.keys(), file.findings)
 
 
 def read_file(path, signature: str | None = None) -> NetworkFile:
@@ -107,12 +109,28 @@ class _Frontend:
     """One reading of one file, in the order of `file`."""
 
     def __init__(self, path, content, signature):
-        self.path, self.signature = path, signature
-        self.content, self.reader = content, Reader(content)
+        self.path, self.content, self.signature = path, content, signature
+        self.reader = Reader(content)
         self.findings = Findings(path)
 
     def file(self) -> NetworkFile:
         number, subgraph = self._subgraph()
+        graph, broken = self.whole(number, subgraph)
+        if not graph.operators:
+            raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
+        refuse_compiled(self.path, graph.operators)
+        variables = read_variables(self.reader, subgraph, graph, self._once)
+        _check_order(graph, frozenset(broken))
+        numbers = {operator.name: place for place, operator in enumerate(graph.operators)}
+        return NetworkFile(graph, broken, self.findings, numbers, self.content, variables)
+
+    def _once(self, number: int) -> Graph:
+        """A subgraph that CALL_ONCE runs, as it stands; what is not supported in it has no value."""
+        other = _Frontend(self.path, self.content, None)
+        return other.whole(number, self._lookup(other.reader.items(other.reader.model, "Subgraphs"), number, "subgraph"))[0]
+
+    def whole(self, number: int, subgraph) -> tuple[Graph, dict[str, Finding]]:
+        """A subgraph as it stands in the file, and why some of its tensors are not supported."""
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
@@ -121,15 +139,9 @@ class _Frontend:
         inputs = self._tensor_names(self.reader.numbers(subgraph, "Inputs"))
         outputs = self._tensor_names(self.reader.numbers(subgraph, "Outputs"))
         wiring = [self._wiring(op, raw) for op, raw in zip(ops, raw_operators)]
-        if not ops:
-            raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
         operators = self._operators(ops, raw_operators, wiring)
-        refuse_compiled(self.path, operators)
         tensors, broken = self._tensors(raw_tensors, operators, (*inputs, *outputs))
-        graph = Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number)
-        _check_order(graph, frozenset(broken))
-        numbers = {operator.name: number for number, operator in enumerate(operators)}
-        return NetworkFile(graph, broken, self.findings, numbers, self.content)
+        return Graph(Path(self.path).stem, str(self.path), tensors, operators, inputs, outputs, number), broken
 
     def _subgraph(self) -> tuple:
         """The subgraph to read, and its number: that of the signature, or the first, which an interpreter runs."""
@@ -307,7 +319,7 @@ def _check_order(graph: Graph, broken: frozenset[str]):
         raise WeftError(message, file=graph.file, layer=operator and operator.title, remedy="convert the network again")
 
     ready = {tensor.name for tensor in graph.tensors.values() if tensor.constant}
-    ready |= broken.difference(graph.inputs, *(operator.outputs for operator in graph.operators))
+    ready |= broken.difference(graph.sources, *(operator.outputs for operator in graph.operators))
     if None in graph.inputs or None in graph.outputs or len(set(graph.inputs)) != len(graph.inputs):
         refuse("the list of the network's inputs or outputs is broken")
     if not graph.inputs or not graph.outputs:
@@ -316,6 +328,7 @@ def _check_order(graph: Graph, broken: frozenset[str]):
         if name in ready:
             refuse(f"input {name} is a constant")
         ready.add(name)
+    ready.update(graph.sources)
     for operator in graph.operators:
         for name in operator.inputs:
             if name is not None and name not in ready:

@@ -1,6 +1,7 @@
 """Operators that Weft does not know: what they are, and what a user can do about each."""
 
 from hw.npu.errors import Finding, WeftError
+from weft.compiler.frontends.variables import REASON
 from weft.compiler.graph import Operator
 
 CUSTOM = "CUSTOM:"
@@ -21,7 +22,11 @@ CONTROL_FLOW = ("CALL", "IF", "STABLEHLO_CASE", "STABLEHLO_WHILE", "WHILE")
 
 REASONS = (
     (STATEFUL, "it keeps a state between runs", "build the network from plain layers, its state as one more input and output"),
-    (VARIABLES, "a variable keeps a state between runs", "convert the network with its state as one more input and output"),
+    (
+        VARIABLES,
+        "a variable keeps a state between runs, which cannot be a plain tensor",
+        "convert the network with its state as one more input and output",
+    ),
     (CONTROL_FLOW, "it is control flow", "convert the network without control flow: loops unrolled, one branch only"),
 )
 """Kinds of operators, why each is not supported, and the remedy."""
@@ -56,6 +61,8 @@ def unsupported(operator: Operator, float_type: str | None) -> Finding:
     reason, remedy = next(((why, what) for ops, why, what in REASONS if operator.op in ops), ("", ""))
     if operator.op.startswith(CUSTOM):
         reason, remedy = "it is a custom operator", "end the network before it, and compute the rest on the host"
+    if operator.options.get(REASON):
+        reason += f": {operator.options[REASON]}"
     sentence = f"{operator.op}: not supported{': ' * bool(reason)}{reason}"
     if float_type:
         sentence += f", and left in {float_type} in a quantized network"

@@ -85,7 +85,7 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     sides = {operator.name: host_side(graph, operator) for operator in graph.operators}
     before, middle, after = ([each for each in graph.operators if sides[each.name] == side] for side in ("before", None, "after"))
     made = {name for operator in middle for name in operator.outputs}
-    leaving = {name for operator in after for name in operator.inputs} | set(graph.outputs)
+    leaving = {name for operator in after for name in operator.inputs} | set(graph.results)
     selection, findings, steps = Selection(graph, config), Findings(graph.file), []
     written: set[str] = set()
     for operator in middle:
@@ -99,10 +99,10 @@ def select(graph: Graph, config: NpuConfig) -> Network:
     findings.refuse()
     if not steps:
         raise WeftError("the NPU computes none of its operators", file=graph.file, remedy="nothing is left to compile; run it on the host")
-    given = {*graph.inputs, *(name for operator in before for name in operator.outputs)}
+    given = {*graph.sources, *(name for operator in before for name in operator.outputs)}
     read = {selection.owner(name) for step in steps for name in step.reads}
     hosts = tuple(HostOp(operator, True) for operator in before) + tuple(HostOp(operator, False) for operator in after)
-    order = [name for operator in before for name in operator.outputs] + list(graph.inputs)
+    order = [name for operator in before for name in operator.outputs] + list(graph.sources)
     inputs = sorted(read & given, key=order.index)
     outputs = [name for operator in middle for name in operator.outputs if name in leaving & made]
     with_temporaries = replace(graph, tensors=selection.tensors)
@@ -116,7 +116,7 @@ def _steps(selection, operator, leaving, written) -> list[Step]:
         if result not in leaving or selection.owner(source) in written:
             selection.root[result] = selection.owner(source)
             return []
-        # it hands an input of the NPU back: somebody must write it
+        # it hands an input of the NPU back, or an old state: somebody must write it
         bases = whole(selection.tensors[source].shape), whole(selection.tensors[result].shape)
         flat = operand(source, bases[0], bases[0].reshape(-1)), operand(result, bases[1], bases[1].reshape(-1))
         found = copy(selection, operator, *flat)
