@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from golden.reference import invoke_reference, load_reference
 from hw.npu.config import PRESETS
 from tests.host_networks import random_whole
-from tests.reference import run_reference
 from weft.compiler.frontends.tflite import read_file
 from weft.inputs import random_sample
 from weft.job import Prepared, run_samples
@@ -19,9 +19,10 @@ def check(path, simulator, seed, programs):
     whole = compile_whole(read_file(path), SMALL)
     assert len(whole.npu_steps) >= programs
     samples = [random_sample(whole.graph, seed + number) for number in range(2)]
+    interpreter = load_reference(path.read_bytes())
     for sample, outcome in zip(samples, run_samples(Prepared(whole, simulator(SMALL)), samples), strict=True):
         assert outcome.mismatch is None, f"seed {seed}: {outcome.mismatch}"
-        expected = run_reference(path.read_bytes(), list(sample.values()))
+        expected = {name: value for _, name, value in invoke_reference(interpreter, list(sample.values()))}
         assert outcome.outputs.keys() == set(whole.graph.outputs)
         assert all(np.array_equal(value, expected[name]) for name, value in outcome.outputs.items()), f"seed {seed}"
 
