@@ -51,6 +51,8 @@ class Part:
         First byte of a tap, and how many.
     span : int
         Kernel rows that a reduction tile may hold.
+    second : bool
+        It adds `Step.rest`, to sums that have the weights themselves.
     """
 
     tap_y: int
@@ -60,6 +62,7 @@ class Part:
     lane: int
     lanes: int
     span: int = 1
+    second: bool = False
 
     @property
     def terms(self) -> int:

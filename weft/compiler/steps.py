@@ -108,6 +108,8 @@ class Step:
     pad_value : int
         Value of a pixel outside the image.
     weights : int8[KH, KW, Cin, Cout], int8[KH, KW, C] in DEPTHWISE, or None
+    rest : int8 of the shape of `weights`, or None
+        What is multiplied by is the sum of both: a weight that int8 does not hold takes one tap more.
     bias : int32[Cout] or None
         With ``zero_point * sum(weights)`` folded in.
     multiplier, exponent : int32[Cout] or int32[1]
@@ -140,6 +142,7 @@ class Step:
     pad: tuple[int, int] = (0, 0)
     pad_value: int = 0
     weights: np.ndarray | None = field(default=None, compare=False, repr=False)
+    rest: np.ndarray | None = field(default=None, compare=False, repr=False)
     bias: np.ndarray | None = field(default=None, compare=False, repr=False)
     multiplier: np.ndarray = field(default=None, compare=False, repr=False)
     exponent: np.ndarray = field(default=None, compare=False, repr=False)
@@ -157,7 +160,7 @@ class Step:
     @cached_property
     def int4(self) -> bool:
         """It has weights, and all of them fit 4 bits: an NPU with ``int4`` computes it so, whatever the file called them."""
-        if self.opcode not in INT4_TWIN or self.weights is None:
+        if self.opcode not in INT4_TWIN or self.weights is None or self.rest is not None:
             return False
         low, high = INT4_LIMITS
         return bool(self.weights.min() >= low and self.weights.max() <= high)

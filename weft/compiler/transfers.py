@@ -341,7 +341,7 @@ class Transferer:
         step = tiler.step
         if step.weights is None:
             return tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
-        arrays = step.weights, step.bias, step.multiplier, step.exponent
+        arrays = step.weights, step.rest, step.bias, step.multiplier, step.exponent
         key = (*map(id, arrays), step.table, step.result, kept, rows, window_rows)
         if key not in self.streams:
             self.streams[key] = tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)

@@ -5,6 +5,7 @@ import math
 from hw.npu.errors import Finding
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, label_of
+from weft.compiler.limits.tensors import show_quantization
 from weft.compiler.limits.windows import MAX_KERNEL
 
 TAKES_NIBBLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -36,13 +37,13 @@ def misused_nibbles(graph: Graph) -> dict[str, Finding]:
 
 
 def has_constant_weights(graph, operator):
-    """Weights must be a constant of type int8 or int4"""
-    return _unlike(graph.input(operator, 1), ("int8", "int4"))
+    """Weights must be a constant of type int8 or int4, those of a uint8 network one of uint8"""
+    return _unlike(graph.input(operator, 1), ("uint8",) if parameters.unsigned(graph, operator) else ("int8", "int4"))
 
 
 def has_constant_int8_weights(graph, operator):
-    """Weights must be a constant of type int8"""
-    return _unlike(graph.input(operator, 1), ("int8",))
+    """Weights must be a constant of type int8, those of a uint8 network one of uint8"""
+    return _unlike(graph.input(operator, 1), ("uint8",) if parameters.unsigned(graph, operator) else ("int8",))
 
 
 def _unlike(weights, dtypes):
@@ -88,13 +89,16 @@ def has_matrix_output(graph, operator):
 
 
 def has_channel_scales(graph, operator):
-    """Weights must have one scale, or one for each output channel along their dimension, and zero points of 0"""
+    """Weights must have one scale, or one for each output channel along their dimension, and zero points of 0; uint8 has one of each"""
     weights = graph.input(operator, 1)
     q = weights.quantization
     if q is None:
         return "no quantization"
     if len(q.scale) > 1 and (q.axis != parameters.channel_axis(operator) or len(q.scale) != parameters.channels(graph, operator)):
         return f"{len(q.scale)} scales along dimension {q.axis} of {list(weights.shape)}"
+    if weights.dtype == "uint8":
+        plain = not q.per_channel and math.isfinite(q.scale[0]) and q.scale[0] >= 0 and 0 <= q.zero_point[0] <= 255
+        return None if plain else f"uint8 with {show_quantization(q)}"
     if not all(math.isfinite(scale) and scale >= 0 for scale in q.scale):
         return "a scale that is negative or not a number"
     return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) else None
