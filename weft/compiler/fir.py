@@ -27,8 +27,8 @@ class Taps:
         Kernel rows across it, and how many of them a pass takes.
     line : int
         The first of these kernel rows.
-    second : bool
-        It adds `Step.rest`, to sums that have the weights themselves.
+    number : int
+        Which of a weight's taps: `Step.taps`.
     """
 
     axis: int
@@ -37,7 +37,7 @@ class Taps:
     lines: int
     span: int
     line: int = 0
-    second: bool = False
+    number: int = 0
 
     @property
     def passes(self) -> int:

@@ -51,8 +51,8 @@ class Part:
         First byte of a tap, and how many.
     span : int
         Kernel rows that a reduction tile may hold.
-    second : bool
-        It adds `Step.rest`, to sums that have the weights themselves.
+    number : int
+        Which of a weight's taps: `Step.taps`.
     """
 
     tap_y: int
@@ -62,7 +62,7 @@ class Part:
     lane: int
     lanes: int
     span: int = 1
-    second: bool = False
+    number: int = 0
 
     @property
     def terms(self) -> int:

@@ -10,6 +10,8 @@ from weft.compiler.graph import Graph, Operator
 
 INT4_LIMITS = (-8, 7)
 """Least and most of a 4-bit weight."""
+INT8_LIMITS = (-128, 127)
+"""The same of one of 8 bits."""
 HIGHEST_STACK = 8192
 """Most rows as which the images of a batch lie one below the other: a MAXIMUM makes one image of two such tensors, of at most 16384."""
 IDENTITY = (1 << 30, 1)
@@ -108,8 +110,8 @@ class Step:
     pad_value : int
         Value of a pixel outside the image.
     weights : int8[KH, KW, Cin, Cout], int8[KH, KW, C] in DEPTHWISE, or None
-    rest : int8 of the shape of `weights`, or None
-        What is multiplied by is the sum of both: a weight that int8 does not hold takes one tap more.
+    rest : int16 of the shape of `weights`, or None
+        What is multiplied by is the sum of both: a weight that int8 does not hold takes one tap more, one of 255 takes two.
     bias : int32[Cout] or None
         With ``zero_point * sum(weights)`` folded in.
     multiplier, exponent : int32[Cout] or int32[1]
@@ -156,6 +158,13 @@ class Step:
     second: str | None = None
     add: dict = field(default_factory=dict)
     macs: int = 0
+
+    def taps(self, number: int) -> np.ndarray:
+        """What the weights' taps of a number multiply by: the weights themselves, then pieces of `rest` that are int8."""
+        if number == 0:
+            return self.weights
+        first = np.clip(self.rest, *INT8_LIMITS)
+        return (first if number == 1 else self.rest - first).astype(np.int8)
 
     @cached_property
     def int4(self) -> bool:

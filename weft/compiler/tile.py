@@ -384,11 +384,11 @@ class StepTiler:
         has_stream = self.step.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX) or self.step.table or self.params != Params.NONE
         for group in streams:
             for block in blocks:
-                cycles = group[0].tiles * self._job(block, fir) // sum(not stream.part.second for stream in group)
+                cycles = group[0].tiles * self._job(block, fir) // sum(stream.part.number == 0 for stream in group)
                 for number, stream in enumerate(group):
                     partial = number > 0, number < len(group) - 1
                     place = (stream.first_tile, stream.tiles, stream.part)
                     read = stream if has_stream and not (partial[1] and window_taps(self.step, stream.part)) else None
-                    own = self.second.part_cycles(stream.part, block, fir) if stream.part.second else cycles
+                    own = self.second.part_cycles(stream.part, block, fir) if stream.part.number else cycles
                     made.append(Work(self.index, segment, block, *place, *partial, read, own))
         return made

@@ -23,6 +23,10 @@ FOLLOWING = frozenset({
     "SLICE", "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TANH", "TILE", "TRANSPOSE", "UNPACK",
 })  # fmt: skip
 """Operators that the NPU computes on either. SUM is none: its int8 kernel reads the bytes as if they were unsigned."""
+SIGNED = "#signed"
+"""Behind the name of a tensor that also has its own, as uint8."""
+SHIFT = "shift"
+"""Option of a QUANTIZE that stands between the two forms of a tensor: it is right by construction, also where there is no scale."""
 EDGES = ("QUANTIZE", "DEQUANTIZE")
 """Operators that take whatever type they find."""
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -130,9 +134,9 @@ class _Signed:
 
     def _name(self, name) -> str:
         """A new name."""
-        new = f"{name}#signed"
+        new = name + SIGNED
         while new in self.old.tensors:
-            new += "#"
+            new += SIGNED
         return new
 
     def _operator(self, operator) -> Operator:
@@ -153,4 +157,4 @@ class _Signed:
         source, result = (self.names[name], name) if name in self.born else (name, self.names[name])
         kind = "unsigned" if name in self.born else "signed"
         count = sum(operator.name.startswith(f"{kind}_") for operator in self.made)
-        self.made.append(Operator(f"{kind}_{count}", "QUANTIZE", (source,), (result,), {}, label_of(name)))
+        self.made.append(Operator(f"{kind}_{count}", "QUANTIZE", (source,), (result,), {SHIFT: True}, label_of(name)))

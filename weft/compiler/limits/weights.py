@@ -89,19 +89,24 @@ def has_matrix_output(graph, operator):
 
 
 def has_channel_scales(graph, operator):
-    """Weights must have one scale, or one for each output channel along their dimension, and zero points of 0; uint8 has one of each"""
+    """Weights must have one scale, or one for each output channel along their dimension, and zero points of 0"""
     weights = graph.input(operator, 1)
     q = weights.quantization
     if q is None:
         return "no quantization"
     if len(q.scale) > 1 and (q.axis != parameters.channel_axis(operator) or len(q.scale) != parameters.channels(graph, operator)):
         return f"{len(q.scale)} scales along dimension {q.axis} of {list(weights.shape)}"
-    if weights.dtype == "uint8":
-        plain = not q.per_channel and math.isfinite(q.scale[0]) and q.scale[0] >= 0 and 0 <= q.zero_point[0] <= 255
-        return None if plain else f"uint8 with {show_quantization(q)}"
     if not all(math.isfinite(scale) and scale >= 0 for scale in q.scale):
         return "a scale that is negative or not a number"
-    return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) else None
+    return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) and weights.dtype != "uint8" else None
+
+
+def has_unsigned_weights(graph, operator):
+    """Weights of uint8 must have one scale, and a zero point from 0 to 255"""
+    weights = graph.input(operator, 1)
+    q = weights.quantization
+    right = weights.dtype != "uint8" or (not q.per_channel and 0 <= q.zero_point[0] <= 255)
+    return None if right else show_quantization(q)
 
 
 def has_int32_bias(graph, operator):

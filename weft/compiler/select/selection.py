@@ -10,7 +10,7 @@ from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Tensor
-from weft.compiler.steps import IDENTITY, Extent, Step, View, extent_of
+from weft.compiler.steps import IDENTITY, INT8_LIMITS, Extent, Step, View, extent_of
 
 
 class Selection:
@@ -107,8 +107,8 @@ def two_taps(weights: np.ndarray) -> dict:
     """
     if weights.dtype == np.int8:
         return {"weights": weights, "rest": None}
-    held = np.clip(weights, -128, 127).astype(np.int8)
-    return {"weights": held, "rest": (weights - held).astype(np.int8) if (held != weights).any() else None}
+    held = np.clip(weights, *INT8_LIMITS).astype(np.int8)
+    return {"weights": held, "rest": weights - held if (held != weights).any() else None}
 
 
 def fold(bias: np.ndarray, zero_point: int, weights: np.ndarray) -> np.ndarray:
