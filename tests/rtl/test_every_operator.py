@@ -11,13 +11,10 @@ from tests.reference import run_reference
 from tests.rtl.configurations import CORNERS, SIZES
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.unsigned import NEEDING
 from weft.job import Prepared, run_samples
 
 IN_TEST, IN_TEST_ALL = 5, 50
 """Random shapes of each operator."""
-FEW_FOLLOWING = 1
-"""In `make test`, of operators of uint8 that run there as int8 because of their neighbours."""
 FEW = (SIZES[16, 16], CORNERS[0])
 """The reference array and the oddest one, in turn."""
 ALL = (*SIZES.values(), *CORNERS)
@@ -77,8 +74,7 @@ def test_random_operators_are_exact_on_the_rtl(op, simulator, seed, tmp_path):
 @pytest.mark.parametrize("op", UNSIGNED_OPERATORS)
 def test_random_operators_of_uint8_are_exact_on_the_rtl(op, simulator, seed, tmp_path):
     """Those that the NPU knows on uint8 are among the others too: here they follow, as int8, an operator that it does not."""
-    count = IN_TEST if op in NEEDING else FEW_FOLLOWING
-    assert_enough(op, *campaign(op, FEW, count, seed, tmp_path / "net.tflite", simulator, make=UNSIGNED_OPERATORS[op]))
+    assert_enough(op, *campaign(op, FEW, IN_TEST, seed, tmp_path / "net.tflite", simulator, make=UNSIGNED_OPERATORS[op]))
 
 
 @pytest.mark.slow

@@ -146,8 +146,8 @@ LIMITS = {
     ),
     "FULLY_CONNECTED": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_weights, has_matrix_weights, has_matrix_output,
-        has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation, has_small_multipliers, has_bounded_sums,
-        has_finite_clamp,
+        has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation, has_small_multipliers,
+        has_bounded_sums, has_finite_clamp,
     ),
     "MAXIMUM": (*_PAIR, keeps_quantization),
     "MAX_POOL_2D": _POOL,
