@@ -1,12 +1,14 @@
 """Networks of uint8: the rules in which their kernels differ from those of int8, and the pass that turns one into the other."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from golden.machine import Machine
 from golden.quantization import convolution_multipliers, unsigned_convolution_multiplier
+from golden.reference_process import ReferenceProcess
 from golden.requantize import requantize
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
@@ -14,12 +16,14 @@ from tests.random_operators import random_value
 from tests.random_operators.unsigned import UNSIGNED_OPERATORS
 from tests.reference import run_reference, without_last_operator
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
+from weft.compiler.accumulator import largest_sum
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.select import select
 from weft.compiler.unsigned import FOLLOWING
+from weft.reference_judge import judge
 
 COUNT = 8
 CHANNELS = 2000
@@ -161,6 +165,18 @@ def test_a_network_without_operators_of_int8_alone_stays_as_it_is(tmp_path):
     assert not graph.shifted and [operator.op for operator in graph.operators] == ["RELU"] and graph.tensors["x"].dtype == "uint8"
 
 
+@pytest.mark.parametrize("side", [3, 64])
+def test_averages_round_half_up_and_do_not_overflow(side, seed, tmp_path):
+    """Of 64x64 bytes of 255 the sum needs 20 bits, and 12 more for the shift before its product would be too many."""
+    shape, pool = (1, side, side + 1, 4), {"filter_height": side, "filter_width": side, "padding": "VALID", "stride_h": 1, "stride_w": 1}
+    tensors = [BuilderTensor(name, size, "uint8", scale=0.1, zero_point=5) for name, size in (("x", shape), ("y", (1, 1, 2, 4)))]
+    model = build_model(tensors, [BuilderOperator("AVERAGE_POOL_2D", ("x",), ("y",), pool)], ["x"], ["y"])
+    graph = read(tmp_path, model)
+    for values in (np.full(shape, 255, np.uint8), random_value(np.random.default_rng(seed), shape, "uint8")):
+        assert_reference(graph, {"x": values}, model)
+        execute(graph, SMALL, {"x": values})
+
+
 def mixed(tmp_path, rng) -> tuple[Graph, bytes]:
     """uint8 in; MAX_POOL of uint8; QUANTIZE to int8; MAX_POOL of int8; QUANTIZE to uint8; MAX_POOL; SUM, which stays uint8, beside it."""
     shape, low = (1, 6, 6, 3), {"scale": 0.1, "zero_point": -20}
@@ -199,6 +215,27 @@ def test_a_picture_is_shifted_in_few_cycles(tmp_path):
     assert first.image.size == 16 * 96 and first.image.height * first.image.width * -(-first.image.channels // SMALL.cols) == 96
     compiled = compile_graph(graph, SMALL)
     assert [step.op for step in compiled.network.steps] == ["QUANTIZE", "MAX_POOL_2D+QUANTIZE"]
+
+
+def test_the_interpreter_judges_shifted_tensors(seed, tmp_path):
+    """Inside ones too: the file has uint8 where the golden operators have int8."""
+    graph, _ = mixed(tmp_path, np.random.default_rng(seed))
+    inputs = inputs_of(np.random.default_rng(seed), graph)
+    computed = evaluate(graph, inputs)
+    with ReferenceProcess(Path(graph.file), [inputs["x"]]) as process:
+        run = process.result()
+    verdict, mismatch = judge(graph, Path(graph.file), run, computed)
+    assert mismatch is None and verdict.tensors == 6
+    wrong = computed | {"a": np.where(computed["a"] == computed["a"].max(), -128, computed["a"]).astype(np.int8)}
+    _, mismatch = judge(graph, Path(graph.file), run, wrong)
+    assert mismatch.tensor == "a" and mismatch.got == 0
+
+
+def test_sums_of_weights_beyond_int8_are_bounded_by_all_of_them(tmp_path):
+    """One weight of 255: a byte times it has 16 bits and a sign."""
+    graph = read(tmp_path, convolution(filtered(None, zero_point=0, shape=(1, 1, 1, 1), weights=np.full((1, 1, 1, 1), 255))))
+    step = select(graph, SMALL).steps[1]
+    assert largest_sum(step) == 255 * 128 and sum(int(step.taps(number)[0, 0, 0, 0]) for number in range(3)) == 255
 
 
 RESIZED = {"one pixel": ((1, 1), (5, 7), True), "same size": ((5, 7), (5, 7), True), "other": ((3, 3), (6, 6), False)}
