@@ -20,9 +20,9 @@ from weft.compiler.accumulator import largest_sum
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.graph import Graph
+from weft.compiler.graph import Graph, Operator, Quantization, State, Tensor
 from weft.compiler.select import select
-from weft.compiler.unsigned import FOLLOWING
+from weft.compiler.unsigned import FOLLOWING, signed
 from weft.reference_judge import judge
 
 COUNT = 8
@@ -204,6 +204,17 @@ def test_a_network_of_both_types_is_exact(seed, tmp_path):
     assert [graph.tensors[name].dtype for name in ("x", "e", "s", "d")] == ["uint8"] * 4
     assert graph.shifted == {"a", "x#signed", "e#signed", "d#signed"} and graph.tensors["b"].quantization.zero_point == (-20,)
     assert [operator.name for operator in graph.operators if "signed" in operator.name] == ["signed_0", "unsigned_0", "unsigned_1"]
+
+
+def test_states_stay_uint8_as_inputs_and_outputs_do():
+    """What a run begins with and what it leaves are one place in DDR: both forms of it are one type."""
+    shape, names = (1, 4, 4, 3), ("x", "old", "new", "y")
+    tensors = {name: Tensor(name, shape, "uint8", Quantization((0.1,), (5,))) for name in names}
+    operators = Operator("maximum_0", "MAXIMUM", ("x", "old"), ("new",)), Operator("minimum_0", "MINIMUM", ("new", "x"), ("y",))
+    state = State("v", "old", "new", np.zeros(shape, np.uint8))
+    graph = signed(Graph("net", "net.tflite", tensors, operators, ("x",), ("y",), states=(state,)))
+    assert [graph.tensors[name].dtype for name in (*graph.sources, *graph.results)] == ["uint8"] * 4
+    assert graph.shifted == {f"{name}#signed" for name in names}
 
 
 def test_a_picture_is_shifted_in_few_cycles(tmp_path):

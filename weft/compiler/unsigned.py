@@ -1,4 +1,4 @@
-"""Pass, after folding: a network of uint8 becomes one of int8, which the NPU computes; its own inputs and outputs stay uint8.
+"""Pass, after folding: a network of uint8 becomes one of int8, which the NPU computes; its own inputs, outputs and states stay uint8.
 
 A byte b of the file becomes b - 128, with a zero point 128 lower, so that it stands for the same number. The reference kernels of
 `NEEDING` and `FOLLOWING` compute the same numbers from either (``docs/numerics.md`` says where uint8 has a rule of its own). Weights stay
@@ -95,7 +95,7 @@ class _Signed:
             if name in self.born or self._read_turned(name, readers):
                 self.low.add(name)
             home = not constant and name not in self.born
-            if home or name in self.old.outputs or self._read_as_it_is(name, readers):
+            if home or name in self.old.results or self._read_as_it_is(name, readers):
                 self.high.add(name)
 
     def _is_requantized(self, name):
@@ -123,7 +123,7 @@ class _Signed:
         tensors = {name: tensor for name, tensor in self.old.tensors.items() if name not in self.low or name in self.high}
         self.names = {name: self._name(name) if name in self.high else name for name in sorted(self.low)}
         tensors |= {new: shifted(self.old.tensors[name], new) for name, new in self.names.items()}
-        for name in self.old.inputs:
+        for name in self.old.sources:
             self._between(name)
         for operator in self.old.operators:
             self.made.append(self._operator(operator))
