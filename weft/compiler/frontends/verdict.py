@@ -15,6 +15,7 @@ from weft.compiler.frontends.unsupported import unsupported
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits import LIMITS, SUPPORTED, first_broken
 from weft.compiler.limits.weights import misused_nibbles
+from weft.compiler.unsigned import signed
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = ("int4", "int8", "uint8", "int16")
@@ -26,7 +27,8 @@ EDGES = ("QUANTIZE", "DEQUANTIZE")
 
 
 def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
-    """The network as the compiler takes it: what depends on constants alone is folded, dilated convolutions are whole.
+    """The network as the compiler takes it: what depends on constants alone is folded, dilated convolutions are whole,
+    and uint8 is int8.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
     if real:
         findings.refuse()
     try:
-        rest = dilate(fold(rest))
+        rest = signed(dilate(fold(rest)))
     except WeftError as error:
         findings.add_error("constants", error, "convert the network again")
         findings.refuse()
