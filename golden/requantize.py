@@ -102,7 +102,7 @@ def requantize(x, multipliers, exponents, zero_point, clamp, *, single_rounding=
     return np.clip(y + zero_point, *clamp).astype(dtype)
 
 
-def average_multiplier(count: int) -> tuple[int, int, int]:
+def average_multiplier(count: int, *, unsigned: bool = False) -> tuple[int, int, int]:
     """Multiplier, left shift and right shift that divide a sum of `count` int8 values as TFLite's AVERAGE_POOL_2D does.
 
     TFLite divides and rounds to nearest, ties away from zero; the command multiplies with double rounding. Both are
@@ -116,10 +116,15 @@ def average_multiplier(count: int) -> tuple[int, int, int]:
     Without the left shift 521 of the counts 1 to 1024 are wrong for some sum: a tie is rounded twice. Left shifts of 1 and 2
     are right up to 1024, though the argument above does not cover them (both measured by ``tests/unit/test_requantize.py``).
 
+    A sum of unsigned bytes is twice as large, so that l is one less: the kernel of uint8 rounds half up, which is away from zero too where
+    nothing is below it.
+
     Parameters
     ----------
     count : int
-        1 to `AVERAGE_MAX_COUNT`.
+        1 to `AVERAGE_MAX_COUNT`, half of it for unsigned bytes.
+    unsigned : bool
+        Of 0 to 255 instead of -128 to 127.
 
     Returns
     -------
@@ -130,8 +135,8 @@ def average_multiplier(count: int) -> tuple[int, int, int]:
     ValueError
         If the count is out of range.
     """
-    if not 1 <= count <= AVERAGE_MAX_COUNT:
-        raise ValueError(f"an average of {count} values must be of 1 to {AVERAGE_MAX_COUNT}")
-    left_shift = min(AVERAGE_LEFT_SHIFT, 24 - (count - 1).bit_length())
+    if not 1 <= count <= AVERAGE_MAX_COUNT >> unsigned:
+        raise ValueError(f"an average of {count} values must be of 1 to {AVERAGE_MAX_COUNT >> unsigned}")
+    left_shift = min(AVERAGE_LEFT_SHIFT, 24 - (count - 1).bit_length()) - unsigned
     multiplier, exponent = quantize_multiplier(1 / count)
     return multiplier, left_shift, left_shift - exponent

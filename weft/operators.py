@@ -21,11 +21,12 @@ INTRODUCTION = """\
 
 Generated from `weft/compiler/limits` by `make docs`. Do not edit. `weft operators NAME` prints the part of one operator.
 
-Weft takes TFLite files whose activations are int8 and whose weights are int8 or int4 constants. A file that breaks a
-limit is refused with the layer, the limit, the value and what to do; all that is wrong with a file is said at once.
-Limits are checked in the order given here, and later ones rely on earlier ones. What else can stop a network depends on
-the configuration (`weft run --config`): memories that are too small, accumulators that are too narrow. Each such message
-names the layer and the size that would do.
+Weft takes TFLite files whose activations are int8 and whose weights are int8 or int4 constants, and files of uint8
+with one scale a tensor: these it computes on int8, which is what "int8" below then means; docs/numerics.md says for
+which operators, and how. A file that breaks a limit is refused with the layer, the limit, the value and what to do;
+all that is wrong with a file is said at once. Limits are checked in the order given here, and later ones rely on
+earlier ones. What else can stop a network depends on the configuration (`weft run --config`): memories that are too
+small, accumulators that are too narrow. Each such message names the layer and the size that would do.
 
 Float operators between a DEQUANTIZE and a QUANTIZE run on the NPU too where each byte of the result depends on one byte:
 functions of one value, sums, products and the like with a constant of one value or another function of the same value,

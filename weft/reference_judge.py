@@ -69,7 +69,7 @@ def judge(
         if name not in reached:
             continue
         compared += 1
-        mismatch = mismatch or _difference(layer, name, reached[name], computed[name])
+        mismatch = mismatch or _difference(layer, name, reached[name], graph.in_file(name, computed[name]))
     if run.stop is None:
         return ReferenceVerdict(run.version, compared), mismatch
     return ReferenceVerdict(run.version, compared, _title(graph, names, run.stop), run.stop.reason), mismatch

@@ -107,7 +107,8 @@ class Whole:
             tensors |= step.compiled.graph.tensors
         ends = {name: self.graph.tensors[name] for name in (*self.graph.inputs, *self.graph.outputs)}
         states = tuple(state for step in self.npu_steps for state in step.compiled.graph.states)
-        return replace(self.graph, tensors=ends | tensors, operators=operators, states=states)
+        shifted = frozenset().union(*(step.compiled.graph.shifted for step in self.npu_steps))
+        return replace(self.graph, tensors=ends | tensors, operators=operators, states=states, shifted=shifted)
 
     @property
     def searched(self) -> tuple[Searched, ...]:

@@ -26,6 +26,13 @@ def average_pool(x, *, kernel, stride, pad, clamp) -> np.ndarray:
     return np.clip(np.sign(sums) * magnitude, *clamp).astype(x.dtype)
 
 
+def unsigned_average_pool(x, *, kernel, stride, pad, clamp) -> np.ndarray:
+    """`average_pool` of the kernel of uint8, on bytes less 128: half of a count is rounded up, not away from zero."""
+    sums = _windows(x.astype(np.int64) + 128, kernel, stride, pad, 0).sum(axis=(-2, -1))
+    counts = window_counts(x.shape[1:3], kernel, stride, pad)[None, :, :, None]
+    return np.clip((sums + counts // 2) // counts - 128, *clamp).astype(x.dtype)
+
+
 def max_pool(x, *, kernel, stride, pad, clamp) -> np.ndarray:
     """Maximum of each window; padding is the type's minimum, not the zero point. Parameters as in `average_pool`."""
     lowest = np.iinfo(x.dtype).min

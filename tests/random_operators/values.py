@@ -69,4 +69,4 @@ def random_value(rng, shape, dtype) -> np.ndarray:
     if dtype == "float32":
         return rng.normal(0, 10, shape).astype(np.float32)
     values = random_bytes(rng, shape)
-    return values if dtype == "int8" else values.view(np.uint8)
+    return values if dtype == "int8" else values.view(np.uint8) ^ np.uint8(128)  # the extremes are 0 and 255

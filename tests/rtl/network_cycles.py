@@ -14,8 +14,11 @@ FILES = {
     "mobilenet_v2": "coral_mbv2_224_ptq_int8.tflite",
     "mobilenet_v1": "synth_mobilenet_v1_224_int8.tflite",
     "resnet50": "synth_resnet50_224_int8.tflite",
+    "unsigned": "coral_mbv1_025_128_uint8.tflite",
 }
 SMALL_SIX = ("resnet8", "vww", "kws", "autoencoder", "sww", "person")
+UNSIGNED = "unsigned"
+"""A network of uint8."""
 LARGE = ("mobilenet_v2", "mobilenet_v1", "resnet50")
 
 LIMITS = {
@@ -28,6 +31,7 @@ LIMITS = {
     "mobilenet_v2": 1_800_000,
     "mobilenet_v1": 2_900_000,
     "resnet50": 17_000_000,
+    "unsigned": 145_000,
 }
 """The targets of the reference configuration."""
 
@@ -41,6 +45,7 @@ CYCLES = {
     ("mobilenet_v2", "small"): 1_594_671,
     ("mobilenet_v1", "small"): 2_516_727,
     ("resnet50", "small"): 16_200_034,
+    ("unsigned", "small"): 141_888,
     ("resnet8", "8x8"): 198_078,
     ("vww", "8x8"): 150_993,
     ("kws", "8x8"): 47_960,

@@ -6,6 +6,7 @@ import pytest
 from hw.npu.errors import WeftError
 from tests.random_operators import OPERATORS, random_value
 from tests.random_operators.refused import ALWAYS_REFUSED, MOST_REFUSED, assert_refused_for_its_reason
+from tests.random_operators.unsigned import UNSIGNED_OPERATORS
 from tests.reference import run_reference
 from tests.rtl.configurations import CORNERS, SIZES
 from weft.compiler.driver import compile_graph
@@ -69,6 +70,18 @@ def assert_enough(op, ran, refused):
 @pytest.mark.parametrize("op", OPERATORS)
 def test_random_operators_are_exact_on_the_rtl(op, simulator, seed, tmp_path):
     assert_enough(op, *campaign(op, FEW, IN_TEST, seed, tmp_path / "net.tflite", simulator))
+
+
+@pytest.mark.parametrize("op", UNSIGNED_OPERATORS)
+def test_random_operators_of_uint8_are_exact_on_the_rtl(op, simulator, seed, tmp_path):
+    """Those that the NPU knows on uint8 are among the others too: here they follow, as int8, an operator that it does not."""
+    assert_enough(op, *campaign(op, FEW, IN_TEST, seed, tmp_path / "net.tflite", simulator, make=UNSIGNED_OPERATORS[op]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("op", UNSIGNED_OPERATORS)
+def test_many_random_operators_of_uint8_are_exact_on_the_rtl(op, simulator, seed, tmp_path):
+    assert_enough(op, *campaign(op, ALL, IN_TEST_ALL, seed, tmp_path / "net.tflite", simulator, make=UNSIGNED_OPERATORS[op]))
 
 
 @pytest.mark.slow

@@ -47,3 +47,8 @@ def test_files_from_the_field_are_exact(name, cases, simulator, seed):
 @pytest.mark.slow
 def test_a_transformer_is_exact_with_its_products_on_the_host(models, simulator, seed):
     check(models / "synth_kwt1_int8.tflite", simulator, seed, 25)
+
+
+@pytest.mark.slow
+def test_a_segmenter_of_uint8_is_exact_up_to_its_last_operators(models, simulator, seed):
+    check(models / "coral_deeplab_dm05_uint8.tflite", simulator, seed, 1)

@@ -7,7 +7,7 @@ from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
 from tests.rtl.configurations import SIZES, SMALL, VARIANTS
 from tests.rtl.measure import measure
-from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX
+from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX, UNSIGNED
 from weft.analysis.search import search
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import load_samples
@@ -22,8 +22,8 @@ def check(name, config, models, simulator, profile="quick"):
     return measure(graph, simulator(config, profile), inputs=1 if name in LARGE else 2)
 
 
-@pytest.mark.parametrize("name", SMALL_SIX)
-def test_the_small_six_take_the_stated_cycles(name, models, simulator):
+@pytest.mark.parametrize("name", [*SMALL_SIX, UNSIGNED])
+def test_the_small_networks_take_the_stated_cycles(name, models, simulator):
     assert check(name, SMALL, models, simulator) == CYCLES[name, "small"] <= LIMITS[name]
 
 

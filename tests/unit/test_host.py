@@ -230,6 +230,23 @@ def test_the_hosts_rows_stand_where_they_ran(tmp_path, capsys, no_rtl):
     assert "is 2 programs" in capsys.readouterr().err
 
 
+def test_bytes_of_uint8_go_to_the_host_and_back_as_the_file_has_them(tmp_path):
+    """Two programs that compute on int8, and an operator between them that reads and writes uint8."""
+    names = {"x": 120, "a": 120, "b": 128, "y": 100}
+    tensors = [BuilderTensor(name, (1, 8), "uint8", 1 / 128, zero) for name, zero in names.items()]
+    operators = [BuilderOperator(op, inputs, (made,)) for op, inputs, made in (
+        ("ADD", ("x", "x"), "a"), ("L2_NORMALIZATION", ("a",), "b"), ("ADD", ("b", "b"), "y"))]  # fmt: skip
+    whole = compiled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["y", "a"]))
+    assert [step.name for step in whole.steps] == ["npu_0", "host", "npu_2"]
+    sample = random_sample(whole.graph, 1)
+    (outcome,) = outcomes(whole, [sample])
+    expected = run_reference((tmp_path / "net.tflite").read_bytes(), list(sample.values()))
+    assert outcome.mismatch is None and all(np.array_equal(value, expected[name]) for name, value in outcome.outputs.items())
+    with start_reference(whole.graph, [sample]) as interpreter:
+        verdict, mismatch = judge(whole.on_npu, tmp_path / "net.tflite", interpreter.result(), outcome.computed)
+    assert mismatch is None and verdict.tensors >= 2
+
+
 def test_a_program_with_a_host_step_runs_in_a_soc(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(weft.soc_job, "SocSimulator", MachineAsSoc)
     tensors = [BuilderTensor(name, (1, 8), scale=1 / 128) for name in "xay"]

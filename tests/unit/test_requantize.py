@@ -106,35 +106,43 @@ def test_add_refuses_what_tflite_refuses():
         add_parameters(1.0, 1.0, 2.0**-20)
 
 
-def wrong_average(count, left=None):
-    """Whether some sum of `count` int8 values is averaged wrongly.
+def wrong_average(count, left=None, *, unsigned=False):
+    """Whether some sum of `count` int8 values, or of unsigned bytes, is averaged wrongly.
 
     Division and command both rise with the sum, so they agree everywhere if they agree on both sides of each step of the division.
     """
-    multiplier, shift, right = average_multiplier(count)
+    multiplier, shift, right = average_multiplier(count, unsigned=unsigned)
     if left is not None:
         shift, right = left, right - shift + left
         shift, right = max(shift, shift - right), max(right, 0)
-    means = np.arange(-128, 128, dtype=np.int64)
+    least, most = (0, 255) if unsigned else (-128, 127)
+    means = np.arange(least, most + 1, dtype=np.int64)
     low = np.where(means > 0, -(-(2 * means - 1) * count // 2), (2 * means - 1) * count // 2 + 1)  # smallest sum of each mean
-    sums = np.concatenate([low - 1, low, low + 1, [-128 * count, 127 * count]])
-    sums = sums[(sums >= -128 * count) & (sums <= 127 * count)]
+    sums = np.concatenate([low - 1, low, low + 1, [least * count, most * count]])
+    sums = sums[(sums >= least * count) & (sums <= most * count)]
     return bool((multiply_double_rounding(sums, multiplier, shift, right) != rounded_half_away(sums, count)).any())
 
 
-def test_average_equals_division_for_every_sum_of_counts_to_1024():
-    assert [count for count in range(1, 1025) if wrong_average(count)] == []
+BOTH = pytest.mark.parametrize("unsigned", [False, True], ids=["int8", "uint8"])
+
+
+@BOTH
+def test_average_equals_division_for_every_sum_of_counts_to_1024(unsigned):
+    assert [count for count in range(1, 1025) if wrong_average(count, unsigned=unsigned)] == []
 
 
 @pytest.mark.slow
-def test_average_equals_division_for_every_count_to_65536():
-    assert [count for count in range(1, 65537) if wrong_average(count)] == []
+@BOTH
+def test_average_equals_division_for_every_count_to_65536(unsigned):
+    assert [count for count in range(1, 65537) if wrong_average(count, unsigned=unsigned)] == []
 
 
-def test_average_equals_division_for_large_counts(seed):
-    counts = [*np.random.default_rng(seed).integers(1025, AVERAGE_MAX_COUNT, 2000).tolist()]
-    counts += [power + step for power in (1 << b for b in range(11, 21)) for step in (-1, 0, 1)] + [AVERAGE_MAX_COUNT]
-    assert [count for count in counts if wrong_average(count)] == []
+@BOTH
+def test_average_equals_division_for_large_counts(unsigned, seed):
+    most = AVERAGE_MAX_COUNT >> unsigned
+    counts = [*np.random.default_rng(seed).integers(1025, most, 2000).tolist()]
+    counts += [power + step for power in (1 << b for b in range(11, 20)) for step in (-1, 0, 1)] + [most - 1, most]
+    assert [count for count in counts if wrong_average(count, unsigned=unsigned)] == []
 
 
 @pytest.mark.parametrize(("left", "wrong"), [(0, 521), (1, 0), (2, 0)])
@@ -152,3 +160,5 @@ def test_average_by_brute_force(count):
 def test_average_of_a_wrong_count_is_refused(count):
     with pytest.raises(ValueError, match="must be of 1 to 2097152"):
         average_multiplier(count)
+    with pytest.raises(ValueError, match="must be of 1 to 1048576"):
+        average_multiplier(-(-count // 2), unsigned=True)

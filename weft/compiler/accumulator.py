@@ -15,6 +15,8 @@ def largest_sum(step: Step) -> int:
     if step.weights is None:
         return 128 * step.kernel[0] * step.kernel[1]
     weights = step.weights.astype(np.int64).reshape(-1, step.weights.shape[-1])
+    if step.rest is not None:
+        weights += step.rest.reshape(weights.shape)
     positive, negative = np.maximum(weights, 0).sum(axis=0), np.maximum(-weights, 0).sum(axis=0)
     return int(max((127 * positive + 128 * negative).max(), (128 * positive + 127 * negative).max()))
 

@@ -25,6 +25,10 @@ class Taps:
         Taps along it.
     lines, span : int
         Kernel rows across it, and how many of them a pass takes.
+    line : int
+        The first of these kernel rows.
+    number : int
+        Which of a weight's taps: `Step.taps`.
     """
 
     axis: int
@@ -32,6 +36,8 @@ class Taps:
     count: int
     lines: int
     span: int
+    line: int = 0
+    number: int = 0
 
     @property
     def passes(self) -> int:
@@ -97,11 +103,11 @@ def fir_along(step: Step, axis: int, array_rows: int) -> Fir:
     parts = []
     for index in range(pieces):
         first, end = index * taps // pieces, (index + 1) * taps // pieces
-        parts.append(Taps(axis, first, end - first, lines, _span(end - first, lines, array_rows)))
+        parts.append(Taps(axis, first, end - first, lines, span_of(end - first, lines, array_rows)))
     return Fir(axis, dilation, stride // common, dilation // common, tuple(parts))
 
 
-def _span(taps, lines, array_rows):
+def span_of(taps: int, lines: int, array_rows: int) -> int:
     """Fewest kernel rows side by side that need the fewest passes."""
     most = min(MAX_SPAN, lines, array_rows // taps, 1 + MOST_LAG // taps)
     return math.ceil(lines / math.ceil(lines / most))

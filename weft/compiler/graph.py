@@ -164,6 +164,8 @@ class Graph:
         Which of the file's subgraphs it is.
     states : tuple of State
         What it keeps from run to run; none of their tensors is among `inputs` or `outputs`.
+    shifted : frozenset of str
+        int8 tensors that are uint8 in the file: their bytes there are 128 above (`weft.compiler.unsigned`).
     """
 
     name: str
@@ -174,6 +176,7 @@ class Graph:
     outputs: tuple[str, ...]
     subgraph: int = 0
     states: tuple[State, ...] = ()
+    shifted: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -184,6 +187,10 @@ class Graph:
     def results(self) -> tuple[str, ...]:
         """Tensors that a run must make: its outputs, and the values that its states have afterwards."""
         return (*self.outputs, *(state.new for state in self.states))
+
+    def in_file(self, name: str, values: np.ndarray) -> np.ndarray:
+        """A tensor's values as the file has them: those of a shifted one as uint8."""
+        return values.view(np.uint8) ^ np.uint8(128) if name in self.shifted else values
 
     def input(self, operator: Operator, index: int) -> Tensor | None:
         """An operator's input tensor, None where it is absent."""

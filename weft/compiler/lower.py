@@ -194,7 +194,7 @@ class Lowering:
     def _input(self, tiler: StepTiler, work: Work, seen: _Seen) -> dict:
         step, part, block = tiler.step, work.part, work.block
         if isinstance(part, Taps):
-            tap_y, tap_x = (part.first, 0) if part.axis == 0 else (0, part.first)
+            tap_y, tap_x = (part.first, part.line) if part.axis == 0 else (part.line, part.first)
             lane = work.first_tile * self.config.cols
         else:
             tap_y, tap_x = part.tap_y, part.tap_x
@@ -280,7 +280,7 @@ def _scaling(step: Step, work: Work) -> dict:
     """Requantization."""
     multiplier, left, right = int(step.multiplier[0]), *(int(shift) for shift in split_exponent(step.exponent[0]))
     if step.average:
-        multiplier, left, right = average_multiplier(work.block.count)
+        multiplier, left, right = average_multiplier(work.block.count, unsigned=step.bias is not None)
     elif len(step.multiplier) > 1:
         multiplier = left = right = 0  # in the weight stream
     return {

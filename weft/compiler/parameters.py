@@ -22,6 +22,7 @@ from golden.quantization import (
     quantize_multiplier,
     scale_ratio,
     square_parameters,
+    unsigned_convolution_multiplier,
 )
 from golden.rounded_product import fully_connected_multipliers
 from weft.compiler.graph import Graph, Operator, Tensor
@@ -81,6 +82,17 @@ def channels(graph: Graph, operator: Operator) -> int:
     return graph.input(operator, 1).shape[channel_axis(operator)]
 
 
+def unsigned(graph: Graph, operator: Operator) -> bool:
+    """Whether the file has the operator on uint8; in the graph it is one on int8, whose weights alone are still uint8."""
+    return source(graph, operator).name in graph.shifted
+
+
+def weights(graph: Graph, operator: Operator) -> np.ndarray:
+    """What an operator multiplies by: int8; of uint8 weights their distances from the zero point, int16 of -255 to 255."""
+    tensor = graph.input(operator, 1)
+    return tensor.data.astype(np.int16) - tensor.zero_point if tensor.dtype == "uint8" else tensor.data
+
+
 def requantization(graph: Graph, operator: Operator) -> tuple[np.ndarray, np.ndarray]:
     """Multiplier and exponent of each output channel of a convolution or FULLY_CONNECTED.
 
@@ -89,9 +101,12 @@ def requantization(graph: Graph, operator: Operator) -> tuple[np.ndarray, np.nda
     multipliers, exponents : int32[channels]
         Exponent 0 or more is a left shift before the multiplication, below 0 a rounding right shift after it.
     """
-    weights, result = graph.input(operator, 1), graph.output(operator)
+    tensor, result = graph.input(operator, 1), graph.output(operator)
+    scale, count = source(graph, operator).scale, channels(graph, operator)
+    if operator.op in CONVOLUTIONS and unsigned(graph, operator):
+        return unsigned_convolution_multiplier(scale, tensor.scale, result.scale, count)
     derive = convolution_multipliers if operator.op in CONVOLUTIONS else fully_connected_multipliers
-    return derive(source(graph, operator).scale, weights.quantization.scale, result.scale, channels(graph, operator))
+    return derive(scale, tensor.quantization.scale, result.scale, count)
 
 
 def clamp(graph: Graph, operator: Operator) -> tuple[int, int]:

@@ -51,6 +51,8 @@ class Part:
         First byte of a tap, and how many.
     span : int
         Kernel rows that a reduction tile may hold.
+    number : int
+        Which of a weight's taps: `Step.taps`.
     """
 
     tap_y: int
@@ -60,6 +62,7 @@ class Part:
     lane: int
     lanes: int
     span: int = 1
+    number: int = 0
 
     @property
     def terms(self) -> int:

@@ -10,6 +10,8 @@ from weft.compiler.graph import Graph, Operator
 
 INT4_LIMITS = (-8, 7)
 """Least and most of a 4-bit weight."""
+INT8_LIMITS = (-128, 127)
+"""The same of one of 8 bits."""
 HIGHEST_STACK = 8192
 """Most rows as which the images of a batch lie one below the other: a MAXIMUM makes one image of two such tensors, of at most 16384."""
 IDENTITY = (1 << 30, 1)
@@ -108,6 +110,8 @@ class Step:
     pad_value : int
         Value of a pixel outside the image.
     weights : int8[KH, KW, Cin, Cout], int8[KH, KW, C] in DEPTHWISE, or None
+    rest : int16 of the shape of `weights`, or None
+        What is multiplied by is the sum of both: a weight that int8 does not hold takes one tap more, one of 255 takes two.
     bias : int32[Cout] or None
         With ``zero_point * sum(weights)`` folded in.
     multiplier, exponent : int32[Cout] or int32[1]
@@ -140,6 +144,7 @@ class Step:
     pad: tuple[int, int] = (0, 0)
     pad_value: int = 0
     weights: np.ndarray | None = field(default=None, compare=False, repr=False)
+    rest: np.ndarray | None = field(default=None, compare=False, repr=False)
     bias: np.ndarray | None = field(default=None, compare=False, repr=False)
     multiplier: np.ndarray = field(default=None, compare=False, repr=False)
     exponent: np.ndarray = field(default=None, compare=False, repr=False)
@@ -154,10 +159,17 @@ class Step:
     add: dict = field(default_factory=dict)
     macs: int = 0
 
+    def taps(self, number: int) -> np.ndarray:
+        """What the weights' taps of a number multiply by: the weights themselves, then pieces of `rest` that are int8."""
+        if number == 0:
+            return self.weights
+        first = np.clip(self.rest, *INT8_LIMITS)
+        return (first if number == 1 else self.rest - first).astype(np.int8)
+
     @cached_property
     def int4(self) -> bool:
         """It has weights, and all of them fit 4 bits: an NPU with ``int4`` computes it so, whatever the file called them."""
-        if self.opcode not in INT4_TWIN or self.weights is None:
+        if self.opcode not in INT4_TWIN or self.weights is None or self.rest is not None:
             return False
         low, high = INT4_LIMITS
         return bool(self.weights.min() >= low and self.weights.max() <= high)

@@ -8,6 +8,7 @@ from golden.operators import lookup, rectify
 from golden.operators.quantize import change_quantization
 from golden.operators.rsqrt import rsqrt
 from weft.compiler.graph import Graph, Operator
+from weft.compiler.unsigned import SHIFT
 
 RELUS = ("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1")
 REAL = {"EXP": lookup.exp, "LOGISTIC": lookup.logistic, "TANH": lookup.tanh}
@@ -31,6 +32,8 @@ def table(graph: Graph, operator: Operator) -> np.ndarray:
     if operator.op == "LOOKUP":
         return np.frombuffer(operator.options["table"], result.dtype)
     x = lookup.all_bytes(source.dtype)
+    if operator.options.get(SHIFT):
+        return x.view(result.dtype) ^ np.array(128, np.uint8).view(result.dtype)
     undefined = x < source.zero_point if operator.op in ("RSQRT", "SQRT") else np.zeros(256, bool)
     values = _function(operator, result)(
         np.where(undefined, source.zero_point, x).astype(x.dtype),

@@ -12,6 +12,7 @@ from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
 from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
+from weft.compiler.second_taps import SecondTaps
 from weft.compiler.steps import Step
 from weft.compiler.tuning import USUAL, Tuning
 
@@ -119,6 +120,7 @@ class StepTiler:
         self.params = params_of(step)
         int4 = config.int4 and step.int4
         self.depth = Depth(config.tile_depth(int4), int4)
+        self.second = SecondTaps(step, config, self.depth.terms)
         self._cycles: dict[int, int] = {}
         self._firs: dict[int, Fir] = {}
 
@@ -186,6 +188,10 @@ class StepTiler:
 
     # Cycles
 
+    def _jobs(self, block: Block, fir: Fir | None) -> int:
+        """Cycles of all column tiles of a block."""
+        return self.tiles * self._job(block, fir) + self.second.cycles(block, fir)
+
     def _job(self, block: Block, fir: Fir | None = None) -> int:
         """Cycles of one column tile of a block."""
         pixels = block.rows * block.cols * max(1, self.vectors)
@@ -213,7 +219,7 @@ class StepTiler:
         if rows not in self._cycles:
             fir = self.fir(rows) if self.step.opcode == Opcode.DEPTHWISE else None
             blocks = self.band_blocks(0, rows)
-            self._cycles[rows] = sum(self.tiles * self._job(block, fir) + COMMAND_CYCLES for block in blocks)
+            self._cycles[rows] = sum(self._jobs(block, fir) + COMMAND_CYCLES for block in blocks)
         return self._cycles[rows]
 
     # Blocks
@@ -293,7 +299,7 @@ class StepTiler:
         The next layer's first block needs the first two blocks of this one, or all where they are no rows. A block leaves the accumulators
         pixel by pixel after its last wave; the blocks behind it hide that.
         """
-        jobs = [self.tiles * self._job(block, fir) for block in blocks]
+        jobs = [self._jobs(block, fir) for block in blocks]
         needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
         drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
@@ -325,8 +331,8 @@ class StepTiler:
         step, config = self.step, self.config
         if step.opcode == Opcode.SOFTMAX:
             return [[Stream(self.index, 0, 1, window_parts(step, 0)[0], Params.NONE, SOFTMAX_TABLE_BYTES)]]
-        if step.opcode == Opcode.DEPTHWISE:
-            fir = self.fir(rows)
+        fir = self.fir(rows) if step.opcode == Opcode.DEPTHWISE else None
+        if fir is not None:
             parts = list(fir.parts)
         elif step.opcode == Opcode.MATMUL:
             parts = self.reduction.whole(self.depth)
@@ -339,11 +345,15 @@ class StepTiler:
             groups = [(tile, 1) for tile in range(self.tiles)]
         if len(parts) > 1:  # partial sums are continued for one column tile at a time
             groups = [(tile, 1) for tile in range(self.tiles)]
-        return [[self._stream(first, tiles, parts, number) for number in range(len(parts))] for first, tiles in groups]
+        second = self.second.parts(fir)
+        return [self._streams(first, tiles, [*second.get(first, ()), *parts]) for first, tiles in self.second.groups(groups, fir)]
 
-    def _stream(self, first, tiles, parts, number) -> Stream:
-        part, config = parts[number], self.config
-        params = self.params if number == len(parts) - 1 else Params.NONE
+    def _streams(self, first, tiles, parts) -> list[Stream]:
+        """Of a group of column tiles: what follows all sums stands in the last part's."""
+        return [self._stream(first, tiles, part, Params.NONE if part is not parts[-1] else self.params) for part in parts]
+
+    def _stream(self, first, tiles, part, params) -> Stream:
+        config = self.config
         rows = PARAMETER_ROWS_OF[params] + self._weight_rows(part)
         return Stream(self.index, first, tiles, part, params, len(self.step.table) + tiles * rows * config.cols)
 
@@ -374,10 +384,11 @@ class StepTiler:
         has_stream = self.step.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX) or self.step.table or self.params != Params.NONE
         for group in streams:
             for block in blocks:
-                cycles = group[0].tiles * self._job(block, fir) // len(group)
+                cycles = group[0].tiles * self._job(block, fir) // sum(stream.part.number == 0 for stream in group)
                 for number, stream in enumerate(group):
                     partial = number > 0, number < len(group) - 1
                     place = (stream.first_tile, stream.tiles, stream.part)
                     read = stream if has_stream and not (partial[1] and window_taps(self.step, stream.part)) else None
-                    made.append(Work(self.index, segment, block, *place, *partial, read, cycles))
+                    own = self.second.part_cycles(stream.part, block, fir) if stream.part.number else cycles
+                    made.append(Work(self.index, segment, block, *place, *partial, read, own))
         return made

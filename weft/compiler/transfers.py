@@ -341,7 +341,7 @@ class Transferer:
         step = tiler.step
         if step.weights is None:
             return tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
-        arrays = step.weights, step.bias, step.multiplier, step.exponent
+        arrays = step.weights, step.rest, step.bias, step.multiplier, step.exponent
         key = (*map(id, arrays), step.table, step.result, kept, rows, window_rows)
         if key not in self.streams:
             self.streams[key] = tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
@@ -363,10 +363,10 @@ class Transferer:
         work, life = works[place], self.rows.lives[root]
         if work.partial_out or work.first_tile != works[-1].first_tile or not _row_by_row(life):
             return 0
-        following = works[place + 1].block if place + 1 < len(works) else None
-        if following is not None and following.y > work.block.y and not work.down and work.block.every == 1:
-            return work.block.y + work.block.rows
-        return max(one.block.y + one.image_rows for one in works) if following is None else 0
+        if place + 1 == len(works):
+            return max(one.block.y + one.image_rows for one in works)
+        # a block of the same rows may come late: one beside another that was cut where the ring begins again
+        return min(one.block.y for one in works[place + 1 :]) if not work.down and work.block.every == 1 else 0
 
 
 def transfers(network: Network, memory: MemoryPlan, tilers: list[StepTiler], config, tuning: Tuning) -> list[Action]:

@@ -54,16 +54,17 @@ def parameter_rows(step: Step, channels: slice, cols: int) -> np.ndarray:
 
 def _matmul_rows(step: Step, part, reduction) -> np.ndarray:
     """Weights of a part, int8[terms, Cout]: kernel rows, columns, bytes of a tap."""
-    taps = step.weights.reshape(reduction.taps_y, reduction.taps_x, reduction.lanes, -1)
+    taps = step.taps(part.number).reshape(reduction.taps_y, reduction.taps_x, reduction.lanes, -1)
     ky, kx = slice(part.tap_y, part.tap_y + part.taps_y), slice(part.tap_x, part.tap_x + part.taps_x)
     return taps[ky, kx, part.lane : part.lane + part.lanes].reshape(part.terms, -1)
 
 
 def _filter_rows(step: Step, part: Taps) -> np.ndarray:
     """Weights of a DEPTHWISE part, int8[rows of the array, C]: kernel rows across the filter, taps along it, zeros behind the last."""
-    lines = step.weights if part.axis == 1 else step.weights.transpose(1, 0, 2)
+    weights = step.taps(part.number)
+    lines = weights if part.axis == 1 else weights.transpose(1, 0, 2)
     rows = np.zeros((part.passes * part.span, part.count, lines.shape[2]), np.int8)
-    rows[: part.lines] = lines[:, part.first : part.first + part.count]
+    rows[: part.lines] = lines[part.line : part.line + part.lines, part.first : part.first + part.count]
     return rows.reshape(part.passes * part.pass_rows, -1)
 
 

@@ -52,6 +52,8 @@ def _obstacle(graph, operator, readers, is_stored) -> str:
         return f"{operator.op} takes no int4 weights"
     if weights.dtype == "int4":
         return "int4 already"
+    if weights.dtype == "uint8":
+        return "its weights are uint8, with a zero point"
     for tensor in (weights, bias):
         others = [] if tensor is None else [other.name for other in readers[tensor.name] if other is not operator]
         if others:

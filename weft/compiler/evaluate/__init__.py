@@ -6,7 +6,7 @@ returns the value of its output, or a tuple with one for each of several.
 
 import numpy as np
 
-from golden.operators.pooling import average_pool, max_pool
+from golden.operators.pooling import average_pool, max_pool, unsigned_average_pool
 from hw.npu.errors import WeftError
 from weft.compiler.evaluate.elementwise import add, maximum, minimum, mul, prelu, squared_difference, sub
 from weft.compiler.evaluate.functions import FUNCTION_EVALUATORS
@@ -73,7 +73,7 @@ EVALUATORS = {
     **FUNCTION_EVALUATORS,
     **MOVEMENT_EVALUATORS,
     "ADD": add,
-    "AVERAGE_POOL_2D": pool(average_pool),
+    "AVERAGE_POOL_2D": pool(average_pool, unsigned_average_pool),
     "CONV_2D": conv2d,
     "DEPTHWISE_CONV_2D": depthwise_conv2d,
     "FULLY_CONNECTED": fully_connected,

@@ -12,7 +12,7 @@ def _weighted(graph, operator, values):
     """The arguments that all of them share."""
     source, result = parameters.source(graph, operator), graph.output(operator)
     multipliers, exponents = parameters.requantization(graph, operator)
-    return values[source.name], graph.input(operator, 1).data, parameters.bias(graph, operator), {
+    return values[source.name], parameters.weights(graph, operator), parameters.bias(graph, operator), {
         "input_zero_point": source.zero_point,
         "output_zero_point": result.zero_point,
         "multipliers": multipliers,

@@ -15,6 +15,7 @@ from weft.compiler.frontends.unsupported import unsupported
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits import LIMITS, SUPPORTED, first_broken
 from weft.compiler.limits.weights import misused_nibbles
+from weft.compiler.unsigned import signed
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = ("int4", "int8", "uint8", "int16")
@@ -26,7 +27,8 @@ EDGES = ("QUANTIZE", "DEQUANTIZE")
 
 
 def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
-    """The network as the compiler takes it: what depends on constants alone is folded, dilated convolutions are whole.
+    """The network as the compiler takes it: what depends on constants alone is folded, dilated convolutions are whole,
+    and uint8 is int8.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
 
 def rewrite(graph: Graph) -> Graph:
     """A folded graph of the NPU's operators as the compiler takes it; its operators say which of the file's they stand for."""
-    return dilate(graph)
+    return signed(dilate(graph))
 
 
 def broken_limits(graph: Graph) -> Iterator[tuple[Operator, Finding]]:

@@ -61,6 +61,7 @@ from weft.compiler.limits.weights import (
     has_matrix_output,
     has_matrix_weights,
     has_transposed_weights,
+    has_unsigned_weights,
 )
 from weft.compiler.limits.windows import (
     has_average_count,
@@ -72,6 +73,7 @@ from weft.compiler.limits.windows import (
     has_window_input,
     has_window_output,
 )
+from weft.compiler.unsigned import SHIFT, SIGNED
 
 
 def check_limits(graph: Graph, operator: Operator):
@@ -94,14 +96,22 @@ def check_each(limits, graph: Graph, operator: Operator):
 
 def first_broken(limits, graph: Graph, operator: Operator) -> Finding | None:
     """The first of the limits that an operator breaks, with the value that breaks it; None where it keeps all."""
-    for limit in limits:
+    for limit in () if operator.options.get(SHIFT) else limits:
         value = limit(graph, operator)
         if value is not None:
+            value = _as_in_file(value, graph, operator)
             sentence = limit.__doc__[0].lower() + limit.__doc__[1:]
             found = f"{operator.op}: {sentence}; here {value}"
             subject = _other_type(graph, operator) if limit is is_int8 else operator.op  # a type is wrong once, not for each operator
             return Finding(subject, found, operator.title, remedy_of(limit, operator), kind=sentence)
     return None
+
+
+def _as_in_file(value: str, graph, operator) -> str:
+    """A value without what the pass over uint8 has changed."""
+    if graph.shifted.isdisjoint((*operator.inputs, *operator.outputs)):
+        return value
+    return value.replace(SIGNED, "") + (", less the 128 between uint8 and int8" if "zero point" in value else "")
 
 
 def _other_type(graph, operator) -> str:
@@ -125,18 +135,19 @@ LIMITS = {
     "AVERAGE_POOL_2D": (*_POOL, has_average_count),
     "CONV_2D": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_weights,
-        has_convolution_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
-        has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
+        has_convolution_weights, has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation, has_small_stride,
+        has_small_dilation, has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "DEQUANTIZE": (takes_one_input, is_computed, reads_bytes, writes_float_output, is_quantized, keeps_shape),
     "DEPTHWISE_CONV_2D": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_weights,
-        has_depthwise_weights, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride, has_small_dilation,
-        has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
+        has_depthwise_weights, has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation, has_small_stride,
+        has_small_dilation, has_window_output, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
     "FULLY_CONNECTED": (
         takes_weights_and_bias, is_computed, is_int8, is_quantized, has_constant_weights, has_matrix_weights, has_matrix_output,
-        has_channel_scales, has_int32_bias, has_known_activation, has_small_multipliers, has_bounded_sums, has_finite_clamp,
+        has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation, has_small_multipliers,
+        has_bounded_sums, has_finite_clamp,
     ),
     "MAXIMUM": (*_PAIR, keeps_quantization),
     "MAX_POOL_2D": _POOL,
@@ -161,8 +172,8 @@ LIMITS = {
     ),
     "TRANSPOSE_CONV": (
         takes_shape_weights_input, is_computed, is_int8, is_quantized, has_images, has_small_sides, has_constant_int8_weights,
-        has_transposed_weights, has_constant_output_shape, has_channel_scales, has_int32_bias, has_known_activation, has_small_stride,
-        has_window_input, has_small_multipliers, has_bounded_sums, has_finite_clamp,
+        has_transposed_weights, has_constant_output_shape, has_channel_scales, has_unsigned_weights, has_int32_bias, has_known_activation,
+        has_small_stride, has_window_input, has_small_multipliers, has_bounded_sums, has_finite_clamp,
     ),
 }  # fmt: skip
 """For each supported operator its limits, in the order in which they are checked."""

@@ -32,7 +32,7 @@ def largest_sums(graph: Graph, operator: Operator) -> np.ndarray:
     Padding adds nothing to a sum, so that fewer taps do not reach farther.
     """
     low, high = distances(parameters.source(graph, operator))
-    weights = np.moveaxis(graph.input(operator, 1).data, parameters.channel_axis(operator), 0)
+    weights = np.moveaxis(parameters.weights(graph, operator), parameters.channel_axis(operator), 0)
     weights = weights.reshape(len(weights), -1)
     positive = np.maximum(weights, 0).sum(axis=1, dtype=np.int64)
     negative = np.minimum(weights, 0).sum(axis=1, dtype=np.int64)

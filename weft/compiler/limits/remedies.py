@@ -22,7 +22,13 @@ from weft.compiler.limits.tensors import (
     keeps_quantization,
     keeps_type,
 )
-from weft.compiler.limits.weights import has_channel_scales, has_constant_int8_weights, has_constant_weights, has_int32_bias
+from weft.compiler.limits.weights import (
+    has_channel_scales,
+    has_constant_int8_weights,
+    has_constant_weights,
+    has_int32_bias,
+    has_unsigned_weights,
+)
 
 _QUANTIZE = "quantize the network to int8 whole: activations and weights (full integer quantization)"
 _CONVERT = "convert the network again with the TensorFlow Lite converter, which sets these"
@@ -38,6 +44,7 @@ REMEDIES = {
     writes_float_output: "quantize the layers that read it too, or end the network there",
     joins_plainly: "build the network with the activation as a layer of its own",
     has_channel_scales: "quantize weights symmetrically, with one scale or one for each output channel",
+    has_unsigned_weights: "quantize weights of uint8 by tensor, or the network to int8",
     has_constant_weights: "convert the network with weights that are constants of type int8",
     has_constant_int8_weights: "convert the network with weights that are constants of type int8",
     has_int32_bias: "quantize the bias to int32, as full integer quantization of int8 networks does",

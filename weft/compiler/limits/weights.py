@@ -5,6 +5,7 @@ import math
 from hw.npu.errors import Finding
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, label_of
+from weft.compiler.limits.tensors import show_quantization
 from weft.compiler.limits.windows import MAX_KERNEL
 
 TAKES_NIBBLES = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -36,13 +37,13 @@ def misused_nibbles(graph: Graph) -> dict[str, Finding]:
 
 
 def has_constant_weights(graph, operator):
-    """Weights must be a constant of type int8 or int4"""
-    return _unlike(graph.input(operator, 1), ("int8", "int4"))
+    """Weights must be a constant of type int8 or int4, those of a uint8 network one of uint8"""
+    return _unlike(graph.input(operator, 1), ("uint8",) if parameters.unsigned(graph, operator) else ("int8", "int4"))
 
 
 def has_constant_int8_weights(graph, operator):
-    """Weights must be a constant of type int8"""
-    return _unlike(graph.input(operator, 1), ("int8",))
+    """Weights must be a constant of type int8, those of a uint8 network one of uint8"""
+    return _unlike(graph.input(operator, 1), ("uint8",) if parameters.unsigned(graph, operator) else ("int8",))
 
 
 def _unlike(weights, dtypes):
@@ -97,7 +98,15 @@ def has_channel_scales(graph, operator):
         return f"{len(q.scale)} scales along dimension {q.axis} of {list(weights.shape)}"
     if not all(math.isfinite(scale) and scale >= 0 for scale in q.scale):
         return "a scale that is negative or not a number"
-    return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) else None
+    return f"zero point {next(z for z in q.zero_point if z)}" if any(q.zero_point) and weights.dtype != "uint8" else None
+
+
+def has_unsigned_weights(graph, operator):
+    """Weights of uint8 must have one scale, and a zero point from 0 to 255"""
+    weights = graph.input(operator, 1)
+    q = weights.quantization
+    right = weights.dtype != "uint8" or (not q.per_channel and 0 <= q.zero_point[0] <= 255)
+    return None if right else show_quantization(q)
 
 
 def has_int32_bias(graph, operator):

@@ -7,7 +7,7 @@ import numpy as np
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
-from weft.compiler.select.selection import Selection, fold, requantization, shared
+from weft.compiler.select.selection import Selection, fold, requantization, shared, two_taps
 from weft.compiler.steps import Extent, Step, View, extent_of
 
 MOST_STRIDE = 15
@@ -22,7 +22,7 @@ def window(selection: Selection, operator: Operator) -> dict:
 
 def conv_2d(selection: Selection, operator: Operator) -> list[Step]:
     """CONV_2D: a MATMUL over the window; in groups, one for each piece of channels."""
-    weights = selection.graph.input(operator, 1).data
+    weights = parameters.weights(selection.graph, operator)
     if weights.shape[3] != selection.graph.input(operator, 0).shape[3]:
         return _pieces(selection, operator, weights.transpose(1, 2, 3, 0))
     return [_matmul(selection, operator, weights.transpose(1, 2, 3, 0))]
@@ -34,7 +34,7 @@ def depthwise_conv_2d(selection: Selection, operator: Operator) -> list[Step]:
     One input channel is an ordinary convolution; several filters a channel, and strides that the filter's loop does not have, are
     convolutions in groups.
     """
-    weights, channels = selection.graph.input(operator, 1).data, selection.graph.input(operator, 0).shape[3]
+    weights, channels = parameters.weights(selection.graph, operator), selection.graph.input(operator, 0).shape[3]
     if channels == 1:
         return [_matmul(selection, operator, weights.transpose(1, 2, 0, 3))]
     if weights.shape[3] != channels or max(parameters.window(selection.graph, operator).stride) > MOST_STRIDE:
@@ -46,14 +46,14 @@ def _matmul(selection, operator, weights) -> Step:
     source, zero_point = selection.graph.input(operator, 0), selection.graph.input(operator, 0).zero_point
     fields = requantization(selection.graph, operator) | window(selection, operator)
     bias = fold(parameters.bias(selection.graph, operator), zero_point, weights)
-    step = selection.whole(operator, Opcode.MATMUL, weights=weights, bias=bias, pad_value=source.zero_point, **fields)
+    step = selection.whole(operator, Opcode.MATMUL, **two_taps(weights), bias=bias, pad_value=source.zero_point, **fields)
     return shared(replace(step, macs=step.result.height * step.result.width * weights.size))
 
 
 def _pieces(selection, operator, weights) -> list[Step]:
     """Groups: so many of them in a step as fill the array's columns, their weights in blocks along the diagonal.
 
-    weights : int8[KH, KW, channels in a group, Cout]
+    weights : int8[KH, KW, channels in a group, Cout] or int16
     """
     source, result = selection.graph.input(operator, 0), selection.graph.output(operator)
     depth, (channels, made) = weights.shape[2], (source.shape[3], result.shape[3])
@@ -63,7 +63,7 @@ def _pieces(selection, operator, weights) -> list[Step]:
     for first in range(0, groups, taken):
         count = min(taken, groups - first)
         inside, outside = slice(first * depth, (first + count) * depth), slice(first * each, (first + count) * each)
-        blocks = np.zeros((*weights.shape[:2], count * depth, count * each), np.int8)
+        blocks = np.zeros((*weights.shape[:2], count * depth, count * each), weights.dtype)
         for group in range(count):
             columns = slice(group * each, (group + 1) * each)
             blocks[:, :, group * depth : (group + 1) * depth, columns] = weights[..., outside][..., columns]
@@ -73,7 +73,7 @@ def _pieces(selection, operator, weights) -> list[Step]:
             result=Extent(result.shape[1], result.shape[2], count * each),
             source_view=selection.seen(source.name, View(x=inside.start, dx=channels)),
             output_view=selection.seen(result.name, View(x=outside.start, dx=made)),
-            weights=blocks,
+            **two_taps(blocks),
             bias=step.bias[outside],
             multiplier=step.multiplier[outside] if len(step.multiplier) > 1 else step.multiplier,
             exponent=step.exponent[outside] if len(step.exponent) > 1 else step.exponent,
@@ -86,12 +86,12 @@ def _pieces(selection, operator, weights) -> list[Step]:
 def fully_connected(selection: Selection, operator: Operator) -> list[Step]:
     """FULLY_CONNECTED: a MATMUL over one row of pixels, rounded once."""
     graph = selection.graph
-    weights, source = graph.input(operator, 1).data.T, graph.input(operator, 0)
+    weights, source = parameters.weights(graph, operator).T, graph.input(operator, 0)
     pixels = source.size // weights.shape[0]
     step = selection.step(
         operator, Opcode.MATMUL, source.name, operator.outputs[0],
         Extent(1, pixels, weights.shape[0]), Extent(1, pixels, weights.shape[1]),
-        weights=weights[None, None], bias=fold(parameters.bias(graph, operator), source.zero_point, weights),
+        **two_taps(weights[None, None]), bias=fold(parameters.bias(graph, operator), source.zero_point, weights),
         single_rounding=True, macs=pixels * weights.size, **requantization(graph, operator),
     )  # fmt: skip
     return [shared(step)]
@@ -105,7 +105,7 @@ def transpose_conv(selection: Selection, operator: Operator) -> list[Step]:
     """
     graph, found = selection.graph, parameters.window(selection.graph, operator)
     source, result = parameters.source(graph, operator), graph.output(operator)
-    weights, fields = graph.input(operator, 1).data.transpose(1, 2, 3, 0), requantization(graph, operator)
+    weights, fields = parameters.weights(graph, operator).transpose(1, 2, 3, 0), requantization(graph, operator)
     steps = []
     for y in range(min(found.stride[0], result.shape[1])):
         for x in range(min(found.stride[1], result.shape[2])):
@@ -117,7 +117,7 @@ def transpose_conv(selection: Selection, operator: Operator) -> list[Step]:
                 part, pad = np.zeros((1, 1, *weights.shape[2:]), np.int8), (0, 0)
             step = selection.step(
                 operator, Opcode.MATMUL, source.name, result.name, extent_of(source.shape), Extent(size[0], size[1], result.shape[3]),
-                output_view=view, kernel=part.shape[:2], pad=pad, pad_value=source.zero_point, weights=np.ascontiguousarray(part),
+                output_view=view, kernel=part.shape[:2], pad=pad, pad_value=source.zero_point, **two_taps(np.ascontiguousarray(part)),
                 bias=fold(parameters.bias(graph, operator), source.zero_point, part),
                 macs=size[0] * size[1] * part.size if min(taps) else 0, **fields,
             )  # fmt: skip

@@ -9,11 +9,12 @@ from golden.operators.softmax import exponential_table
 from hw.npu.isa import Opcode
 from weft.compiler.evaluate import EVALUATORS
 from weft.compiler.graph import Graph, Operator
-from weft.compiler.nests import operand, whole
+from weft.compiler.nests import divisor, operand, whole
 from weft.compiler.select.copies import copy
 from weft.compiler.select.selection import Selection
-from weft.compiler.steps import Step
+from weft.compiler.steps import Extent, Step
 from weft.compiler.tables import table
+from weft.compiler.unsigned import SHIFT
 
 BYTES = np.arange(256).astype(np.uint8)
 FLIP = (BYTES ^ 0x80).tobytes()
@@ -26,7 +27,15 @@ FLIPPED_COMPLEMENT = (BYTES ^ 0x7F).tobytes()
 
 def function(selection: Selection, operator: Operator) -> list[Step]:
     """An operator of `weft.compiler.tables`; of QUANTIZE that between 8-bit types."""
-    return [tabulated(selection, operator, table(selection.graph, operator).tobytes())]
+    step = tabulated(selection, operator, table(selection.graph, operator).tobytes())
+    return [_in_vectors(step, selection.config.cols) if operator.options.get(SHIFT) else step]
+
+
+def _in_vectors(step: Step, cols: int) -> Step:
+    """A step that maps each byte to one, its rows cut into the pixels that take the fewest cycles; those of a picture have three bytes."""
+    lanes = divisor(step.image.row_bytes, cols)
+    extent = Extent(step.image.height, step.image.row_bytes // lanes, lanes)
+    return replace(step, image=extent, result=extent)
 
 
 def tabulated(selection: Selection, operator: Operator, entries: bytes) -> Step:

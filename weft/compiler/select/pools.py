@@ -18,9 +18,15 @@ from weft.compiler.steps import Extent, Step, View, extent_of
 
 
 def average_pool_2d(selection: Selection, operator: Operator) -> list[Step]:
-    """AVERAGE_POOL_2D: a SUM over the window, divided by the number of positions inside the image."""
+    """AVERAGE_POOL_2D: a SUM over the window, divided by the number of positions inside the image.
+
+    Of uint8 the sum is that of unsigned bytes: 128 more for each position, also for those outside, whose bytes are 0.
+    """
     low, high = parameters.clamp(selection.graph, operator)
     fields = window(selection, operator)
+    if parameters.unsigned(selection.graph, operator):
+        bias = np.full(selection.graph.output(operator).shape[3], 128 * math.prod(fields["kernel"]), np.int32)
+        fields |= {"bias": bias, "pad_value": -128, "zero_point": -128}
     return [selection.whole(operator, Opcode.SUM, average=True, clamp_min=low, clamp_max=high, **fields)]
 
 

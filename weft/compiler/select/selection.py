@@ -10,7 +10,7 @@ from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Tensor
-from weft.compiler.steps import IDENTITY, Extent, Step, View, extent_of
+from weft.compiler.steps import IDENTITY, INT8_LIMITS, Extent, Step, View, extent_of
 
 
 class Selection:
@@ -98,6 +98,19 @@ def shared(step: Step) -> Step:
     return replace(step, multiplier=step.multiplier[:1], exponent=step.exponent[:1]) if alike else step
 
 
+def two_taps(weights: np.ndarray) -> dict:
+    """Fields of a step that multiplies by weights of -255 to 255: those that int8 does not hold in two parts.
+
+    Parameters
+    ----------
+    weights : int8 or int16, of any shape
+    """
+    if weights.dtype == np.int8:
+        return {"weights": weights, "rest": None}
+    held = np.clip(weights, *INT8_LIMITS).astype(np.int8)
+    return {"weights": held, "rest": weights - held if (held != weights).any() else None}
+
+
 def fold(bias: np.ndarray, zero_point: int, weights: np.ndarray) -> np.ndarray:
     """Bias with the input's zero point folded in, int32[Cout], wrapping as the accumulators do.
 
@@ -106,7 +119,7 @@ def fold(bias: np.ndarray, zero_point: int, weights: np.ndarray) -> np.ndarray:
     bias : int32[Cout]
     zero_point : int
         Of the input.
-    weights : int8[..., Cout]
+    weights : int8[..., Cout] or int16[..., Cout]
     """
     total = weights.astype(np.int64).reshape(-1, weights.shape[-1]).sum(axis=0)
     return wrapped(bias.astype(np.int64) - zero_point * total)
