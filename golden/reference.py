@@ -3,6 +3,7 @@
 It runs a file as it is, or one of its operators alone. It can abort, and its process with it: `golden.reference_process` keeps it apart.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -15,6 +16,10 @@ DISTRIBUTION = "ai-edge-litert"
 """What is pinned in ``pyproject.toml``."""
 INPUTS, OUTPUTS, OPERATORS = 6, 8, 10
 """Where the schema's table of offsets of a subgraph has its fields 1 to 3."""
+VERSION = 8
+"""Where that of an operator's code has its field ``version``."""
+NEWER_VERSION = re.compile(r"Didn't find op for builtin opcode '(\w+)' version '(\d+)'")
+"""What the interpreter says of an operator that it knows in older versions only."""
 
 
 def reference_version() -> str:
@@ -22,13 +27,15 @@ def reference_version() -> str:
     return version(DISTRIBUTION)
 
 
-def load_reference(model: bytes):
-    """An interpreter with a network, its tensors allocated and kept.
+def load_reference(model: bytes, *, preserve: bool = True):
+    """An interpreter with a network, its tensors allocated.
 
     Parameters
     ----------
     model : bytes
         A TFLite file.
+    preserve : bool
+        Keep every tensor of a run; otherwise only the network's outputs can be read.
 
     Raises
     ------
@@ -37,14 +44,38 @@ def load_reference(model: bytes):
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType  # takes a third of a second
 
-    interpreter = Interpreter(
-        model_content=model,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        experimental_preserve_all_tensors=True,
-        num_threads=1,
-    )
-    interpreter.allocate_tensors()
-    return interpreter
+    while True:
+        try:
+            interpreter = Interpreter(
+                model_content=model,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+                experimental_preserve_all_tensors=preserve,
+                num_threads=1,
+            )
+        except ValueError as error:
+            newer = NEWER_VERSION.search(str(error))
+            if newer is None or int(newer[2]) <= 1:
+                raise
+            model = with_older_version(model, newer[1], int(newer[2]))
+            continue
+        interpreter.allocate_tensors()
+        return interpreter
+
+
+def with_older_version(model: bytes, operator: str, version: int) -> bytes:
+    """A TFLite file that asks for one version less of an operator.
+
+    The reference kernels are registered for fewer versions than the others, although some of them are the same functions (TILE): a new
+    version stands for a type or an option that was added. Whether a kernel takes its types it says itself when it is loaded.
+    """
+    content = bytearray(model)
+    root = tflite.Model.GetRootAs(content, 0)
+    number = getattr(tflite.BuiltinOperator, operator)
+    for index in range(root.OperatorCodesLength()):
+        code = root.OperatorCodes(index)
+        if max(code.BuiltinCode(), code.DeprecatedBuiltinCode()) == number and code.Version() == version:
+            struct.pack_into("<i", content, code._tab.Pos + code._tab.Offset(VERSION), version - 1)
+    return bytes(content)
 
 
 def invoke_reference(interpreter, inputs: Sequence[np.ndarray]) -> Iterator[tuple[int, str, np.ndarray]]:

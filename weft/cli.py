@@ -28,7 +28,7 @@ from weft.cli_run import run
 from weft.cli_synth import synth
 from weft.cli_traffic import traffic
 from weft.faults import fault_message, show_traceback
-from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, Overrides, Quiet, Signature
+from weft.options import FAULT, FIELDS, INTERRUPTED, USER_ERROR, Config, KeepTensors, Model, NoHost, Overrides, Quiet, Signature
 from weft.outputs import check_folder, check_writable, show_then_write
 from weft.progress import Steps
 from weft.refusals import print_refusal
@@ -101,34 +101,46 @@ def compile_(
     signature: Signature = None,
     disassemble: Annotated[bool, typer.Option("--disassemble", help="List the commands.")] = False,
     keep_tensors: KeepTensors = False,
+    no_host: NoHost = False,
     quiet: Quiet = False,
 ):
-    """Compile a network to the binary image and the map that a driver would load."""
+    """Compile a network to the binary image and the map that a driver would load.
+
+    Where the host has operators of its own, to an image for each program, a .tflite file for each step of the host, and manifest.json.
+    """
     from golden.reference_process import ReferenceProcess
-    from weft.compiler.frontends.tflite import read_tflite
-    from weft.compiler.image import IMAGE_FILES, write_image
-    from weft.job import compile_model
+    from weft.compiler.frontends.tflite import read_file, read_tflite
+    from weft.job import compile_file, try_host
+    from weft.manifest import image_files, write_images
 
     chosen = load_config(config, overrides or ())
     check_folder(output, "the image")
-    with ReferenceProcess(model, subgraph=read_tflite(model, signature).subgraph) as reference:
-        searched = compile_model(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet), signature=signature)
+    graph = read_tflite(model, signature) if no_host else read_file(model, signature).graph
+    with ReferenceProcess(model, subgraph=graph.subgraph) as reference:
+        whole = compile_file(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet), signature=signature, host=not no_host)
         reference.check_loads()
-    compiled = searched.compiled
-    program = compiled.program
-    host = ", ".join(f"{host.operator.op} ({host.operator.title})" for host in compiled.host_ops)
+    try_host(whole)
+    show_then_write(lambda: print_compiled(whole, disassemble), (output, lambda folder: write_images(whole, folder)))
+    print(f"{output}: {', '.join(image_files(whole))}")
 
-    def show():
-        print(f"{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
-        print(f"{searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
+
+def print_compiled(whole, disassemble: bool):
+    """What a compilation made: each step in order."""
+    from weft.whole import HostStep
+
+    for step in whole.steps:
+        name = f"{step.name}: " if whole.host_steps else ""
+        if isinstance(step, HostStep):
+            print(f"{name}{', '.join(f'{operator.op} ({operator.title})' for operator in step.part.operators)}")
+            continue
+        program, host = step.compiled.program, ", ".join(f"{each.operator.op} ({each.operator.title})" for each in step.compiled.host_ops)
+        print(f"{name}{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
+        print(f"{name}{step.searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
         for state in program.states:
             copied = ", where the NPU copies it at the end of each job" if state.copied else ""
-            print(f"state {state.name}: {state.initial.nbytes} bytes at {state.old.address} of the arena{copied}")
+            print(f"{name}state {state.name}: {state.initial.nbytes} bytes at {state.old.address} of the arena{copied}")
         if disassemble:
             print(program.disassemble())
-
-    show_then_write(show, (output, lambda folder: write_image(compiled, folder)))
-    print(f"{output}: {', '.join(IMAGE_FILES)}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from hw.npu.files import write_whole
 from hw.soc.config import load_soc_config
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
-from weft.options import MISMATCH, Config, KeepTensors, Model, Overrides, Quiet, Signature
+from weft.options import MISMATCH, Config, KeepTensors, Model, NoHost, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -93,6 +93,7 @@ def run(
     clock: RunClock = None,
     explain: Explain = False,
     no_reference: NoReference = False,
+    no_host: NoHost = False,
     quiet: Quiet = False,
     soc: SocFile = None,
     camera: Camera = None,
@@ -105,6 +106,8 @@ def run(
 ):
     """Run a network on the generated Verilog, compare every tensor with the reference, and report what each layer cost.
 
+    Operators that the NPU does not run are the host's: the reference interpreter computes them, and the report names them.
+
     With --soc, --camera, --display, --cpu or --ddr it runs on the Verilog of a whole SoC, on a bus of 128 bits unless axi_bits is set: once
     alone, then again and again while the others use the DDR too. The report then shows what that cost, and who lost data.
     """
@@ -114,7 +117,7 @@ def run(
         check_writable(path, what)
     common: dict[str, Any] = {"input_path": input, "sample": sample, "seed": seed, "keep_tensors": keep_tensors, "trace": trace}
     common["signature"] = signature
-    common["reference"] = not no_reference
+    common["reference"], common["host"] = not no_reference, not no_host
     common["count"] = steps
     common["steps"] = Steps(quiet)
     masters = {"camera": camera, "display": display, "cpu": cpu, "ddr": ddr}
@@ -157,10 +160,11 @@ def _print(job, explain):
 
     for note in job.notes:
         print(f"input        {note}")
-    if explain and job.searched:
+    if explain:
         from weft.analysis.explain import print_explanation
 
-        print_explanation(job.searched)
+        for searched in job.searched:
+            print_explanation(searched)
     print_report(job.report)
     if job.outcome.mismatch:
         step = f"step {job.step} of 0 to {job.report.steps - 1}: " if job.report.steps > 1 else ""

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from hw.npu.errors import WeftError
+from weft.compiler.frontends.tflite_file import ITEM_TYPES
 from weft.compiler.graph import Graph, Tensor
 
 ARRAYS = (".npy", ".npz")
@@ -22,13 +23,23 @@ GIVE_8_BITS = "convert it to 8 bits, or give a .npy or .npz file"
 
 
 def random_sample(graph: Graph, seed: int | tuple[int, ...]) -> dict[str, np.ndarray]:
-    """One value for each input of the network: integers over their whole range, floats standard normal."""
+    """One value for each input of the network: integers over their whole range, floats standard normal.
+
+    Raises
+    ------
+    WeftError
+        For an input of a type that is no number.
+    """
     rng = np.random.default_rng(seed)
     sample = {}
     for name in graph.inputs:
         tensor = graph.tensors[name]
+        if tensor.dtype not in ITEM_TYPES:
+            raise WeftError(f"input {name} is of type {tensor.dtype}, of which there are no values", file=graph.file)
         dtype = np.dtype(tensor.dtype)
-        if dtype.kind == "f":
+        if dtype.kind == "b":
+            sample[name] = rng.integers(0, 2, tensor.shape).astype(dtype)
+        elif dtype.kind == "f":
             sample[name] = rng.standard_normal(tensor.shape).astype(dtype)
         else:
             bounds = np.iinfo(dtype)

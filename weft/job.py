@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +27,21 @@ from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft import __version__
 from weft.analysis.precision import int4_operators
-from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report
+from weft.analysis.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report, chained
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate, next_states
-from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
+from weft.host_rows import with_host_rows
+from weft.inputs import random_sample
 from weft.outputs import check_writable
 from weft.progress import Steps
 from weft.reference_judge import ReferenceMismatch, judge_stream
+from weft.stages import Compared, Frame, run_stages
 from weft.stream import choose_samples, joined, reset_note
+from weft.whole import NpuStep, Whole, compile_whole, whole_of
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
@@ -47,15 +53,12 @@ class Prepared:
 
     Attributes
     ----------
-    compiled : Compiled
+    whole : Whole
     simulator : Simulator
-    searched : Searched or None
-        How the program was found, where a search found it.
     """
 
-    compiled: Compiled
+    whole: Whole
     simulator: Simulator
-    searched: Searched | None = None
 
 
 @dataclass(frozen=True)
@@ -64,26 +67,40 @@ class Outcome:
 
     Attributes
     ----------
-    run : RunResult
-        Of the RTL.
+    runs : tuple of RunResult
+        Of the RTL, one for each program.
     outputs : dict of str to ndarray
         The network's outputs, after the host's operators.
-    compared : int
-        Tensors that were compared with the reference.
+    compared : tuple of int
+        Tensors of each program that were compared with the golden operators.
     mismatch : Mismatch, ReferenceMismatch or None
         The first difference; None if everything is bit-exact.
     computed : dict of str to ndarray
-        Every tensor by the golden operators.
+        Every tensor of the programs by the golden operators.
     reference : ReferenceVerdict or None
         How far the reference interpreter judged the golden operators; None where it was not asked.
+    moved : tuple of (int, int)
+        Bytes in and out of each host step.
     """
 
-    run: RunResult
+    runs: tuple[RunResult, ...]
     outputs: dict
-    compared: int
+    compared: tuple[int, ...]
     mismatch: Mismatch | ReferenceMismatch | None
     computed: dict
     reference: ReferenceVerdict | None = None
+    moved: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def run(self) -> RunResult:
+        """The RTL's run of a network that is one program."""
+        (run,) = self.runs
+        return run
+
+    @property
+    def cycles(self) -> int:
+        """Of all programs."""
+        return sum(run.cycles for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,8 @@ class Job:
 
     Attributes
     ----------
-    searched : Searched or None
+    searched : tuple of Searched
+        How each program was found, where a search found it.
     report : Report
     outcome : Outcome
         Of the first step in which something differs, else of the slowest.
@@ -106,7 +124,7 @@ class Job:
         Which step `outcome` is, from 0.
     """
 
-    searched: Searched | None
+    searched: tuple[Searched, ...]
     report: Report
     outcome: Outcome
     seed: int | None
@@ -118,10 +136,26 @@ class Job:
 def compile_model(
     model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None, signature: str | None = None
 ) -> Searched:
-    """Read a `.tflite` file and compile it, with the tuning that the timing model finds best."""
+    """Read a `.tflite` file and compile it for the NPU alone, with the tuning that the timing model finds best."""
     graph = read_tflite(model, signature)
     with (steps or Steps(quiet=True)).stage(f"compiling {graph.name} for {config.name}"):
         return search(graph, config, keep_tensors=keep_tensors)
+
+
+def compile_file(
+    model,
+    config: NpuConfig,
+    *,
+    keep_tensors: bool = False,
+    steps: Steps | None = None,
+    signature: str | None = None,
+    host: bool = True,
+) -> Whole:
+    """Read a `.tflite` file and compile it; what the NPU does not run is the host's, or refused if that is not wanted."""
+    if host:
+        return compile_whole(read_file(model, signature), config, keep_tensors=keep_tensors, steps=steps)
+    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
+    return whole_of(searched.compiled, searched)
 
 
 def prepare(
@@ -132,18 +166,21 @@ def prepare(
     trace: Path | None = None,
     steps: Steps | None = None,
     signature: str | None = None,
-    check: Callable[[], None] | None = None,
+    check: Callable[[Whole], None] | None = None,
+    host: bool = True,
 ) -> Prepared:
     """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
 
-    `check` may refuse the network before the build, which can take a minute.
+    `check` may refuse the network before the build, which can take a minute. Without `host` it must run on the NPU as a whole.
     """
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
-    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
+    whole = compile_file(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
+    if trace is not None:
+        whole.only("a waveform")
     if check is not None:
-        check()
-    return Prepared(searched.compiled, Simulator(config, options, stage=steps.stage), searched)
+        check(whole)
+    return Prepared(whole, Simulator(config, options, stage=steps.stage))
 
 
 def trace_format(trace):
@@ -161,7 +198,7 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     The states of the network have their initial values before the first, and go on from one to the next.
 
     What the output stage writes is compared with the golden machine command by command, and the machine's tensors with the golden
-    operators.
+    operators. What the host computes is the reference interpreter's own.
 
     Parameters
     ----------
@@ -171,47 +208,66 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     trace : Path, optional
         Waveform to write.
     """
-    compiled = prepared.compiled
-    inputs = [host_before(compiled, sample) for sample in samples]
-    runs = prepared.simulator.run_all(compiled.program, inputs, trace=trace)
-    return compare_stream(compiled, samples, runs)
+
+    def program(step: NpuStep, given: list[dict]) -> list[Compared]:
+        inputs = [host_before(step.compiled, sample) for sample in given]
+        runs = prepared.simulator.run_all(step.compiled.program, inputs, trace=trace)
+        return compare_stream(step.compiled, given, runs)
+
+    return [outcome_of(prepared.whole, frame) for frame in run_stages(prepared.whole, samples, program)]
 
 
-def compare_stream(compiled: Compiled, samples: Iterable[dict], runs: Iterable[RunResult]) -> list[Outcome]:
+def compare_stream(compiled: Compiled, samples: Iterable[dict], runs: Iterable[RunResult]) -> list[Compared]:
     """Compare runs that followed each other from a reset on: golden operators and machine keep the network's states as the RTL does."""
-    machine, states, outcomes = Machine(compiled.program), {}, []
+    machine, states, found = Machine(compiled.program), {}, []
     for sample, run in zip(samples, runs):
         expected = evaluate(compiled.graph, sample | states)
         states = next_states(compiled.graph, expected)
         golden = machine.run(host_before(compiled, sample), writes=True)
         mismatch = diagnose(compiled.program, run, golden, expected)
         compared = len(expected.keys() & golden.tensors.keys())
-        outcomes.append(Outcome(run, host_after(compiled, run.outputs, sample), compared, mismatch, expected))
-    return outcomes
+        found.append(Compared(run, host_after(compiled, run.outputs, sample), expected, compared, mismatch))
+    return found
+
+
+def outcome_of(whole: Whole, frame: Frame) -> Outcome:
+    """One input's outcome, from what its programs and host steps left behind."""
+    return Outcome(
+        runs=tuple(each.run for each in frame.programs),
+        outputs=frame.outputs(whole),
+        compared=tuple(each.compared for each in frame.programs),
+        mismatch=next((each.mismatch for each in frame.programs if each.mismatch is not None), None),
+        computed=frame.computed,
+        moved=tuple(frame.moved),
+    )
 
 
 def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ, stream: Sequence[Outcome] = ()) -> Report:
     """The report of one run; of a stream of several that of one step, with the verdict on all of them."""
-    steps = stream or [outcome]
-    report = build_report(
-        prepared.compiled.program,
-        outcome.run.records,
-        outcome.run.cycles,
-        host_ops=[host.operator.op for host in prepared.compiled.host_ops],
-        bit_exact=all(step.mismatch is None for step in steps),
-        compared_tensors=outcome.compared,
-        reference=joined([step.reference for step in steps]),
-        int4_operators=int4_operators(prepared.compiled.graph),
-        notes=[*handed_out(prepared.compiled), *reset_note(prepared.compiled.graph, len(steps))],
-        clock_mhz=clock_mhz,
-    )
-    return dataclasses.replace(report, steps=len(steps), step_cycles=tuple(step.run.cycles for step in steps))
+    whole, steps = prepared.whole, stream or [outcome]
+    reports = [
+        build_report(step.compiled.program, run.records, run.cycles, clock_mhz=clock_mhz, **facts_of(whole, step, steps, compared))
+        for step, run, compared in zip(whole.npu_steps, outcome.runs, outcome.compared)
+    ]
+    report = with_host_rows(chained(reports), whole, outcome.moved)
+    return dataclasses.replace(report, steps=len(steps), step_cycles=tuple(step.cycles for step in steps))
+
+
+def facts_of(whole: Whole, step: NpuStep, outcomes: Sequence[Outcome], compared: int) -> dict[str, Any]:
+    """What the report of a program says beside its cycles, as `weft.analysis.report.build_report` takes it."""
+    return {
+        "bit_exact": all(outcome.mismatch is None for outcome in outcomes),
+        "compared_tensors": compared,
+        "reference": joined([outcome.reference for outcome in outcomes]),
+        "int4_operators": int4_operators(step.compiled.graph),
+        "notes": [*handed_out(whole.on_npu), *reset_note(whole.on_npu, len(outcomes))],
+    }
 
 
 def shown_step(outcomes: Sequence[Outcome]) -> int:
     """The first step in which something differs, else the slowest one."""
     wrong = (number for number, outcome in enumerate(outcomes) if outcome.mismatch is not None)
-    return next(wrong, max(range(len(outcomes)), key=lambda number: (outcomes[number].run.cycles, -number)))
+    return next(wrong, max(range(len(outcomes)), key=lambda number: (outcomes[number].cycles, -number)))
 
 
 def run_model(
@@ -228,6 +284,7 @@ def run_model(
     reference: bool = True,
     steps: Steps | None = None,
     signature: str | None = None,
+    host: bool = True,
 ) -> Job:
     """What ``weft run`` does; the arguments are its options. The reference interpreter runs beside compiler and simulator.
 
@@ -237,18 +294,19 @@ def run_model(
         For what the user can mend: the model, the configuration, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model, signature)
+    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
     samples, seed, notes = choose_samples(graph, input_path, sample, seed, count)  # before the slow part, so that a mistake shows at once
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, samples)) if reference else None
-        check = interpreter and interpreter.check_loads
-        prepared = prepare(model, config, keep_tensors=keep_tensors, trace=trace, steps=steps, signature=signature, check=check)
+        check = interpreter and partial(check_reference, interpreter)
+        options: dict[str, Any] = {"keep_tensors": keep_tensors, "trace": trace, "signature": signature, "host": host}
+        prepared = prepare(model, config, steps=steps, check=check, **options)
         with steps.stage(f"running {graph.name} on the RTL"):
             outcomes, trace_error = with_trace(lambda place: run_samples(prepared, samples, trace=place), trace)
-        outcomes = judged(graph, outcomes, interpreter, steps)
+        outcomes = judged(prepared.whole.on_npu, outcomes, interpreter, steps)
     number = shown_step(outcomes)
     report = report_of(prepared, outcomes[number], clock_mhz=clock_mhz, stream=outcomes)
-    return Job(prepared.searched, report, outcomes[number], seed, tuple(notes), trace_error, number)
+    return Job(prepared.whole.searched, report, outcomes[number], seed, tuple(notes), trace_error, number)
 
 
 def with_trace(run: Callable, trace: Path | None) -> tuple:
@@ -257,6 +315,25 @@ def with_trace(run: Callable, trace: Path | None) -> tuple:
         return run(trace), None
     except TraceError as error:
         return run(None), error
+
+
+def check_reference(interpreter: ReferenceProcess, whole: Whole):
+    """Refuse a file that the reference interpreter does not load, or of which it cannot run what is the host's."""
+    interpreter.check_loads()
+    if whole.host_steps:
+        whole.refuse_failing_host(interpreter.results()[-1])
+
+
+def try_host(whole: Whole):
+    """Refuse a compiled file of which the reference interpreter dies in an operator that is the host's, on random values.
+
+    A kernel that merely refuses such values may take others.
+    """
+    if whole.host_steps:
+        with start_reference(whole.graph, [random_sample(whole.graph, 0)]) as interpreter:
+            run = interpreter.result()
+        if run.stop is not None and run.stop.reason.startswith("SIG"):
+            whole.refuse_failing_host(run)
 
 
 def start_reference(graph: Graph, samples: Sequence[dict]) -> ReferenceProcess:

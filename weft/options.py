@@ -39,4 +39,7 @@ Clock = Annotated[float, typer.Option("--clock", metavar="MHZ", min=0.001, max=1
 KeepTensors = Annotated[
     bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to a scratchpad, where run compares it.")
 ]
+NoHost = Annotated[
+    bool, typer.Option("--no-host", help="Refuse a network that the NPU does not run as a whole; otherwise the host runs what is left.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]

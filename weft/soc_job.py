@@ -16,14 +16,28 @@ from sim.scenario import Scenario
 from sim.soc_memory import check_scenario
 from sim.soc_run import SocRun, SocSimulator, same_writes
 from weft.analysis.contention import network_reports, soc_report, with_soc
-from weft.analysis.precision import int4_operators
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
-from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.host import handed_out, host_after, host_before
-from weft.job import Job, Outcome, compare_stream, compile_model, judged, start_reference, trace_format, with_trace
+from weft.compiler.frontends.tflite import read_file, read_tflite
+from weft.compiler.host import host_after, host_before
+from weft.host_rows import with_host_rows
+from weft.job import (
+    Job,
+    Outcome,
+    check_reference,
+    compare_stream,
+    compile_file,
+    facts_of,
+    judged,
+    outcome_of,
+    start_reference,
+    trace_format,
+    with_trace,
+)
 from weft.progress import Steps
+from weft.stages import Compared, run_stages
 from weft.stream import choose_samples
+from weft.whole import NpuStep, Whole
 
 
 def run_on_soc(
@@ -40,6 +54,7 @@ def run_on_soc(
     reference: bool = True,
     steps: Steps | None = None,
     signature: str | None = None,
+    host: bool = True,
 ) -> Job:
     """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
 
@@ -49,7 +64,7 @@ def run_on_soc(
         For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
     """
     steps = steps or Steps(quiet=True)
-    graph = read_tflite(model, signature)
+    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
     if count is not None:
         raise WeftError("--steps is for a run outside of a SoC, where inferences follow each other anyway", remedy="leave it out")
     # before the slow part, so that a mistake shows at once
@@ -58,33 +73,37 @@ def run_on_soc(
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
     with ExitStack() as stack:
         interpreter = stack.enter_context(start_reference(graph, [values])) if reference else None
-        searched = compile_model(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature)
+        whole = compile_file(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
+        step = whole.only("a run in a SoC")
         if interpreter is not None:
-            interpreter.check_loads()
+            check_reference(interpreter, whole)
         simulator = SocSimulator(config, options, stage=steps.stage)
         with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
-            (run, outcome), trace_error = with_trace(
-                lambda place: run_and_compare(simulator, searched.compiled, values, scenario, trace=place), trace
-            )
-        (outcome,) = judged(graph, [outcome], interpreter, steps)
-    program = searched.compiled.program
-    alone, slowest = network_reports(
-        program,
-        run,
-        scenario,
-        host_ops=[host.operator.op for host in searched.compiled.host_ops],
-        notes=handed_out(searched.compiled),
-        bit_exact=outcome.mismatch is None,
-        compared_tensors=outcome.compared,
-        reference=outcome.reference,
-        int4_operators=int4_operators(searched.compiled.graph),
-    )
-    return Job(searched, with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), outcome, seed, tuple(notes), trace_error)
+            (run, outcome), trace_error = with_trace(lambda place: _run_whole(simulator, whole, values, scenario, place), trace)
+        (outcome,) = judged(whole.on_npu, [outcome], interpreter, steps)
+    facts = facts_of(whole, step, [outcome], *outcome.compared)
+    alone, slowest = network_reports(step.compiled.program, run, scenario, **facts)
+    report = with_host_rows(with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), whole, outcome.moved)
+    return Job(whole.searched, report, outcome, seed, tuple(notes), trace_error)
+
+
+def _run_whole(simulator, whole: Whole, sample: dict, scenario: Scenario, trace: Path | None) -> tuple[SocRun, Outcome]:
+    """The scenario with what the host's steps give to its program, and the outcome after the host's last step."""
+    runs: list[SocRun] = []
+
+    def program(step: NpuStep, given: list[dict]) -> list[Compared]:
+        (values,) = given
+        run, compared = run_and_compare(simulator, step.compiled, values, scenario, trace=trace)
+        runs.append(run)
+        return [compared]
+
+    (frame,) = run_stages(whole, [sample], program)
+    return runs[0], outcome_of(whole, frame)
 
 
 def run_and_compare(
     simulator: SocSimulator, compiled: Compiled, sample: dict, scenario: Scenario, *, trace: Path | None = None
-) -> tuple[SocRun, Outcome]:
+) -> tuple[SocRun, Compared]:
     """Run a scenario, and compare every inference's every tensor with the reference.
 
     The inference alone is compared as `weft.job.run_samples` does it. Those under traffic must write the same bytes in the same order
@@ -102,13 +121,11 @@ def run_and_compare(
         run = simulator.run(compiled.program, inputs, scenario, log=Log.FULL)
         mismatch = next(filter(None, (diagnose(compiled.program, one, machine, expected) for one in run.runs)), None)
         assert mismatch, "inferences under traffic wrote the right bytes in another order"
-    outcome = Outcome(
-        run.slowest, host_after(compiled, run.slowest.outputs, sample), len(expected.keys() & machine.tensors.keys()), mismatch, expected
-    )
-    return run, outcome
+    compared = len(expected.keys() & machine.tensors.keys())
+    return run, Compared(run.slowest, host_after(compiled, run.slowest.outputs, sample), expected, compared, mismatch)
 
 
-def _run_steps(simulator, compiled, sample, scenario, trace) -> tuple[SocRun, Outcome]:
+def _run_steps(simulator, compiled, sample, scenario, trace) -> tuple[SocRun, Compared]:
     """The same of a network with states: each inference is another step, and is compared whole.
 
     The outcome is that of the inference alone, the first step, with the first difference of all of them.

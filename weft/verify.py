@@ -45,7 +45,9 @@ def verify(
         for model in models:
             job = run(model, point.candidate.config, seed=seed, steps=steps)
             mismatch = str(job.outcome.mismatch) if job.outcome.mismatch else ""
-            yield Verified(point.candidate.label, job.report.network, job.report.cycles, job.searched.cycles, mismatch)
+            yield Verified(
+                point.candidate.label, job.report.network, job.report.cycles, sum(searched.cycles for searched in job.searched), mismatch
+            )
 
 
 def verified_table(verified: Sequence[Verified]) -> Table:

@@ -25,6 +25,8 @@ class Finding:
         What findings share that are counted as one; they may differ in the value.
     count : int
         How many there are of the kind.
+    layers : tuple of str
+        All layers that have it; empty is the first one alone.
     """
 
     subject: str
@@ -33,6 +35,12 @@ class Finding:
     remedy: str | None = None
     kind: str = ""
     count: int = 1
+    layers: tuple[str, ...] = ()
+
+    @property
+    def all_layers(self) -> tuple[str, ...]:
+        """The layers that have it, the first one in front."""
+        return self.layers or ((self.layer,) if self.layer else ())
 
 
 class WeftError(Exception):
@@ -48,10 +56,13 @@ class WeftError(Exception):
         What to do: printed behind it.
     findings : tuple of Finding, optional
         Where a file has several kinds of faults: all of them, which the message names too. The command line prints them as a table.
+    layers : tuple of str, optional
+        All layers that the mistake is in; without them `layer` alone.
     """
 
-    def __init__(self, message, *, file=None, layer=None, remedy=None, findings=()):
+    def __init__(self, message, *, file=None, layer=None, remedy=None, findings=(), layers=()):
         self.message, self.file, self.layer, self.remedy, self.findings = message, file, layer, remedy, findings
+        self.layers = layers or ((layer,) if layer else ())
         where = [str(file)] if file else []
         if layer:
             where.append(f"layer {layer}")

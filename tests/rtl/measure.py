@@ -6,6 +6,7 @@ from weft.analysis.timing import replay
 from weft.compiler.graph import Graph
 from weft.inputs import random_sample
 from weft.job import Prepared, report_of, run_samples
+from weft.whole import whole_of
 
 MODEL_ERROR = 0.05
 """Largest difference of the timing model's cycles and the RTL's, as a part of the latter, on the reference configuration and its kin."""
@@ -27,7 +28,7 @@ def measure(graph: Graph, simulator: Simulator, *, inputs: int = 2, model_error:
     config = simulator.config
     found = search(graph, config)
     assert found.compiled.host_ops == ()
-    prepared = Prepared(found.compiled, simulator, found)
+    prepared = Prepared(whole_of(found.compiled, found), simulator)
     outcomes = run_samples(prepared, [random_sample(graph, 1 + number) for number in range(inputs)])
     for outcome in outcomes:
         assert outcome.mismatch is None, f"{graph.name}: {outcome.mismatch}"

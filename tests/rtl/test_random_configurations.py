@@ -13,6 +13,7 @@ from tests.random_networks.batch import random_graph
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.job import Prepared, run_samples
+from weft.whole import whole_of
 
 CONFIGURATIONS = 12
 NETWORKS = 9
@@ -77,7 +78,7 @@ KINDS = (random_network, random_graph, random_depthwise)
 def check(compiled, config, simulator, seed):
     """Each write as the machine's, each tensor as the operators', and the outputs in DDR."""
     graph, inputs = compiled.graph, random_inputs(compiled.graph, seed)
-    (outcome,) = run_samples(Prepared(compiled, simulator(config)), [inputs])
+    (outcome,) = run_samples(Prepared(whole_of(compiled), simulator(config)), [inputs])
     assert outcome.mismatch is None, f"network {seed}, {config}: {outcome.mismatch}\n{graph}"
     expected = evaluate(graph, inputs)
     for name in graph.outputs:

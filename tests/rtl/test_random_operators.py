@@ -17,6 +17,7 @@ from tests.rtl.jobs import TINY
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
 from weft.job import Prepared, run_samples
+from weft.whole import whole_of
 
 CONFIGS = {config.name if config.name != "small" else f"{config.rows}x{config.cols}": config for config in (*SIZES.values(), *CORNERS)}
 FEW = ("16x16", "narrow")
@@ -65,7 +66,7 @@ def check(graphs, config, simulator, *, keep_tensors=False):
 
 def check_compiled(compiled, inputs, npu, what):
     """Each write as the machine's, each tensor as the operators', and the outputs in DDR."""
-    (outcome,) = run_samples(Prepared(compiled, npu), [inputs])
+    (outcome,) = run_samples(Prepared(whole_of(compiled), npu), [inputs])
     assert outcome.mismatch is None, f"{what}, {compiled.graph}: {outcome.mismatch}"
     expected = evaluate(compiled.graph, inputs)
     for name, value in outcome.outputs.items():

@@ -7,6 +7,7 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import load_samples, random_sample
 from weft.job import Prepared, run_samples
+from weft.whole import whole_of
 
 CYCLES = {
     # rows, cols, keep_tensors: cycles from start to interrupt on the reference DDR, records included, with the usual tuning
@@ -21,7 +22,7 @@ CYCLES = {
 def test_every_tensor_is_exact_in_the_stated_cycles(rows, cols, keep_tensors, models, simulator):
     graph = read_tflite(models / "mlperf_ic_resnet8_int8.tflite")
     compiled = compile_graph(graph, SIZES[rows, cols], keep_tensors=keep_tensors)
-    prepared = Prepared(compiled, simulator(SIZES[rows, cols]))
+    prepared = Prepared(whole_of(compiled), simulator(SIZES[rows, cols]))
     (cat,), _ = load_samples(graph, models / "inputs" / "cat.bmp")
     for outcome in run_samples(prepared, [cat, random_sample(graph, 1)]):
         assert outcome.mismatch is None, str(outcome.mismatch)

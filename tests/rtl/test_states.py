@@ -12,6 +12,7 @@ from weft.compiler.host import host_before
 from weft.inputs import random_samples
 from weft.job import Prepared, judged, run_samples, start_reference
 from weft.progress import Steps
+from weft.whole import whole_of
 
 WAKE_WORD_CYCLES = 7779
 
@@ -26,7 +27,7 @@ def test_streams_are_exact_step_by_step(kind, simulator, seed, tmp_path):
     config = CORNERS[0] if kind == "swap" else SMALL
     graph = graph_of(kind, seed, tmp_path / "net.tflite")
     samples = [random_inputs(graph, seed + step) for step in range(3)]
-    outcomes = run_samples(Prepared(compile_graph(graph, config), simulator(config)), samples)
+    outcomes = run_samples(Prepared(whole_of(compile_graph(graph, config)), simulator(config)), samples)
     assert [str(outcome.mismatch) for outcome in outcomes if outcome.mismatch] == []
 
 
@@ -45,7 +46,7 @@ def wake_word(models, simulator, steps):
     assert compiled.host_ops == () and len(compiled.program.states) == 6
     assert not any(state.copied for state in compiled.program.states)
     with start_reference(graph, samples) as interpreter:
-        outcomes = judged(graph, run_samples(Prepared(compiled, simulator(SMALL)), samples), interpreter, Steps(quiet=True))
+        outcomes = judged(graph, run_samples(Prepared(whole_of(compiled), simulator(SMALL)), samples), interpreter, Steps(quiet=True))
     assert [str(outcome.mismatch) for outcome in outcomes if outcome.mismatch] == []
     assert all(outcome.reference.tensors == 44 for outcome in outcomes), "every operator of the file, in each step"
     assert len({outcome.outputs[graph.outputs[0]].item() for outcome in outcomes}) > 1 or steps < 100

@@ -137,7 +137,7 @@ def test_a_waveform_that_cannot_be_written_is_an_error(tmp_path):
 def test_the_waveform_of_a_network_shows_the_writes_that_the_bench_saw(tmp_path):
     path = tmp_path / "digits.fst"
     prepared = prepare(DIGITS, PRESETS["nano"], trace=path)
-    (outcome,) = run_samples(prepared, [random_sample(prepared.compiled.graph, 1)], trace=path)
+    (outcome,) = run_samples(prepared, [random_sample(prepared.whole.graph, 1)], trace=path)
     assert outcome.mismatch is None
     seen = read_fst(path)
     names = ("clk", "obs_write_valid", "obs_write_address", "obs_write_mask", "obs_write_data")

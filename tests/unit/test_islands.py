@@ -153,7 +153,9 @@ def test_what_is_kept_stays_and_what_does_not_need_it_does_not(read, tmp_path):
     content = network(tensors, wiring, ("y", "z"))
     with pytest.MonkeyPatch.context() as patch:
         seen = []
-        patch.setattr("weft.compiler.frontends.tflite.with_islands", lambda graph, *rest: seen.append(graph) or with_islands(graph, *rest))
+        patch.setattr(
+            "weft.compiler.frontends.network_file.with_islands", lambda graph, *rest: seen.append(graph) or with_islands(graph, *rest)
+        )
         read(content)
     graph = with_islands(seen[0], content, kept=frozenset({"sin_0"}))
     assert [each.op for each in graph.operators] == ["DEQUANTIZE", "SIN", "LOOKUP", "QUANTIZE"]

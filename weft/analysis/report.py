@@ -6,6 +6,7 @@ Cycles, stalls and bytes are the RTL's own counters, or the model's, and the rep
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from golden.program import Program
 from hw.npu.isa import EXECUTE
 from hw.npu.records import RECORD, STALLS
 from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
+from weft.analysis.host_report import HostStepReport, Shares
 from weft.analysis.precision import notes_on, peak_of, precision_of
 
 if TYPE_CHECKING:
@@ -119,6 +121,10 @@ class Report:
     clock_mhz, latency_ms : float
     host_ops : tuple of str
         Operators that ran on the host: not in the cycles.
+    host_steps : tuple of HostStepReport
+        Those of them that ran before, between and after the NPU's programs; the others are a program's own first and last ones.
+    npu_mac_share, npu_operator_share, npu_byte_share : float
+        How much of the network the NPU ran (`weft.analysis.host_report.Shares`).
     energy_uj, energy_parts_uj, power_mw
         As in a layer.
     stalls, ddr_bytes, sram_bytes
@@ -159,6 +165,10 @@ class Report:
     layers: tuple[LayerReport, ...]
     sources: dict[str, str]
     notes: tuple[str, ...]
+    host_steps: tuple[HostStepReport, ...] = ()
+    npu_mac_share: float = 1.0
+    npu_operator_share: float = 1.0
+    npu_byte_share: float = 1.0
     reference: ReferenceVerdict | None = None
     soc: "SocReport | None" = None
     steps: int = 1
@@ -253,6 +263,47 @@ def build_report(
         },
         notes=(*notes_on(program, int4_operators), *notes),
         **_sums(layers, seconds),
+    )
+
+
+def chained(reports: Sequence[Report]) -> Report:
+    """The report of several programs that ran one after another: their layers in order, and the sums over all of them."""
+    first, *others = reports
+    if not others:
+        return first
+    layers = tuple(layer for report in reports for layer in report.layers)
+    cycles = sum(report.cycles for report in reports)
+    seconds = cycles / (first.clock_mhz * 1e6)
+    return dataclasses.replace(
+        first,
+        compared_tensors=sum(report.compared_tensors for report in reports),
+        cycles=cycles,
+        latency_ms=seconds * 1e3,
+        host_ops=tuple(op for report in reports for op in report.host_ops),
+        layers=layers,
+        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+        **_sums(layers, seconds),
+    )
+
+
+def with_host(report: Report, host_steps: Sequence[HostStepReport], host_ops: Sequence[str], shares: Shares) -> Report:
+    """The report with what the host ran.
+
+    Parameters
+    ----------
+    report : Report
+    host_steps : sequence of HostStepReport
+    host_ops : sequence of str
+        All operators of the host, in the order of execution.
+    shares : Shares
+    """
+    return dataclasses.replace(
+        report,
+        host_steps=tuple(host_steps),
+        host_ops=tuple(host_ops),
+        npu_mac_share=shares.macs,
+        npu_operator_share=shares.operators,
+        npu_byte_share=shares.bytes,
     )
 
 

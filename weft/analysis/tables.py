@@ -2,6 +2,7 @@
 
 import os
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from weft.analysis.contention import slowdown_of
 from weft.analysis.contention_tables import contention_lines, contention_summary
+from weft.analysis.host_report import HostStepReport
 from weft.analysis.report import CAUSES, LayerReport, Report
 
 PLAIN_WIDTH = 110
@@ -22,11 +24,12 @@ SHORT = {"accumulators": "accum.", "activations": "act.", "weights": "wgt."}
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, the cell of a layer or of the whole report, and whether it is text."""
+    """A column: its heading, the cell of a layer or of the whole report, whether it is text, and the cell of a step of the host."""
 
     heading: str
     cell: Callable[[LayerReport | Report], str]
     text: bool = False
+    host: Callable[[HostStepReport], str] = lambda step: ""
 
 
 def print_report(report: Report, console: Console | None = None):
@@ -55,11 +58,13 @@ def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
     causes = [cause for cause in CAUSES if report.stalls.get(cause)]
     precisions = [Column("weights", lambda f: getattr(f, "precision", ""), text=True)] if report.configuration["int4"] else []
     work = [
-        Column("operator", lambda f: _cut(getattr(f, "op", "")), text=True),
+        Column(
+            "operator", lambda f: _cut(getattr(f, "op", "")), text=True, host=lambda step: _cut("+".join(dict.fromkeys(step.operators)))
+        ),
         Column("shape", lambda f: "x".join(map(str, getattr(f, "shape", ()))), text=True),
-        Column("MACs", lambda f: _count(f.macs)),
+        Column("MACs", lambda f: _count(f.macs), host=lambda step: _count(step.macs)),
         *precisions,
-        Column("cycles", lambda f: str(f.cycles)),
+        Column("cycles", lambda f: str(f.cycles), host=lambda step: "host"),
         Column("util %", lambda f: f"{100 * f.utilization:.1f}"),
     ]
     stalls = [Column("active", lambda f: str(f.active))]
@@ -69,6 +74,9 @@ def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
         for name in ("DDR", "SRAM")
         for way, short in (("read", "rd"), ("write", "wr"))
     ]
+    if report.host_steps:
+        moved.append(Column("host in", lambda f: _kib(_host_bytes(f, "bytes_in")), host=lambda step: _kib(step.bytes_in)))
+        moved.append(Column("host out", lambda f: _kib(_host_bytes(f, "bytes_out")), host=lambda step: _kib(step.bytes_out)))
     energy = [
         Column(SHORT.get(part, part), lambda f, part=part: _energy(f.energy_parts_uj[part]))  # type: ignore[misc]
         for part in report.energy_parts_uj
@@ -90,7 +98,7 @@ def column_groups(report: Report) -> list[tuple[str, list[Column]]]:
 
 def table_lines(report: Report, width: int) -> list[str]:
     """The tables: a group begins a new one where the width does not hold it; one that is wider than the width is divided."""
-    names = ["", *(_cut(layer.name) for layer in report.layers), "total"]
+    names = ["", *(_cut(row.name) for row in _rows(report)), "total"]
     first = [name.ljust(max(map(len, names))) for name in names]
     lines: list[str] = []
     titles: list[str] = []
@@ -123,9 +131,24 @@ def _table(report, titles, body):
 
 
 def _cells(column, report):
-    cells = [column.heading.replace("_", " "), *map(column.cell, report.layers), column.cell(report)]
+    rows = [column.host(row) if isinstance(row, HostStepReport) else column.cell(row) for row in _rows(report)]
+    cells = [column.heading.replace("_", " "), *rows, column.cell(report)]
     width = max(map(len, cells))
     return [cell.ljust(width) if column.text else cell.rjust(width) for cell in cells]
+
+
+def _rows(report) -> list[LayerReport | HostStepReport]:
+    """Layers and steps of the host, in the order in which they ran."""
+    rows: list[LayerReport | HostStepReport] = []
+    for position in range(len(report.layers) + 1):
+        rows += [step for step in report.host_steps if step.position == position]
+        rows += report.layers[position : position + 1]
+    return rows
+
+
+def _host_bytes(figures, way):
+    """Of the whole report the sum over the host's steps; a layer has none."""
+    return sum(getattr(step, way) for step in getattr(figures, "host_steps", ()))
 
 
 def _beside(blocks):
@@ -134,7 +157,7 @@ def _beside(blocks):
 
 def summary(report: Report, width: int) -> list[str]:
     """The lines below the tables, wrapped to the width."""
-    host = f"{', '.join(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
+    host = f"{_counted(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
     rate = f", {report.macs / report.cycles:.1f} MACs a cycle" if report.configuration["int4"] else ""
     lines = [
         *_verdict(report),
@@ -143,11 +166,32 @@ def summary(report: Report, width: int) -> list[str]:
         f"latency      {report.latency_ms:.4g} ms at {report.clock_mhz:g} MHz",
         f"energy       {report.energy_uj:.4g} uJ, {report.power_mw:.4g} mW on average",
         f"on the host  {host}",
+        *_host_lines(report),
         *(contention_summary(report.soc) if report.soc else ()),
         *(f"note         {note}" for note in report.notes),
         *(f"source       {figure}: {source}" for figure, source in report.sources.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]
+
+
+def _host_lines(report) -> list[str]:
+    """Why the host has what it has, and how much the NPU has."""
+    if not report.host_steps:
+        return []
+    reasons: dict[str, str] = {}
+    for reason in (reason for step in report.host_steps for reason in step.reasons):
+        reasons.setdefault(reason.split("; here ")[0], reason)  # one value of each kind is enough
+    shares = [(report.npu_mac_share, "MACs"), (report.npu_operator_share, "operators"), (report.npu_byte_share, "bytes")]
+    return [
+        *(f"why          {reason}" for reason in reasons.values()),
+        f"on the NPU   {', '.join(f'{100 * share:.1f} % of the {what}' for share, what in shares)}; what the host computes is the "
+        "reference's own, not compared",
+    ]
+
+
+def _counted(names) -> str:
+    """Each name once, with how often it is there."""
+    return ", ".join(f"{name} ({count}x)" if count > 1 else name for name, count in Counter(names).items())
 
 
 def _steps(report: Report) -> list[str]:

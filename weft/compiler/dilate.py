@@ -77,12 +77,15 @@ def _whole(graph, phases, convolution, back) -> tuple[tuple[Operator, ...], list
     block = movement.numbers(graph, phases, 1)
     options = {**convolution.options, "dilation_h": block[0], "dilation_w": block[1]}
     source = graph.input(phases, 0)
-    dilated = replace(convolution, inputs=(source.name, *convolution.inputs[1:]), outputs=back.outputs, options=options, label=back.label)
+    members = (phases.name, convolution.name, back.name)
+    dilated = replace(
+        convolution, inputs=(source.name, *convolution.inputs[1:]), outputs=back.outputs, options=options, label=back.label, members=members
+    )
     if not any(map(any, rest)):
         return (dilated,), []
     table = np.array([(0, 0), *rest, (0, 0)], np.int32)
     paddings = Tensor(f"{phases.outputs[0]}#paddings", table.shape, "int32", data=table)
     shape = tuple(n + int(row.sum()) for n, row in zip(source.shape, table))
     padded = replace(graph.output(phases), name=f"{phases.outputs[0]}#padded", shape=shape)
-    pad = Operator(phases.name, "PAD", (source.name, paddings.name), (padded.name,), {}, phases.label)
+    pad = Operator(phases.name, "PAD", (source.name, paddings.name), (padded.name,), {}, phases.label, members)
     return (pad, replace(dilated, inputs=(padded.name, *dilated.inputs[1:]))), [paddings, padded]

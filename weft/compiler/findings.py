@@ -22,11 +22,13 @@ class Findings:
         """Note a fault; of a kind that is there already only the number grows."""
         key = finding.subject, finding.kind or finding.sentence
         known = self._kinds.get(key)
-        self._kinds[key] = finding if known is None else replace(known, count=known.count + finding.count)
+        if known is not None:
+            finding = replace(known, count=known.count + finding.count, layers=(*known.all_layers, *finding.all_layers))
+        self._kinds[key] = finding
 
     def add_error(self, subject: str, error: WeftError, remedy: str):
         """Note what stopped a pass; the remedy is for an error that has none."""
-        self.add(Finding(subject, error.message, error.layer, error.remedy or remedy))
+        self.add(Finding(subject, error.message, error.layer, error.remedy or remedy, layers=error.layers))
 
     def refuse(self):
         """Stop if there is a fault.
@@ -42,7 +44,7 @@ class Findings:
         if len(kinds) == 1:
             only = kinds[0]
             more = f" (and {only.count - 1} more like it)" if only.count > 1 else ""
-            raise WeftError(only.sentence + more, file=self._file, layer=only.layer, remedy=only.remedy)
+            raise WeftError(only.sentence + more, file=self._file, layer=only.layer, remedy=only.remedy, layers=only.all_layers)
         remedies = dict.fromkeys(kind.remedy for kind in kinds if kind.remedy)
         raise WeftError(
             f"is refused for {len(kinds)} reasons: {'; '.join(map(_listed, kinds))}",

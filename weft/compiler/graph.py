@@ -101,7 +101,7 @@ class Operator:
     label : str
         The layer's name as its author knows it, shown to users.
     members : tuple of str
-        Names of the operators of the file that it stands in place of; empty where it is one of the file's own.
+        Names of the file's operators that it stands for, where a pass made it of others; empty is itself.
     """
 
     name: str
@@ -111,6 +111,11 @@ class Operator:
     options: dict = field(default_factory=dict)
     label: str = ""
     members: tuple[str, ...] = ()
+
+    @property
+    def stands_for(self) -> tuple[str, ...]:
+        """Names of the file's operators that are gone where this one stands."""
+        return self.members or (self.name,)
 
     @property
     def title(self) -> str:

@@ -2,7 +2,7 @@
 
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import EVALUATORS
-from weft.compiler.graph import label_of
+from weft.compiler.graph import Graph, label_of
 
 
 def host_before(compiled: Compiled, inputs: dict) -> dict:
@@ -18,9 +18,8 @@ def host_after(compiled: Compiled, outputs: dict, inputs: dict) -> dict:
     return {name: tensors[name].data if tensors[name].constant else values[name] for name in compiled.graph.outputs}
 
 
-def handed_out(compiled: Compiled) -> list[str]:
+def handed_out(graph: Graph) -> list[str]:
     """A line for each output that the host hands out as it is known: an input of the network, or a constant."""
-    graph = compiled.graph
     kinds = {name: "a constant" for name in graph.outputs if graph.tensors[name].constant}
     kinds |= {name: "an input of the network" for name in graph.outputs if name in graph.inputs}
     return [f"output {label_of(name)} is {kind}: the host hands it out" for name, kind in kinds.items()]

@@ -27,17 +27,17 @@ def _place(place: Place) -> dict:
     return fields
 
 
-def _tensor(tensor: Tensor) -> dict:
+def tensor_entry(tensor: Tensor) -> dict:
     """A tensor as the host sees it: ``real = scale * (value - zero_point)``; both are null where it is not quantized."""
     quantized = tensor.quantization is not None
     numbers = {"scale": tensor.scale, "zero_point": tensor.zero_point} if quantized else {"scale": None, "zero_point": None}
     return {"tensor": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, **numbers}
 
 
-def _constant(tensor: Tensor) -> dict:
+def constant_entry(tensor: Tensor) -> dict:
     """An output that no run changes, with its value: little-endian bytes as hexadecimal digits."""
     data = np.ascontiguousarray(tensor.data)
-    return _tensor(tensor) | {"data": data.astype(data.dtype.newbyteorder("<")).tobytes().hex()}
+    return tensor_entry(tensor) | {"data": data.astype(data.dtype.newbyteorder("<")).tobytes().hex()}
 
 
 def _state(state: StatePlace) -> dict:
@@ -55,8 +55,8 @@ def _host(compiled: Compiled, before: bool) -> list[dict]:
             "name": host.operator.name,
             "op": host.operator.op,
             "options": host.operator.options,
-            "inputs": [_tensor(tensors[name]) for name in host.operator.inputs if name is not None and not tensors[name].constant],
-            "outputs": [_tensor(tensors[name]) for name in host.operator.outputs],
+            "inputs": [tensor_entry(tensors[name]) for name in host.operator.inputs if name is not None and not tensors[name].constant],
+            "outputs": [tensor_entry(tensors[name]) for name in host.operator.outputs],
         }
         for host in compiled.host_ops
         if host.before == before
@@ -125,12 +125,12 @@ def write_image(compiled: Compiled, folder, base: int = 0) -> Path:
         "identity": _identity(program.config),
         "areas": areas,
         "registers": _registers(areas),
-        "inputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.inputs],
-        "outputs": [_place(place) | _tensor(tensors[place.tensor]) for place in program.outputs],
+        "inputs": [_place(place) | tensor_entry(tensors[place.tensor]) for place in program.inputs],
+        "outputs": [_place(place) | tensor_entry(tensors[place.tensor]) for place in program.outputs],
         "states": [_state(state) for state in program.states],
-        "network_inputs": [_tensor(tensors[name]) for name in compiled.graph.inputs],
-        "network_outputs": [_tensor(tensors[name]) for name in compiled.graph.outputs],
-        "constant_outputs": [_constant(tensors[name]) for name in dict.fromkeys(compiled.graph.outputs) if tensors[name].constant],
+        "network_inputs": [tensor_entry(tensors[name]) for name in compiled.graph.inputs],
+        "network_outputs": [tensor_entry(tensors[name]) for name in compiled.graph.outputs],
+        "constant_outputs": [constant_entry(tensors[name]) for name in dict.fromkeys(compiled.graph.outputs) if tensors[name].constant],
         "host_before": _host(compiled, before=True),
         "host_after": _host(compiled, before=False),
         "tensors": [_place(place) for place in program.tensors],

@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import tflite
 from hw.npu.errors import Finding, WeftError
 from weft.compiler.findings import Findings
 from weft.compiler.fold import FOLDED
+from weft.compiler.frontends.network_file import SHAPE, NetworkFile
 from weft.compiler.frontends.tflite_file import (
     CORRUPTION,
     DETAILS,
@@ -30,10 +32,8 @@ from weft.compiler.frontends.tflite_options import read_options
 from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.tflite_variables import read_variables
 from weft.compiler.frontends.unsupported import refuse_compiled
-from weft.compiler.frontends.variables import with_states
 from weft.compiler.frontends.verdict import judge
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
-from weft.compiler.islands import with_islands
 from weft.compiler.limits import SUPPORTED
 
 STATES = ("resource", "variant")
@@ -42,7 +42,7 @@ OP_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() 
 
 
 def read_tflite(path, signature: str | None = None) -> Graph:
-    """Read a network.
+    """Read a network that is to run on the NPU as a whole.
 
     Parameters
     ----------
@@ -61,9 +61,35 @@ def read_tflite(path, signature: str | None = None) -> Graph:
         If the file is damaged, or holds anything that Weft does not support, or no such signature; it names the file, the layer and the
         value.
     """
+    file = read_file(path, signature)
+    with corruption_of(path):
+        graph = file.rewritten()
+        return judge(graph, frozenset(file.broken) & graph.tensors.keys(), file.findings)
+
+
+def read_file(path, signature: str | None = None) -> NetworkFile:
+    """Read a network as its file has it.
+
+    Parameters
+    ----------
+    path, signature
+        As of `read_tflite`.
+
+    Raises
+    ------
+    WeftError
+        If the file is damaged, or made for another accelerator, or has no such signature.
+    """
     content = load_bytes(path)
+    with corruption_of(path):
+        return _Frontend(path, content, signature).file()
+
+
+@contextmanager
+def corruption_of(path) -> Iterator[None]:
+    """Makes one message of what is raised where a file is not what it says."""
     try:
-        return _Frontend(path, content, signature).graph()
+        yield
     except CORRUPTION as error:
         raise WeftError(
             f"is truncated or not a TFLite file ({type(error).__name__}: {printable(str(error).encode())[:120]})",
@@ -80,32 +106,31 @@ class _Unsupported(Exception):
 
 
 class _Frontend:
-    """One reading of one file, in the order of `graph`."""
+    """One reading of one file, in the order of `file`."""
 
     def __init__(self, path, content, signature):
         self.path, self.content, self.signature = path, content, signature
         self.reader = Reader(content)
         self.findings = Findings(path)
 
-    def graph(self) -> Graph:
+    def file(self) -> NetworkFile:
         number, subgraph = self._subgraph()
         graph, broken = self.whole(number, subgraph)
         if not graph.operators:
             raise WeftError("the network has no operators", file=self.path, remedy="convert the network again")
         refuse_compiled(self.path, graph.operators)
         variables = read_variables(self.reader, subgraph, graph, self._once)
-        _check_order(graph, broken)
-        graph = with_islands(graph, self.content, broken)  # while operators stand where the file has them
-        graph, broken = with_states(graph, broken, variables)
-        return judge(graph, broken, self.findings)
+        _check_order(graph, frozenset(broken))
+        numbers = {operator.name: place for place, operator in enumerate(graph.operators)}
+        return NetworkFile(graph, broken, self.findings, numbers, self.content, variables)
 
     def _once(self, number: int) -> Graph:
         """A subgraph that CALL_ONCE runs, as it stands; what is not supported in it has no value."""
         other = _Frontend(self.path, self.content, None)
         return other.whole(number, self._lookup(other.reader.items(other.reader.model, "Subgraphs"), number, "subgraph"))[0]
 
-    def whole(self, number: int, subgraph) -> tuple[Graph, frozenset[str]]:
-        """A subgraph as it stands in the file, and its tensors that are not supported."""
+    def whole(self, number: int, subgraph) -> tuple[Graph, dict[str, Finding]]:
+        """A subgraph as it stands in the file, and why some of its tensors are not supported."""
         raw_tensors = self.reader.items(subgraph, "Tensors")
         raw_operators = self.reader.items(subgraph, "Operators")
         kinds = [self._kind(code) for code in self.reader.items(self.reader.model, "OperatorCodes")]
@@ -170,17 +195,14 @@ class _Frontend:
             operators.append(Operator(name, op, inputs, outputs, options, label))
         return tuple(operators)
 
-    def _tensors(self, raws, operators, ends):
-        """The tensors that operators or the network's ends use, by name, and the names of those that are not supported.
-
-        Of such a tensor the findings know; in its place stands one of its type without shape and value.
-        """
+    def _tensors(self, raws, operators, ends) -> tuple[dict[str, Tensor], dict[str, Finding]]:
+        """The tensors that operators or the network's ends use, by name, and why some are not supported (`NetworkFile.broken`)."""
         users: dict[str, list[Operator]] = {name: [] for name in ends if name is not None}
         for operator in operators:
             for name in (*operator.inputs, *operator.outputs):
                 if name is not None:
                     users.setdefault(name, []).append(operator)
-        tensors, broken = {}, set()
+        tensors, broken = {}, {}
         for name, raw in zip(self.names, raws):
             if name not in users:
                 continue
@@ -188,13 +210,22 @@ class _Frontend:
             try:
                 tensors[name] = self._tensor(raw, name, dtype)
             except _Unsupported as error:
-                tensors[name] = Tensor(name, (), dtype)
-                broken.add(name)
+                tensors[name] = self._substitute(raw, name, dtype, error.finding)
+                broken[name] = error.finding
                 if not error.of_state or any(operator.op in SUPPORTED for operator in users[name]):
                     self.findings.add(replace(error.finding, layer=users[name][0].title if users[name] else None))
-        return tensors, frozenset(broken)
+        return tensors, broken
 
-    def _tensor(self, raw, name, dtype) -> Tensor:
+    def _substitute(self, raw, name, dtype, finding) -> Tensor:
+        """What stands for a tensor that is not supported."""
+        if finding.kind == SHAPE:
+            try:
+                return self._tensor(raw, name, dtype, open_shape=True)
+            except _Unsupported:
+                pass
+        return Tensor(name, (), dtype)
+
+    def _tensor(self, raw, name, dtype, *, open_shape=False) -> Tensor:
         def refuse(kind, message, remedy, *, of_state=False):
             raise _Unsupported(Finding(dtype, f"tensor {label_of(name)} {message}", None, remedy, kind=kind), of_state)
 
@@ -210,9 +241,9 @@ class _Frontend:
             refuse("sparse", "is stored sparse, which is not supported", "convert the network with dense weights")
         shape = self.reader.numbers(raw, "Shape")
         signature = self.reader.numbers(raw, "ShapeSignature")
-        if len(shape) > MAX_RANK or min(shape, default=1) < 1 or -1 in signature[1:]:
+        if len(shape) > MAX_RANK or min(shape, default=1) < 1 or (-1 in signature[1:] and not open_shape):
             refuse(
-                "shape",
+                SHAPE,
                 f"has the shape {list(signature or shape)}; only fixed shapes are supported",
                 "convert the network with fixed input shapes",
             )

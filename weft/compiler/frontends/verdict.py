@@ -4,7 +4,7 @@ An operator that is refused, or that touches a tensor which is, is taken out of 
 read counts as an output then, and what it wrote as an input, so that nobody is blamed for a neighbour's fault.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from hw.npu.errors import Finding, WeftError
@@ -56,20 +56,26 @@ def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
     if real:
         findings.refuse()
     try:
-        rest = signed(dilate(fold(rest)))
+        rest = rewrite(fold(rest))
     except WeftError as error:
         findings.add_error("constants", error, "convert the network again")
         findings.refuse()
-    _note_limits(rest, findings)
+    for _, finding in broken_limits(rest):
+        findings.add(finding)
     findings.refuse()
     return rest
 
 
-def _note_limits(graph: Graph, findings: Findings):
-    """Note operators that compute with real numbers, and, of the others, the first limit that each breaks."""
+def rewrite(graph: Graph) -> Graph:
+    """A folded graph of the NPU's operators as the compiler takes it; its operators say which of the file's they stand for."""
+    return signed(dilate(graph))
+
+
+def broken_limits(graph: Graph) -> Iterator[tuple[Operator, Finding]]:
+    """Operators that compute with real numbers, and, of the others, those that break a limit, each with what to say of it."""
     real = [operator for operator in graph.operators if operator.op not in EDGES and float_type(graph, operator)]
     for operator in real:
-        findings.add(_left_in_float(graph, operator))
+        yield operator, _left_in_float(graph, operator)
     quantized = without(graph, real)
     for operator in quantized.operators:
         if operator.op in SUPPORTED:
@@ -80,16 +86,24 @@ def _note_limits(graph: Graph, findings: Findings):
                 "build the network without it, or end the network before it", kind="computed",
             )  # fmt: skip
         if finding is not None:
-            findings.add(finding)
+            yield operator, finding
 
 
 def _note_real_model(graph: Graph, findings: Findings) -> bool:
     """Note it and say so if no activation of the network is quantized, but some are real numbers."""
+    finding = real_model(graph)
+    if finding is not None:
+        findings.add(finding)
+    return finding is not None
+
+
+def real_model(graph: Graph) -> Finding | None:
+    """What to say of a network of which no activation is quantized, but some are real numbers; None of others."""
     written = {name for operator in graph.operators for name in operator.outputs}
     written |= {name for name in graph.inputs if graph.tensors[name].quantization is not None}
     real = [operator for operator in graph.operators if operator.op not in EDGES and float_type(graph, operator)]
     if not real or any(graph.tensors[name].dtype in INTEGERS for name in written):
-        return False
+        return None
     weighted = next((operator for operator in real if operator.op in WEIGHTED and graph.input(operator, 1) is not None), None)
     first = weighted or real[0]
     activations = float_type(graph, first)
@@ -100,8 +114,7 @@ def _note_real_model(graph: Graph, findings: Findings) -> bool:
     else:
         sentence = f"is a hybrid model: {first.op} has {weights} weights but {activations} activations"
         remedy = "quantize the activations too (full integer quantization with a representative data set)"
-    findings.add(Finding("network", sentence, first.title, remedy))
-    return True
+    return Finding("network", sentence, first.title, remedy)
 
 
 def float_type(graph: Graph, operator: Operator) -> str | None:

@@ -1,0 +1,31 @@
+"""Random networks of which the NPU runs a part only, as files: elementwise operators of small tensors, some of them the host's."""
+
+import numpy as np
+
+from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
+
+SHAPE = (1, 24)
+HOST_OPERATORS = {"L2_NORMALIZATION": (1 / 128, 0), "LOG_SOFTMAX": (1 / 16, 127)}
+"""Operators of int8 that the NPU does not run, and the scale and zero point that their kernels want of the output."""
+PAIRS = ("ADD", "SUB", "MUL")
+
+
+def random_whole(rng: np.random.Generator, count: int = 9) -> bytes:
+    """A file of two inputs and some operators, at least one of them the host's; what nobody reads is an output."""
+    scales = {"a": (0.05, 3), "b": (0.04, -7)}
+    operators, unread = [], {"a": None, "b": None}
+    for number in range(count):
+        kind, name = rng.integers(4) if number != count // 2 else 0, f"t{number}"
+        first, second = list(scales)[-int(rng.integers(1, 3))], str(rng.choice(list(scales)))
+        if kind == 0:
+            op = str(rng.choice(list(HOST_OPERATORS)))
+            inputs, scales[name] = (first,), HOST_OPERATORS[op]
+        elif kind == 1:
+            op, inputs, scales[name] = "RELU", (first,), scales[first]
+        else:
+            op, inputs = str(rng.choice(PAIRS)), (first, second)
+            scales[name] = float(rng.uniform(0.02, 0.1)), int(rng.integers(-20, 20))
+        operators.append(BuilderOperator(op, inputs, (name,)))
+        unread = {each: None for each in unread if each not in inputs} | {name: None}
+    tensors = [BuilderTensor(name, SHAPE, scale=scale, zero_point=zero_point) for name, (scale, zero_point) in scales.items()]
+    return build_model(tensors, operators, ["a", "b"], [name for name in unread if name not in "ab"])

@@ -1,0 +1,78 @@
+"""The host's part of a report: its steps, and how much of the network the NPU has."""
+
+from collections.abc import Sequence
+
+from weft.analysis.host_report import HostStepReport, Shares
+from weft.analysis.report import Report, with_host
+from weft.compiler.cut.division import byte_size
+from weft.compiler.cut.macs import macs_of
+from weft.whole import HostStep, NpuStep, Whole
+
+
+def host_ops(whole: Whole) -> list[str]:
+    """All operators that the host runs, in the order of execution: its steps, and those at the edges of the programs."""
+    found: list[str] = []
+    for step in whole.steps:
+        if isinstance(step, HostStep):
+            found += [operator.op for operator in step.part.operators]
+        else:
+            found += [host.operator.op for host in step.compiled.host_ops]
+    return found
+
+
+def shares_of(whole: Whole) -> Shares:
+    """How much of the network the NPU has."""
+    graph = whole.graph
+    away = {operator.name for step in whole.host_steps for operator in step.part.operators}
+    away |= {name for step in whole.npu_steps for host in step.compiled.host_ops for name in host.operator.stands_for}
+
+    def share(count) -> float:
+        total = sum(count(operator) for operator in graph.operators)
+        return sum(count(operator) for operator in graph.operators if operator.name not in away) / total if total else 1.0
+
+    return Shares(
+        macs=share(lambda operator: macs_of(graph, operator)),
+        operators=share(lambda operator: 1),
+        bytes=share(lambda operator: sum(byte_size(graph.tensors[name]) for name in operator.outputs)),
+    )
+
+
+def with_host_rows(report: Report, whole: Whole, moved: Sequence[tuple[int, int]]) -> Report:
+    """The report of the programs with what the host ran.
+
+    Parameters
+    ----------
+    report : Report
+    whole : Whole
+    moved : sequence of (int, int)
+        Bytes in and out of each host step.
+    """
+    rows, position, left = [], 0, list(moved)
+    for step in whole.steps:
+        if isinstance(step, NpuStep):
+            position += len(step.compiled.program.layers)
+            continue
+        bytes_in, bytes_out = left.pop(0)
+        rows.append(
+            HostStepReport(
+                name=step.name,
+                position=position,
+                operators=tuple(operator.op for operator in step.part.operators),
+                layers=tuple(operator.name for operator in step.part.operators),
+                reasons=reasons_of(step),
+                macs=sum(macs_of(step.part, operator) for operator in step.part.operators),
+                bytes_in=bytes_in,
+                bytes_out=bytes_out,
+            )
+        )
+    return with_host(report, rows, host_ops(whole), shares_of(whole))
+
+
+def reasons_of(step: HostStep) -> tuple[str, ...]:
+    """Why the host runs a step: of each kind of operator and reason the first layer's sentence."""
+    kinds: dict[tuple[str, str], str] = {}
+    for operator in step.part.operators:
+        finding = step.reasons[operator.name]
+        named = finding.sentence if finding.sentence.startswith(f"{operator.op}: ") else f"{operator.op}: {finding.sentence}"
+        kinds.setdefault((operator.op, finding.kind or finding.sentence), named)
+    return tuple(kinds.values())
