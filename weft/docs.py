@@ -5,9 +5,10 @@ import inspect
 import re
 from pathlib import Path
 
-from hw.npu import isa, records, registers
+from hw.npu import command_fields, isa, records, registers
+from hw.npu.command_fields import Field
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import Field, Opcode
+from hw.npu.isa import Opcode
 from hw.npu.register_table import REGISTER_BYTES, Access
 from hw.soc import registers as soc_registers
 from weft.operators import operators_page
@@ -17,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "docs"
 INTRODUCTION = f"""\
 # Commands, registers, records
 
-Generated from `hw/npu/isa.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
+Generated from `hw/npu/isa.py`, `hw/npu/command_fields.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
 
 The NPU fetches commands from DDR, in order, and hands each to one of three queues: load, execute, store.
 A command is a whole number of units of {isa.UNIT_BYTES} bytes, `header.units`: LOAD and STORE have {isa.TRANSFER_UNITS}, the others
@@ -180,7 +181,7 @@ def _command(opcode):
     rows = []
     for group, where in isa.layout_of(opcode):
         inner = isa.group_layout(group)
-        for field in isa.GROUPS[group]:
+        for field in command_fields.GROUPS[group]:
             low = where.offset + inner[field.name].offset
             rows.append((f"{group}.{field.name}", _bits(low, field), _type(field), field.meaning))
     yield _table(("field", "bits", "type", "meaning"), rows)
