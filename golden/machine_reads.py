@@ -190,16 +190,21 @@ def read_runs(config: NpuConfig, index: int, command: Command) -> list[Runs]:
     return [places.runs(config, index, command, segment) for segment in segments]
 
 
+def pixels_of(command: Command, axis: str) -> np.ndarray:
+    """Where the block rows of an INTERPOLATE, or the pixels of a block row, begin: image rows, or bytes of an image row, int64[n]."""
+    loops, source, whole = command["loops"], command["input"], Between.along(command, axis).whole
+    if axis == "y":
+        return source["y"] + np.arange(loops["block_rows"]) * source["row_step_y"] + whole * source["tap_y_rows"]
+    return source["x_bytes"] + np.arange(loops["block_cols"]) * source["pixel_step"] + whole * source["tap_x_step"]
+
+
 def tap_weights(config: NpuConfig, command: Command) -> np.ndarray:
     """Weights of the taps of an INTERPOLATE, in units of 2^-20: int64[block row, block column, column tile, ky, kx]."""
     loops, source = command["loops"], command["input"]
-    rows, columns = Between.along(command, "y"), Between.along(command, "x")
-    by, bx = np.arange(loops["block_rows"]), np.arange(loops["block_cols"])
-    y = wrap_bits(source["y"] + by * source["row_step_y"] + rows.whole * source["tap_y_rows"], ROW_BITS)
-    x = source["x_bytes"] + bx * source["pixel_step"] + columns.whole * source["tap_x_step"]
-    x = wrap_bits(x[:, None] + np.arange(loops["column_tiles"]) * config.cols, COLUMN_BITS)
-    down = rows.factors(loops["taps_y"], y, source["height"], source["tap_y_rows"])
-    along = columns.factors(loops["taps_x"], x, source["image_row_bytes"], source["tap_x_step"])
+    y = wrap_bits(pixels_of(command, "y"), ROW_BITS)
+    x = wrap_bits(pixels_of(command, "x")[:, None] + np.arange(loops["column_tiles"]) * config.cols, COLUMN_BITS)
+    down = Between.along(command, "y").factors(loops["taps_y"], y, source["height"], source["tap_y_rows"])
+    along = Between.along(command, "x").factors(loops["taps_x"], x, source["image_row_bytes"], source["tap_x_step"])
     return down[:, None, None, :, None] * along[None, :, :, None, :]
 
 
