@@ -52,8 +52,8 @@ class NpuConfig:
     int4 : bool
         The array multiplies by two 4-bit weights in each processing element, where a layer's weights allow it: twice the reduction a cycle.
     interpolation : bool
-        Vectors on their way around the array pass multipliers of 8 x 21 bits, one a column, so that RESIZE_BILINEAR runs for every ratio and
-        alignment: 4 cycles for C outputs. It takes ``accumulator_bits`` of 28 or more.
+        Vectors that go around the array pass multipliers of 8 x 21 bits, one a column, so that RESIZE_BILINEAR runs for every ratio and
+        alignment, 4 cycles for C outputs. Its sums take ``accumulator_bits`` of 28 or more.
     pipeline : bool
         More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes, some
         cycles later.

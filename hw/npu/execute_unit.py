@@ -116,7 +116,11 @@ class ExecuteUnit(wiring.Component):
         feeder = part(
             "feeder",
             (StagedFeeder if config.pipeline else Feeder)(
-                **sizes, size=config.act_bytes, read_latency=act_latency, array_latency=array.latency, places=places_of(config),
+                **sizes,
+                size=config.act_bytes,
+                read_latency=act_latency,
+                array_latency=array.latency,
+                places=places_of(config),
                 interpolation=config.interpolation,
             ),
         )

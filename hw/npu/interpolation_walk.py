@@ -20,8 +20,8 @@ class InterpolationWalk(wiring.Component):
                |
                +--> weight of a kernel row, of a column --> their product
 
-    The weight of a kernel row is the fraction, or what is left of one; all of one for the only kernel row of a command, and for the kernel row
-    inside the image where the other one lies outside (the pad value should be 0). The same holds for columns.
+    The weight of a kernel row is the fraction, or what is left of one. It is one for the only kernel row of a command, and for both where one
+    of them lies outside the image (the pad value should be 0). The same holds for columns.
 
     One step a cycle. The weight of a vector of another command is 1, in units of 2^-20 as all are.
 
@@ -95,8 +95,9 @@ class InterpolationWalk(wiring.Component):
         return m
 
     def _fraction(self, m, axis, again, moves, carry):
-        """The fraction of the present step along an axis: it begins again with some steps, moves on with others, and stays with the rest."""
-        fraction, following = Signal(FRACTION_BITS, name=f"fraction_{axis}", reset_less=True), Signal(FRACTION_BITS + 1, name=f"next_{axis}")
+        """The fraction of the present step along an axis: it begins again behind some steps, moves on behind others, and else stays."""
+        fraction = Signal(FRACTION_BITS, name=f"fraction_{axis}", reset_less=True)
+        following = Signal(FRACTION_BITS + 1, name=f"next_{axis}")
         m.d.comb += [
             following.eq(fraction + self.interpolation[f"step_{axis}"]),
             carry.eq(self.interpolates & following[FRACTION_BITS]),

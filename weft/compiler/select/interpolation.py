@@ -23,7 +23,7 @@ MOST_ROWS = 255
 MOST_BYTES = (1 << 20) - 1
 """Bytes from output pixel to output pixel: the field ``pixel_step`` has 20 bits."""
 FILTER_CYCLES = 40
-"""What a filter takes beside its outputs, about, against what an INTERPOLATE takes: an INTERPOLATE is one step, filters are four at least."""
+"""What each filter takes beside its outputs, about: an INTERPOLATE is one step, where filters are four at least."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def resize_bilinear(selection: Selection, operator: Operator) -> list[Step]:
         ratio = f"a resize from {source.shape[1]}x{source.shape[2]} to {result.shape[1]}x{result.shape[2]}"
         selection.refuse(
             operator, f"{ratio} {reason}, and {config.name} has no interpolation",
-            "use a configuration with interpolation = true (--set interpolation=true), resize by a factor of 2 or 4, or to the nearest neighbour",
+            "set interpolation = true in the configuration, resize by a factor of 2 or 4, or to the nearest neighbour",
         )  # fmt: skip
     return _filters(selection, operator, sides)
 

@@ -20,8 +20,8 @@ def resize_nearest_neighbor(selection: Selection, operator: Operator) -> list[St
     rows, cols = (runs(nearest_indices(source.shape[i], result.shape[i], **operator.options)) for i in (1, 2))
     count = len(rows) * len(cols)
     if count > MOST_PIECES:
-        reason = f"a resize from {source.shape[1]}x{source.shape[2]} to {result.shape[1]}x{result.shape[2]} would take {count} steps of the NPU"
-        selection.refuse(operator, f"{reason}, the limit is {MOST_PIECES}")
+        ratio = f"a resize from {source.shape[1]}x{source.shape[2]} to {result.shape[1]}x{result.shape[2]}"
+        selection.refuse(operator, f"{ratio} would take {count} steps of the NPU, the limit is {MOST_PIECES}")
     steps = []
     for (to_y, from_y), (to_x, from_x) in itertools.product(rows, cols):
         seen = target[:, to_y, to_x]
