@@ -20,8 +20,8 @@ class InterpolationWalk(wiring.Component):
                |
                +--> weight of a kernel row, of a column --> their product
 
-    The weight of a kernel row is the fraction, or what is left of one. It is one for the only kernel row of a command, and for both where one
-    of them lies outside the image (the pad value should be 0). The same holds for columns.
+    The weight of a kernel row is the fraction, or what is left of one. It is one for the only kernel row of a command, and for both
+    where one of them lies outside the image (the pad value should be 0). The same holds for columns.
 
     One step a cycle. The weight of a vector of another command is 1, in units of 2^-20 as all are.
 

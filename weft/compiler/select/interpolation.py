@@ -18,6 +18,8 @@ MOST_WEIGHT = 127
 ONE = 1 << FRACTION_BITS
 SUM_BITS = 8 + 2 * FRACTION_BITS
 """Width of the sums of an INTERPOLATE."""
+MOST_FILTERS = 32
+"""Filters that can make an image band by band together (`weft.compiler.partition`). An image that is whole on the chip takes any number."""
 MOST_ROWS = 255
 """Image rows from output row to output row of an INTERPOLATE: the field ``row_step_y`` has 8 bits."""
 MOST_BYTES = (1 << 20) - 1
@@ -78,8 +80,10 @@ def resize_bilinear(selection: Selection, operator: Operator) -> list[Step]:
     sides = [_alike(*bilinear_taps(source.shape[i], result.shape[i], **operator.options)) for i in (1, 2)]
     reason = _unfit(sides)
     config = selection.config
-    faster = config.accumulator_bits >= SUM_BITS and _filter_cycles(sides) > _between_cycles(selection, operator)
-    if config.interpolation and (reason or faster):
+    # half of the scratchpad: other tensors are there too
+    many = len(sides[0]) * len(sides[1]) > MOST_FILTERS and 2 * (source.size + result.size) > config.act_bytes
+    better = config.accumulator_bits >= SUM_BITS and (many or _filter_cycles(sides) > _between_cycles(selection, operator))
+    if config.interpolation and (reason or better):
         return _between(selection, operator)
     if reason:
         ratio = f"a resize from {source.shape[1]}x{source.shape[2]} to {result.shape[1]}x{result.shape[2]}"
