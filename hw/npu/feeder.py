@@ -10,7 +10,7 @@ from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_monitor import FEED_EVENT
 from hw.npu.feed_reader import FeedReader
 from hw.npu.fifo import StreamFifo
-from hw.npu.interpolation_walk import WEIGHT_BITS
+from hw.npu.interpolation_walk import WEIGHT_BITS, InterpolationWalk
 from hw.npu.isa import MAX_SPAN, Error, Opcode, group_layout, is_operation
 from hw.npu.port_positions import PortPositions, port_layout
 from hw.npu.port_window import PortWindow
@@ -233,8 +233,13 @@ class Feeder(wiring.Component):
             self._weigh(m, command, generator, ~(matmul | depthwise))
 
     def _weigh(self, m, command, generator, vector):
-        """Weights of vectors, in their order, wait for them: each step that goes around the array is a wave, and has one."""
-        m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + self.read_latency + 1 + self.SENT)
+        """Weights of vectors, in their order, wait for them: each step that goes around the array is a wave, and has one.
+
+        The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does; and one
+        place is free, since a full queue takes nothing in the cycle in which its head leaves.
+        """
+        later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY - (InterpolationWalk.CUTS if self.places else 0))
+        m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + 2 + later)
         m.d.comb += [
             generator.interpolates.eq(command.header.opcode == Opcode.INTERPOLATE),
             generator.vector.eq(vector),
