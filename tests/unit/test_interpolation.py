@@ -10,29 +10,14 @@ from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.isa import Opcode
 from tests.machine_checks import assert_exact
-from tests.random_graphs import GraphMaker
+from tests.resizes import ALIGNMENTS, graph_of, resized
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.compiler.graph import Graph, Quantization, Tensor
+from weft.compiler.graph import Quantization, Tensor
 from weft.compiler.select import select
 from weft.compiler.steps import Extent, Positions, Step
 
 SMALL = PRESETS["small"]
-ALIGNMENTS = {"edges": (False, False), "corners": (True, False), "half pixels": (False, True)}
-
-
-def resized(shape, size, alignment="half pixels", *, seed=0) -> GraphMaker:
-    """A network's beginning: its input resized; the result is ``resize_bilinear_0_out``."""
-    maker = GraphMaker(np.random.default_rng(seed), shape)
-    maker.tensors["size"] = Tensor("size", (2,), "int32", None, np.array(size, np.int32))
-    options = dict(zip(("align_corners", "half_pixel_centers"), ALIGNMENTS[alignment], strict=True))
-    maker.result = maker._operator("RESIZE_BILINEAR", ("input", "size"), (shape[0], *size, shape[3]), options, like=maker.tensors["input"])
-    return maker
-
-
-def graph_of(*arguments, **options) -> Graph:
-    maker = resized(*arguments, **options)
-    return maker.graph(maker.result)
 
 
 def opcodes_of(graph, config) -> set[Opcode]:
