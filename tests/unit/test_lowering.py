@@ -28,6 +28,7 @@ def random_config(rng) -> NpuConfig:
         weight_kib=int(rng.choice((8, 64))),
         axi_bits=int(rng.choice((32, 64, 128))),
         lane_divisor=int(rng.choice((1, 2, 4))),
+        interpolation=bool(rng.integers(2)),
     )
 
 
