@@ -308,9 +308,9 @@ def _resized(op, step: Step, sizes):
 
 
 def resize_bilinear(step: Step):
-    """RESIZE_BILINEAR, mostly to twice the size, else to any: filters and INTERPOLATE."""
-    factor = step.choices.pick((2, 2, 2, 0, 4, 1, 3))
-    return _resized("RESIZE_BILINEAR", step, [n * factor or step.choices.number(1, 2 * n) for n in step.shape[1:3]])
+    """RESIZE_BILINEAR, mostly to twice the size."""
+    factor = step.choices.pick((2, 2, 2, 2, 4, 1, 3))
+    return _resized("RESIZE_BILINEAR", step, [n * factor for n in step.shape[1:3]])
 
 
 def resize_nearest_neighbor(step: Step):
