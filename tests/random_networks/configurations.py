@@ -14,7 +14,6 @@ FIELDS = {
     "queue_depth": (4, 2, 16),
     "int4": (False, True),
     "pipeline": (False, True),
-    "interpolation": (False, True),
 }
 """The other fields and what they may be, the usual value first."""
 ACT_KIB = (384, 24, 17, 64, 32, 1024, 20, 96, 16)
