@@ -13,6 +13,9 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 
 SMALL, NARROW = SIZES[16, 16], CORNERS[0]
+BOUNDS = {SMALL: 0.03, NARROW: 0.1}
+"""Errors of the timing model's cycles. A quarter of the lanes take four cycles for what the array takes four for: both wait for banks,
+and the model knows of that on average."""
 CYCLES = {"c06_up3_bilinear": 2842, "b07c_bilinear_ac": 630}
 """Of files of ../shared/cases."""
 
@@ -29,7 +32,7 @@ def test_resizes_take_the_predicted_cycles(config, alignment, simulator, seed):
     for ddr in DDRS.values():
         size, count, channels = rng.integers(2, 20, 2).tolist(), rng.integers(1, 50, 2).tolist(), int(rng.integers(1, 50))
         graph = graph_of((1, *size, channels), count, alignment, seed=seed)
-        assert_close(simulator(config), graph, random_inputs(graph, seed), ddr)
+        assert_close(simulator(config), graph, random_inputs(graph, seed), ddr, BOUNDS[config])
 
 
 def test_the_vectors_of_a_pixel_take_four_cycles(simulator):
