@@ -8,7 +8,7 @@ from golden.areas import Area
 from golden.machine_reads import read_runs, steps_in_image, steps_of
 from golden.machine_stream import stream_bytes
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode
+from hw.npu.isa import VECTORS, Command, Opcode
 
 
 class Hazard(Exception):
@@ -97,7 +97,7 @@ def _rectangle(config, command, group):
 def _inputs(config, index, command):
     runs, (_, seen) = read_runs(config, index, command), steps_of(command)
     unused = 0
-    if command.opcode in (Opcode.SUM, Opcode.MAX) and not command["loops"]["partial_out"]:
+    if command.opcode in VECTORS and not command["loops"]["partial_out"]:
         unused = config.cols - command["loops"]["last_cols"]
     useful = max(each.first + each.count for each in runs) - unused
     starts, ends = [], []

@@ -126,8 +126,9 @@ class Machine:
     @staticmethod
     def _step(state, index, command, counts):
         """Execute one command after its waits are checked; returns what it wrote to the activation scratchpad."""
-        if command.opcode not in opcodes(state.config.int4):
-            raise MachineError(Error.BAD_OPCODE, index, f"{command.opcode.name} on {state.config.name}, which has no int4")
+        if command.opcode not in opcodes(state.config.int4, state.config.interpolation):
+            switch = "int4" if command.opcode.int4 else "interpolation"
+            raise MachineError(Error.BAD_OPCODE, index, f"{command.opcode.name} on {state.config.name}, which has no {switch}")
         command = Command.unpack(command.pack())
         header = command["header"]
         waits = [(queue, header[f"wait_{queue}"], "") for queue in counts]

@@ -5,8 +5,8 @@ import numpy as np
 from golden.machine_dma import NOTHING
 from golden.machine_limits import check_fields
 from golden.machine_output import finish, write_addresses
-from golden.machine_reads import input_bytes, wrap_bits
-from golden.machine_reduce import reduce_tiles
+from golden.machine_reads import input_bytes, tap_weights, wrap_bits
+from golden.machine_reduce import interpolate_tiles, reduce_tiles
 from golden.machine_softmax import execute_softmax
 from golden.machine_state import MachineState
 from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows, weights_of
@@ -35,7 +35,11 @@ def execute_job(state: MachineState, index: int, command: Command):
     tiles, (parameter_rows, weight_rows) = loops["column_tiles"], stream_rows(config, command)
     rows = stream.take(tiles * (parameter_rows + weight_rows) * config.cols).reshape(tiles, -1, config.cols)
     factors = weights_of(config, command, rows[:, :weight_rows])
-    sums = reduce_tiles(command, input_bytes(state, index, command), factors)
+    values = input_bytes(state, index, command)
+    if command.opcode == Opcode.INTERPOLATE:
+        sums = interpolate_tiles(values, tap_weights(config, command), config.cols)
+    else:
+        sums = reduce_tiles(command, values, factors)
     written = [NOTHING]
     for tile in range(tiles):
         entries = _accumulate(command, state.accumulators[state.jobs % 2], sums[:, tile], config.accumulator_bits)

@@ -1,7 +1,19 @@
 """Limits of an execute command's fields in the golden machine: BAD_FIELD as the hardware raises it."""
 
 from golden.machine_state import MachineError, MachineState
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MAX_SPAN, MOST_LAG, Command, Error, Opcode, Params, Second
+from hw.npu.isa import (
+    LEAST_POSITIONS,
+    MAX_BETWEEN,
+    MAX_PRODUCT_SHIFT,
+    MAX_SOFTMAX_LANES,
+    MAX_SPAN,
+    MOST_LAG,
+    Command,
+    Error,
+    Opcode,
+    Params,
+    Second,
+)
 
 
 def _common(command, config):
@@ -56,7 +68,16 @@ def _softmax(command, config):
     )
 
 
-LIMITS_OF = {Opcode.MATMUL: _matmul, Opcode.DEPTHWISE: _depthwise, Opcode.SOFTMAX: _softmax}
+def _interpolate(command, config):
+    return tuple((command["loops"][name] <= MAX_BETWEEN, f"{name} = {command['loops'][name]}") for name in ("taps_y", "taps_x"))
+
+
+LIMITS_OF = {
+    Opcode.MATMUL: _matmul,
+    Opcode.DEPTHWISE: _depthwise,
+    Opcode.SOFTMAX: _softmax,
+    Opcode.INTERPOLATE: _interpolate,
+}
 
 
 def check_fields(state: MachineState, index: int, command: Command):

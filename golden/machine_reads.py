@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.interpolation import Between
 from golden.machine_state import MachineError, MachineState
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Error, Opcode
@@ -102,6 +103,10 @@ class _Places:
         row = source["y"] + by * source["row_step_y"] + ky * source["tap_y_rows"]
         along = step * source["pixel_step"] + kx * source["tap_x_step"]
         across = by * source["row_step"] + ky * source["tap_y_step"]
+        if command.opcode == Opcode.INTERPOLATE:
+            rows, columns = Between.along(command, "y").whole.reshape(by.shape), Between.along(command, "x").whole.reshape(step.shape)
+            row = row + rows * source["tap_y_rows"]
+            along, across = along + columns * source["tap_x_step"], across + rows * source["tap_y_step"]
         position = source["x_bytes"] + along
         if depthwise and loops["transposed"]:
             row, position = source["y"] + step * source["row_step_y"], source["x_bytes"] + across
@@ -183,6 +188,24 @@ def read_runs(config: NpuConfig, index: int, command: Command) -> list[Runs]:
     far = places.may_overflow(config.act_bytes, config.tile_depth(command.opcode.int4), count)
     segments = _segments(config, command, count) if far else [whole]
     return [places.runs(config, index, command, segment) for segment in segments]
+
+
+def pixels_of(command: Command, axis: str) -> np.ndarray:
+    """Where the block rows of an INTERPOLATE, or the pixels of a block row, begin: image rows, or bytes of an image row, int64[n]."""
+    loops, source, whole = command["loops"], command["input"], Between.along(command, axis).whole
+    if axis == "y":
+        return source["y"] + np.arange(loops["block_rows"]) * source["row_step_y"] + whole * source["tap_y_rows"]
+    return source["x_bytes"] + np.arange(loops["block_cols"]) * source["pixel_step"] + whole * source["tap_x_step"]
+
+
+def tap_weights(config: NpuConfig, command: Command) -> np.ndarray:
+    """Weights of the taps of an INTERPOLATE, in units of 2^-20: int64[block row, block column, column tile, ky, kx]."""
+    loops, source = command["loops"], command["input"]
+    y = wrap_bits(pixels_of(command, "y"), ROW_BITS)
+    x = wrap_bits(pixels_of(command, "x")[:, None] + np.arange(loops["column_tiles"]) * config.cols, COLUMN_BITS)
+    down = Between.along(command, "y").factors(loops["taps_y"], y, source["height"], source["tap_y_rows"])
+    along = Between.along(command, "x").factors(loops["taps_x"], x, source["image_row_bytes"], source["tap_x_step"])
+    return down[:, None, None, :, None] * along[None, :, :, None, :]
 
 
 def steps_in_image(config: NpuConfig, command: Command) -> np.ndarray:

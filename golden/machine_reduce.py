@@ -38,8 +38,28 @@ def _depthwise(command, values, weights):
     return total
 
 
+def interpolate_tiles(values: np.ndarray, weights: np.ndarray, cols: int) -> np.ndarray:
+    """All reduction tiles of all column tiles of an INTERPOLATE, int64[block_rows * block_cols, tiles, C].
+
+    Parameters
+    ----------
+    values : int8[block_rows, block_cols, taps_y, taps_x, bytes]
+        Of `machine_reads.input_bytes`.
+    weights : int64[block_rows, block_cols, tiles, taps_y, taps_x]
+        Of `machine_reads.tap_weights`.
+    cols : int
+        C.
+    """
+    tiles = weights.shape[2]
+    total = np.zeros((*values.shape[:2], tiles, cols), np.int64)
+    for ky in range(values.shape[2]):
+        for kx in range(values.shape[3]):
+            total += values[:, :, ky, kx].reshape(total.shape) * weights[..., ky, kx, None]
+    return total.reshape(-1, tiles, cols)
+
+
 def reduce_tiles(command: Command, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """All reduction tiles of all column tiles; MAX takes the maximum of them.
+    """All reduction tiles of all column tiles but of an INTERPOLATE; MAX takes the maximum of them.
 
     Parameters
     ----------

@@ -54,6 +54,8 @@ EXAMPLES = {
     "hw.npu.feed_stages.FeedStages": {"width": 8, "size": CONFIG.act_bytes, "geometry": PLACES},
     "hw.npu.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9, **INT4},
     "hw.npu.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
+    "hw.npu.interpolation_walk.InterpolationWalk": {},
+    "hw.npu.interpolator.Interpolator": {"cols": CONFIG.cols},
     "hw.npu.load_dma.LoadDma": {**DMA, "weight_bytes": CONFIG.weight_bytes},
     "hw.npu.npu.Npu": ((CONFIG,), {"observe": True}),
     "hw.npu.operand_fetch.OperandFetch": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, "use_delay": 6},
@@ -141,7 +143,7 @@ def make(component, example):
     return component(*positional, **keywords)
 
 
-SWITCHES = ("int4", "pipeline")
+SWITCHES = ("int4", "interpolation", "pipeline")
 """Of a configuration, and constructor arguments of the components that they change."""
 
 

@@ -15,7 +15,8 @@ from weft.progress import Steps
 
 def synth(
     blocks: Annotated[
-        list[str] | None, typer.Argument(metavar="[BLOCK...]", help="array, loader, feeder, activations, weights; without any, the array.")
+        list[str] | None,
+        typer.Argument(metavar="[BLOCK...]", help="array, loader, feeder, interpolator, activations, weights; without any, the array."),
     ] = None,
     library: Annotated[
         list[Path] | None,
@@ -69,6 +70,8 @@ def synth(
     for name in names:
         if name not in BLOCKS:
             raise WeftError(f"no block is called {name!r}", remedy=f"the blocks are {', '.join(BLOCKS)}")
+        if name == "interpolator" and not chosen.interpolation:
+            raise WeftError(f"{chosen.name} has no interpolator", remedy="--set interpolation=true")
     if not library:
         raise WeftError("no library of cells is given", remedy="--library FILE names a Liberty file of your process")
     for path in library:  # a mistake shows before the slow part

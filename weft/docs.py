@@ -5,9 +5,10 @@ import inspect
 import re
 from pathlib import Path
 
-from hw.npu import isa, records, registers
+from hw.npu import command_fields, isa, records, registers
+from hw.npu.command_fields import Field
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import Field, Opcode
+from hw.npu.isa import Opcode
 from hw.npu.register_table import REGISTER_BYTES, Access
 from hw.soc import registers as soc_registers
 from weft.operators import operators_page
@@ -17,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "docs"
 INTRODUCTION = f"""\
 # Commands, registers, records
 
-Generated from `hw/npu/isa.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
+Generated from `hw/npu/isa.py`, `hw/npu/command_fields.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
 
 The NPU fetches commands from DDR, in order, and hands each to one of three queues: load, execute, store.
 A command is a whole number of units of {isa.UNIT_BYTES} bytes, `header.units`: LOAD and STORE have {isa.TRANSFER_UNITS}, the others
@@ -104,6 +105,14 @@ for tile in column_tiles:
             v[C] = scratchpad at input(by, bx, ky, kx, tile), pad_value outside the image
             accumulators[by, bx][c] {operation}
 {output}"""
+INTERPOLATE_NEST = f"""\
+as SUM, with 1 or 2 kernel rows and columns, and positions in steps of 1/1024:
+    below = interpolation.y + by * interpolation.step_y; beyond = interpolation.x + bx * interpolation.step_x
+    input(by, bx, ky, kx, tile) lies below / 1024 kernel rows and beyond / 1024 kernel columns (whole ones) further than in SUM
+    a row's weight = 1024 if taps_y is 1, or kernel row 0 or 1 lies outside the image; else below % 1024 if ky, 1024 - below % 1024 if not
+    a column's weight likewise, of beyond and the byte of the image row at which the vector of each kernel column begins
+    accumulators[by, bx][c] (+)= v[c] * the row's weight * the column's weight
+{OUTPUT_NEST}"""
 SOFTMAX_NEST = """\
 table[256] = next 1024 bytes of the weight stream, int32: exponentials of the distance from the maximum, Q0.31
 for by in block_rows: for bx in block_cols:
@@ -139,6 +148,11 @@ PAGES = {
     Opcode.DEPTHWISE_INT4: (
         "DEPTHWISE with weights of 4 bits; only where the configuration has `int4` (execute queue).",
         DEPTHWISE_INT4_NEST,
+    ),
+    Opcode.INTERPOLATE: (
+        "Weighs vectors past the array by where a pixel lies between four others; only where the configuration has `interpolation` "
+        "(execute queue).",
+        INTERPOLATE_NEST,
     ),
 }
 """What each command does, in a sentence and as a loop nest."""
@@ -180,7 +194,7 @@ def _command(opcode):
     rows = []
     for group, where in isa.layout_of(opcode):
         inner = isa.group_layout(group)
-        for field in isa.GROUPS[group]:
+        for field in command_fields.GROUPS[group]:
             low = where.offset + inner[field.name].offset
             rows.append((f"{group}.{field.name}", _bits(low, field), _type(field), field.meaning))
     yield _table(("field", "bits", "type", "meaning"), rows)

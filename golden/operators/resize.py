@@ -2,8 +2,7 @@
 
 import numpy as np
 
-FRACTION_BITS = 10
-"""Positions between pixels are Q10 in RESIZE_BILINEAR of int8."""
+from hw.npu.isa import FRACTION_BITS
 
 
 def resize_nearest_neighbor(x, size, *, align_corners, half_pixel_centers) -> np.ndarray:
@@ -74,6 +73,22 @@ def resize_bilinear(x, size, *, align_corners, half_pixel_centers) -> np.ndarray
     return (np.sign(total) * magnitude).astype(np.int8)
 
 
+def bilinear_positions(size, output_size, align_corners, half_pixel_centers) -> tuple[int, int]:
+    """Where the first output of an axis lies among the inputs, and the distance of two outputs, both Q10 (``ComputeInterpolationValues``).
+
+    Parameters
+    ----------
+    size, output_size : int
+    align_corners, half_pixel_centers : bool
+    """
+    one = 1 << FRACTION_BITS
+    if align_corners and output_size > 1:
+        scale = (one * (size - 1) + (output_size - 1) // 2) // (output_size - 1)
+    else:
+        scale = (one * size + output_size // 2) // output_size
+    return (scale // 2 - one // 2 if half_pixel_centers else 0), scale
+
+
 def bilinear_taps(size, output_size, align_corners, half_pixel_centers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The two input pixels of each output pixel along one axis and the weight of the second (``ComputeInterpolationValues``).
 
@@ -89,13 +104,8 @@ def bilinear_taps(size, output_size, align_corners, half_pixel_centers) -> tuple
         Q10. Below 0 in front of the first pixel's centre, where both pixels are the first, so that it changes nothing.
     """
     one = 1 << FRACTION_BITS
-    if align_corners and output_size > 1:
-        scale = (one * (size - 1) + (output_size - 1) // 2) // (output_size - 1)
-    else:
-        scale = (one * size + output_size // 2) // output_size
-    position = np.arange(output_size, dtype=np.int64) * scale
-    if half_pixel_centers:
-        position += scale // 2 - one // 2
+    first, scale = bilinear_positions(size, output_size, align_corners, half_pixel_centers)
+    position = first + np.arange(output_size, dtype=np.int64) * scale
     # C's division goes towards zero; below zero it gives 0 either way, from -one + 1 on.
     lower = np.maximum(np.trunc(position / one).astype(np.int64), 0)
     upper = np.minimum(np.trunc((position + one - 1) / one).astype(np.int64), size - 1)

@@ -33,6 +33,8 @@ class Accumulators(wiring.Component):
         Accumulators of an entry, and entries of a half (a power of two).
     sum_bits, accumulator_bits : int
         Width of what is added, and of an accumulator; sums wrap (the compiler bounds them).
+    late : int
+        With ``pipeline``: cycles by which ``sums`` come later than their wave, 0 to `MOST_LATE`.
     pipeline : bool
         `CUTS` more registers from a wave to its entry, `READ_CUTS` from a read to its data.
 
@@ -59,8 +61,12 @@ class Accumulators(wiring.Component):
     """Cycles from a read to its data."""
     READ_CUTS = 2
     """Cycles more with ``pipeline``: address, entry."""
+    MOST_LATE = CUTS
 
-    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, pipeline=False):
+    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0, pipeline=False):
+        if not 0 <= late <= (self.MOST_LATE if pipeline else 0):
+            raise ValueError(f"Accumulators late = {late} must be from 0 to {self.MOST_LATE}, and 0 without pipeline")
+        self.late = late
         self.cols, self.depth, self.accumulator_bits, self.pipeline = cols, depth, accumulator_bits, pipeline
         super().__init__({
             "valid": In(1),
@@ -150,7 +156,7 @@ class Accumulators(wiring.Component):
                 data.append(delayed(m, read.data, 1, name=f"entry_{half}_{col}"))
             m.d.comb += self.read_data[col].eq(Mux(read_half, data[1], data[0]))
             # 3: the entry as it was, and the sum that goes in
-            added = delayed(m, self.sums[col], 3, name=f"added_{col}")
+            added = delayed(m, self.sums[col], 3 - self.late, name=f"added_{col}")
             written = [delayed(m, result, distance - 2, name=f"written_{distance}_{col}") for distance in distances]
             old = Mux(ahead[0], written[0], Mux(ahead[1], written[1], Mux(tag[3].half, data[1], data[0]))).as_signed()
             # 4: what is written

@@ -10,7 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.axi import BOUNDARY
-from hw.npu.isa import DMA
+from hw.npu.command_fields import DMA
 from hw.npu.ports import ADDRESS_BITS
 from hw.npu.stream_register import StreamRegister
 

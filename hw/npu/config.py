@@ -51,6 +51,9 @@ class NpuConfig:
         Width of an AXI address, 32 to 64.
     int4 : bool
         The array multiplies by two 4-bit weights in each processing element, where a layer's weights allow it: twice the reduction a cycle.
+    interpolation : bool
+        Vectors that go around the array pass multipliers of 8 x 21 bits, one a column, so that RESIZE_BILINEAR runs for every ratio and
+        alignment, 4 cycles for C outputs. Its sums take ``accumulator_bits`` of 28 or more.
     pipeline : bool
         More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes, some
         cycles later.
@@ -75,6 +78,7 @@ class NpuConfig:
     queue_depth: int = 4
     address_bits: int = 32
     int4: bool = False
+    interpolation: bool = False
     pipeline: bool = False
 
     BANKS = 8
@@ -196,9 +200,9 @@ BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0
 
 PRESETS = {
     "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32),
-    "small": NpuConfig(name="small"),
-    "base": NpuConfig(name="base", rows=32, cols=32, act_kib=768, weight_kib=128, axi_bits=128),
-    "large": NpuConfig(name="large", rows=64, cols=64, act_kib=2048, weight_kib=512, axi_bits=256),
+    "small": NpuConfig(name="small", interpolation=True),
+    "base": NpuConfig(name="base", rows=32, cols=32, act_kib=768, weight_kib=128, axi_bits=128, interpolation=True),
+    "large": NpuConfig(name="large", rows=64, cols=64, act_kib=2048, weight_kib=512, axi_bits=256, interpolation=True),
 }
 """Named configurations; ``small`` is the reference configuration for figures."""
 

@@ -107,7 +107,8 @@ class NpuCore(wiring.Component):
         reset_execute = resets.tap()  # first: its own parts come behind it
         fetch = part("fetch", CommandFetch(**bus))
         tracked = config.queue_depth + self.UNIT_DEPTH
-        dispatcher = part("dispatcher", Dispatcher(axi_bytes=config.axi_bytes, tracked=tracked, int4=config.int4, **pipeline))
+        known = {"int4": config.int4, "interpolation": config.interpolation}
+        dispatcher = part("dispatcher", Dispatcher(axi_bytes=config.axi_bytes, tracked=tracked, **known, **pipeline))
         transfers = bus | {"outstanding": config.outstanding, "act_bytes": config.act_bytes}
         load = part("load", LoadDma(**transfers, weight_bytes=config.weight_bytes))
         m.submodules.execute = execute = ExecuteUnit(config)
@@ -158,7 +159,7 @@ class NpuCore(wiring.Component):
             ("execute", QUEUED_EXECUTE, execute.command),
             ("store", QUEUED_TRANSFER, store.commands),
         ):
-            queue = part(f"{name}_queue", CommandQueue(layout, depth=config.queue_depth))
+            queue = part(f"{name}_queue", CommandQueue(layout, depth=config.queue_depth, interpolation=config.interpolation))
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
         executed, loaded = execute.done, load.done

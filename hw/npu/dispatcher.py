@@ -16,9 +16,9 @@ WAITS = {"load": "wait_load", "execute": "wait_exec", "store": "wait_store"}
 """Field of the header that waits for each queue."""
 
 
-def queues(int4: bool) -> dict:
+def queues(int4: bool, interpolation: bool) -> dict:
     """Queues, and the opcodes of each."""
-    return {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE & opcodes(int4))), "store": (Opcode.STORE,)}
+    return {"load": (Opcode.LOAD,), "execute": tuple(sorted(EXECUTE & opcodes(int4, interpolation))), "store": (Opcode.STORE,)}
 
 
 class Dispatcher(wiring.Component):
@@ -35,6 +35,8 @@ class Dispatcher(wiring.Component):
         Incomplete commands remembered in each queue; one more waits, so it should be what the queue and its unit hold together.
     int4 : bool
         The commands with 4-bit weights are known too.
+    interpolation : bool
+        INTERPOLATE is known too.
     pipeline : bool
         A command takes six cycles more: its length is checked in three cycles behind its first beat, it is offered a cycle late, that it
         was taken counts a cycle late, and the next one's first beat does not come as it is handed on. Errors show a cycle later.
@@ -64,10 +66,11 @@ class Dispatcher(wiring.Component):
         waits for what stands later in the stream.
     """
 
-    def __init__(self, *, axi_bytes, tracked, int4=False, pipeline=False):
+    def __init__(self, *, axi_bytes, tracked, int4=False, interpolation=False, pipeline=False):
         if tracked < 1:
             raise ValueError(f"Dispatcher tracked must be at least 1, not {tracked}")
-        self.axi_bytes, self.tracked, self.queues, self.pipeline = axi_bytes, tracked, queues(int4), pipeline
+        self.axi_bytes, self.tracked, self.pipeline = axi_bytes, tracked, pipeline
+        self.queues = queues(int4, interpolation)
         layouts = {"load": QUEUED_TRANSFER, "execute": QUEUED_EXECUTE, "store": QUEUED_TRANSFER}
         super().__init__({
             "words": In(stream.Signature(word_layout(axi_bytes))),

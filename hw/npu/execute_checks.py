@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Const
 
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second, is_operation
+from hw.npu.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_PRODUCT_SHIFT, MAX_SOFTMAX_LANES, MOST_LAG, Opcode, Params, Second, is_operation
 
 CHECK_CYCLES = 3
 """With `hold`: cycles from a command to its verdict: products, limits, all of them."""
 
 
-def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, hold=lambda value, name: value):
+def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpolation=False, hold=lambda value, name: value):
     """Expression: a field of the execute command is outside its limits (error BAD_FIELD).
 
     Parameters
@@ -22,6 +22,8 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, hold=lamb
         Size of the weight scratchpad.
     int4 : bool
         There are commands with 4-bit weights.
+    interpolation : bool
+        There are commands INTERPOLATE.
     hold : function of a value and a name
         Where there are register cuts: a product, and each limit for itself, in a register.
     """
@@ -37,6 +39,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, hold=lamb
         matmul & ((loops.lanes == 0) | ((loops.span > 1) & (loops.taps_x != 1))),
         depthwise & _bad_filter(loops, rows, hold),
         softmax & _bad_softmax(loops, weights),
+        *([(opcode == Opcode.INTERPOLATE) & ((loops.taps_y > MAX_BETWEEN) | (loops.taps_x > MAX_BETWEEN))] if interpolation else []),
         (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes),
         weights.params > Params.FULL,
         command.output.right_shift > 31,

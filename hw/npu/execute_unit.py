@@ -10,8 +10,9 @@ from hw.npu.delay import delayed
 from hw.npu.execute_checks import CHECK_CYCLES, bad_field
 from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed_monitor import FeedMonitor
-from hw.npu.feeder import FEED_COMMAND, Feeder
+from hw.npu.feeder import Feeder
 from hw.npu.fifo import StreamFifo
+from hw.npu.interpolator import PRODUCT_BITS, Interpolator
 from hw.npu.isa import MAX_SPAN, Error
 from hw.npu.load_command import LOAD_COMMAND
 from hw.npu.output_command import OUTPUT_COMMAND, source_of
@@ -115,11 +116,18 @@ class ExecuteUnit(wiring.Component):
         feeder = part(
             "feeder",
             (StagedFeeder if config.pipeline else Feeder)(
-                **sizes, size=config.act_bytes, read_latency=act_latency, array_latency=array.latency, places=places_of(config)
+                **sizes,
+                size=config.act_bytes,
+                read_latency=act_latency,
+                array_latency=array.latency,
+                places=places_of(config),
+                interpolation=config.interpolation,
             ),
         )
         outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits, **pipeline}
-        accumulators = part("accumulators", Accumulators(**outputs, sum_bits=array.psum_bits))
+        late = Interpolator.CUTS if config.interpolation and config.pipeline else 0
+        sum_bits = max(array.psum_bits, PRODUCT_BITS) if config.interpolation else array.psum_bits
+        accumulators = part("accumulators", Accumulators(**outputs, sum_bits=sum_bits, late=late))
         output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=act_latency))
         monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT, **pipeline))
         records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, **pipeline))
@@ -187,8 +195,15 @@ class ExecuteUnit(wiring.Component):
             accumulators.valid.eq((valid & feeder.enable) | feeder.vector),
             accumulators.tag.eq(Mux(feeder.vector, feeder.tag, tag)),
         ]
+        sums, vectors, around = array.sums, feeder.lanes, feeder.vector
+        if self.config.interpolation:
+            late = accumulators.late
+            m.submodules.interpolator = interpolator = Interpolator(cols=cols, pipeline=self.config.pipeline)
+            m.d.comb += [interpolator.weight.eq(feeder.weight), *(interpolator.vector[col].eq(vectors[col]) for col in range(cols))]
+            sums = [delayed(m, array.sums[col], late, name=f"late_sum_{col}") for col in range(cols)]
+            vectors, around = interpolator.products, delayed(m, around, late, name="late_around")
         for col in range(cols):
-            m.d.comb += accumulators.sums[col].eq(Mux(feeder.vector, feeder.lanes[col], array.sums[col]))
+            m.d.comb += accumulators.sums[col].eq(Mux(around, vectors[col], sums[col]))
 
     def _dispatch(self, m, feeder, loader, output):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
@@ -205,9 +220,10 @@ class ExecuteUnit(wiring.Component):
             depth=config.ACCUMULATOR_DEPTH,
             weight_bytes=config.weight_bytes,
             int4=config.int4,
+            interpolation=config.interpolation,
             hold=lambda value, name: delayed(m, value, int(config.pipeline), name=name),
         )
-        groups = ("header", "loops", "input", "weights", "output", "second")
+        groups = ("header", "loops", "input", "weights", "output", "interpolation", "second")
         fields = {group: command[group] for group in groups} | {
             "index": payload.index,
             "opcode": command.header.opcode,
@@ -215,7 +231,7 @@ class ExecuteUnit(wiring.Component):
             "weights_params": command.weights.params,
             "load_table": command.weights.load_table,
         }
-        for name, layout, stage in (("load", LOAD_COMMAND, loader), ("feed", FEED_COMMAND, feeder), ("output", OUTPUT_COMMAND, output)):
+        for name, layout, stage in (("load", LOAD_COMMAND, loader), ("feed", feeder.layout, feeder), ("output", OUTPUT_COMMAND, output)):
             m.submodules[f"{name}_queue"] = queue = StreamFifo(layout, depth=self.STAGE_QUEUE)
             m.d.comb += [queue.i.payload[field].eq(fields[field]) for field, _ in layout]
             connect(m, queue.o, stage.command)

@@ -9,6 +9,8 @@ from hw.npu.delay import delayed
 from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_monitor import FEED_EVENT
 from hw.npu.feed_reader import FeedReader
+from hw.npu.fifo import StreamFifo
+from hw.npu.interpolation_walk import WEIGHT_BITS, InterpolationWalk
 from hw.npu.isa import MAX_SPAN, Error, Opcode, group_layout, is_operation
 from hw.npu.port_positions import PortPositions, port_layout
 from hw.npu.port_window import PortWindow
@@ -18,13 +20,11 @@ from hw.npu.tokens import TOKENS
 from hw.npu.wave import FEED_STEP, WAVE_TAG
 from hw.npu.wave_generator import WaveGenerator
 
-FEED_COMMAND = data.StructLayout({
-    "index": unsigned(32),
-    "header": group_layout("header"),
-    "loops": group_layout("loops"),
-    "input": group_layout("input"),
-})
-"""What the feeder needs of an execute command."""
+
+def feed_command(interpolation=False) -> data.StructLayout:
+    """What the feeder needs of an execute command."""
+    groups = ("header", "loops", "input", *(("interpolation",) if interpolation else ()))
+    return data.StructLayout({"index": unsigned(32), **{group: group_layout(group) for group in groups}})
 
 
 class Feeder(wiring.Component):
@@ -49,6 +49,7 @@ class Feeder(wiring.Component):
 
     Waves of blocks smaller than the accumulators' pipeline are held `Accumulators.MIN_PERIOD` cycles apart.
     SOFTMAX is one wave of the vector path that reads nothing: it waits as a command does, and is one final entry.
+    With ``interpolation`` the weights of vectors wait in a queue of their own while their bytes are read.
 
     Parameters
     ----------
@@ -62,10 +63,12 @@ class Feeder(wiring.Component):
         Cycles of the array.
     int4 : bool
         The array takes two activations a row in commands with 4-bit weights.
+    interpolation : bool
+        Vectors have weights.
 
     Members
     -------
-    command : In(stream of FEED_COMMAND)
+    command : In(stream of feed_command(interpolation))
         In order.
     tokens : In(TOKENS)
         Completed commands.
@@ -83,6 +86,8 @@ class Feeder(wiring.Component):
         The wave.
     paired : Out(1)
         With ``int4``: it has two activations a row.
+    weight : Out(WEIGHT_BITS)
+        With ``interpolation``: what a vector is multiplied by; 1 but in an INTERPOLATE.
     sides : Out(signed(8)).array(MAX_SPAN - 1, C)
         In DEPTHWISE, the vectors of the second and third kernel row; ``lanes`` is that of the first.
     group_ends : Out(range(R + 1)).array(MAX_SPAN)
@@ -97,14 +102,16 @@ class Feeder(wiring.Component):
 
     SENT = 0
     """Registers between the end of the reader and the array."""
+    STEPS = 2
+    """Steps between the generator and the scratchpad."""
 
-    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False, places=None):
-        self.rows, self.cols, self.size, self.int4 = rows, cols, size, int4
+    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False, interpolation=False, places=None):
+        self.rows, self.cols, self.size, self.int4, self.interpolation = rows, cols, size, int4, interpolation
         self.read_latency, self.array_latency = read_latency, array_latency
-        self.places = places
+        self.places, self.layout = places, feed_command(interpolation)
         self.width = max(2 * rows if int4 else rows, cols)
         super().__init__({
-            "command": In(stream.Signature(FEED_COMMAND)),
+            "command": In(stream.Signature(self.layout)),
             "tokens": In(TOKENS),
             "read": Out(ReadPort(self.width, parts=True, places=places)).array(MAX_SPAN),
             "tile_loaded": In(1),
@@ -114,6 +121,7 @@ class Feeder(wiring.Component):
             "column": Out(1),
             "vector": Out(1),
             **({"paired": Out(1)} if int4 else {}),
+            **({"weight": Out(WEIGHT_BITS)} if interpolation else {}),
             "plane": Out(1),
             "tag": Out(WAVE_TAG),
             "lanes": Out(signed(8)).array(self.width),
@@ -126,11 +134,11 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.generator = generator = WaveGenerator(cols=self.cols)
+        m.submodules.generator = generator = WaveGenerator(cols=self.cols, interpolation=self.interpolation)
         m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
         m.submodules.reader = reader = FeedReader(width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4)
-        command = Signal(FEED_COMMAND, reset_less=True)
+        command = Signal(self.layout, reset_less=True)
         placed = Signal(
             data.StructLayout({"step": FEED_STEP, "ports": data.ArrayLayout(port_layout(self.width), MAX_SPAN)}), reset_less=True
         )
@@ -221,6 +229,26 @@ class Feeder(wiring.Component):
         ]
         if self.int4:
             m.d.comb += positions.paired.eq(command.header.opcode == Opcode.MATMUL_INT4)
+        if self.interpolation:
+            self._weigh(m, command, generator, ~(matmul | depthwise))
+
+    def _weigh(self, m, command, generator, vector):
+        """Weights of vectors, in their order, wait for them: each step that goes around the array is a wave, and has one.
+
+        The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does; and one
+        place is free, since a full queue takes nothing in the cycle in which its head leaves.
+        """
+        later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY - (InterpolationWalk.CUTS if self.places else 0))
+        m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + 2 + later)
+        m.d.comb += [
+            generator.interpolates.eq(command.header.opcode == Opcode.INTERPOLATE),
+            generator.vector.eq(vector),
+            generator.interpolation.eq(command.interpolation),
+            weights.i.valid.eq(generator.weighs),
+            weights.i.payload.eq(generator.weight),
+            weights.o.ready.eq(self.vector),
+            self.weight.eq(weights.o.payload),
+        ]
 
     def _group(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
         """Guards the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""

@@ -1,18 +1,18 @@
 """Command layout: the one source of truth that RTL decodes, the compiler packs and the golden machine unpacks.
 
 A command is a whole number of units of `UNIT_BYTES`, little-endian, and starts with the `HEADER` group, which says how many.
-What follows depends on the opcode: `DMA` for LOAD and STORE, or the groups `LOOPS`, `INPUT`, `WEIGHTS`, `OUTPUT`, `SECOND` for the
-operations of the execute queue, one group for each stage that reads it. `SECOND` has the last unit to itself: a command without a
-second operand ends before it. Offsets and widths come from the tables below and nowhere else.
+What follows depends on the opcode: `DMA` for LOAD and STORE, or the groups `LOOPS`, `INPUT`, `WEIGHTS`, `OUTPUT`, `INTERPOLATION`, `SECOND`
+for the operations of the execute queue, one group for each stage that reads it. `SECOND` has the last unit to itself: a command without a
+second operand ends before it. Offsets and widths come from the tables of `hw.npu.command_fields` and nowhere else.
 """
 
 import enum
 import functools
 from dataclasses import dataclass
 
-from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
+from hw.npu.command_fields import GROUPS
 from hw.npu.errors import WeftError
 
 UNIT_BYTES = 32
@@ -33,6 +33,10 @@ ADD_LEFT_SHIFT = 20
 """Left shift of both operands of an int8 ADD (TFLite ``reference_ops::AddElementwise``, ``params.left_shift``)."""
 EXPONENTIALS, EXPONENTIAL_BYTES = 256, 4
 """Entries and bytes of an entry of the table in the weight stream of a SOFTMAX: little-endian, Q0.31, the sign bit is not read."""
+FRACTION_BITS = 10
+"""Positions between pixels are Q10 in an int8 RESIZE_BILINEAR (TFLite ``reference_ops::ResizeBilinearInteger``)."""
+MAX_BETWEEN = 2
+"""Kernel rows, and columns, of an INTERPOLATE."""
 MAX_PRODUCT_SHIFT = 12
 """Largest left shift of a MUL's product: 17 bits become 29, one less than the sums of ADD have."""
 
@@ -49,6 +53,7 @@ class Opcode(enum.IntEnum):
     SOFTMAX = 7
     MATMUL_INT4 = 8
     DEPTHWISE_INT4 = 9
+    INTERPOLATE = 10
 
     @property
     def operation(self) -> "Opcode":
@@ -69,9 +74,13 @@ EXECUTE = frozenset(set(Opcode) - {Opcode.LOAD, Opcode.STORE})
 """Opcodes of the execute queue."""
 
 
-def opcodes(int4: bool) -> frozenset:
-    """Opcodes that an NPU knows: with or without 4-bit weights."""
-    return frozenset(opcode for opcode in Opcode if int4 or not opcode.int4)
+VECTORS = frozenset({Opcode.SUM, Opcode.MAX, Opcode.INTERPOLATE})
+"""Opcodes whose vectors of C bytes go around the array."""
+
+
+def opcodes(int4: bool, interpolation: bool) -> frozenset:
+    """Opcodes that an NPU knows: with or without 4-bit weights, with or without INTERPOLATE."""
+    return frozenset(code for code in Opcode if (int4 or not code.int4) and (interpolation or code != Opcode.INTERPOLATE))
 
 
 def is_operation(code, operation, int4: bool):
@@ -144,44 +153,6 @@ ERROR_MEANING = {
     Error.TIMEOUT: "the bus was silent for TIMEOUT cycles with a transaction outstanding",
 }
 
-
-@dataclass(frozen=True)
-class Field:
-    """One field of a command: name, width in bits, sign, and what it means."""
-
-    name: str
-    bits: int
-    meaning: str
-    signed: bool = False
-
-    @property
-    def shape(self):
-        return signed(self.bits) if self.signed else unsigned(self.bits)
-
-
-def _s(name, bits, meaning):
-    return Field(name, bits, meaning, signed=True)
-
-
-HEADER = (
-    Field("opcode", 8, "what the command does"),
-    Field("units", 8, "length of the command in units of 32 bytes: LOAD and STORE 1; the others 3, or 4 with the group second"),
-    Field("wait_load", 16, "transfers of the load queue that must be complete before the command starts"),
-    Field("wait_exec", 16, "commands of the execute queue that must be complete before the command starts"),
-    Field("wait_store", 16, "transfers of the store queue that must be complete before the command starts"),
-)
-
-DMA = (
-    Field("region", 2, "base register of the DDR offset: 0 MODEL, 1 ARENA"),
-    Field("target", 1, "scratchpad: 0 activations, 1 weights (loads only; addresses and lengths are multiples of the AXI width)"),
-    Field("ddr_offset", 32, "first byte in DDR, relative to the region's base"),
-    Field("sram_address", 24, "first byte in the scratchpad"),
-    Field("row_bytes", 24, "bytes of one row, at least 1"),
-    Field("rows", 16, "number of rows, at least 1"),
-    Field("ddr_stride", 32, "bytes from row to row in DDR"),
-    Field("sram_stride", 24, "bytes from row to row in the scratchpad"),
-)
-
 MAX_SPAN = 3
 """Kernel rows that are read side by side: read ports of the feeder."""
 MOST_LAG = 16
@@ -190,85 +161,6 @@ MAX_SOFTMAX_LANES = 4095
 """Elements of a SOFTMAX row: the sum of more exponentials could overflow."""
 LEAST_POSITIONS = 3
 """DEPTHWISE: steps of a run, at least: the accumulators' read-modify-write."""
-
-LOOPS = (
-    Field("block_rows", 9, "rows of output pixels; block_rows * block_cols is 1 to 256"),
-    Field("block_cols", 9, "columns of output pixels"),
-    Field("taps_y", 8, "kernel rows, at least 1"),
-    Field("taps_x", 8, "kernel columns: visited one by one (1 where a whole kernel row is contiguous); DEPTHWISE: taps of a kernel row"),
-    Field("lanes", 16, "MATMUL: consecutive bytes of a tap, at least 1; R (INT4: 2R) make a tile. SOFTMAX: elements of a row, 1 to 4095"),
-    Field(
-        "span",
-        2,
-        "kernel rows that one reduction tile may hold, 1 to 3; MATMUL with 2 or 3: taps_x is 1; DEPTHWISE: span * taps_x is at most R",
-    ),
-    Field("column_tiles", 12, "column tiles of C output channels, at least 1"),
-    Field("last_cols", 7, "columns that the last column tile uses, 1 to C"),
-    Field("partial_in", 1, "continue the partial sums that the previous command left (column_tiles is 1)"),
-    Field("partial_out", 1, "leave the partial sums for the next command, write nothing (column_tiles is 1)"),
-    Field("positions", 12, "DEPTHWISE: steps along a block row, at least 3"),
-    Field("stride", 4, "DEPTHWISE: steps from output pixel to output pixel, at least 1"),
-    Field("transposed", 1, "DEPTHWISE: steps go along the image's height, block rows and kernel rows along its width"),
-)
-
-INPUT = (
-    _s("address", 25, "activation address of the first byte of pixel (0, 0), tap (0, 0), chunk 0; may lie outside where masked"),
-    _s("y", 16, "image row of pixel (0, 0), tap (0, 0)"),
-    Field("height", 16, "rows of the image: a row outside 0 .. height-1 is padding"),
-    _s("x_bytes", 24, "position of that byte in its image row"),
-    Field("image_row_bytes", 24, "bytes of an image row: a byte outside 0 .. image_row_bytes-1 is padding"),
-    Field("pixel_step", 20, "bytes from output pixel to output pixel (stride * channels)"),
-    Field("row_step", 24, "bytes from output row to output row (stride * row pitch)"),
-    Field("row_step_y", 8, "image rows from output row to output row (stride)"),
-    Field("tap_y_step", 24, "bytes from kernel row to kernel row (dilation * row pitch)"),
-    Field("tap_y_rows", 8, "image rows from kernel row to kernel row (dilation)"),
-    Field("tap_x_step", 20, "bytes from kernel column to kernel column (dilation * channels)"),
-    _s("pad_value", 8, "value of a byte outside the image"),
-    Field("wrap_row", 16, "image rows from this one on lie wrap_bytes lower: the image is a ring of rows"),
-    Field("wrap_bytes", 24, "size of the ring; 0 where the image is none"),
-)
-
-WEIGHTS = (
-    Field("address", 24, "weight-scratchpad address of the stream, a multiple of C; addresses wrap at the scratchpad's end"),
-    Field("wait_load", 16, "transfers of the load queue that must be complete before the stream is read"),
-    Field("params", 2, "parameters behind the weights of each column tile: 0 none, 1 bias (4 rows), 2 bias, multiplier, exponent (9 rows)"),
-    Field("load_table", 1, "the stream starts with a 256-byte table for the output stage"),
-)
-
-OUTPUT = (
-    Field("address", 24, "activation address of output pixel (0, 0), channel 0"),
-    Field("pixel_step", 20, "bytes from output pixel to output pixel"),
-    Field("row_step", 24, "bytes from output row to output row"),
-    _s("multiplier", 32, "Q31 multiplier for all channels, where the parameters hold none"),
-    Field("left_shift", 5, "left shift before the multiplication, where the parameters hold none"),
-    Field("right_shift", 6, "rounding right shift after it, where the parameters hold none; 0 to 31"),
-    Field("single_rounding", 1, "0: double rounding (CONV_2D, ADD), 1: single rounding (FULLY_CONNECTED)"),
-    _s("zero_point", 8, "added after requantization"),
-    _s("clamp_min", 8, "lower bound of the output"),
-    _s("clamp_max", 8, "upper bound of the output"),
-    Field("use_table", 1, "map the clamped value (as an unsigned byte) through the 256-byte table"),
-)
-
-SECOND = (
-    Field("operation", 2, "0 none, 1 ADD, 2 SUB (first less second), 3 MUL"),
-    Field("address", 24, "activation address of the second operand's pixel (0, 0), channel 0"),
-    Field("pixel_step", 20, "bytes from pixel to pixel"),
-    Field("row_step", 24, "bytes from row to row"),
-    _s("first_zero_point", 8, "zero point of the first operand (the value that left the clamp or the table)"),
-    _s("first_multiplier", 32, "its Q31 multiplier (not in MUL)"),
-    Field("first_shift", 5, "its rounding right shift; in MUL the left shift of the product, at most 12"),
-    _s("zero_point", 8, "zero point of the second operand"),
-    _s("multiplier", 32, "its Q31 multiplier (not in MUL)"),
-    Field("shift", 5, "its rounding right shift (not in MUL)"),
-    _s("out_multiplier", 32, "Q31 multiplier of the sum or product"),
-    Field("out_shift", 5, "rounding right shift of the sum or product"),
-    _s("out_zero_point", 8, "added to the requantized sum"),
-    _s("clamp_min", 8, "lower bound of the result"),
-    _s("clamp_max", 8, "upper bound of the result"),
-)
-
-GROUPS = {"header": HEADER, "dma": DMA, "loops": LOOPS, "input": INPUT, "weights": WEIGHTS, "output": OUTPUT, "second": SECOND}
-"""Every group of fields, by the name it has in a command."""
 
 
 @functools.cache
@@ -293,7 +185,7 @@ def _command_layout(units, *groups, apart=()):
 
 TRANSFER_LAYOUT = _command_layout(TRANSFER_UNITS, "header", "dma")
 """A command of the load or store queue."""
-EXECUTE_LAYOUT = _command_layout(MOST_UNITS, "header", "loops", "input", "weights", "output", apart=("second",))
+EXECUTE_LAYOUT = _command_layout(MOST_UNITS, "header", "loops", "input", "weights", "output", "interpolation", apart=("second",))
 """A command of the execute queue; where it has `EXECUTE_UNITS` only, the fields of the last unit are zero."""
 assert EXECUTE_LAYOUT["second"].offset == 8 * UNIT_BYTES * EXECUTE_UNITS, "only the second operand is left out"
 
@@ -313,18 +205,18 @@ def groups_of(opcode) -> tuple[str, ...]:
     return tuple(name for name, _ in layout_of(opcode))
 
 
-def measure(stream, *, int4: bool) -> tuple[Error, int]:
+def measure(stream, *, int4: bool, interpolation: bool) -> tuple[Error, int]:
     """Whether a command begins here, as the hardware looks at it, and its length in units; BAD_FIELD where the stream ends within it.
 
     Parameters
     ----------
     stream : bytes
         Packed commands, a whole number of units, at least one.
-    int4 : bool
-        The hardware knows commands with 4-bit weights.
+    int4, interpolation : bool
+        The hardware knows commands with 4-bit weights, and INTERPOLATE.
     """
     opcode, units = stream[0], stream[1]
-    if opcode not in opcodes(int4):
+    if opcode not in opcodes(int4, interpolation):
         return Error.BAD_OPCODE, units
     legal = units in units_of(opcode) and len(stream) >= units * UNIT_BYTES
     return Error.NONE if legal else Error.BAD_FIELD, units
@@ -403,7 +295,7 @@ class Command:
         WeftError
             If the opcode or the length is wrong.
         """
-        code, units = measure(packed, int4=True)
+        code, units = measure(packed, int4=True, interpolation=True)
         if code != Error.NONE or len(packed) != units * UNIT_BYTES:
             raise WeftError(f"{len(packed)} bytes with opcode {packed[0]} and units {packed[1]} are no command")
         opcode = Opcode(packed[0])
@@ -429,19 +321,19 @@ class Command:
         return " ".join([f"{self.opcode.name:<6}", *parts])
 
 
-def unpack_stream(stream, *, int4: bool = False) -> tuple[list[Command], Error]:
+def unpack_stream(stream, *, int4: bool = False, interpolation: bool = False) -> tuple[list[Command], Error]:
     """The commands of a stream up to its end or to the first that is none, and why that is none.
 
     Parameters
     ----------
     stream : bytes
         Packed commands, a whole number of units.
-    int4 : bool
-        The hardware knows commands with 4-bit weights.
+    int4, interpolation : bool
+        The hardware knows commands with 4-bit weights, and INTERPOLATE.
     """
     commands, place = [], 0
     while place < len(stream):
-        code, units = measure(stream[place : place + MOST_UNITS * UNIT_BYTES], int4=int4)
+        code, units = measure(stream[place : place + MOST_UNITS * UNIT_BYTES], int4=int4, interpolation=interpolation)
         if code != Error.NONE:
             return commands, code
         commands.append(Command.unpack(stream[place : place + units * UNIT_BYTES]))

@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.delay import delayed
 from hw.npu.isa import MAX_SPAN, MOST_LAG, group_layout
 from hw.npu.reduction_walk import ReductionWalk
-from hw.npu.wave_generator import POSITION, moved, row_to_row
+from hw.npu.wave import POSITION
+from hw.npu.wave_generator import moved, row_to_row
 
 
 def port_layout(width) -> data.StructLayout:

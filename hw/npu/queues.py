@@ -18,9 +18,17 @@ QUEUED_EXECUTE = data.StructLayout({"index": unsigned(INDEX_BITS), "command": EX
 """A command of the execute queue, with its index."""
 
 
-def used_bits(queued):
-    """The bits of a queued command that carry something: its index and its groups, without the gaps of the layout."""
-    return Cat(queued.index, *(queued.command[name] for name, _ in queued.shape()["command"].shape))
+def used_bits(queued, *, interpolation=True):
+    """The bits of a queued command that carry something: its index and its groups, without the gaps of the layout.
+
+    Parameters
+    ----------
+    queued : view of QUEUED_TRANSFER or QUEUED_EXECUTE
+    interpolation : bool
+        Those of the group ``interpolation`` too.
+    """
+    groups = (name for name, _ in queued.shape()["command"].shape)
+    return Cat(queued.index, *(queued.command[name] for name in groups if interpolation or name != "interpolation"))
 
 
 class CommandQueue(wiring.Component):
@@ -32,6 +40,8 @@ class CommandQueue(wiring.Component):
         `QUEUED_TRANSFER` or `QUEUED_EXECUTE`.
     depth : int
         Commands held, at least 1.
+    interpolation : bool
+        The group ``interpolation`` is stored too.
 
     Members
     -------
@@ -41,21 +51,21 @@ class CommandQueue(wiring.Component):
         To the unit; bits that belong to no field are zero.
     """
 
-    def __init__(self, layout, *, depth):
+    def __init__(self, layout, *, depth, interpolation=False):
         if depth < 1:
             raise ValueError(f"CommandQueue depth must be at least 1, not {depth}")
-        self.depth = depth
+        self.depth, self.interpolation = depth, interpolation
         super().__init__({"i": In(stream.Signature(layout)), "o": Out(stream.Signature(layout))})
 
     def elaborate(self, platform):
         m = Module()
-        used = used_bits(self.i.payload)
+        used = used_bits(self.i.payload, interpolation=self.interpolation)
         m.submodules.fifo = fifo = StreamFifo(unsigned(len(used)), depth=self.depth)
         m.d.comb += [
             fifo.i.payload.eq(used),
             fifo.i.valid.eq(self.i.valid),
             self.i.ready.eq(fifo.i.ready),
-            used_bits(self.o.payload).eq(fifo.o.payload),
+            used_bits(self.o.payload, interpolation=self.interpolation).eq(fifo.o.payload),
             self.o.valid.eq(fifo.o.valid),
             fifo.o.ready.eq(self.o.ready),
         ]

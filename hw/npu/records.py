@@ -3,7 +3,7 @@
 from amaranth.hdl import unsigned
 from amaranth.lib import data
 
-from hw.npu.isa import Field
+from hw.npu.command_fields import Field
 
 RECORD_BYTES = 64
 """Size of a record; record i lies at the record base + 64 i."""

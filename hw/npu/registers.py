@@ -13,14 +13,19 @@ ID = 0x57454654
 VERSION = 0x00010000
 """Contents of the register VERSION: major in the upper half, minor in the lower."""
 
-_INT4_BIT = 31
+_INT4_BIT, _INTERPOLATION_BIT = 31, 30
 _LOW = (BASE_ALIGNMENT - 1).bit_length()
 _UNIT = (UNIT_BYTES - 1).bit_length()
 
 REGISTERS = (
     whole("ID", 0x00, Access.CONSTANT, "0x57454654, the letters WEFT"),
     whole("VERSION", 0x04, Access.CONSTANT, "version of the register map and of the commands: major in bits 31..16, minor in 15..0"),
-    whole("CONFIG_ROWS", 0x08, Access.CONSTANT, "rows of the array; bit 31 is set where it knows commands with 4-bit weights"),
+    whole(
+        "CONFIG_ROWS",
+        0x08,
+        Access.CONSTANT,
+        "rows of the array; bit 31: it knows commands with 4-bit weights, bit 30: it knows INTERPOLATE",
+    ),
     whole("CONFIG_COLS", 0x0C, Access.CONSTANT, "columns of the array"),
     whole("CONFIG_LANES", 0x10, Access.CONSTANT, "output lanes"),
     whole("CONFIG_AXI_BITS", 0x14, Access.CONSTANT, "data width of the AXI4 port"),
@@ -120,7 +125,7 @@ def constants(config) -> dict:
     return {
         "id": ID,
         "version": VERSION,
-        "config_rows": config.rows | config.int4 << _INT4_BIT,
+        "config_rows": config.rows | config.int4 << _INT4_BIT | config.interpolation << _INTERPOLATION_BIT,
         "config_cols": config.cols,
         "config_lanes": config.lanes,
         "config_axi_bits": config.axi_bits,

@@ -7,7 +7,7 @@ from hw.npu.delay import delayed
 from hw.npu.feed_gate import CAUSES, FeedGate
 from hw.npu.feed_reader import FeedReader
 from hw.npu.feed_stages import FeedStages
-from hw.npu.feeder import FEED_COMMAND, Feeder
+from hw.npu.feeder import Feeder
 from hw.npu.isa import MAX_SPAN, Opcode, is_operation
 from hw.npu.port_positions import PortPositions
 from hw.npu.reduction_walk import ReductionWalk
@@ -30,27 +30,28 @@ class StagedFeeder(Feeder):
 
     Members
     -------
-    command, tokens, read, tile_loaded, half_free, enable, matmul, column, vector, plane, tag, lanes, paired, sides, group_ends
+    command, tokens, read, tile_loaded, half_free, enable, matmul, column, vector, plane, tag, lanes, paired, weight, sides, group_ends
         As those of `Feeder`.
     tile_passed, event, error
         As those of `Feeder`; the requests of ``read`` are places, and ports that ask in one cycle share no bank.
     """
 
     SENT = 1
+    STEPS = FeedStages.ROOM + 2
     PREPARED = 2
     LATENCY = PortPositions.LATENCY + FeedStages.LATENCY + 2
     BETWEEN = ReductionWalk.SETTLES + 1 + PREPARED + 2
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.generator = generator = WaveGenerator(cols=self.cols, pipeline=True)
+        m.submodules.generator = generator = WaveGenerator(cols=self.cols, interpolation=self.interpolation, pipeline=True)
         m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4, pipeline=True)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency, pipeline=True)
         m.submodules.stages = stages = FeedStages(width=self.width, size=self.size, geometry=self.places)
         m.submodules.reader = reader = FeedReader(
             width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4, places=self.places
         )
-        command = Signal(FEED_COMMAND, reset_less=True)
+        command = Signal(self.layout, reset_less=True)
         active, preparing, begun, room = Signal(), Signal(), Signal(), Signal()
         fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
         quiet, settling = Signal(range(ReductionWalk.SETTLES + 1)), Signal(range(ReductionWalk.SETTLES + 1))

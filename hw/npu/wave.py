@@ -5,6 +5,9 @@ from amaranth.lib import data
 
 from hw.npu.isa import MAX_SPAN
 
+POSITION = data.StructLayout({"address": signed(26), "x": signed(25), "y": signed(17)})
+"""Where a port reads: byte address in the scratchpad, byte position in the image row, image row."""
+
 WAVE_TAG = data.StructLayout({
     "entry": unsigned(8),
     "half": unsigned(1),

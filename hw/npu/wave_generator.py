@@ -1,14 +1,13 @@
 """Walks the pixels of an execute command: one wave, or one step of a depthwise convolution, at a time."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.delay import delayed
+from hw.npu.interpolation_walk import WEIGHT_BITS, InterpolationWalk
 from hw.npu.isa import group_layout
-
-POSITION = data.StructLayout({"address": signed(26), "x": signed(25), "y": signed(17)})
-"""Where a port reads: byte address in the scratchpad, byte position in the image row, image row."""
+from hw.npu.wave import POSITION
 
 
 def row_to_row(inp, transposed, *, address, y, name, m):
@@ -46,6 +45,8 @@ class WaveGenerator(wiring.Component):
     ----------
     cols : int
         Columns of the array: bytes from column tile to column tile, where these read different bytes.
+    interpolation : bool
+        There are commands INTERPOLATE, whose pixels lie between those of the image.
     pipeline : bool
         The ends of the loops are registers: the command must be steady two cycles before ``start``. ``position`` is that of the step of the
         cycle before.
@@ -72,10 +73,17 @@ class WaveGenerator(wiring.Component):
         It is the first or last wave of its reduction tile; the first wave is the first step.
     tile_end, last_column : Out(1), Out(1)
         It is the last step of its reduction tile; it is in the last job.
+    interpolates, vector, interpolation : In(1), In(1), In(group interpolation)
+        With ``interpolation``: the command is an INTERPOLATE; it has waves that go around the array; its fields.
+    weighs, weight : Out(1), Out(WEIGHT_BITS)
+        With ``interpolation``: the weight of a vector that goes around the array, in the order of the steps, some cycles behind
+        (`InterpolationWalk.LATENCY`).
     """
 
-    def __init__(self, *, cols, pipeline=False):
-        self.cols, self.pipeline = cols, pipeline
+    def __init__(self, *, cols, interpolation=False, pipeline=False):
+        self.cols, self.interpolation_walk, self.pipeline = cols, interpolation, pipeline
+        between = {"interpolates": In(1), "vector": In(1), "interpolation": In(group_layout("interpolation"))}
+        between |= {"weighs": Out(1), "weight": Out(WEIGHT_BITS)}
         flags = ("wave", "first_pixel", "last_pixel", "tile_end", "last_column")
         super().__init__(
             {
@@ -90,6 +98,7 @@ class WaveGenerator(wiring.Component):
                 "entry": Out(unsigned(8)),
             }
             | {flag: Out(1) for flag in flags}
+            | (between if interpolation else {})
         )
 
     def elaborate(self, platform):
@@ -97,8 +106,17 @@ class WaveGenerator(wiring.Component):
         ends = self._counters(m)
         row_wave_end = self._waves(m, ends)
         self._flags(m, ends, row_wave_end)
-        self._positions(m, ends)
+        carries = self._between(m, ends) if self.interpolation_walk else (0, 0)
+        self._positions(m, ends, *carries)
         return m
+
+    def _between(self, m, ends):
+        """Pixels between those of the image: gives whether the next row and the next pixel are moved by a kernel row, a column, more."""
+        m.submodules.between = between = InterpolationWalk(pipeline=self.pipeline)
+        m.d.comb += [getattr(between, name).eq(getattr(self, name)) for name in ("start", "step", "loops", "input", "interpolation")]
+        m.d.comb += [getattr(between, name).eq(getattr(self, name)) for name in ("interpolates", "vector", "position", "tile_end")]
+        m.d.comb += [between.row_end.eq(ends["bx"]), self.weighs.eq(between.valid), self.weight.eq(between.weight)]
+        return between.carry_y, between.carry_x
 
     def _counters(self, m):
         """Counts each loop; gives the end of every loop, the innermost first."""
@@ -165,20 +183,25 @@ class WaveGenerator(wiring.Component):
             self.last_column.eq(ends["tile"]),
         ]
 
-    def _positions(self, m, ends):
+    def _positions(self, m, ends, carry_y, carry_x):
         inp, transposed = self.input, self.depthwise & self.loops.transposed
         column, row, pixel = (Signal(POSITION, name=name, reset_less=True) for name in ("column", "row", "pixel"))
         m.d.comb += self.position.eq(pixel)
 
         pixel_step, tile_step = Signal(POSITION), Signal(POSITION)
+        along = inp.pixel_step + Mux(carry_x, inp.tap_x_step, 0) if self.interpolation_walk else inp.pixel_step
         m.d.comb += [
-            pixel_step.address.eq(inp.pixel_step),
-            pixel_step.x.eq(Mux(transposed, 0, inp.pixel_step)),
+            pixel_step.address.eq(along),
+            pixel_step.x.eq(Mux(transposed, 0, along)),
             pixel_step.y.eq(Mux(transposed, inp.row_step_y, 0)),
             tile_step.address.eq(Mux(self.channels, self.cols, 0)),
             tile_step.x.eq(tile_step.address),
         ]
         row_step = row_to_row(inp, transposed, address="row_step", y="row_step_y", name="row_step", m=m)
+        if self.interpolation_walk:
+            further = Signal(POSITION)
+            m.d.comb += [further.address.eq(Mux(carry_y, inp.tap_y_step, 0)), further.y.eq(Mux(carry_y, inp.tap_y_rows, 0))]
+            row_step = moved(m, row_step, "row_step_between", further)
         if self.pipeline:
             self._moves(m, ends, (column, row, pixel), (tile_step, row_step, pixel_step))
             return

@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.program import Layer, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Region, Target
+from hw.npu.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Region, Target
 
 IMAGE, RESULT = 1024, 4096
 """Bytes of the image on each side of the scratchpad's end; where results begin, and how many fit."""
@@ -94,6 +94,9 @@ class CommandMaker:
             "weights": {"address": address, "wait_load": 3, "params": int(rng.choice([Params.NONE, Params.BIAS]))},
             "output": {"address": RESULT, "pixel_step": channels, "row_step": cols * channels} | self._scaling(),
         }
+        if opcode == Opcode.INTERPOLATE:
+            fields["interpolation"] = {name: self.number(0, 1023) for name in ("y", "step_y", "x", "step_x")}
+            fields["output"] |= {"left_shift": 1, "right_shift": self.number(17, 21)}  # of sums in units of 2^-20
         return Command(opcode, fields)
 
     def _scaling(self):
@@ -126,13 +129,15 @@ class CommandMaker:
         return fields | {"pad_value": self.number(-3, 3)} | self._ring(height, pitch, y), pitch
 
     def _kernel(self, opcode, loops, channels):
-        """MATMUL, SUM or MAX."""
+        """MATMUL, SUM, MAX or INTERPOLATE."""
         matmul, depth = opcode.operation == Opcode.MATMUL, self.config.tile_depth(opcode.int4)
         span = self.number(1, MAX_SPAN) if matmul else 1
         taps_y, taps_x = self.number(1, 4), self.number(1, 3) if span == 1 else 1
+        if opcode == Opcode.INTERPOLATE:
+            taps_y, taps_x = self.number(1, MAX_BETWEEN), self.number(1, MAX_BETWEEN)
         pixel = self.number(1, 8) if matmul else channels
         lanes = self.number(1, 3 * depth)
-        stride = self.number(1, 3)
+        stride = self.number(0 if opcode == Opcode.INTERPOLATE else 1, 3)
         source, pitch = self._place(pixel, self.number(-2, 2), pixel * self.number(-2, 2))
         if source is None:
             return None

@@ -28,18 +28,18 @@ class Checks(wiring.Component):
         sizes = {"rows": config.rows, "cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "weight_bytes": config.weight_bytes}
         held = Signal(EXECUTE_LAYOUT)  # a clock, for the simulator
         m.d.sync += held.eq(self.command)
-        m.d.comb += self.bad.eq(bad_field(held, **sizes, int4=config.int4))
+        m.d.comb += self.bad.eq(bad_field(held, **sizes, int4=config.int4, interpolation=config.interpolation))
         return m
 
 
 def _command(rng, config):
     """Fields around their limits; about half of the commands are legal."""
-    opcode = rng.choice(sorted(EXECUTE & opcodes(config.int4)))
+    opcode = rng.choice(sorted(EXECUTE & opcodes(config.int4, config.interpolation)))
     taps = rng.choice([1, 3, 5, 8, 9, 16, config.rows, config.rows + 1])
     loops = {
         "block_rows": rng.randint(1, 4),
         "block_cols": rng.choice([1, 2, 5, 64]),
-        "taps_y": 1,
+        "taps_y": rng.randint(1, 3) if opcode == Opcode.INTERPOLATE else 1,
         "taps_x": taps if opcode.operation == Opcode.DEPTHWISE else 1,
         "lanes": rng.choice([1, 5, MAX_SOFTMAX_LANES]),
         "span": rng.randint(1, 3),
@@ -58,7 +58,7 @@ def _command(rng, config):
 @pytest.mark.parametrize("rows", [4, 16, 32, 64])
 def test_rtl_refuses_what_the_machine_refuses(rows, int4, seed):
     rng = random.Random(seed)
-    config = NpuConfig(rows=rows, cols=8, act_kib=16, weight_kib=8, int4=int4)
+    config = NpuConfig(rows=rows, cols=8, act_kib=16, weight_kib=8, int4=int4, interpolation=True)
     dut, commands = Checks(config), []
     state = MachineState.fresh(Program("", config, (), (), bytes(64), 64, (), (), ()), 0)
     for _ in range(300):

@@ -13,7 +13,7 @@ from tests.block.execute_bench import check_windows, run
 from tests.block.execute_commands import CommandMaker
 from tests.thin import thin
 
-ALL = (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.DEPTHWISE, Opcode.SUM, Opcode.MAX)
+ALL = (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.DEPTHWISE, Opcode.SUM, Opcode.MAX, Opcode.INTERPOLATE)
 BOTH_WIDTHS = (*ALL, *[Opcode.MATMUL_INT4] * 4, *[Opcode.DEPTHWISE_INT4] * 2)
 
 
@@ -33,7 +33,8 @@ def compare(program, **options):
 
 def _program(seed, opcodes, *, rows, cols, count=8, **fields):
     rng = np.random.default_rng(seed)
-    config = NpuConfig(rows=rows, cols=cols, act_kib=16, weight_kib=8, axi_bits=64, **fields)
+    interpolation = Opcode.INTERPOLATE in opcodes
+    config = NpuConfig(rows=rows, cols=cols, act_kib=16, weight_kib=8, axi_bits=64, interpolation=interpolation, **fields)
     maker = CommandMaker(rng, config, opcodes, small=bool(rng.integers(2)))
     maker.grow(count)
     return maker.program()
@@ -81,6 +82,13 @@ def test_4_bit_weights_follow_any_other_command(rows, cols, broadcast, busy, see
 def test_depthwise_commands_follow_each_other(case, seed):
     """Alike or not: rows are grouped anew, streams end and begin."""
     compare(_program([seed, case], [Opcode.DEPTHWISE], rows=16, cols=8, count=10), busy=(4 * (case % 2), 4 * (case // 2)))
+
+
+@pytest.mark.parametrize(("pipeline", "busy"), [(False, (0, 0)), (True, (6, 4)), *thin([(False, (13, 14)), (True, (0, 0))])])
+def test_pixels_between_others_follow_each_other(pipeline, busy, seed):
+    """Weights stay with their vectors where others stand between them, and where ports are refused."""
+    opcodes = [*[Opcode.INTERPOLATE] * 4, Opcode.SUM, Opcode.MATMUL]
+    compare(_program([seed, pipeline, *busy], opcodes, rows=4, cols=8, count=10, pipeline=pipeline), busy=busy)
 
 
 def _filter_cycles(*, pitch, positions):

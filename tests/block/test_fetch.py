@@ -7,8 +7,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from hw.npu.command_fetch import CommandFetch
+from hw.npu.command_fields import GROUPS
 from hw.npu.dispatcher import WAITS, Dispatcher, queues
-from hw.npu.isa import EXECUTE, GROUPS, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
+from hw.npu.isa import EXECUTE, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
 from tests.thin import thin
@@ -16,7 +17,7 @@ from tests.thin import thin
 BASE = 0x1000
 
 
-QUEUES = queues(int4=True)
+QUEUES = queues(int4=True, interpolation=True)
 QUEUE_OF = {opcode: queue for queue, opcodes in QUEUES.items() for opcode in opcodes}
 
 
@@ -51,9 +52,9 @@ def random_commands(rng, number):
 class FrontEnd(wiring.Component):
     """Fetch and dispatcher, as the top connects them."""
 
-    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True, pipeline=False):
+    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True, interpolation=True, pipeline=False):
         self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead, pipeline=pipeline)
-        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4, pipeline=pipeline)
+        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4, interpolation=interpolation, pipeline=pipeline)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -232,11 +233,13 @@ def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes):
     assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline), Error.BAD_OPCODE, 3)
 
 
-@pytest.mark.parametrize("opcode", [opcode for opcode in Opcode if opcode.int4])
-def test_without_int4_its_opcodes_are_unknown(opcode, pipeline):
+@pytest.mark.parametrize(
+    ("opcode", "switch"), [*((opcode, "int4") for opcode in Opcode if opcode.int4), (Opcode.INTERPOLATE, "interpolation")]
+)
+def test_without_its_switch_an_opcode_is_unknown(opcode, switch, pipeline):
     rng = random.Random(2)
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
-    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, int4=False, pipeline=pipeline)
+    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, **{switch: False}, pipeline=pipeline)
     assert_stops(bench, Error.BAD_OPCODE, 3)
 
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.sim import Simulator
 
 from hw.npu.fifo import StreamFifo
-from hw.npu.isa import EXECUTE_LAYOUT, Command, Opcode
+from hw.npu.isa import EXECUTE_LAYOUT, Command, Opcode, group_layout
 from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue, used_bits
 from hw.npu.tokens import TOKEN_BITS, TokenBoard, reached
 from tests.streams import expect, patterns, plain, put, simulate
@@ -35,7 +35,7 @@ def test_execute_queue_keeps_every_field():
         for name, where in EXECUTE_LAYOUT:
             fields[name] = plain(where.shape.from_bits(rng.getrandbits(where.width)))
         values.append({"index": index, "command": fields})
-    dut = CommandQueue(QUEUED_EXECUTE, depth=4)
+    dut = CommandQueue(QUEUED_EXECUTE, depth=4, interpolation=True)
     simulate(dut, lambda ctx: put(ctx, dut.i, values, "1"), lambda ctx: expect(ctx, dut.o, values, "001"), watched=[dut.o])
 
 
@@ -54,7 +54,8 @@ def test_a_packed_command_decodes_to_its_fields():
 
 def test_queues_store_used_bits_only():
     assert len(used_bits(Signal(QUEUED_TRANSFER))) < 300
-    assert len(used_bits(Signal(QUEUED_EXECUTE))) < 900
+    with_all, without = (len(used_bits(Signal(QUEUED_EXECUTE), interpolation=known)) for known in (True, False))
+    assert without < 900 and with_all == without + group_layout("interpolation").size
 
 
 def test_tokens_count_and_wrap():

@@ -58,7 +58,7 @@ def test_constants_and_resets_read_as_the_table_says():
             want += {
                 "ID": ID,
                 "VERSION": VERSION,
-                "CONFIG_ROWS": 16,
+                "CONFIG_ROWS": 0x40000010,
                 "CONFIG_COLS": 16,
                 "CONFIG_LANES": 16,
                 "CONFIG_AXI_BITS": 64,
@@ -70,9 +70,11 @@ def test_constants_and_resets_read_as_the_table_says():
     host.run(check)
 
 
-def test_the_number_of_rows_says_whether_4_bit_weights_are_known():
-    assert constants(PRESETS["small"])["config_rows"] == 16
-    assert constants(PRESETS["small"].replace(int4=True))["config_rows"] == 0x80000010
+def test_the_number_of_rows_says_what_commands_are_known():
+    plain = PRESETS["small"].replace(interpolation=False)
+    assert constants(plain)["config_rows"] == 16
+    assert constants(plain.replace(int4=True))["config_rows"] == 0x80000010
+    assert constants(plain.replace(interpolation=True))["config_rows"] == 0x40000010
 
 
 @pytest.mark.parametrize("busy", [0, 1])

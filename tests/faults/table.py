@@ -93,6 +93,13 @@ FAULTS = (
         ("tests/block/test_bursts.py::test_rows_of_many_blocks_are_cut_where_the_blocks_end",),
     ),
     Fault(
+        "a queue of weights that is full a step too early",
+        "hw/npu/feeder.py",
+        "depth=self.STEPS + 2 + later)",
+        "depth=self.STEPS + 1 + later)",
+        ("tests/block/test_execute_commands.py::test_pixels_between_others_follow_each_other",),
+    ),
+    Fault(
         "tokens compared on 14 bits",
         "hw/npu/tokens.py",
         "return ~(count - wait)[TOKEN_BITS - 1]",

@@ -5,7 +5,7 @@ import numpy as np
 from golden.machine_reads import packed_tiles, read_runs, steps_of
 from golden.machine_stream import stream_bytes, tile_terms
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXECUTE, INT4_TWIN, Command, Opcode, Second, opcodes
+from hw.npu.isa import EXECUTE, INT4_TWIN, VECTORS, Command, Opcode, Second, opcodes
 from hw.npu.records import STALLS
 from tests.rtl.jobs import TINY, TINY_INT4, Outcome, Stream
 
@@ -116,7 +116,7 @@ def _execute(command, carried):
     yield "256 pixels", pixels == TINY.ACCUMULATOR_DEPTH
     yield (
         "one pixel, many reduction tiles",
-        pixels == 1 and command.opcode in (Opcode.SUM, Opcode.MAX) and loops["taps_y"] * loops["taps_x"] > 3,
+        pixels == 1 and command.opcode in VECTORS and loops["taps_y"] * loops["taps_x"] > 3,
     )
     yield "command without weights", not stream
     yield "parameters of each channel behind a table", weights["params"] == 2 and weights["load_table"]
@@ -158,7 +158,7 @@ EXPECTED = frozenset({
     "feeder wrapped above",
     "feeder wrapped below",
     "a read across the end",
-    *(opcode.name for opcode in EXECUTE & opcodes(int4=False)),
+    *(opcode.name for opcode in EXECUTE & opcodes(int4=False, interpolation=False)),
     "a ring turned within a block",
     "DEPTHWISE transposed",
     "DEPTHWISE in several passes",

@@ -82,7 +82,7 @@ class Stream:
 
     def unpacked(self) -> tuple[list[Command], Error]:
         """The commands up to the first that the configuration does not know, and why it does not."""
-        return unpack_stream(b"".join(self.packed()), int4=self.config.int4)
+        return unpack_stream(b"".join(self.packed()), int4=self.config.int4, interpolation=self.config.interpolation)
 
     def program(self) -> Program:
         """For the golden machine; its output is the whole arena. Every opcode and every length must be legal."""

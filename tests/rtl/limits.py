@@ -30,7 +30,8 @@ def softmax(**groups):
 
 def limits(config: NpuConfig) -> dict:
     """Every limit of docs/architecture.md."""
-    return _of_transfers(config.axi_bytes) | _of_loops(config.rows, config.cols) | _of_outputs(config)
+    found = _of_transfers(config.axi_bytes) | _of_loops(config.rows, config.cols) | _of_outputs(config)
+    return found | (_of_interpolations() if config.interpolation else {})
 
 
 def _of_transfers(beat):
@@ -81,6 +82,13 @@ def _of_loops(rows, cols):
                 ("last wave", {"stride": 2, "positions": 6}, {"stride": 2, "positions": 4}),
             )
         },
+    }
+
+
+def _of_interpolations():
+    return {
+        f"{name} of an interpolation": (loops(Opcode.INTERPOLATE, **{name: 2}), loops(Opcode.INTERPOLATE, **{name: 3}))
+        for name in ("taps_y", "taps_x")
     }
 
 

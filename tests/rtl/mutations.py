@@ -74,7 +74,7 @@ def _noise(rng, packed, config) -> bytes:
         end = start + int(rng.choice([1, 2, 8]))
         return bytes([*packed[:start], *noise[start:end], *packed[end:]])
     noise[rng.random(len(packed)) < rng.choice([0.0, 0.5, 0.9])] = 0
-    fitting = [opcode for opcode in sorted(opcodes(config.int4)) if (opcode in EXECUTE) == (packed[0] in EXECUTE)]
+    fitting = [opcode for opcode in sorted(opcodes(config.int4, config.interpolation)) if (opcode in EXECUTE) == (packed[0] in EXECUTE)]
     noise[0] = rng.choice([*fitting, *fitting, rng.integers(0, 256)])
     noise[1] = packed[1] if rng.random() < 0.8 else noise[1]
     noise[2:8] = 0 if rng.random() < 0.7 else noise[2:8]  # waits, which would stop it before all else

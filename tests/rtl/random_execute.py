@@ -3,7 +3,7 @@
 from golden.footprint import Hazard, footprint
 from golden.machine_state import MachineError
 from hw.npu.config import NpuConfig
-from hw.npu.isa import LEAST_POSITIONS, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
+from hw.npu.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
 from tests.rtl.jobs import TINY
 
 MOST_WAVES = 1500
@@ -16,6 +16,11 @@ OPCODES = (
 )
 OPCODES_INT4 = (*OPCODES, *(Opcode.MATMUL_INT4,) * 10, *(Opcode.DEPTHWISE_INT4,) * 6)
 """The same with both widths of weights, the narrow ones more often."""
+
+
+def _opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
+    """What a configuration knows, each as often as it is drawn."""
+    return (*(OPCODES_INT4 if config.int4 else OPCODES), *(Opcode.INTERPOLATE,) * (3 * config.interpolation))
 
 
 def number(rng, low, high) -> int:
@@ -77,7 +82,7 @@ class ExecuteMaker:
 
     def _draw(self):
         rng = self.rng
-        opcode = Opcode(rng.choice(OPCODES_INT4 if self.config.int4 else OPCODES))
+        opcode = Opcode(rng.choice(_opcodes(self.config)))
         loops = self._loops(opcode)
         if opcode == Opcode.SOFTMAX:
             return self._softmax(loops)
@@ -88,6 +93,8 @@ class ExecuteMaker:
             source |= {"wrap_row": self._number(0, 6), "wrap_bytes": int(rng.choice([source["row_step"] * 3, self._number(0, 2000)]))}
         output = self._place(loops)
         fields = {"header": {}, "loops": loops, "input": source, "weights": self._weights(), "output": output | self._scaling()}
+        if opcode == Opcode.INTERPOLATE:
+            fields["interpolation"] = {name: self._number(0, 1023) for name in ("y", "step_y", "x", "step_x")}
         return Command(opcode, fields | {"second": self._second(output if rng.random() < 0.4 else self._place(loops))})
 
     def _block(self, partial_in):
@@ -130,6 +137,8 @@ class ExecuteMaker:
             positions = max(LEAST_POSITIONS, (cols - 1) * stride + taps + int(rng.choice([0, 0, 0, 1, 5])))
             loops |= {"taps_y": draw(1, 5), "taps_x": taps, "span": span, "stride": stride, "positions": positions}
             loops["transposed"] = draw(0, 1)
+        elif opcode == Opcode.INTERPOLATE:
+            loops |= {"taps_y": draw(1, min(MAX_BETWEEN, loops["taps_y"])), "taps_x": draw(1, min(MAX_BETWEEN, loops["taps_x"]))}
         elif opcode == Opcode.SOFTMAX:
             loops |= {"lanes": int(rng.choice([draw(1, 40), 300])), "taps_y": 1, "taps_x": 1, "column_tiles": 1, "last_cols": 1}
         return loops

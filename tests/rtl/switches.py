@@ -23,6 +23,7 @@ CUT = TINY.replace(
     max_burst=8,
     address_bits=40,
     int4=True,
+    interpolation=True,
     pipeline=True,
 )
 """What `make test` runs beside `TINY`: register cuts, 4-bit weights, and all else that is not short already away from there."""
@@ -35,11 +36,11 @@ SWITCHED = {
         CUT,
         TINY.replace(name="tiny_cut", pipeline=True),
         # 256-bit bus, deep queues, long bursts, every lane and no divisor
-        NpuConfig("cut_wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, pipeline=True),
+        NpuConfig("cut_wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, interpolation=True, pipeline=True),
         # the textbook array, bursts of a beat
-        NpuConfig("cut_square", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, pipeline=True),
+        NpuConfig("cut_square", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, pipeline=True),
         # more channels than twice the rows; one burst of one beat at a time
-        NpuConfig("narrow", 4, 16, 16, 8, 32, 4, 1, 28, 1, 1, 2, 48, int4=True),
+        NpuConfig("narrow", 4, 16, 16, 8, 32, 4, 1, 28, 1, 1, 2, 48, int4=True, interpolation=True),
         # an AXI word wider than 2R bytes
         NpuConfig("square", 4, 4, 16, 8, 256, 1, 16, 20, 4, 16, 2, int4=True),
         # many rows, an AXI word of R bytes

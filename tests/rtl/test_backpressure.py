@@ -20,7 +20,7 @@ NETWORKS = {
 def test_the_small_network_has_commands_of_every_kind(config):
     commands = small_network(config).commands
     missing = {Opcode.DEPTHWISE} if config.int4 else set()  # its twin is there
-    assert {command.opcode for command in commands} | {Opcode.SUM} == opcodes(config.int4) - missing
+    assert {command.opcode for command in commands} | {Opcode.SUM} == opcodes(config.int4, config.interpolation) - missing
     multiplying = {Opcode.MATMUL, INT4_TWIN[Opcode.MATMUL]}
     packed = [command["loops"]["span"] > 1 for command in commands if command.opcode in multiplying]
     assert any(packed) and not all(packed)

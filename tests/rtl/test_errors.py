@@ -81,7 +81,7 @@ def test_a_command_with_4_bit_weights_is_unknown_where_there_is_no_int4(tiny, si
 
 @pytest.mark.parametrize("place", ["first", "middle", "last"])
 def test_an_unknown_opcode_stops_the_job(tiny, place):
-    network, unknown = small_network(), (0, *sorted(set(Opcode) - opcodes(TINY.int4)), max(Opcode) + 1, 255)
+    network, unknown = small_network(), (0, *sorted(set(Opcode) - opcodes(TINY.int4, TINY.interpolation)), max(Opcode) + 1, 255)
     last = len(network.commands) - 1
     index = {"first": 0, "middle": last // 2, "last": last}[place]
     bad = [network.replaced(index, bytes([opcode]) + bytes(UNIT_BYTES - 1)) for opcode in unknown]
@@ -95,7 +95,7 @@ def assert_unpacks_up_to(stream, code, index, what):
     assert (found, len(commands)) == (code, index), what
 
 
-@pytest.mark.parametrize("opcode", sorted(opcodes(TINY.int4)))
+@pytest.mark.parametrize("opcode", sorted(opcodes(TINY.int4, TINY.interpolation)))
 def test_a_length_that_is_wrong_for_the_opcode_stops_the_job(tiny, opcode):
     packed = (transfer(opcode) if opcode in (LOAD, STORE) else execute(opcode)).pack()
     lengths = sorted({0, 1, 2, 3, 4, 5, 255} - set(units_of(opcode)))

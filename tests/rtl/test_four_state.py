@@ -21,11 +21,12 @@ from tests.rtl.icarus import IcarusSimulator
 from tests.rtl.jobs import TINY, Session, Stream, assert_right, assert_stopped
 from tests.rtl.networks import stream_of
 from tests.rtl.simple import changed
+from weft.compiler.graph import Tensor
 
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed: apt-get install iverilog")
 
 NANO = PRESETS["nano"]
-FOUR = TINY.replace(name="four", rows=4, cols=4, broadcast=2, int4=True, pipeline=True)
+FOUR = TINY.replace(name="four", rows=4, cols=4, broadcast=2, int4=True, interpolation=True, pipeline=True)
 QUICK = {"nano": NANO, "4x4, INT4, register cuts": FOUR}
 OTHERS = {
     "4x4": FOUR.replace(int4=False, pipeline=False),
@@ -40,7 +41,7 @@ OTHERS = {
 
 @cache
 def convolutions(config: NpuConfig) -> Stream:
-    """Convolutions over 3, 5 and 27 bytes, a sum, a depthwise one, a pool and a softmax; where there is INT4, half of them in it.
+    """Convolutions over 3, 5 and 27 bytes, a sum, a depthwise one, a pool and a softmax; where there is INT4, half of them in it; a resize.
 
     Each goes to DDR: a comparison, in a softmax for example, makes something known of what is unknown.
     """
@@ -51,8 +52,15 @@ def convolutions(config: NpuConfig) -> Stream:
     filtered = maker.depthwise(maker.add(five, many), 1, (3, 3))
     pooled = maker.pool("MAX_POOL_2D", filtered, (2, 2), stride=(2, 2))
     flat = maker.reshape(pooled, (1, maker.tensors[pooled].size))
-    graph = maker.graph(maker.softmax(maker.fully_connected(flat, 4)), three, five, many, filtered, pooled)
+    between = [_resized(maker, five)] if config.interpolation else []
+    graph = maker.graph(maker.softmax(maker.fully_connected(flat, 4)), three, five, many, filtered, pooled, *between)
     return stream_of(with_int4_weights(graph, lambda number: number % 2) if config.int4 else graph, 3, config)
+
+
+def _resized(maker, image):
+    maker.tensors["size"] = Tensor("size", (2,), "int32", None, np.array([7, 6], np.int32))
+    options = {"align_corners": False, "half_pixel_centers": True}
+    return maker._operator("RESIZE_BILINEAR", (image, "size"), (1, 7, 6, 6), options, like=maker.tensors[image])
 
 
 def check(simulator):
@@ -94,6 +102,7 @@ def test_the_network_has_what_four_states_are_about():
         assert execute[0].operation == Opcode.MATMUL and execute[0]["loops"]["lanes"] == 3 < config.rows
         assert {command.operation for command in execute} >= {Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.MAX, Opcode.SOFTMAX}
         assert any(command.opcode.int4 for command in execute) == config.int4
+        assert any(command.opcode == Opcode.INTERPOLATE for command in execute) == config.interpolation
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_no_stream_of_many_hangs_the_npu(simulator, seed, name, config):
     ends, reached = run_campaign(simulator, name, config, 1000 * (seed - 1) + 100_000, (MORE if more else MANY)[name])
     assert_ends(name, config, ends)
     if name == "legal":
-        assert {opcode.name for opcode in EXECUTE & opcodes(config.int4)} <= set(reached), reached
+        assert {opcode.name for opcode in EXECUTE & opcodes(config.int4, config.interpolation)} <= set(reached), reached
 
 
 def test_the_campaigns_of_test_all_mutate_two_thousand_streams():

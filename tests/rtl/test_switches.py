@@ -12,7 +12,7 @@ from tests.rtl.networks import small_network
 from tests.rtl.switches import CUT, IN_TEST, SWITCHED, near_ddr
 
 FIELDS = [field.name for field in dataclasses.fields(NpuConfig) if field.name != "name"]
-ALL_VALUES = {"axi_bits": {32, 64, 128, 256}, "lane_divisor": {1, 2, 4}, "int4": {False, True}, "pipeline": {False, True}}
+ALL_VALUES = {"axi_bits": {32, 64, 128, 256}, "lane_divisor": {1, 2, 4}} | {switch: {False, True} for switch in SWITCHES}
 LEAST = {"queue_depth": 2, "outstanding": 1, "max_burst": 1, "broadcast": 1, "accumulator_bits": 20, "address_bits": 32}
 """The end at which a block's control has the least room."""
 
@@ -40,7 +40,7 @@ def test_the_table_reaches_the_least_of_every_size():
 def test_make_test_has_both_states_of_every_switch():
     for switch in SWITCHES:
         assert values(switch, IN_TEST) == {False, True}, switch
-    assert CUT.int4 and CUT.pipeline
+    assert CUT.int4 and CUT.interpolation and CUT.pipeline
 
 
 @pytest.mark.parametrize("config", [TINY, CUT], ids=lambda config: f"{config.address_bits} bits")

@@ -31,7 +31,7 @@ EQUAL = ("active", "ddr_read_bytes", "ddr_write_bytes", "sram_read_bytes", "sram
 RANDOM = range(3)
 
 
-def assert_close(simulator, graph, inputs, ddr):
+def assert_close(simulator, graph, inputs, ddr, bound=BOUND):
     """Runs a network on the RTL and in the model."""
     config = simulator.config
     compiled = compile_graph(graph, config)
@@ -46,7 +46,7 @@ def assert_close(simulator, graph, inputs, ddr):
             assert measured[name] == predicted[name], (
                 f"command {index} {planned.command}: {name} is {measured[name]}, the model says {predicted[name]}"
             )
-    assert abs(error) <= BOUND
+    assert abs(error) <= bound
 
 
 @pytest.mark.parametrize("size", ["16x16", *(pytest.param(size, marks=pytest.mark.slow) for size in ("8x8", "32x32"))])

@@ -27,6 +27,16 @@ def test_with_int4_it_is_lint_clean_too(shipped, tmp_path):
     assert set(module_names(int4)) - set(module_names(shipped)) == {"npu_pair_rows"}
 
 
+def test_with_interpolation_it_is_lint_clean_too(shipped, tmp_path):
+    interpolation = npu_verilog(PRESETS["nano"].replace(interpolation=True))
+    assert lint(interpolation, "npu", tmp_path) == "" and "//   interpolation = True\n" in interpolation
+    assert set(module_names(interpolation)) - set(module_names(shipped)) >= {"npu_interpolation_walk", "npu_interpolator"}
+
+
+def test_without_interpolation_nothing_of_it_is_left(shipped):
+    assert not re.search(r"interpol|fraction_|carry_[xy]|weighs", shipped)
+
+
 def test_without_int4_nothing_of_it_is_left(shipped):
     """Neither a module, nor a line of the header, nor any of its names."""
     assert not re.search(r"int4|paired|pair_rows|zero_upper|skew_other", shipped)

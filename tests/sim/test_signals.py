@@ -162,11 +162,13 @@ def test_a_netlist_with_a_fault_is_refused(right, wrong, message, monkeypatch):
 
 NANO = PRESETS["nano"]
 ALL = NANO.replace(
-    name="all_switches", lane_divisor=2, axi_bits=32, address_bits=40, queue_depth=2, outstanding=1, int4=True, pipeline=True
-)
+    name="all_switches", lane_divisor=2, axi_bits=32, address_bits=40, queue_depth=2, outstanding=1, int4=True, interpolation=True,
+    pipeline=True,
+)  # fmt: skip
 """Every switch and every narrow number at once."""
 SWITCHES = {
     "int4": {"int4": True},
+    "interpolation": {"interpolation": True},
     "pipeline": {"pipeline": True},
     "half the lanes": {"lane_divisor": 2},
     "a quarter of the lanes": {"lane_divisor": 4},

@@ -98,6 +98,10 @@ REFUSED = {
     "resize corners": (
         "RESIZE_BILINEAR", RESIZE, "xi", {"align_corners": True, "half_pixel_centers": True}, "must not both be set; here both",
     ),
+    "resize beyond the end": (
+        "RESIZE_BILINEAR", changed(RESIZE, integers("i", 8, 5000), image("y", 1, 8, 5000, 3)), "xi", {"align_corners": True},
+        "here width 4 to 5000, where 5000 steps of 1/1024 lead to 4.88",
+    ),
     "resize scale": (
         "RESIZE_BILINEAR", changed(RESIZE, image("x", 1, 4, 4, 3, scale=2.0)), "xi", {}, "must have the same scale and zero point; here",
     ),

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from hw.npu.command_fields import GROUPS
 from hw.npu.config import NpuConfig
-from hw.npu.isa import GROUPS, Error, Opcode
+from hw.npu.isa import Error, Opcode
 from hw.npu.registers import REGISTERS
 from tests.random_graphs import random_network
 from tests.rtl.network_cycles import CYCLES

@@ -211,7 +211,7 @@ def made_point(cols, cycles, energy, bits):
         NetworkCost(name, int(cycles * share), 1000, int(4 * cols * cycles * share), 0, energy * share, 2048, ("SOFTMAX",), True)
         for share, name in shares
     )
-    return Point(candidate, Area(100, 0, 0, 0, bits, 0, 0), costs)
+    return Point(candidate, Area(100, 0, 0, 0, 0, bits, 0, 0), costs)
 
 
 def made_survey(fps):

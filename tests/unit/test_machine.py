@@ -200,7 +200,7 @@ def test_an_image_holds_what_the_program_holds(tmp_path):
     source = compiled.graph.tensors["input"]
     assert (described["inputs"][0]["scale"], described["inputs"][0]["zero_point"]) == (source.scale, source.zero_point)
     assert described["identity"]["ID"] == 0x57454654
-    assert described["identity"]["CONFIG_ROWS"] == 16
+    assert described["identity"]["CONFIG_ROWS"] == 0x40000010
 
 
 def test_an_input_of_the_wrong_name_is_refused():

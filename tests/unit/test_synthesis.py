@@ -93,6 +93,7 @@ def test_mistakes_are_one_line_before_the_work(capsys, tmp_path):
     for arguments, words in (
         (["synth"], "no library of cells is given; --library FILE"),
         (["synth", "core", "--library", absent], "no block is called 'core'"),
+        (["synth", "interpolator", "--config", "nano"], "nano has no interpolator; --set interpolation=true"),
         (["synth", "--library", absent], f"{absent}: no such Liberty file"),
     ):
         assert words in refused(capsys, *arguments), arguments

@@ -20,6 +20,7 @@ BLOCKS = {
     "array": "systolic_array",
     "loader": "weight_loader",
     "feeder": "feeder",
+    "interpolator": "interpolator",
     "activations": "activation_scratchpad",
     "weights": "weight_scratchpad",
 }

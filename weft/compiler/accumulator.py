@@ -4,6 +4,7 @@ import numpy as np
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from hw.npu.isa import FRACTION_BITS, Opcode
 from weft.compiler.steps import Network, Step
 
 
@@ -12,6 +13,8 @@ def largest_sum(step: Step) -> int:
 
     A sum may wrap on its way: only where it ends must fit.
     """
+    if step.opcode == Opcode.INTERPOLATE:  # the weights of the taps are 1 together; the sum of -128 fits where one below that of 128 does
+        return (128 << 2 * FRACTION_BITS) - 1
     if step.weights is None:
         return 128 * step.kernel[0] * step.kernel[1]
     weights = step.weights.astype(np.int64).reshape(-1, step.weights.shape[-1])

@@ -3,7 +3,7 @@
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
-from hw.npu.isa import INT4_TWIN, Command, Opcode, Region, Target
+from hw.npu.isa import FRACTION_BITS, INT4_TWIN, Command, Opcode, Region, Target
 from weft.compiler.conflicts import best_positions
 from weft.compiler.dependencies import Waits
 from weft.compiler.fir import Taps, fir_along
@@ -143,6 +143,8 @@ class Lowering:
         if step.second is not None:
             second = self._seen(work, step.second, step.result, step.second_view)
             fields["second"] = self._place(tiler, work, second) | step.add
+        if step.between is not None:
+            fields["interpolation"] = _interpolation(step, work)
         return Command(INT4_TWIN[step.opcode] if tiler.depth.int4 else step.opcode, fields)
 
     def _loops(self, tiler: StepTiler, work: Work, source: _Seen) -> dict:
@@ -199,8 +201,8 @@ class Lowering:
         else:
             tap_y, tap_x = part.tap_y, part.tap_x
             lane = part.lane if step.opcode == Opcode.MATMUL else work.first_tile * self.config.cols
-        y = block.y * step.stride[0] - step.pad[0] + tap_y * step.dilation[0]
-        x = block.x * step.stride[1] - step.pad[1] + tap_x * step.dilation[1]
+        y = step.place(0, block.y)[0] + tap_y * step.dilation[0]
+        x = step.place(1, block.x)[0] + tap_x * step.dilation[1]
         fields = {
             "address": seen.address_of(y) + x * seen.view.dx + lane,
             "y": y,
@@ -274,6 +276,14 @@ def _rows(buffer: Buffer, row: int, rows: int) -> dict:
     if buffer.row_pitch == buffer.row_bytes:
         return dma | {"row_bytes": rows * buffer.row_bytes, "rows": 1}
     return dma | {"row_bytes": buffer.row_bytes, "rows": rows, "ddr_stride": buffer.row_bytes, "sram_stride": buffer.row_pitch}
+
+
+def _interpolation(step: Step, work: Work) -> dict:
+    """Where the block's first pixel lies between those of the image, and what its steps have beside whole pixels."""
+    assert step.between is not None
+    steps = (along.step & (1 << FRACTION_BITS) - 1 for along in step.between)
+    places = (step.place(axis, first)[1] for axis, first in enumerate((work.block.y, work.block.x)))
+    return dict(zip(("y", "x", "step_y", "step_x"), (*places, *steps)))
 
 
 def _scaling(step: Step, work: Work) -> dict:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hw.npu.isa import INT4_TWIN, Opcode, Second
+from hw.npu.isa import FRACTION_BITS, INT4_TWIN, Opcode, Second
 from weft.compiler.graph import Graph, Operator
 
 INT4_LIMITS = (-8, 7)
@@ -85,6 +85,25 @@ class View:
 
 
 @dataclass(frozen=True)
+class Positions:
+    """Where the outputs along an axis lie between the inputs, Q10: output n at ``first + n * step``.
+
+    Attributes
+    ----------
+    first, step : int
+        The first output may lie in front of the first input.
+    """
+
+    first: int
+    step: int
+
+    def of(self, output: int) -> tuple[int, int]:
+        """The input at or in front of an output, and how far behind it that lies, Q10."""
+        position = self.first + output * self.step
+        return position >> FRACTION_BITS, position & ((1 << FRACTION_BITS) - 1)
+
+
+@dataclass(frozen=True)
 class Step:
     """What one layer's commands compute. Arrays are not compared.
 
@@ -95,7 +114,7 @@ class Step:
     title : str
         How messages call it.
     opcode : Opcode
-        MATMUL, DEPTHWISE, SUM, MAX or SOFTMAX.
+        MATMUL, DEPTHWISE, SUM, MAX, INTERPOLATE or SOFTMAX.
     source, output, second : str
         Tensors; `second` is None unless `add` is given.
     image, result : Extent
@@ -107,6 +126,8 @@ class Step:
         Value of `second` where it is a constant, int8[bytes]: it is loaded from region MODEL.
     kernel, stride, dilation, pad : tuple of int
         ``(height, width)``; `pad` is ``(top, left)``.
+    between : (Positions, Positions) or None
+        INTERPOLATE: where its outputs lie along height and width; `stride` is the whole part of their steps, and `pad` does not matter.
     pad_value : int
         Value of a pixel outside the image.
     weights : int8[KH, KW, Cin, Cout], int8[KH, KW, C] in DEPTHWISE, or None
@@ -142,6 +163,7 @@ class Step:
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     pad: tuple[int, int] = (0, 0)
+    between: tuple[Positions, Positions] | None = None
     pad_value: int = 0
     weights: np.ndarray | None = field(default=None, compare=False, repr=False)
     rest: np.ndarray | None = field(default=None, compare=False, repr=False)
@@ -188,9 +210,16 @@ class Step:
             First kernel row, and how many; None for all of them.
         """
         tap, count = taps or (0, self.kernel[0])
-        low = first * self.stride[0] - self.pad[0] + tap * self.dilation[0]
-        high = low + (rows - 1) * self.stride[0] + (count - 1) * self.dilation[0] + 1
+        top, last = self.place(0, first)[0], self.place(0, first + rows - 1)[0]
+        low = top + tap * self.dilation[0]
+        high = last + (tap + count - 1) * self.dilation[0] + 1
         return _seen(self.source_view, max(low, 0), min(high, self.image.height))
+
+    def place(self, axis: int, output: int) -> tuple[int, int]:
+        """The input that tap 0 of an output sees along an axis, and how far behind it the output lies, Q10: 0 but in an INTERPOLATE."""
+        if self.between is not None:
+            return self.between[axis].of(output)
+        return output * self.stride[axis] - self.pad[axis], 0
 
     def rows_second(self, first: int, rows: int) -> tuple[int, int]:
         """The same of the second operand."""

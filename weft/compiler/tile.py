@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
-from hw.npu.isa import PARAMETER_ROWS, Opcode, Params
+from hw.npu.isa import PARAMETER_ROWS, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
 from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
@@ -338,7 +338,7 @@ class StepTiler:
             parts = self.reduction.whole(self.depth)
         else:
             parts = window_parts(step, window_rows)
-        uniform = step.opcode in (Opcode.SUM, Opcode.MAX) and (self.params == Params.NONE or self.vectors)
+        uniform = step.opcode in VECTORS and (self.params == Params.NONE or self.vectors)
         groups = [(0, self.tiles)] if uniform else self._groups(blocks, kept=kept, first=first, last=last)
         if step.opcode == Opcode.MATMUL and self.tile_bytes > config.weight_bytes // (4 if blocks == 1 else 2):
             parts = self.reduction.split(self.depth, config.weight_bytes // 4 // config.cols - PARAMETER_ROWS)

@@ -17,6 +17,8 @@ OUTPUT_PRODUCTS = ((32, 32),)
 """Widths of a lane's multipliers that requantize (`hw.npu.requantize`)."""
 SECOND_PRODUCTS = ((9, 32), (9, 32), (30, 32))
 """Widths of a lane's multipliers for the second operand (`hw.npu.second_operand`): both operands and their sum."""
+INTERPOLATION_PRODUCTS = ((8, 21),)
+"""Widths of a column's multiplier for vectors around the array (`hw.npu.interpolator`), where the configuration has it."""
 SOFTMAX_PRODUCTS = ((32, 32),)
 """Widths of the multipliers of the softmax unit, one for all lanes."""
 BITS_PER_MULTIPLIER = 800
@@ -43,6 +45,8 @@ class Area:
         Multipliers of the array, one an element; an element with ``int4`` counts as `INT4_ELEMENT`.
     output, second, softmax : float
         Multipliers of the output stage, in multipliers of the array of as many bit products.
+    interpolation : float
+        The same of the vectors around the array.
     activations, weights, accumulators : int
         Bits of SRAM.
     """
@@ -51,6 +55,7 @@ class Area:
     output: float
     second: float
     softmax: float
+    interpolation: float
     activations: int
     weights: int
     accumulators: int
@@ -58,7 +63,7 @@ class Area:
     @property
     def multipliers(self) -> float:
         """All of them, in multipliers of the array."""
-        return self.array + self.output + self.second + self.softmax
+        return self.array + self.output + self.second + self.softmax + self.interpolation
 
     @property
     def sram_bits(self) -> int:
@@ -78,6 +83,7 @@ def area_of(config: NpuConfig) -> Area:
         output=config.lanes * _in_array_multipliers(OUTPUT_PRODUCTS),
         second=config.lanes * _in_array_multipliers(SECOND_PRODUCTS),
         softmax=_in_array_multipliers(SOFTMAX_PRODUCTS),
+        interpolation=config.interpolation * config.cols * _in_array_multipliers(INTERPOLATION_PRODUCTS),
         activations=8 * config.act_bytes,
         weights=8 * config.weight_bytes,
         accumulators=2 * config.ACCUMULATOR_DEPTH * config.cols * config.accumulator_bits,

@@ -87,6 +87,7 @@ def area_columns(survey: Survey) -> list[Column]:
         Column("array_multipliers", "array", lambda p: p.area.array, "g"),
         Column("output_multipliers", "output", lambda p: p.area.output, "g"),
         Column("second_operand_multipliers", "second", lambda p: p.area.second, "g"),
+        Column("interpolation_multipliers", "interpolation", lambda p: p.area.interpolation, "g"),
         Column("softmax_multipliers", "softmax", lambda p: p.area.softmax, "g"),
         Column("activation_sram_kibit", "act.", lambda p: p.area.activations / 1024, "g"),
         Column("weight_sram_kibit", "wgt.", lambda p: p.area.weights / 1024, "g"),

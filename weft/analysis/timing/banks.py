@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from hw.npu.bank_arbiter import BankArbiter
 from hw.npu.config import NpuConfig
+from hw.npu.isa import FRACTION_BITS
 
 PIECE = 128
 """Vectors of the stream that waits: half a block."""
@@ -30,6 +31,9 @@ class Walk(NamedTuple):
     vectors, step, pixel_step, cols, row_step, rows : int
     beside : tuple of int
         Bytes from each access to others that are made with it: further kernel rows.
+    between : tuple of tuple of int
+        INTERPOLATE, along rows and along pixels: how far the first lies behind its place, the same from one to the next, Q10, and bytes to
+        the place behind; else nothing.
     """
 
     width: int
@@ -41,13 +45,16 @@ class Walk(NamedTuple):
     row_step: int
     rows: int
     beside: tuple[int, ...] = ()
+    between: tuple[tuple[int, int, int], ...] = ()
 
 
-def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, rows, vectors=1, beside=()) -> Walk:
+def walk(config: NpuConfig, *, width, address, pixel_step, cols, row_step, rows, vectors=1, beside=(), between=()) -> Walk:
     """A walk, with what does not change the banks taken off, so that equal ones are equal."""
     around, word = config.BANKS * config.word_bytes, config.word_bytes
-    aligned = not (pixel_step % word or row_step % word)  # then all accesses lie alike in their words
-    return Walk(width, address % word if aligned else 0, vectors, width, pixel_step % around, cols, row_step % around, rows, beside)
+    between = tuple((first, step, size % around) for first, step, size in between)
+    steps = pixel_step, row_step, *(size for *_, size in between)
+    offset = 0 if any(step % word for step in steps) else address % word  # aligned, all accesses lie alike in their words
+    return Walk(width, offset, vectors, width, pixel_step % around, cols, row_step % around, rows, beside, between)
 
 
 def beats(config: NpuConfig) -> Walk:
@@ -58,11 +65,12 @@ def beats(config: NpuConfig) -> Walk:
 def _masks(walk, word, banks, count):
     """Banks of the first accesses, a bit each."""
     masks: list[int] = []
-    first = walk.offset
+    first, (down, along) = walk.offset, walk.between or ((0, 0, 0),) * 2
     while len(masks) < count:
         for row in range(walk.rows):
+            start = first + row * walk.row_step + _behind(down, row)
             for pixel in range(walk.cols):
-                place = first + row * walk.row_step + pixel * walk.pixel_step
+                place = start + pixel * walk.pixel_step + _behind(along, pixel)
                 for vector in range(walk.vectors):
                     mask = _mask(place + vector * walk.step, walk.width, word, banks)
                     for other in walk.beside:
@@ -70,6 +78,12 @@ def _masks(walk, word, banks, count):
                     masks.append(mask)
         first += word  # the next reduction tile or column tile
     return masks[:count]
+
+
+def _behind(between, number):
+    """Bytes by which a row or a pixel lies behind what the steps say."""
+    first, step, size = between
+    return (first + number * step >> FRACTION_BITS) * size
 
 
 def _mask(address, width, word, banks):

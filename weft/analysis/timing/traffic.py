@@ -1,5 +1,8 @@
 """Bytes that an execute command moves in the scratchpads, counted from its fields as the NPU's counters count them."""
 
+import numpy as np
+
+from golden.machine_reads import pixels_of
 from hw.npu.config import NpuConfig
 from hw.npu.isa import Command, Opcode
 from hw.npu.softmax_unit import SoftmaxUnit
@@ -19,7 +22,10 @@ def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, in
         return SoftmaxUnit.PASSES * written + work.stream_rows * config.cols, written
     written = work.pixels * channels
     width = work.wave_bytes
-    waves = work.jobs * work.reads_of_ports if work.refused else _reading_waves(loops, command.fields["input"], work, width)
+    if work.operation == Opcode.INTERPOLATE:
+        waves = _reading_vectors(command, work)
+    else:
+        waves = work.jobs * work.reads_of_ports if work.refused else _reading_waves(loops, command.fields["input"], work, width)
     second = written if work.second else 0
     return waves * width + work.stream_rows * config.cols + second, written
 
@@ -45,6 +51,16 @@ def _reading_waves(loops, source, work, width) -> int:
             for piece, taken in enumerate(pieces)
         )
     return rows * across * (work.jobs if work.array else 1)
+
+
+def _reading_vectors(command, work) -> int:
+    """The same of an INTERPOLATE, whose pixels are no even steps apart."""
+    loops, source = command["loops"], command["input"]
+    y = pixels_of(command, "y")[:, None] + np.arange(loops["taps_y"]) * source["tap_y_rows"]
+    starts = (np.arange(loops["taps_x"]) * source["tap_x_step"])[:, None] + np.arange(work.jobs) * work.cols
+    x = pixels_of(command, "x")[:, None, None] + starts
+    rows, vectors = (y >= 0) & (y < source["height"]), (x > -work.cols) & (x < source["image_row_bytes"])
+    return int(rows.sum() * vectors.sum())
 
 
 def _inside(first, taken, step, size, count) -> int:

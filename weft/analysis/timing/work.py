@@ -168,6 +168,12 @@ def _beside(loops, source, around, depthwise) -> tuple[int, ...]:
     return tuple(number * (source.get("tap_y_step", 0) - lag) % around for number in others)
 
 
+def _between(command) -> tuple[tuple[int, int, int], ...]:
+    """Of `Walk`."""
+    fields, source = command["interpolation"], command["input"]
+    return tuple((fields[axis], fields[f"step_{axis}"], source[f"tap_{axis}_step"]) for axis in "yx")
+
+
 def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     """The work of an execute command.
 
@@ -225,6 +231,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
             row_step=source.get("row_step", 0),
             rows=block_rows,
             beside=_beside(loops, source, around, depthwise) if wide else (),
+            between=_between(command) if operation == Opcode.INTERPOLATE else (),
         ),
         writes=walk(
             config,

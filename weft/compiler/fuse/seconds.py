@@ -6,7 +6,7 @@ from hw.npu.isa import Opcode, Second
 from weft.compiler.fuse.uses import NotSeen, Uses, changes_nothing, is_copy, seen_as
 from weft.compiler.steps import Network, Step, swapped
 
-HOSTS = (Opcode.DEPTHWISE, Opcode.MATMUL, Opcode.SUM)
+HOSTS = (Opcode.DEPTHWISE, Opcode.INTERPOLATE, Opcode.MATMUL, Opcode.SUM)
 
 
 def fuse_seconds(network: Network) -> Network:

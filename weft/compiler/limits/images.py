@@ -1,5 +1,7 @@
 """Limits of operators that reduce a tensor or resize an image."""
 
+from golden.operators.resize import bilinear_positions
+from hw.npu.isa import FRACTION_BITS
 from weft.compiler import parameters
 
 
@@ -15,6 +17,16 @@ def has_constant_size(graph, operator):
 def has_one_alignment(graph, operator):
     """align_corners and half_pixel_centers must not both be set"""
     return "both" if operator.options["align_corners"] and operator.options["half_pixel_centers"] else None
+
+
+def stays_inside(graph, operator):
+    """Every output must lie in front of the input's end, which a rounded step may miss: the reference kernel reads whatever is behind it"""
+    source, result = graph.input(operator, 0).shape, graph.output(operator).shape
+    for side, size, count in zip(("height", "width"), source[1:3], result[1:3]):
+        first, step = bilinear_positions(size, count, **operator.options)
+        if (first + (count - 1) * step) >> FRACTION_BITS >= size:
+            return f"{side} {size} to {count}, where {count} steps of {step}/1024 lead to {(first + (count - 1) * step) / 1024:.2f}"
+    return None
 
 
 def has_constant_axes(graph, operator):

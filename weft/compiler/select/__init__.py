@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from weft.compiler.findings import Findings
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import operand, whole
-from weft.compiler.select import convolutions, elementwise, functions, movement, pools, resize, squares
+from weft.compiler.select import convolutions, elementwise, functions, interpolation, movement, pools, resize, squares
 from weft.compiler.select.copies import copy
 from weft.compiler.select.images import each_image
 from weft.compiler.select.selection import Selection
@@ -46,7 +46,7 @@ BUILDERS = {
     "PRELU": elementwise.prelu,
     "REDUCE_MAX": pools.reduce_max,
     "REDUCE_MIN": pools.reduce_min,
-    "RESIZE_BILINEAR": each_image(resize.resize_bilinear),
+    "RESIZE_BILINEAR": each_image(interpolation.resize_bilinear),
     "RESIZE_NEAREST_NEIGHBOR": resize.resize_nearest_neighbor,
     "REVERSE_V2": movement.reverse,
     "SLICE": movement.take,
