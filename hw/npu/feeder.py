@@ -235,8 +235,8 @@ class Feeder(wiring.Component):
     def _weigh(self, m, command, generator, vector):
         """Weights of vectors, in their order, wait for them: each step that goes around the array is a wave, and has one.
 
-        The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does; and one
-        place is free, since a full queue takes nothing in the cycle in which its head leaves.
+        The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does;
+        and one place is free, since a full queue takes nothing in the cycle in which its head leaves.
         """
         later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY - (InterpolationWalk.CUTS if self.places else 0))
         m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + 2 + later)
