@@ -1,0 +1,67 @@
+"""Small files that once failed, on the generated Verilog: every tensor exact to golden operators and interpreter, cycles asserted."""
+
+import numpy as np
+import pytest
+
+from hw.npu.config import PRESETS
+from hw.npu.errors import WeftError
+from weft.compiler.frontends.tflite import read_file
+from weft.job import Prepared, judged, run_samples, start_reference
+from weft.progress import Steps
+from weft.stream import choose_samples
+from weft.whole import compile_whole
+
+SMALL = PRESETS["small"]
+CYCLES = {
+    "alias_139": 494, "alias_14": 398, "b07c_bilinear_ac": 630, "c02b_gru_unroll": 4_554, "c04_layernorm": 3_142,
+    "c06_up3_bilinear": 2_842, "c08b_globalmaxpool": 1_997, "c10_conv3d": 2_239, "c13_batch4": 2_755, "c25b_unet_argmax": 19_453,
+    "d01_spill_residual": 172_911, "dequantize_constant": 202, "p1_max_two_inputs": 62_519, "q_mean": 114_732,
+    "reshape_grouped_dw2_8": 1_969, "reshape_grouped_flat_7": 808, "reshape_grouped_shuffle_8": 1_665, "x10_split_stack": 334,
+    "y04_uint8_fc": 465, "y08_output_twice": 342, "z01_two_signatures": 490,
+}  # fmt: skip
+"""From start to interrupt, of all programs, on `small` and the reference DDR; they do not depend on the values."""
+LONG = {"q_softmax": 3_913_593, "q_transpose": 835_603}
+"""The same of those that take a while."""
+HOST = {"c10_conv3d": ("DEQUANTIZE", "CONV_3D", "QUANTIZE"), "c25b_unet_argmax": ("ARG_MAX",)}
+"""Operators that the host runs; of other files none."""
+REFUSED = {
+    "b15_batch_matmul": "the NPU can run none of its 1 operators: layer batch_matmul_0 (Identity): BATCH_MATMUL: not supported",
+    "num_small_1202": "FULLY_CONNECTED: the largest sum that weights and bias allow, times its factor, must be below 2^31",
+}
+"""Files of one operator that is the host's: what is said."""
+
+
+def check(path, simulator, cycles):
+    whole = compile_whole(read_file(path), SMALL)
+    assert tuple(operator.op for step in whole.host_steps for operator in step.part.operators) == HOST.get(path.stem, ())
+    inputs = path.with_suffix(".npz")
+    samples, _, _ = choose_samples(whole.graph, inputs if inputs.is_file() else None, None, None if inputs.is_file() else 1, None)
+    with start_reference(whole.graph, samples) as interpreter:
+        outcomes = run_samples(Prepared(whole, simulator(SMALL)), samples)
+        (outcome,) = judged(whole.on_npu, outcomes, interpreter, Steps(quiet=True))
+    assert outcome.mismatch is None
+    assert outcome.reference.stopped_at is None and outcome.reference.tensors >= 1
+    assert outcome.cycles == cycles
+    assert all(np.array_equal(outcome.outputs[name], outcome.computed[name]) for name in outcome.outputs if name in outcome.computed)
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_a_reported_file_is_exact(name, cases, simulator):
+    check(cases / f"{name}.tflite", simulator, CYCLES[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_reported_file_is_exact(name, cases, simulator):
+    check(cases / f"{name}.tflite", simulator, LONG[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_reported_file_of_one_host_operator_is_refused(name, cases):
+    with pytest.raises(WeftError) as caught:
+        compile_whole(read_file(cases / f"{name}.tflite"), SMALL)
+    assert REFUSED[name] in str(caught.value)
+
+
+def test_every_reported_file_is_in_a_table(cases):
+    assert {path.stem for path in cases.glob("*.tflite")} == CYCLES.keys() | LONG.keys() | REFUSED.keys()
