@@ -95,10 +95,13 @@ class MixtureMaker(GraphMaker):
         return self._operator("MEAN", (source, self.numbers([1, 2])), (1, 1, 1, shape[3]), {"keep_dims": True})
 
     def enlarged(self, source, factor):
-        n, h, w, c = self.shape(source)
-        size = (h * factor, w * factor)
-        options = {"align_corners": False, "half_pixel_centers": bool(self.rng.random() < 0.5)}
-        op = str(self.rng.choice(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"]))
+        _, h, w, _ = self.shape(source)
+        half = bool(self.rng.random() < 0.5)
+        return self.resized(str(self.rng.choice(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])), source, (h * factor, w * factor), half)
+
+    def resized(self, op, source, size, half=True):
+        n, _, _, c = self.shape(source)
+        options = {"align_corners": False, "half_pixel_centers": half}
         return self._operator(op, (source, self.numbers(size)), (n, *size, c), options, like=self.like(source))
 
 

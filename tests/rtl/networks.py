@@ -34,11 +34,16 @@ def of_both_widths(graph, config):
 
 @functools.cache
 def small_network(config: NpuConfig = TINY) -> Stream:
-    """Three convolutions, one of them depthwise, a sum, a pooling, a fully connected layer and a softmax: every opcode but SUM."""
+    """Three convolutions, one of them depthwise, a sum, a pooling, a resize, a fully connected layer and a softmax.
+
+    These are commands of every opcode but SUM; the resize is left out where a configuration has no command for it.
+    """
     maker = MixtureMaker(np.random.default_rng(7), (1, 9, 7, 3))
     first = maker.depthwise(maker.conv("input", 6, (3, 3)), 1, (3, 3))
     second = maker.conv(first, 6, (3, 2), dilation=(1, 2))
     total = maker.pool("MAX_POOL_2D", maker.add(first, second), (2, 2), stride=(2, 2))
+    if config.interpolation:
+        total = maker.resized("RESIZE_BILINEAR", total, (7, 5))
     flat = maker.reshape(total, (1, maker.tensors[total].size))
     return stream_of(of_both_widths(maker.graph(maker.softmax(maker.fully_connected(flat, 10))), config), 3, config)
 
