@@ -17,7 +17,7 @@ from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
 from weft.compiler.cut.division import Part, divide, torn_states
 from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
-from weft.compiler.driver import Compiled
+from weft.compiler.driver import Compiled, compile_graph
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.tflite import corruption_of, file_tensor_names
 from weft.compiler.frontends.unsupported import STATEFUL, VARIABLES
@@ -25,6 +25,8 @@ from weft.compiler.frontends.verdict import judge, real_model, rewrite
 from weft.compiler.graph import Graph, Operator, Tensor
 from weft.progress import Steps
 
+Tuned = tuple[Compiled, Searched | None]
+"""A part of the NPU, compiled, and how it was found where a search found it."""
 NAMED = 3
 """Operators that the message of a network without work for the NPU names."""
 
@@ -152,17 +154,36 @@ def whole_of(compiled: Compiled, searched: Searched | None = None) -> Whole:
     return Whole(compiled.graph, (NpuStep("npu", compiled, searched),))
 
 
-def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Whole:
+def compile_whole(
+    file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = False, thorough: bool = True, steps: Steps | None = None
+) -> Whole:
     """Cut a file and compile its parts.
+
+    Parameters
+    ----------
+    file : NetworkFile
+    config : NpuConfig
+    keep_tensors : bool
+        Every tensor of a program has a place of its own.
+    thorough : bool
+        Search for each program's best tuning; else all have the usual one.
+    steps : Steps, optional
 
     Raises
     ------
     WeftError
         If the NPU can run none of its operators, or the file is damaged.
     """
+
+    def compiler(graph: Graph) -> Tuned:
+        if not thorough:
+            return compile_graph(graph, config, keep_tensors=keep_tensors), None
+        searched = search(graph, config, keep_tensors=keep_tensors)
+        return searched.compiled, searched
+
     refused: dict[str, Finding] = {}
     bound: dict[str, str] = {}
-    programs: dict[tuple, Searched] = {}
+    programs: dict[tuple, Tuned] = {}
     while True:
         with corruption_of(file.graph.file):
             labels = label(file, refused, bound)
@@ -172,10 +193,21 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
         if torn:
             bound |= torn
             continue
-        found = _compile(parts, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
+        found = _compile(parts, programs, compiler, steps or Steps(quiet=True))
         if not found:
             return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)))
         refused |= newly_refused(file, labels.host, found)
+
+
+def check_whole(file: NetworkFile):
+    """Refuse a file that no configuration runs: a damaged one, or one of which the NPU knows no operator.
+
+    Raises
+    ------
+    WeftError
+    """
+    with corruption_of(file.graph.file):
+        _refuse_all_host(file, label(file, {}))
 
 
 def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
@@ -194,7 +226,7 @@ def _torn(file: NetworkFile, labels: Labels, parts: list[Part]) -> dict[str, str
 
 
 def _compile(
-    parts: list[Part], programs: dict[tuple, Searched], compiler: Callable[[Graph], Searched], steps: Steps
+    parts: list[Part], programs: dict[tuple, Tuned], compiler: Callable[[Graph], Tuned], steps: Steps
 ) -> list[tuple[Operator, Finding]]:
     """Compile the parts of the NPU that are not among the programs yet; the operators that could not be, with the reason of each."""
     found: list[tuple[Operator, Finding]] = []
@@ -245,15 +277,14 @@ def _refuse_all_host(file: NetworkFile, labels: Labels):
     )  # fmt: skip
 
 
-def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Searched]) -> Iterator[NpuStep | HostStep]:
+def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Tuned]) -> Iterator[NpuStep | HostStep]:
     """The steps; one that is alone of its kind goes by the kind's name."""
     tree = ModelTree(Path(file.graph.file).read_bytes(), file.graph.subgraph) if len(parts) > 1 else None
     for number, part in enumerate(parts):
         alone = sum(part.on_npu == other.on_npu for other in parts) == 1
         name = ("npu" if part.on_npu else "host") + ("" if alone else f"_{number}")
         if part.on_npu:
-            searched = programs[_key(part.graph)]
-            yield NpuStep(name, searched.compiled, searched)
+            yield NpuStep(name, *programs[_key(part.graph)])
         else:
             assert tree is not None
             keeps_state = any(operator.op in (*STATEFUL, *VARIABLES) for operator in part.graph.operators)

@@ -4,22 +4,28 @@ from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
 from weft.analysis.precision import INT4
-from weft.analysis.report import PREDICTED, build_report
+from weft.analysis.report import PREDICTED, build_report, chained
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.driver import compile_graph
+from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.graph import Graph
+from weft.host_rows import file_macs, host_ops
+from weft.whole import Whole, compile_whole, whole_of
+
+Network = Graph | NetworkFile
+"""A network that must run on the NPU as a whole, or a file of which the host runs what the NPU does not."""
 
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """One inference.
+    """One inference. Of a network in several programs the figures are sums over them; the host's part is in none but its own.
 
     Attributes
     ----------
     network : str
     cycles, macs : int
-        From start to interrupt; of the network's own arithmetic.
+        From start to interrupt; of the NPU's layers.
     peak_macs, int4_macs : int
         What the array could have done in these cycles; those of layers that ran in INT4.
     energy_uj : float
@@ -30,6 +36,12 @@ class NetworkCost:
         Operators that run on the host: not in the cycles.
     searched : bool
         With the best tuning, as ``weft run`` compiles; else with the usual one.
+    programs : int
+        Of the NPU.
+    host_steps : int
+        Of the host, before, between and after the programs.
+    host_macs, file_macs : int
+        Multiply-accumulates as the file has them: of the host's operators, and of all.
     """
 
     network: str
@@ -41,14 +53,18 @@ class NetworkCost:
     ddr_bytes: int
     host_ops: tuple[str, ...]
     searched: bool
+    programs: int = 1
+    host_steps: int = 0
+    host_macs: int = 0
+    file_macs: int = 0
 
 
-def cost_of(graph: Graph, config: NpuConfig, *, thorough: bool) -> NetworkCost:
-    """Compile a network and replay its program on the timing model.
+def cost_of(network: Network, config: NpuConfig, *, thorough: bool) -> NetworkCost:
+    """Compile a network and replay its programs on the timing model.
 
     Parameters
     ----------
-    graph : Graph
+    network : Graph or NetworkFile
     config : NpuConfig
     thorough : bool
         Search for the best tuning, as ``weft run`` does: ten times the time, for up to 3 % of the cycles of ResNet-8.
@@ -58,17 +74,34 @@ def cost_of(graph: Graph, config: NpuConfig, *, thorough: bool) -> NetworkCost:
     WeftError
         Where the network cannot run on this configuration, or the timing model does not know it.
     """
-    compiled = search(graph, config).compiled if thorough else compile_graph(graph, config)
-    timing = replay(compiled.program)
-    report = build_report(compiled.program, timing.records, timing.cycles, source=PREDICTED)
+    whole = _compiled(network, config, thorough)
+    programs = [step.compiled.program for step in whole.npu_steps]
+    timings = [replay(program) for program in programs]
+    report = chained([build_report(program, timing.records, timing.cycles, source=PREDICTED) for program, timing in zip(programs, timings)])
+    on_host, in_file = file_macs(whole)
     return NetworkCost(
-        network=graph.name,
+        network=whole.graph.name,
         cycles=report.cycles,
         macs=report.macs,
         peak_macs=report.peak_macs,
         int4_macs=sum(layer.macs for layer in report.layers if layer.precision == INT4),
         energy_uj=report.energy_uj,
         ddr_bytes=sum(report.ddr_bytes.values()),
-        host_ops=tuple(host.operator.op for host in compiled.host_ops),
+        host_ops=tuple(host_ops(whole)),
         searched=thorough,
+        programs=len(programs),
+        host_steps=len(whole.host_steps),
+        host_macs=on_host,
+        file_macs=in_file,
     )
+
+
+def name_of(network: Network) -> str:
+    """Of its file."""
+    return network.graph.name if isinstance(network, NetworkFile) else network.name
+
+
+def _compiled(network: Network, config: NpuConfig, thorough: bool) -> Whole:
+    if isinstance(network, NetworkFile):
+        return compile_whole(network, config, thorough=thorough)
+    return whole_of(search(network, config).compiled if thorough else compile_graph(network, config))

@@ -4,7 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from weft.explore.columns import all_columns, marks
+from weft.explore.columns import all_columns, shown_marks
 from weft.explore.survey import Survey
 from weft.explore.words import summary
 
@@ -107,12 +107,12 @@ def _hover(survey, point):
 
 
 def _table(survey):
-    columns, letters = all_columns(survey), marks(survey)
+    columns, letters = all_columns(survey), shown_marks(survey)
     heads = "".join(f"<th>{escape(head)}</th>" for head in ("front", "config", *(column.key.replace("_", " ") for column in columns)))
     rows = []
     for point in survey.working:
         label = point.candidate.label
-        cells = [(letters.get(label, ""), letters.get(label, "")), (label, label)]
+        cells = [(letters[label], letters[label]), (label, label)]
         cells += [(column.value(point), column.text(point)) for column in columns]
         body = "".join(f'<td data-value="{escape(str(value))}">{escape(text)}</td>' for value, text in cells)
         rows.append(f'<tr class="front">{body}</tr>' if point.front else f"<tr>{body}</tr>")

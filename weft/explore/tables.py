@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hw.npu.config import written
-from weft.explore.columns import Column, all_columns, area_columns, marks, network_columns, speed_columns
+from weft.explore.columns import Column, all_columns, area_columns, marks, network_columns, shown_marks, speed_columns
 from weft.explore.grid import SWEPT
 from weft.explore.survey import Survey
 from weft.explore.sweep import Point
@@ -50,7 +50,7 @@ def plain_table(title: str) -> Table:
 
 
 def _table(survey, title, columns):
-    letters = marks(survey)
+    letters = shown_marks(survey)
     table = plain_table(title)
     table.add_column("", no_wrap=True)
     table.add_column("config", no_wrap=True)
@@ -58,7 +58,7 @@ def _table(survey, title, columns):
         table.add_column(column.heading, justify="right", no_wrap=True)
     for point in survey.working:
         label = point.candidate.label
-        table.add_row(letters.get(label, ""), label, *(column.text(point) for column in columns), style="bold" if point.front else None)
+        table.add_row(letters[label], label, *(column.text(point) for column in columns), style="bold" if point.front else None)
     return table
 
 
@@ -72,7 +72,10 @@ def _csv_row(survey, point: Point, columns: list[Column], letters):
     listed = dict(point.candidate.changes)
     fields = {field: written(listed.get(field, getattr(survey.base, field))) for field in SWEPT}
     cells = {column.key: column.value(point) if point.works else "" for column in columns}
-    ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched), "reason": point.reason}
+    ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched)}
+    if survey.has_host_steps:
+        ends["partial"] = int(survey.partial(point)) if point.works else ""
+    ends["reason"] = point.reason
     return {"config": point.candidate.label, **fields, "clock_mhz": survey.clock_mhz, **cells, **ends}
 
 
