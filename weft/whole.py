@@ -4,7 +4,7 @@
 every part of the NPU is compiled.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -193,7 +193,7 @@ def compile_whole(
         if torn:
             bound |= torn
             continue
-        found = _compile(parts, programs, compiler, steps or Steps(quiet=True))
+        found = _compile(file, parts, programs, compiler, steps or Steps(quiet=True))
         if not found:
             return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)))
         refused |= newly_refused(file, labels.host, found)
@@ -226,7 +226,7 @@ def _torn(file: NetworkFile, labels: Labels, parts: list[Part]) -> dict[str, str
 
 
 def _compile(
-    parts: list[Part], programs: dict[tuple, Tuned], compiler: Callable[[Graph], Tuned], steps: Steps
+    file: NetworkFile, parts: list[Part], programs: dict[tuple, Tuned], compiler: Callable[[Graph], Tuned], steps: Steps
 ) -> list[tuple[Operator, Finding]]:
     """Compile the parts of the NPU that are not among the programs yet; the operators that could not be, with the reason of each."""
     found: list[tuple[Operator, Finding]] = []
@@ -239,7 +239,7 @@ def _compile(
             try:
                 programs[_key(graph)] = compiler(graph)
             except WeftError as error:
-                found += blamed(graph, error)
+                found += blamed(graph, error, file.numbers)
     return found
 
 
@@ -247,15 +247,27 @@ def _key(graph: Graph) -> tuple:
     return tuple(operator.stands_for for operator in graph.operators), graph.inputs, graph.outputs
 
 
-def blamed(graph: Graph, error: WeftError) -> list[tuple[Operator, Finding]]:
+def blamed(graph: Graph, error: WeftError, in_file: Container[str]) -> list[tuple[Operator, Finding]]:
     """The operators that an error of the compiler is about, each with what it says.
 
-    One that names no layer is about the operator with the most bytes.
+    One that names no layer is about the operator with the most bytes; one about an operator that a pass put between those of the file
+    is about its neighbours, which are why it stands there.
     """
     named = [operator for operator in graph.operators if operator.title in error.layers]
     if not named:
         named = [max(graph.operators, key=lambda each: sum(graph.tensors[name].size for name in each.outputs))]
-    return [(each, Finding(each.op, error.message, each.title, error.remedy)) for each in named]
+    found = {other.name: other for each in named for other in _of_file(graph, each, in_file)}
+    return [(each, Finding(each.op, error.message, each.title, error.remedy)) for each in found.values()]
+
+
+def _of_file(graph: Graph, operator: Operator, in_file: Container[str]) -> list[Operator]:
+    """The operator, or, if the file has none for which it stands, those that read it, or else make what it reads."""
+    if any(name in in_file for name in operator.stands_for):
+        return [operator]
+    readers = graph.consumers()
+    around = [each for name in operator.outputs for each in readers[name]]
+    around = around or [each for each in graph.operators if not set(each.outputs).isdisjoint(operator.inputs)]
+    return [each for each in around if any(name in in_file for name in each.stands_for)] or [operator]
 
 
 def _refuse_all_host(file: NetworkFile, labels: Labels):
