@@ -210,6 +210,19 @@ def check_whole(file: NetworkFile):
         _refuse_all_host(file, label(file, {}))
 
 
+def in_part(file: NetworkFile) -> list[Finding]:
+    """Why the NPU does not run operators of a file that it runs in part, whatever its configuration: one of each, in the file's order.
+
+    Empty where it runs all of them, or none, or the file is damaged.
+    """
+    try:
+        check_whole(file)
+    except WeftError:
+        return []
+    labels = label(file, {})
+    return [replace(labels.host[each.name], subject=each.op) for each in labels.graph.operators if each.name in labels.host]
+
+
 def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
     """The parts, those of the NPU as the compiler takes them."""
     if labels.host:
