@@ -178,11 +178,13 @@ def summed(programs: Sequence[Traffic]) -> Traffic:
     first, *others = programs
     if not others:
         return first
-    sums = {case: _sum(getattr(each, case) for each in programs) for case in first.cases}
     return replace(
         first,
         layers=tuple(layer for each in programs for layer in each.layers),
-        **sums,
+        no_reuse=_sum(each.no_reuse for each in programs),
+        once=_sum(each.once for each in programs),
+        ideal=_sum(each.ideal for each in programs),
+        program=_sum(each.program for each in programs),
         spilled_out=sum(each.spilled_out for each in programs),
         spilled_in=sum(each.spilled_in for each in programs),
         tensors=merged([each.tensors for each in programs]),
