@@ -62,7 +62,7 @@ def test_figures_are_sums_over_the_programs_that_weft_run_compiles(tmp_path):
 
 def test_a_configuration_that_leaves_more_to_the_host_does_not_pass_for_fast(model):
     points = sweep([read_file(model)], candidates(SMALL, {"act_kib": (16, 24, 32)}), jobs=1, stage=SILENT)
-    least, some, all_of_it = points
+    all_of_it = points[2]
     for figures in ([each.cycles for each in points], [each.energy_uj for each in points], [each.area.total for each in points]):
         assert figures == sorted(set(figures)), "the more on the host, the better it looks"
     macs = 8 * 8 * 2048
@@ -84,7 +84,7 @@ def test_a_configuration_that_leaves_more_to_the_host_does_not_pass_for_fast(mod
     print_tables(survey, Console(file=out, width=140))
     assert re.search(r"^ A\* +16x16\+act_kib=16 .* 0\.0 +2 .* \?", out.getvalue(), re.MULTILINE)
     assert re.search(r"^ C +16x16\+act_kib=32 .* 100\.0 +0 .* no", out.getvalue(), re.MULTILINE)
-    assert '<td data-value="A*">A*</td>' in page(survey, "1") and "*: more on the host" in plot_lines(survey, 100)[0]
+    assert '<td data-value="A*">A*</td>' in page(survey, "1") and "*: more on the host" in "".join(plot_lines(survey, 100))
     assert any(line.startswith("*: leaves more to the host than other configurations") for line in summary(survey))
 
 
