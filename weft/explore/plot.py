@@ -43,8 +43,8 @@ def plot_lines(survey: Survey, width: int, *, ascii_only: bool = False) -> list[
         ticks(chosen, [f"{tick:g}" for tick in chosen])
     low, high = WIDTHS
     plotext.plot_size(max(low, min(width, high)), HEIGHT)
-    others = f"{PARTIAL}: more on the host, {OTHER}: others" if survey.has_partial else f"{OTHER}: the others"
-    plotext.title(f"latency in ms against area; letters: the front, {others}")
+    title = f"latency in ms against area; letters: the front, {OTHER}: the others"
+    plotext.title(f"ms against area; letters: the front, {PARTIAL}: more on the host, {OTHER}: others" if survey.has_partial else title)
     return framed(ascii_only=ascii_only)
 
 
