@@ -109,22 +109,22 @@ def _lists(texts, overrides):
 def _networks(models, signature, no_host):
     from weft.compiler.frontends.tflite import read_file, read_tflite
     from weft.whole import check_whole
+    from weft.whole_cost import CostedFile
 
     if no_host:
         return [read_tflite(model, signature) for model in models]
     files = [read_file(model, signature) for model in models]
     for file in files:
         check_whole(file)
-    return files
+    return [CostedFile(file) for file in files]
 
 
 def _survey(networks, base, chosen, clock, fps, jobs, steps):
-    from weft.explore.cost import name_of
     from weft.explore.survey import Survey
     from weft.explore.sweep import sweep
     from weft.explore.workers import usable_cores
 
-    names = tuple(map(name_of, networks))
+    names = tuple(network.name for network in networks)
     if len(set(names)) < len(names):
         raise WeftError(f"two networks are called alike: {', '.join(names)}", remedy="give each model once, or rename a file")
     points = sweep(networks, chosen, jobs=jobs or usable_cores(), stage=steps.stage)

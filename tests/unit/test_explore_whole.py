@@ -26,6 +26,7 @@ from weft.explore.sweep import mark_front, sweep
 from weft.explore.tables import csv_text, print_tables
 from weft.explore.words import summary
 from weft.whole import compile_whole
+from weft.whole_cost import CostedFile
 
 SMALL = PRESETS["small"]
 
@@ -49,7 +50,7 @@ def mixed(path):
 
 def test_figures_are_sums_over_the_programs_that_weft_run_compiles(tmp_path):
     file = read_file(mixed(tmp_path / "mixed.tflite"))
-    (point,) = sweep([file], candidates(SMALL, {"rows": (16,)}), jobs=1, stage=SILENT)
+    (point,) = sweep([CostedFile(file)], candidates(SMALL, {"rows": (16,)}), jobs=1, stage=SILENT)
     whole = compile_whole(file, SMALL)
     (cost,) = point.costs
     assert point.searched and point.cycles == sum(searched.cycles for searched in whole.searched)
@@ -61,7 +62,7 @@ def test_figures_are_sums_over_the_programs_that_weft_run_compiles(tmp_path):
 
 
 def test_a_configuration_that_leaves_more_to_the_host_does_not_pass_for_fast(model):
-    points = sweep([read_file(model)], candidates(SMALL, {"act_kib": (16, 24, 32)}), jobs=1, stage=SILENT)
+    points = sweep([CostedFile(read_file(model))], candidates(SMALL, {"act_kib": (16, 24, 32)}), jobs=1, stage=SILENT)
     all_of_it = points[2]
     for figures in ([each.cycles for each in points], [each.energy_uj for each in points], [each.area.total for each in points]):
         assert figures == sorted(set(figures)), "the more on the host, the better it looks"
@@ -80,6 +81,8 @@ def test_a_configuration_that_leaves_more_to_the_host_does_not_pass_for_fast(mod
     ]
     assert [float(row["npu_macs_percent"]) for row in rows] == [100 * point.npu_share for point in points]
     assert "10000 frames/s at 100 MHz: none; the fastest, 16x16+act_kib=32, makes" in " ".join(summary(survey))
+    reason = "on the host: layer conv2d_0 (a): the activation scratchpad of 16 KiB is"
+    assert rows[0]["reason"].startswith(reason) and rows[0]["reason"].endswith("(and 1 more)") and not rows[2]["reason"]
     out = io.StringIO()
     print_tables(survey, Console(file=out, width=140))
     assert re.search(r"^ A\* +16x16\+act_kib=16 .* 0\.0 +2 .* \?", out.getvalue(), re.MULTILINE)

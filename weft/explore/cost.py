@@ -1,20 +1,17 @@
 """What a network costs on a configuration, by the timing model, without RTL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from golden.program import Program
 from hw.npu.config import NpuConfig
 from weft.analysis.precision import INT4
 from weft.analysis.report import PREDICTED, build_report, chained
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.driver import compile_graph
-from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.graph import Graph
-from weft.host_rows import file_macs, host_ops
-from weft.whole import Whole, compile_whole, whole_of
-
-Network = Graph | NetworkFile
-"""A network that must run on the NPU as a whole, or a file of which the host runs what the NPU does not."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,8 @@ class NetworkCost:
         Of the NPU.
     host_steps : int
         Of the host, before, between and after the programs.
+    host_reasons : tuple of str
+        Why the host runs the operators of its steps, each with its layer.
     host_macs, file_macs : int
         Multiply-accumulates as the file has them: of the host's operators, and of all.
     """
@@ -55,16 +54,28 @@ class NetworkCost:
     searched: bool
     programs: int = 1
     host_steps: int = 0
+    host_reasons: tuple[str, ...] = ()
     host_macs: int = 0
     file_macs: int = 0
 
 
-def cost_of(network: Network, config: NpuConfig, *, thorough: bool) -> NetworkCost:
+class Network(Protocol):
+    """Something that a sweep costs beside a `Graph`, which must run on the NPU as a whole. Worker processes get it pickled."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+
+    def cost(self, config: NpuConfig, *, thorough: bool) -> NetworkCost:
+        """As `cost_of`."""
+
+
+def cost_of(network: Graph | Network, config: NpuConfig, *, thorough: bool) -> NetworkCost:
     """Compile a network and replay its programs on the timing model.
 
     Parameters
     ----------
-    network : Graph or NetworkFile
+    network : Graph or Network
     config : NpuConfig
     thorough : bool
         Search for the best tuning, as ``weft run`` does: ten times the time, for up to 3 % of the cycles of ResNet-8.
@@ -74,34 +85,25 @@ def cost_of(network: Network, config: NpuConfig, *, thorough: bool) -> NetworkCo
     WeftError
         Where the network cannot run on this configuration, or the timing model does not know it.
     """
-    whole = _compiled(network, config, thorough)
-    programs = [step.compiled.program for step in whole.npu_steps]
+    if not isinstance(network, Graph):
+        return network.cost(config, thorough=thorough)
+    compiled = search(network, config).compiled if thorough else compile_graph(network, config)
+    return cost_of_programs([compiled.program], [host.operator.op for host in compiled.host_ops], thorough)
+
+
+def cost_of_programs(programs: Sequence[Program], host_ops: Sequence[str], thorough: bool) -> NetworkCost:
+    """The cost of programs that run one after another, with the operators that the host runs."""
     timings = [replay(program) for program in programs]
     report = chained([build_report(program, timing.records, timing.cycles, source=PREDICTED) for program, timing in zip(programs, timings)])
-    on_host, in_file = file_macs(whole)
     return NetworkCost(
-        network=whole.graph.name,
+        network=report.network,
         cycles=report.cycles,
         macs=report.macs,
         peak_macs=report.peak_macs,
         int4_macs=sum(layer.macs for layer in report.layers if layer.precision == INT4),
         energy_uj=report.energy_uj,
         ddr_bytes=sum(report.ddr_bytes.values()),
-        host_ops=tuple(host_ops(whole)),
+        host_ops=tuple(host_ops),
         searched=thorough,
         programs=len(programs),
-        host_steps=len(whole.host_steps),
-        host_macs=on_host,
-        file_macs=in_file,
     )
-
-
-def name_of(network: Network) -> str:
-    """Of its file."""
-    return network.graph.name if isinstance(network, NetworkFile) else network.name
-
-
-def _compiled(network: Network, config: NpuConfig, thorough: bool) -> Whole:
-    if isinstance(network, NetworkFile):
-        return compile_whole(network, config, thorough=thorough)
-    return whole_of(search(network, config).compiled if thorough else compile_graph(network, config))

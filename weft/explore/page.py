@@ -41,12 +41,13 @@ def page(survey: Survey, version: str) -> str:
     """The text of the file, with Weft's version; plotly's script, 4.8 MB, is in it."""
     title = escape(f"weft explore: {', '.join(survey.networks)} at {survey.clock_mhz:g} MHz")
     plot = figure(survey).to_html(full_html=False, include_plotlyjs=True, div_id="plot")
-    failed = [point for point in survey.points if not point.works]
-    reasons = "".join(f"<li>{escape(point.candidate.label)}: {escape(point.reason)}</li>\n" for point in failed)
+    failed = [point for point in survey.points if survey.reason(point)]
+    reasons = "".join(f"<li>{escape(point.candidate.label)}: {escape(survey.reason(point))}</li>\n" for point in failed)
+    heading = "Configurations that do not work" + (", or leave more to the host" if survey.has_partial else "")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n'
         f"<body>\n<h1>{title}</h1>\n{plot}\n{_table(survey)}\n"
-        + (f"<h2>Configurations that do not work</h2>\n<ul>\n{reasons}</ul>\n" if failed else "")
+        + (f"<h2>{heading}</h2>\n<ul>\n{reasons}</ul>\n" if failed else "")
         + "".join(f"<p>{escape(line)}</p>\n" for line in summary(survey))
         + f"<p>weft {escape(version)}</p>\n<script>{SORT}</script>\n</body>\n</html>\n"
     )

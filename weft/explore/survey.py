@@ -69,6 +69,16 @@ class Survey:
     def _least_host_load(self):
         return min((point.host_load for point in self.working), default=None)
 
+    def reason(self, point: Point) -> str:
+        """Why a point does not work, or why it is `partial`: the first of its operators on the host that others have on the NPU."""
+        if not point.works or not self.partial(point):
+            return point.reason
+        whole = next(each for each in self.working if not self.partial(each))
+        usual = {reason for cost in whole.costs for reason in cost.host_reasons}
+        found = [reason for cost in point.costs for reason in cost.host_reasons if reason not in usual]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return f"on the host: {found[0]}{more}" if found else ""
+
     @property
     def has_partial(self) -> bool:
         """Whether some configuration is `partial`."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from weft.compiler.graph import Graph
 from weft.explore.area import Area, area_of
-from weft.explore.cost import Network, NetworkCost, name_of
+from weft.explore.cost import Network, NetworkCost
 from weft.explore.grid import Candidate
 from weft.explore.pareto import on_front
 from weft.explore.workers import run_tasks
@@ -94,7 +95,7 @@ Stage = Callable[[str, int], AbstractContextManager]
 """Announces a stage of so many tasks and gives what counts them, as `weft.progress.Steps.stage` does."""
 
 
-def sweep(networks: Sequence[Network], chosen: Sequence[Candidate], *, jobs: int, stage: Stage) -> tuple[Point, ...]:
+def sweep(networks: Sequence[Graph | Network], chosen: Sequence[Candidate], *, jobs: int, stage: Stage) -> tuple[Point, ...]:
     """Cost every candidate, in their order, and mark the front.
 
     The best tuning is searched for the members of the front only, for a search compiles ten times. It changes them, and with them the
@@ -102,8 +103,8 @@ def sweep(networks: Sequence[Network], chosen: Sequence[Candidate], *, jobs: int
 
     Parameters
     ----------
-    networks : sequence of Graph or NetworkFile
-        Of a file the host runs what a configuration cannot: how much may differ from one to the next.
+    networks : sequence of Graph or Network
+        How much of one the host runs may differ from configuration to configuration.
     chosen : sequence of Candidate
     jobs : int
         Worker processes.
@@ -132,7 +133,7 @@ def _answered(point, networks, answers):
         if isinstance(answer, NetworkCost):
             costs.append(answer)
         else:
-            reasons.append(f"{name_of(network)}: {answer}" if len(networks) > 1 else answer)
+            reasons.append(f"{network.name}: {answer}" if len(networks) > 1 else answer)
     return replace(point, costs=() if reasons else tuple(costs), reason="; ".join(reasons))
 
 

@@ -18,17 +18,17 @@ UNLIMITED = 100_000
 
 
 def print_tables(survey: Survey, console: Console):
-    """Print the tables, and the configurations that do not work."""
+    """Print the tables, and why configurations do not work or leave more to the host than others."""
     groups = [(f"{', '.join(survey.networks)} at {survey.clock_mhz:g} MHz", speed_columns(survey))]
     groups += list(zip(survey.networks, network_columns(survey)))
     groups.append(("area: multipliers of 8x8, Kibit of SRAM, their weighted sum", area_columns(survey)))
     for title, columns in groups:
         for part in _parts(survey, title, columns, console):
             console.print(part)
-    for point in survey.points:
-        if not point.works:
-            console.print(f"{point.candidate.label}: {point.reason}", highlight=False, markup=False)
-    if len(survey.working) < len(survey.points):
+    reasons = [f"{point.candidate.label}: {reason}" for point in survey.points if (reason := survey.reason(point))]
+    for line in reasons:
+        console.print(line, highlight=False, markup=False)
+    if reasons:
         console.print()
 
 
@@ -75,7 +75,7 @@ def _csv_row(survey, point: Point, columns: list[Column], letters):
     ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched)}
     if survey.has_host_steps:
         ends["partial"] = int(survey.partial(point)) if point.works else ""
-    ends["reason"] = point.reason
+    ends["reason"] = survey.reason(point)
     return {"config": point.candidate.label, **fields, "clock_mhz": survey.clock_mhz, **cells, **ends}
 
 

@@ -21,8 +21,8 @@ def summary(survey: Survey) -> list[str]:
         lines.append("NPU %: its part of the networks' MACs as the files have them; host ops: operators of the host")
     if survey.has_partial:
         lines.append(
-            f"{PARTIAL}: leaves more to the host than other configurations, and its figures lack that part: it takes none off the front that "
-            f"leaves less, answers no frame rate ({UNKNOWN}: its NPU is fast enough), and comes last in --verify best"
+            f"{PARTIAL}: leaves more to the host than other configurations, and its figures lack that part: it takes none off the front "
+            f"that leaves less, answers no frame rate ({UNKNOWN}: its NPU is fast enough), and comes last in --verify best"
         )
     if len(survey.networks) > 1:
         lines.append("a frame is one inference of each network, one after another")

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
+from weft.compiler.graph import Graph
 from weft.explore.cost import Network, NetworkCost, cost_of
 
 Task = tuple[int, NpuConfig, bool]
 """Which network, on which configuration, and whether to search for the best tuning."""
-_networks: Sequence[Network] = ()
+_networks: Sequence[Graph | Network] = ()
 """The networks, in a worker."""
 
 
@@ -25,13 +26,13 @@ def usable_cores() -> int:
 
 
 def run_tasks(
-    networks: Sequence[Network], tasks: Sequence[Task], jobs: int, advance: Callable[[], object] = lambda: None
+    networks: Sequence[Graph | Network], tasks: Sequence[Task], jobs: int, advance: Callable[[], object] = lambda: None
 ) -> list[NetworkCost | str]:
     """The cost of each task, or the reason why the network does not run on the configuration, in the tasks' order.
 
     Parameters
     ----------
-    networks : sequence of Graph or NetworkFile
+    networks : sequence of Graph or Network
     tasks : sequence of Task
     jobs : int
         Processes; 1 works in this one.
