@@ -29,3 +29,21 @@ def random_whole(rng: np.random.Generator, count: int = 9) -> bytes:
         unread = {each: None for each in unread if each not in inputs} | {name: None}
     tensors = [BuilderTensor(name, SHAPE, scale=scale, zero_point=zero_point) for name, (scale, zero_point) in scales.items()]
     return build_model(tensors, operators, ["a", "b"], [name for name in unread if name not in "ab"])
+
+
+def wide(rng: np.random.Generator, dtype: str = "int8") -> bytes:
+    """A convolution whose row of 16 KiB a small scratchpad does not hold, and a matrix behind its mean, which any holds."""
+    zero = 128 if dtype == "uint8" else 0
+    shapes = {"x": (1, 1, 2048, 8), "a": (1, 1, 2048, 8), "m": (1, 8), "y": (1, 4)}
+    tensors = [BuilderTensor(name, shape, dtype, 0.05, zero) for name, shape in shapes.items()]
+    for name, shape in (("w", (8, 1, 1, 8)), ("v", (4, 8))):
+        values = rng.integers(-100, 101, shape) + zero
+        tensors.append(BuilderTensor(name, shape, dtype, 0.01, zero, data=values.astype(dtype)))
+    tensors += [BuilderTensor(name, (size,), "int32", 0.0005, data=np.zeros(size, np.int32)) for name, size in (("b", 8), ("c", 4))]
+    tensors.append(BuilderTensor("axes", (2,), "int32", data=np.array([1, 2], np.int32)))
+    operators = [
+        BuilderOperator("CONV_2D", ("x", "w", "b"), ("a",)),
+        BuilderOperator("MEAN", ("a", "axes"), ("m",)),
+        BuilderOperator("FULLY_CONNECTED", ("m", "v", "c"), ("y",)),
+    ]
+    return build_model(tensors, operators, ["x"], ["y"])

@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from weft import __version__
 from weft.analysis.report import DEFAULT_CLOCK_MHZ
-from weft.options import MISMATCH, Clock, Config, Overrides, Quiet, Signature
+from weft.options import MISMATCH, Clock, Config, NoHost, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -50,10 +50,12 @@ def explore(
         typer.Option("--verify", metavar="best|N|front|CONFIG,...", help="Run the best, the N best, the front or these on the Verilog."),
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", metavar="N", min=1, help="Processes; as many as there are cores.")] = None,
+    no_host: NoHost = False,
     quiet: Quiet = False,
 ):
     """Compile networks for every combination of the listed values and show what each costs; without a list, arrays of 4x4 to 32x32.
 
+    What a configuration cannot run is the host's and in none of its figures; the tables say how much that is.
     Cycles are the timing model's; --verify runs chosen configurations on their Verilog, exit code 1 if a tensor differs from the reference.
     """
     from weft.explore.grid import candidates
@@ -74,9 +76,9 @@ def explore(
     chosen = candidates(base, _lists(texts, overrides or ()))
     _check_verify(verify, chosen)
     steps = Steps(quiet)
-    survey = _survey(_graphs(models, signature), base, chosen, clock, fps, jobs, steps)
+    survey = _survey(_networks(models, signature, no_host), base, chosen, clock, fps, jobs, steps)
     show_then_write(lambda: _print(survey), (csv, lambda path: _write_csv(survey, path)), (html, lambda path: _write_page(survey, path)))
-    if verify and not _verified(models, survey.choose(verify), steps, signature):
+    if verify and not _verified(models, survey.choose(verify), steps, signature=signature, host=not no_host):
         raise typer.Exit(MISMATCH)
 
 
@@ -104,21 +106,28 @@ def _lists(texts, overrides):
     return lists
 
 
-def _graphs(models, signature):
-    from weft.compiler.frontends.tflite import read_tflite
+def _networks(models, signature, no_host):
+    from weft.compiler.frontends.tflite import read_file, read_tflite
+    from weft.whole import check_whole
+    from weft.whole_cost import CostedFile
 
-    return [read_tflite(model, signature) for model in models]
+    if no_host:
+        return [read_tflite(model, signature) for model in models]
+    files = [read_file(model, signature) for model in models]
+    for file in files:
+        check_whole(file)
+    return [CostedFile(file) for file in files]
 
 
-def _survey(graphs, base, chosen, clock, fps, jobs, steps):
+def _survey(networks, base, chosen, clock, fps, jobs, steps):
     from weft.explore.survey import Survey
     from weft.explore.sweep import sweep
     from weft.explore.workers import usable_cores
 
-    names = tuple(graph.name for graph in graphs)
+    names = tuple(network.name for network in networks)
     if len(set(names)) < len(names):
         raise WeftError(f"two networks are called alike: {', '.join(names)}", remedy="give each model once, or rename a file")
-    points = sweep(graphs, chosen, jobs=jobs or usable_cores(), stage=steps.stage)
+    points = sweep(networks, chosen, jobs=jobs or usable_cores(), stage=steps.stage)
     if not any(point.works for point in points):
         reasons = dict.fromkeys(point.reason for point in points)
         raise WeftError(f"none of {len(points)} configurations works: {next(iter(reasons))}" + (", and others" if len(reasons) > 1 else ""))
@@ -152,13 +161,13 @@ def _print(survey):
         console.print(line, highlight=False, markup=False)
 
 
-def _verified(models, points, steps, signature):
+def _verified(models, points, steps, **options):
     """Runs points on the RTL and prints what it took; whether all tensors were right."""
     from weft.analysis.tables import default_console
     from weft.job import run_model
     from weft.verify import verified_table, verify
 
-    verified = list(verify(models, points, seed=SEED, steps=steps, run=partial(run_model, signature=signature)))
+    verified = list(verify(models, points, seed=SEED, steps=steps, run=partial(run_model, **options)))
     default_console().print(verified_table(verified))
     for one in verified:
         if one.mismatch:

@@ -12,6 +12,7 @@ from hw.npu.config import load_config
 from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from weft import __version__
+from weft.analysis.host_report import counted
 from weft.options import Config, Model, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
@@ -53,13 +54,12 @@ def quantize(
     Cycles are the timing model's, on the configuration with int4=true; weft run with --set int4=true runs the file.
     """
     from weft.analysis.tables import default_console
-    from weft.compiler.frontends.tflite import read_tflite
     from weft.quantize.job import quantize as run
     from weft.quantize.words import print_report
 
     chosen = load_config(config, overrides or ())
     _check_options(model, output, weights, auto, max_loss, data)
-    graph = read_tflite(model, signature)
+    graph = _npu_network(model, signature)
     samples = None if data is None else _samples(graph, data, auto)
     check_writable(output, "the network")
     check_writable(report, "the report")
@@ -72,6 +72,24 @@ def quantize(
         (output, lambda path: write_whole(path, content, "the network")),
         (report, lambda path: write_whole(path, written, "the report")),
     )
+
+
+def _npu_network(model, signature):
+    """The network, which the NPU must run as a whole: of one that the host runs in part neither cycles nor results are known here."""
+    from weft.compiler.frontends.tflite import read_file, read_tflite
+    from weft.whole import in_part
+
+    try:
+        return read_tflite(model, signature)
+    except WeftError as error:
+        hosts = in_part(read_file(model, signature))
+        if not hosts:
+            raise
+        first = hosts[0]
+        message = (
+            f"weft quantize takes networks that the NPU runs as a whole, but the host would run {counted(each.subject for each in hosts)}"
+        )
+        raise WeftError(f"{message}: {first.sentence}", file=model, layer=first.layer, remedy=first.remedy) from error
 
 
 def _check_options(model, output, weights, auto, max_loss, data):

@@ -33,7 +33,10 @@ StepCount = Annotated[
     ),
 ]
 ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")]
-Trace = Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd).")]
+Trace = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="FILE", help="Write a waveform (.fst or .vcd); of several programs one each: NAME-npu_0.fst."),
+]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of the random input; a run without one prints its own.")]
 RunClock = Annotated[
     float | None,

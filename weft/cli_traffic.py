@@ -11,7 +11,8 @@ import typer
 from hw.npu.config import load_config
 from hw.npu.files import write_whole
 from weft import __version__
-from weft.options import Config, Model, Overrides, Quiet, Signature
+from weft.analysis.host_report import in_words
+from weft.options import Config, Model, NoHost, Overrides, Quiet, Signature
 from weft.outputs import check_writable, show_then_write
 from weft.progress import Steps
 
@@ -48,25 +49,32 @@ def traffic(
         typer.Option("--ddr", metavar="NAME|FILE", help="Preset of sim/dram, as lpddr4-3200-x16, or a TOML file: share of its peak."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure as JSON.")] = None,
+    no_host: NoHost = False,
     quiet: Quiet = False,
 ):
     """Bytes between chip and DDR for one inference, and the bandwidth at a frame rate, by part: weights, activations in, activations out.
 
     Without on-chip memory, with an ideal one, and with this configuration's. kB, MB and GB are powers of ten.
+
+    What the host runs is not counted.
     """
     from sim.dram import load_dram
+    from weft.analysis.traffic import summed
     from weft.analysis.traffic import traffic as count
-    from weft.job import compile_model
+    from weft.host_rows import host_ops, shares_of
+    from weft.job import compile_file
 
     chosen = load_config(config, overrides or ())
     dram = load_dram(ddr) if ddr else None
     check_writable(output, "the JSON file")
-    searched = compile_model(model, chosen, steps=Steps(quiet), signature=signature)
-    found = count(searched.compiled)
-    written = json.dumps(to_json(found, fps, searched.cycles, dram), indent=2) + "\n"
-    hosts = [host.operator.op for host in searched.compiled.host_ops]
+    whole = compile_file(model, chosen, steps=Steps(quiet), signature=signature, host=not no_host)
+    found = summed([count(step.compiled) for step in whole.npu_steps])
+    cycles, hosts = sum(searched.cycles for searched in whole.searched), host_ops(whole)
+    share = shares_of(whole).macs
+    host = {"programs": len(whole.npu_steps), "host_ops": hosts, "npu_mac_share": share}
+    written = json.dumps(to_json(found, fps, cycles, dram) | host, indent=2) + "\n"
     show_then_write(
-        lambda: _print(found, fps, searched.cycles, dram, hosts),
+        lambda: _print(found, fps, cycles, dram, in_words(hosts, share)),
         (output, lambda path: write_whole(path, written, "the JSON file")),
     )
 
@@ -85,14 +93,14 @@ def to_json(found, fps: float, cycles: int, dram=None) -> dict:
     return dataclasses.asdict(found) | more | {"sources": SOURCES, "weft": __version__}
 
 
-def _print(found, fps, cycles, dram, hosts):
+def _print(found, fps, cycles, dram, host):
     from weft.analysis.tables import default_console
 
     console = default_console()
     lines = _layers(found, console.width)
     lines += _cases(found, f"{found.network} on {found.config}: MB an inference", 1e6, 1)
     lines += _cases(found, f"{found.network} on {found.config}: GB/s at {fps:g} frames a second", 1e9, fps, dram)
-    for line in lines + _summary(found, fps, cycles, hosts, console.width):
+    for line in lines + _summary(found, fps, cycles, host, console.width):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -139,7 +147,7 @@ def _table(title, rows) -> list[str]:
     return [title, lines[0], "-" * (sum(widths) + 2 * len(widths) - 2), *lines[1:], ""]
 
 
-def _summary(found, fps, cycles, hosts, width):
+def _summary(found, fps, cycles, host, width):
     """The lines below the tables."""
     tensors = found.tensors
     largest = f"; the largest has {tensors.largest_bytes}, made by {tensors.largest_of}" if tensors.largest else ""
@@ -150,7 +158,7 @@ def _summary(found, fps, cycles, hosts, width):
         f"spilled      {found.spilled_out} bytes of intermediates to DDR by the program, {found.spilled_in} from there",
         f"in all       {of_once:.2f} of the bytes without on-chip memory, {of_ideal:.2f} of those with an ideal one",
         f"clock        {cycles * fps / 1e6:.4g} MHz at least for {fps:g} frames a second, {cycles} cycles each",
-        f"on the host  {', '.join(hosts) if hosts else 'nothing'}{', not counted' if hosts else ''}",
+        f"on the host  {host}",
         *(f"source       {figure}: {source}" for figure, source in SOURCES.items()),
     ]
     return [piece for line in lines for piece in textwrap.wrap(line, width, subsequent_indent=" " * 13)]

@@ -20,11 +20,22 @@ def host_ops(whole: Whole) -> list[str]:
     return found
 
 
+def file_macs(whole: Whole) -> tuple[int, int]:
+    """Multiply-accumulates of the file's operators: of those that the host runs, and of all."""
+    graph, away = whole.graph, _on_host(whole)
+    counts = [(macs_of(graph, operator), operator.name in away) for operator in graph.operators]
+    return sum(macs for macs, is_away in counts if is_away), sum(macs for macs, _ in counts)
+
+
+def _on_host(whole: Whole) -> set[str]:
+    """Names of the file's operators that the host runs."""
+    away = {operator.name for step in whole.host_steps for operator in step.part.operators}
+    return away | {name for step in whole.npu_steps for host in step.compiled.host_ops for name in host.operator.stands_for}
+
+
 def shares_of(whole: Whole) -> Shares:
     """How much of the network the NPU has."""
-    graph = whole.graph
-    away = {operator.name for step in whole.host_steps for operator in step.part.operators}
-    away |= {name for step in whole.npu_steps for host in step.compiled.host_ops for name in host.operator.stands_for}
+    graph, away = whole.graph, _on_host(whole)
 
     def share(count) -> float:
         total = sum(count(operator) for operator in graph.operators)

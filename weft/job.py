@@ -176,8 +176,6 @@ def prepare(
     options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
     steps = steps or Steps(quiet=True)
     whole = compile_file(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
-    if trace is not None:
-        whole.only("a waveform")
     if check is not None:
         check(whole)
     return Prepared(whole, Simulator(config, options, stage=steps.stage))
@@ -190,6 +188,13 @@ def trace_format(trace):
         raise WeftError(f"a waveform is a {' or '.join(TRACES)} file", file=trace)
     check_writable(trace, "the waveform")
     return trace.suffix[1:]
+
+
+def trace_of(trace: Path | None, whole: Whole, step: NpuStep) -> Path | None:
+    """Where the waveform of a program goes: of several, beside the place that was given, with the program's name behind its own."""
+    if trace is None or len(whole.npu_steps) == 1:
+        return trace
+    return trace.with_stem(f"{trace.stem}-{step.name}")
 
 
 def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, trace: Path | None = None) -> list[Outcome]:
@@ -206,12 +211,12 @@ def run_samples(prepared: Prepared, samples: list[dict[str, np.ndarray]], *, tra
     samples : list of dict of str to ndarray
         For each run a value for each input of the network.
     trace : Path, optional
-        Waveform to write.
+        Waveform to write; of several programs one each, as `trace_of` calls them.
     """
 
     def program(step: NpuStep, given: list[dict]) -> list[Compared]:
         inputs = [host_before(step.compiled, sample) for sample in given]
-        runs = prepared.simulator.run_all(step.compiled.program, inputs, trace=trace)
+        runs = prepared.simulator.run_all(step.compiled.program, inputs, trace=trace_of(trace, prepared.whole, step))
         return compare_stream(step.compiled, given, runs)
 
     return [outcome_of(prepared.whole, frame) for frame in run_stages(prepared.whole, samples, program)]

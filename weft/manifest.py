@@ -8,16 +8,15 @@ import json
 from pathlib import Path
 
 from golden.program import Place
+from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from hw.npu.isa import Region
 from weft.compiler.graph import Graph
 from weft.compiler.image import IMAGE_FILES, constant_entry, tensor_entry, write_image
 from weft.host_rows import reasons_of
 from weft.outputs import check_folder
+from weft.stale_images import MANIFEST, files_of_image, remove_stale
 from weft.whole import HostStep, NpuStep, Whole
-
-MANIFEST = "manifest.json"
-"""The file that is there where the host has steps of its own."""
 
 
 def image_files(whole: Whole) -> tuple[str, ...]:
@@ -28,7 +27,7 @@ def image_files(whole: Whole) -> tuple[str, ...]:
 
 
 def write_images(whole: Whole, folder) -> None:
-    """Write the folder, which is made if it is not there.
+    """Write the folder, which is made if it is not there. What an earlier compilation left in it, and nothing else, goes.
 
     Parameters
     ----------
@@ -38,9 +37,19 @@ def write_images(whole: Whole, folder) -> None:
     Raises
     ------
     WeftError
-        If a file cannot be written.
+        If a file cannot be written, or the network's own stands where one must be.
     """
     folder = Path(folder)
+    old = files_of_image(folder)
+    new = {folder / name / each if name.endswith("/") else folder / name for name in image_files(whole) for each in IMAGE_FILES}
+    for place in {*old, *new}:
+        if place.exists() and place.samefile(whole.graph.file):
+            raise WeftError("the image has a file of this name, and it is the network itself", file=place, remedy="choose another folder")
+    _write(whole, folder)
+    remove_stale(folder, old - new)
+
+
+def _write(whole: Whole, folder: Path):
     if not whole.host_steps:
         write_image(whole.npu_steps[0].compiled, folder)
         return

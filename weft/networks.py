@@ -10,6 +10,7 @@ from rich.table import Table
 from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
 from sim.job import BenchError
+from weft.analysis.host_report import in_words
 from weft.compiler.frontends.tflite import read_file
 from weft.inputs import random_sample
 from weft.job import prepare, report_of, run_samples
@@ -28,16 +29,17 @@ def models_of(folder: Path) -> list[Path]:
     return found
 
 
-def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[str, ...]:
-    """A network's row: measured on RTL with a random input, every tensor compared."""
+def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[tuple[str, ...], str]:
+    """A network's row, measured on RTL with a random input, every tensor compared; and what of it the host has, if anything."""
     began = time.perf_counter()
     prepared = prepare(model, config, steps=steps)
     with steps.stage(f"running {model.stem} on the RTL"):
         (outcome,) = run_samples(prepared, [random_sample(read_file(model).rewritten(), 1)])
     report = report_of(prepared, outcome)
     predicted = sum(searched.cycles for searched in prepared.whole.searched)
-    return (
-        model.stem.removeprefix("mlperf_").removesuffix("_int8"),
+    name = model.stem.removeprefix("mlperf_").removesuffix("_int8")
+    cells = (
+        name,
         f"{report.macs / 1e6:.2f}M",
         f"{report.cycles:,}",
         f"{100 * (predicted / report.cycles - 1):+.1f} %",
@@ -48,6 +50,7 @@ def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[str, ...]:
         "no" if outcome.mismatch else f"{report.compared_tensors} tensors",
         f"{time.perf_counter() - began:.0f}",
     )
+    return cells, f"{name}: on the host {in_words(report.host_ops, report.npu_mac_share)}" if report.host_ops else ""
 
 
 def main(arguments=None):
@@ -65,14 +68,16 @@ def main(arguments=None):
     table = Table(title=f"{config.name}, reference DDR, latency at 500 MHz", title_justify="left", box=None)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
-    refused = []
+    notes, refused = [], []
     for model in models:
         try:
-            table.add_row(*line(model, config, steps))
+            cells, note = line(model, config, steps)
+            table.add_row(*cells)
+            notes += [note] if note else []
         except (WeftError, BenchError) as error:
             refused.append(str(error))
     Console(width=120).print(table)
-    for message in refused:
+    for message in (*notes, *refused):
         print(message)
 
 

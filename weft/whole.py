@@ -4,7 +4,7 @@
 every part of the NPU is compiled.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
 from weft.compiler.cut.division import Part, divide, torn_states
 from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
-from weft.compiler.driver import Compiled
+from weft.compiler.driver import Compiled, compile_graph
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.tflite import corruption_of, file_tensor_names
 from weft.compiler.frontends.unsupported import STATEFUL, VARIABLES
@@ -25,6 +25,8 @@ from weft.compiler.frontends.verdict import judge, real_model, rewrite
 from weft.compiler.graph import Graph, Operator, Tensor
 from weft.progress import Steps
 
+Tuned = tuple[Compiled, Searched | None]
+"""A part of the NPU, compiled, and how it was found where a search found it."""
 NAMED = 3
 """Operators that the message of a network without work for the NPU names."""
 
@@ -152,17 +154,36 @@ def whole_of(compiled: Compiled, searched: Searched | None = None) -> Whole:
     return Whole(compiled.graph, (NpuStep("npu", compiled, searched),))
 
 
-def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None) -> Whole:
+def compile_whole(
+    file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = False, thorough: bool = True, steps: Steps | None = None
+) -> Whole:
     """Cut a file and compile its parts.
+
+    Parameters
+    ----------
+    file : NetworkFile
+    config : NpuConfig
+    keep_tensors : bool
+        Every tensor of a program has a place of its own.
+    thorough : bool
+        Search for each program's best tuning; else all have the usual one.
+    steps : Steps, optional
 
     Raises
     ------
     WeftError
         If the NPU can run none of its operators, or the file is damaged.
     """
+
+    def compiler(graph: Graph) -> Tuned:
+        if not thorough:
+            return compile_graph(graph, config, keep_tensors=keep_tensors), None
+        searched = search(graph, config, keep_tensors=keep_tensors)
+        return searched.compiled, searched
+
     refused: dict[str, Finding] = {}
     bound: dict[str, str] = {}
-    programs: dict[tuple, Searched] = {}
+    programs: dict[tuple, Tuned] = {}
     while True:
         with corruption_of(file.graph.file):
             labels = label(file, refused, bound)
@@ -172,10 +193,34 @@ def compile_whole(file: NetworkFile, config: NpuConfig, *, keep_tensors: bool = 
         if torn:
             bound |= torn
             continue
-        found = _compile(parts, programs, lambda graph: search(graph, config, keep_tensors=keep_tensors), steps or Steps(quiet=True))
+        found = _compile(file, parts, programs, compiler, steps or Steps(quiet=True))
         if not found:
             return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)))
         refused |= newly_refused(file, labels.host, found)
+
+
+def check_whole(file: NetworkFile):
+    """Refuse a file that no configuration runs: a damaged one, or one of which the NPU knows no operator.
+
+    Raises
+    ------
+    WeftError
+    """
+    with corruption_of(file.graph.file):
+        _refuse_all_host(file, label(file, {}))
+
+
+def in_part(file: NetworkFile) -> list[Finding]:
+    """Why the NPU does not run operators of a file that it runs in part, whatever its configuration: one of each, in the file's order.
+
+    Empty where it runs all of them, or none, or the file is damaged.
+    """
+    try:
+        check_whole(file)
+    except WeftError:
+        return []
+    labels = label(file, {})
+    return [replace(labels.host[each.name], subject=each.op) for each in labels.graph.operators if each.name in labels.host]
 
 
 def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
@@ -194,7 +239,7 @@ def _torn(file: NetworkFile, labels: Labels, parts: list[Part]) -> dict[str, str
 
 
 def _compile(
-    parts: list[Part], programs: dict[tuple, Searched], compiler: Callable[[Graph], Searched], steps: Steps
+    file: NetworkFile, parts: list[Part], programs: dict[tuple, Tuned], compiler: Callable[[Graph], Tuned], steps: Steps
 ) -> list[tuple[Operator, Finding]]:
     """Compile the parts of the NPU that are not among the programs yet; the operators that could not be, with the reason of each."""
     found: list[tuple[Operator, Finding]] = []
@@ -207,7 +252,7 @@ def _compile(
             try:
                 programs[_key(graph)] = compiler(graph)
             except WeftError as error:
-                found += blamed(graph, error)
+                found += blamed(graph, error, file.numbers)
     return found
 
 
@@ -215,15 +260,27 @@ def _key(graph: Graph) -> tuple:
     return tuple(operator.stands_for for operator in graph.operators), graph.inputs, graph.outputs
 
 
-def blamed(graph: Graph, error: WeftError) -> list[tuple[Operator, Finding]]:
+def blamed(graph: Graph, error: WeftError, in_file: Container[str]) -> list[tuple[Operator, Finding]]:
     """The operators that an error of the compiler is about, each with what it says.
 
-    One that names no layer is about the operator with the most bytes.
+    One that names no layer is about the operator with the most bytes; one about an operator that a pass put between those of the file
+    is about its neighbours, which are why it stands there.
     """
     named = [operator for operator in graph.operators if operator.title in error.layers]
     if not named:
         named = [max(graph.operators, key=lambda each: sum(graph.tensors[name].size for name in each.outputs))]
-    return [(each, Finding(each.op, error.message, each.title, error.remedy)) for each in named]
+    found = {other.name: other for each in named for other in _of_file(graph, each, in_file)}
+    return [(each, Finding(each.op, error.message, each.title, error.remedy)) for each in found.values()]
+
+
+def _of_file(graph: Graph, operator: Operator, in_file: Container[str]) -> list[Operator]:
+    """The operator, or, if the file has none for which it stands, those that read it, or else make what it reads."""
+    if any(name in in_file for name in operator.stands_for):
+        return [operator]
+    readers = graph.consumers()
+    around = [each for name in operator.outputs for each in readers[name]]
+    around = around or [each for each in graph.operators if not set(each.outputs).isdisjoint(operator.inputs)]
+    return [each for each in around if any(name in in_file for name in each.stands_for)] or [operator]
 
 
 def _refuse_all_host(file: NetworkFile, labels: Labels):
@@ -245,15 +302,14 @@ def _refuse_all_host(file: NetworkFile, labels: Labels):
     )  # fmt: skip
 
 
-def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Searched]) -> Iterator[NpuStep | HostStep]:
+def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Tuned]) -> Iterator[NpuStep | HostStep]:
     """The steps; one that is alone of its kind goes by the kind's name."""
     tree = ModelTree(Path(file.graph.file).read_bytes(), file.graph.subgraph) if len(parts) > 1 else None
     for number, part in enumerate(parts):
         alone = sum(part.on_npu == other.on_npu for other in parts) == 1
         name = ("npu" if part.on_npu else "host") + ("" if alone else f"_{number}")
         if part.on_npu:
-            searched = programs[_key(part.graph)]
-            yield NpuStep(name, searched.compiled, searched)
+            yield NpuStep(name, *programs[_key(part.graph)])
         else:
             assert tree is not None
             keeps_state = any(operator.op in (*STATEFUL, *VARIABLES) for operator in part.graph.operators)

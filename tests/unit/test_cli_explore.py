@@ -49,16 +49,19 @@ def test_a_sweep_prints_and_writes(capsys, tmp_path):
 
 
 def test_a_configuration_that_does_not_work_is_no_failure(capsys):
-    assert main([*SWEEP, "--accumulator-bits", "20,32"]) == 0
+    assert main([*SWEEP, "--accumulator-bits", "20,32", "--no-host"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "4x8+accumulator_bits=20: layer conv2d_1 (down): its sums need 21 bits" in out
     assert "front: 2 of 2 configurations" in out
+    assert main([*SWEEP, "--accumulator-bits", "20,32"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "4x8+accumulator_bits=20: on the host: layer conv2d_1 (down): its sums need 21 bits" in out
 
 
 def test_mistakes_are_one_line(capsys, tmp_path):
     for arguments, words in (
         (["explore"], "MODEL"),
-        ([*SWEEP, "--accumulator-bits", "20"], "none of 2 configurations works: layer conv2d_1 (down): its sums need 21 bits"),
+        ([*SWEEP, "--accumulator-bits", "20", "--no-host"], "none of 2 configurations works: layer conv2d_1 (down): its sums need 21 bits"),
         ([*SWEEP, "--axi-bits", "sixty"], "--axi-bits sixty: 'sixty' is not a whole number"),
         ([*SWEEP, "--int4", "maybe"], "--int4 maybe: it is off, on, both"),
         ([*SWEEP, "--int4", "on", "--set", "int4=true"], "--int4 on and --set int4: both choose it"),

@@ -9,6 +9,7 @@ from tests.quantize_networks import images, network
 from tests.random_operators import OPERATORS
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import DIGITS, TEST_IMAGES, refused
+from tests.unit.test_host import gather
 from weft import __version__
 from weft.cli import main
 from weft.compiler.frontends.tflite import read_tflite
@@ -92,6 +93,7 @@ def one_value():
 def test_mistakes_are_one_line(files, capsys, seed):
     (files / "float.tflite").write_bytes(float_network())
     (files / "one.tflite").write_bytes(one_value())
+    gather(files / "part.tflite")
     (files / "relu.tflite").write_bytes(OPERATORS["RELU"](np.random.default_rng(seed)))
     np.save(files / "small.npy", images(20)[:, :5])
     np.save(files / "single.npy", images(1))
@@ -120,6 +122,7 @@ def test_mistakes_are_one_line(files, capsys, seed):
         ((net, *out, "--data", files / "large.npz"), "labels from 5 to 5, but the network has 5 classes"),
         ((files / "float.tflite", *out), "is a float model: the weights of FULLY_CONNECTED are float32"),
         ((files / "relu.tflite", *out), "--layers all: no layer is left whose weights could be int4"),
+        ((files / "part.tflite", *out), "takes networks that the NPU runs as a whole, but the host would run GATHER: GATHER: "),
         ((files / "one.tflite", *out, "--layers", "inner"), "--layers inner: no layer is left whose weights could be int4"),
         ((files / "one.tflite", *out, "--auto", "--data", files / "four.npy"), "--auto judges by the top class, but y has one value"),
         ((files / "absent.tflite", *out), "no such file"),

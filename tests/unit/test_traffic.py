@@ -14,8 +14,9 @@ from weft.analysis.timing import replay
 from weft.analysis.traffic import Parts, traffic
 from weft.cli import main
 from weft.compiler.driver import compile_graph
-from weft.compiler.frontends.tflite import read_tflite
+from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.graph import Tensor
+from weft.whole import compile_whole
 
 SMALL = PRESETS["small"]
 
@@ -198,6 +199,28 @@ def test_a_narrow_terminal_gets_two_tables_and_every_figure(tmp_path, capsys, mo
     assert [printed[width].count("average_pool2d_0") for width in ("60", "200")] == [2, 1]
     cells = [[line.split() for line in printed[width].splitlines() if line.startswith("average_pool2d_0")] for width in ("60", "200")]
     assert cells[0][0] + cells[0][1][1:] == cells[1][0]
+
+
+def test_a_network_in_two_programs_is_their_sum(tmp_path, capsys, seed):
+    """An operator of the host between two sums: both programs read and write what it takes and gives."""
+    path, out = tmp_path / "net.tflite", tmp_path / "traffic.json"
+    tensors = [BuilderTensor(name, (1, 64), scale=1 / 128) for name in "xaby"]
+    operators = [BuilderOperator(op, inputs, (made,)) for op, inputs, made in (
+        ("ADD", ("x", "x"), "a"), ("L2_NORMALIZATION", ("a",), "b"), ("ADD", ("b", "b"), "y"))]  # fmt: skip
+    path.write_bytes(build_model(tensors, operators, ["x"], ["y"]))
+    assert main(["traffic", str(path), "--json", str(out), "--quiet"]) == 0
+    assert "on the host  L2_NORMALIZATION, not counted; 100.0 % of the file's MACs are on the NPU" in capsys.readouterr().out
+    written = json.loads(out.read_text())
+    whole = compile_whole(read_file(path), SMALL)
+    assert (written["programs"], written["host_ops"], written["npu_mac_share"]) == (2, ["L2_NORMALIZATION"], 1)
+    assert [layer["name"] for layer in written["layers"]] == ["add_0", "add_1"]
+    assert written["ideal"]["activations_in"] == written["ideal"]["activations_out"] == 2 * 64
+    assert written["program"]["activations_in"] == written["program"]["activations_out"] == 2 * 64
+    assert written["program"]["commands"] == sum(len(step.compiled.program.command_bytes()) for step in whole.npu_steps)
+    assert written["cycles"] == sum(searched.cycles for searched in whole.searched)
+    assert written["tensors"]["intermediates"] == 0 and written["tensors"]["peak_bytes"] == 2 * 64
+    assert main(["traffic", str(path), "--no-host"]) == 2
+    assert "L2_NORMALIZATION: not supported" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """What a report says of the host: its steps between the NPU's programs, and how much of the network the NPU has."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -51,3 +53,15 @@ class Shares:
     macs: float = 1.0
     operators: float = 1.0
     bytes: float = 1.0
+
+
+def counted(names: Iterable[str]) -> str:
+    """Names as a list, each once, with how often it is there."""
+    return ", ".join(f"{name} ({count}x)" if count > 1 else name for name, count in Counter(names).items())
+
+
+def in_words(host_ops: Sequence[str], mac_share: float) -> str:
+    """What the host has, and that none of it is in the figures beside which this stands."""
+    if not host_ops:
+        return "nothing"
+    return f"{counted(host_ops)}, not counted; {100 * mac_share:.1f} % of the file's MACs are on the NPU"

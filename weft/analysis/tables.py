@@ -2,7 +2,6 @@
 
 import os
 import textwrap
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from weft.analysis.contention import slowdown_of
 from weft.analysis.contention_tables import contention_lines, contention_summary
-from weft.analysis.host_report import HostStepReport
+from weft.analysis.host_report import HostStepReport, counted
 from weft.analysis.report import CAUSES, LayerReport, Report
 
 PLAIN_WIDTH = 110
@@ -157,7 +156,7 @@ def _beside(blocks):
 
 def summary(report: Report, width: int) -> list[str]:
     """The lines below the tables, wrapped to the width."""
-    host = f"{_counted(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
+    host = f"{counted(report.host_ops)} (not in the cycles)" if report.host_ops else "nothing"
     rate = f", {report.macs / report.cycles:.1f} MACs a cycle" if report.configuration["int4"] else ""
     lines = [
         *_verdict(report),
@@ -187,11 +186,6 @@ def _host_lines(report) -> list[str]:
         f"on the NPU   {', '.join(f'{100 * share:.1f} % of the {what}' for share, what in shares)}; what the host computes is the "
         "reference's own, not compared",
     ]
-
-
-def _counted(names) -> str:
-    """Each name once, with how often it is there."""
-    return ", ".join(f"{name} ({count}x)" if count > 1 else name for name, count in Counter(names).items())
 
 
 def _steps(report: Report) -> list[str]:

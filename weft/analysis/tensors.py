@@ -52,6 +52,20 @@ def computed_inputs(graph: Graph, operator: Operator) -> list[str]:
     return [name for name in dict.fromkeys(operator.inputs) if name is not None and not graph.tensors[name].constant]
 
 
+def merged(programs: Sequence[Tensors]) -> Tensors:
+    """Of programs that run one after another: what one hands to the next is an output of it, and no intermediate tensor."""
+    largest, peak = max(programs, key=lambda each: each.largest_bytes), max(programs, key=lambda each: each.peak_bytes)
+    return Tensors(
+        intermediates=sum(each.intermediates for each in programs),
+        intermediate_bytes=sum(each.intermediate_bytes for each in programs),
+        largest=largest.largest,
+        largest_bytes=largest.largest_bytes,
+        largest_of=largest.largest_of,
+        peak_bytes=peak.peak_bytes,
+        peak_at=peak.peak_at,
+    )
+
+
 def tensors_of(graph: Graph, operators: Sequence[Operator], inputs: Collection[str], outputs: Collection[str]) -> Tensors:
     """Measure the tensors of a network.
 

@@ -10,19 +10,20 @@ Four cases:
     No memory between the layers, all reuse within one: each operator of the file reads its inputs, whole, and its weights once and
     writes its results once.
 ``ideal``
-    A memory on the chip that holds whatever is needed again: each weight once, and the inputs and outputs of the network.
+    A memory on the chip that holds whatever is needed again: each weight once, and the inputs and outputs of the network; where the
+    host runs a part of it, those of each program between the host's steps.
 ``program``
     This configuration: counted on the commands of the compiled program, in whole beats of the bus, as the NPU's records count.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 
 from golden.program import Program
 from hw.npu.axi import BOUNDARY
 from hw.npu.isa import EXECUTE, Command, Opcode, Region
-from weft.analysis.tensors import Tensors, computed_inputs, tensor_bytes, tensors_of
+from weft.analysis.tensors import Tensors, computed_inputs, merged, tensor_bytes, tensors_of
 from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.work import command_bytes, transfer_of
 from weft.compiler.driver import Compiled
@@ -103,7 +104,7 @@ class Traffic:
     ----------
     network, config : str
     layers : tuple of LayerTraffic
-        Operators of the NPU in the order of the file.
+        Operators of the NPU in the order of execution.
     no_reuse, once, ideal, program : Parts
         Of the whole network.
     spilled_out, spilled_in : int
@@ -166,6 +167,27 @@ def traffic(compiled: Compiled) -> Traffic:
         spilled_out=spilled.activations_out,
         spilled_in=spilled.activations_in,
         tensors=tensors_of(graph, operators, inputs, outputs),
+    )
+
+
+def summed(programs: Sequence[Traffic]) -> Traffic:
+    """The bytes of a network's programs, which run one after another.
+
+    An ideal memory keeps nothing from one to the next: what the host takes from the one and gives to the other goes through the DDR.
+    """
+    first, *others = programs
+    if not others:
+        return first
+    return replace(
+        first,
+        layers=tuple(layer for each in programs for layer in each.layers),
+        no_reuse=_sum(each.no_reuse for each in programs),
+        once=_sum(each.once for each in programs),
+        ideal=_sum(each.ideal for each in programs),
+        program=_sum(each.program for each in programs),
+        spilled_out=sum(each.spilled_out for each in programs),
+        spilled_in=sum(each.spilled_in for each in programs),
+        tensors=merged([each.tensors for each in programs]),
     )
 
 

@@ -9,6 +9,10 @@ from weft.explore.survey import Survey
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 """Marks of the front's members, the fastest A; later ones are `MORE`."""
 MORE = "+"
+PARTIAL = "*"
+"""Behind the mark of a point that leaves more to the host than another."""
+UNKNOWN = "?"
+"""Whether a point reaches a rate that is fast enough without what it leaves to the host beyond others."""
 Cell = float | int | str
 
 
@@ -44,8 +48,18 @@ def marks(survey: Survey) -> dict[str, str]:
     return {point.candidate.label: LETTERS[i] if i < len(LETTERS) else MORE for i, point in enumerate(survey.front)}
 
 
+def shown_marks(survey: Survey) -> dict[str, str]:
+    """What stands in front of each working point, by label: its letter, and `PARTIAL`."""
+    letters = marks(survey)
+    labels = {point.candidate.label: PARTIAL * survey.partial(point) for point in survey.working}
+    return {label: letters.get(label, "") + star for label, star in labels.items()}
+
+
 def speed_columns(survey: Survey) -> list[Column]:
-    """Time, energy and area of a frame; where some array has ``int4``, the part of the MACs that ran so."""
+    """Time, energy and area of a frame.
+
+    Where some array has ``int4``, the part of the MACs that ran so; where the host has steps of its own, what the NPU has.
+    """
     int4 = any(point.candidate.config.int4 for point in survey.working)
     columns = [
         Column("cycles", "cycles", lambda p: p.cycles),
@@ -53,6 +67,7 @@ def speed_columns(survey: Survey) -> list[Column]:
         Column("frames_per_second", "frames/s", survey.rate, ".4g"),
         Column("utilization_percent", "util %", lambda p: 100 * p.utilization, ".1f"),
         *([Column("int4_macs_percent", "int4 %", lambda p: 100 * p.int4_share, ".1f")] if int4 else []),
+        *(_host_columns() if survey.has_host_steps else []),
         Column("energy_uj", "uJ", lambda p: p.energy_uj, ".4g"),
         Column("power_mw", "mW", survey.power_mw, ".4g"),
         Column("ddr_kib", "DDR KiB", lambda p: p.ddr_bytes / 1024, ".1f"),
@@ -61,9 +76,21 @@ def speed_columns(survey: Survey) -> list[Column]:
     if survey.fps is not None:
         columns += [
             Column("power_mw_at_rate", f"mW at {survey.fps:g}/s", lambda p: survey.power_at_rate_mw(p) if survey.reaches(p) else "", ".4g"),
-            Column("reaches_rate", f"{survey.fps:g}/s", lambda p: "yes" if survey.reaches(p) else "no"),
+            Column("reaches_rate", f"{survey.fps:g}/s", lambda p: "yes" if survey.reaches(p) else _unsaid(survey, p)),
         ]
     return columns
+
+
+def _unsaid(survey, point):
+    """Of a point that is not said to reach the rate: with the host's part it may or may not, if it is fast without."""
+    return UNKNOWN if survey.partial(point) and survey.fast_enough(point) else "no"
+
+
+def _host_columns() -> list[Column]:
+    return [
+        Column("npu_macs_percent", "NPU %", lambda p: 100 * p.npu_share, ".1f"),
+        Column("host_operators", "host ops", lambda p: p.host_load[1]),
+    ]
 
 
 def network_columns(survey: Survey) -> list[list[Column]]:

@@ -4,7 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from weft.explore.columns import all_columns, marks
+from weft.explore.columns import all_columns, shown_marks
 from weft.explore.survey import Survey
 from weft.explore.words import summary
 
@@ -41,12 +41,13 @@ def page(survey: Survey, version: str) -> str:
     """The text of the file, with Weft's version; plotly's script, 4.8 MB, is in it."""
     title = escape(f"weft explore: {', '.join(survey.networks)} at {survey.clock_mhz:g} MHz")
     plot = figure(survey).to_html(full_html=False, include_plotlyjs=True, div_id="plot")
-    failed = [point for point in survey.points if not point.works]
-    reasons = "".join(f"<li>{escape(point.candidate.label)}: {escape(point.reason)}</li>\n" for point in failed)
+    failed = [point for point in survey.points if survey.reason(point)]
+    reasons = "".join(f"<li>{escape(point.candidate.label)}: {escape(survey.reason(point))}</li>\n" for point in failed)
+    heading = "Configurations that do not work" + (", or leave more to the host" if survey.has_partial else "")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n'
         f"<body>\n<h1>{title}</h1>\n{plot}\n{_table(survey)}\n"
-        + (f"<h2>Configurations that do not work</h2>\n<ul>\n{reasons}</ul>\n" if failed else "")
+        + (f"<h2>{heading}</h2>\n<ul>\n{reasons}</ul>\n" if failed else "")
         + "".join(f"<p>{escape(line)}</p>\n" for line in summary(survey))
         + f"<p>weft {escape(version)}</p>\n<script>{SORT}</script>\n</body>\n</html>\n"
     )
@@ -107,12 +108,12 @@ def _hover(survey, point):
 
 
 def _table(survey):
-    columns, letters = all_columns(survey), marks(survey)
+    columns, letters = all_columns(survey), shown_marks(survey)
     heads = "".join(f"<th>{escape(head)}</th>" for head in ("front", "config", *(column.key.replace("_", " ") for column in columns)))
     rows = []
     for point in survey.working:
         label = point.candidate.label
-        cells = [(letters.get(label, ""), letters.get(label, "")), (label, label)]
+        cells = [(letters[label], letters[label]), (label, label)]
         cells += [(column.value(point), column.text(point)) for column in columns]
         body = "".join(f'<td data-value="{escape(str(value))}">{escape(text)}</td>' for value, text in cells)
         rows.append(f'<tr class="front">{body}</tr>' if point.front else f"<tr>{body}</tr>")

@@ -3,7 +3,7 @@
 import plotext
 
 from weft.analysis.frame import framed
-from weft.explore.columns import marks
+from weft.explore.columns import PARTIAL, marks
 from weft.explore.survey import Survey
 
 HEIGHT = 24
@@ -32,7 +32,7 @@ def plot_lines(survey: Survey, width: int, *, ascii_only: bool = False) -> list[
     plotext.theme("clear")
     # the front is drawn last, over the others
     for point in sorted(survey.working, key=lambda point: point.front):
-        marker = letters.get(point.candidate.label, OTHER)
+        marker = letters.get(point.candidate.label, PARTIAL if survey.partial(point) else OTHER)
         plotext.scatter([survey.relative_area(point)], [survey.latency_ms(point.cycles)], marker=marker)
     for scale, ticks, values in (
         (plotext.xscale, plotext.xticks, [survey.relative_area(point) for point in survey.working]),
@@ -43,7 +43,8 @@ def plot_lines(survey: Survey, width: int, *, ascii_only: bool = False) -> list[
         ticks(chosen, [f"{tick:g}" for tick in chosen])
     low, high = WIDTHS
     plotext.plot_size(max(low, min(width, high)), HEIGHT)
-    plotext.title(f"latency in ms against area; letters: the front, {OTHER}: the others")
+    title = f"latency in ms against area; letters: the front, {OTHER}: the others"
+    plotext.title(f"ms against area; letters: the front, {PARTIAL}: more on the host, {OTHER}: others" if survey.has_partial else title)
     return framed(ascii_only=ascii_only)
 
 

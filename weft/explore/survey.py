@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
@@ -53,8 +54,40 @@ class Survey:
         return point.energy_uj * self.fps * 1e-3
 
     def reaches(self, point: Point) -> bool:
-        """Whether it works and is as fast as asked."""
-        return point.works and (self.fps is None or self.rate(point) >= self.fps)
+        """Whether it works and is as fast as asked; nobody knows of one that is `partial`, as the host's time is not in its cycles."""
+        return point.works and not self.partial(point) and self.fast_enough(point)
+
+    def fast_enough(self, point: Point) -> bool:
+        """Whether the NPU's part is as fast as asked."""
+        return self.fps is None or self.rate(point) >= self.fps
+
+    def partial(self, point: Point) -> bool:
+        """Whether a working point leaves more of the networks to the host than another does: its figures lack more."""
+        return point.host_load != self._least_host_load
+
+    @cached_property
+    def _least_host_load(self):
+        return min((point.host_load for point in self.working), default=None)
+
+    def reason(self, point: Point) -> str:
+        """Why a point does not work, or why it is `partial`: the first of its operators on the host that others have on the NPU."""
+        if not point.works or not self.partial(point):
+            return point.reason
+        whole = next(each for each in self.working if not self.partial(each))
+        usual = {reason for cost in whole.costs for reason in cost.host_reasons}
+        found = [reason for cost in point.costs for reason in cost.host_reasons if reason not in usual]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return f"on the host: {found[0]}{more}" if found else ""
+
+    @property
+    def has_partial(self) -> bool:
+        """Whether some configuration is `partial`."""
+        return any(map(self.partial, self.working))
+
+    @property
+    def has_host_steps(self) -> bool:
+        """Whether some configuration leaves operators to the host, other than a program's first and last ones."""
+        return any(cost.host_steps for point in self.working for cost in point.costs)
 
     def relative_area(self, point: Point) -> float:
         """Area as a multiple of the base's."""
@@ -82,12 +115,12 @@ class Survey:
 
     def ranking(self) -> list[Point]:
         """The front, the best in front: with a frame rate those that reach it by area, then the others by speed; without one by the
-        product of latency, energy and area, which is least on the front whatever the units are.
+        product of latency, energy and area, which is least on the front whatever the units are, those that are `partial` last.
         """
         if self.fps is None:
-            return sorted(self.front, key=lambda point: point.cycles * point.energy_uj * point.area.total)
+            return sorted(self.front, key=lambda point: (self.partial(point), point.cycles * point.energy_uj * point.area.total))
         reaching = sorted(filter(self.reaches, self.front), key=lambda point: (point.area.total, point.energy_uj, point.cycles))
-        return reaching + [point for point in self.front if not self.reaches(point)]
+        return reaching + sorted((point for point in self.front if not self.reaches(point)), key=self.partial)
 
     def choose(self, text: str) -> list[Point]:
         """Points by `best`, `front`, a number of the best, or labels with commas between them (`check_choice`).

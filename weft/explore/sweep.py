@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from weft.compiler.graph import Graph
 from weft.explore.area import Area, area_of
-from weft.explore.cost import NetworkCost
+from weft.explore.cost import Network, NetworkCost
 from weft.explore.grid import Candidate
 from weft.explore.pareto import on_front
 from weft.explore.workers import run_tasks
@@ -26,7 +26,7 @@ class Point:
     reason : str
         Why; empty where they all run.
     front : bool
-        No other point is better: less latency, energy or area, and no more of the other two.
+        No other point is better: less latency, energy or area, no more of the other two, and no more of the network on the host.
     """
 
     candidate: Candidate
@@ -76,16 +76,26 @@ class Point:
         return sum(cost.int4_macs for cost in self.costs) / max(1, self.macs)
 
     @property
-    def objectives(self) -> tuple[float, float, float]:
-        """What the front weighs: cycles, energy, area."""
-        return self.cycles, self.energy_uj, self.area.total
+    def host_load(self) -> tuple[int, int]:
+        """What the networks leave to the host: multiply-accumulates, as the files have them, and operators."""
+        return sum(cost.host_macs for cost in self.costs), sum(len(cost.host_ops) for cost in self.costs)
+
+    @property
+    def npu_share(self) -> float:
+        """Part of the files' multiply-accumulates that the NPU has, 0 to 1."""
+        return 1 - self.host_load[0] / max(1, sum(cost.file_macs for cost in self.costs))
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """What the front weighs: cycles, energy, area, and the host's part, of which nothing is in the other three."""
+        return self.cycles, self.energy_uj, self.area.total, *self.host_load
 
 
 Stage = Callable[[str, int], AbstractContextManager]
 """Announces a stage of so many tasks and gives what counts them, as `weft.progress.Steps.stage` does."""
 
 
-def sweep(graphs: Sequence[Graph], chosen: Sequence[Candidate], *, jobs: int, stage: Stage) -> tuple[Point, ...]:
+def sweep(networks: Sequence[Graph | Network], chosen: Sequence[Candidate], *, jobs: int, stage: Stage) -> tuple[Point, ...]:
     """Cost every candidate, in their order, and mark the front.
 
     The best tuning is searched for the members of the front only, for a search compiles ten times. It changes them, and with them the
@@ -93,36 +103,37 @@ def sweep(graphs: Sequence[Graph], chosen: Sequence[Candidate], *, jobs: int, st
 
     Parameters
     ----------
-    graphs : sequence of Graph
+    networks : sequence of Graph or Network
+        How much of one the host runs may differ from configuration to configuration.
     chosen : sequence of Candidate
     jobs : int
         Worker processes.
     stage : Stage
     """
     points = [Point(candidate, area_of(candidate.config) if candidate.config else None, reason=candidate.reason) for candidate in chosen]
-    points = _costed(graphs, points, [not point.reason for point in points], jobs, stage, "sweeping", thorough=False)
+    points = _costed(networks, points, [not point.reason for point in points], jobs, stage, "sweeping", thorough=False)
     points = mark_front(points)
     while any(due := [point.front and not point.searched for point in points]):
-        points = mark_front(_costed(graphs, points, due, jobs, stage, "searching the best tuning on", thorough=True))
+        points = mark_front(_costed(networks, points, due, jobs, stage, "searching the best tuning on", thorough=True))
     return tuple(points)
 
 
-def _costed(graphs, points, due, jobs, stage, doing, *, thorough):
+def _costed(networks, points, due, jobs, stage, doing, *, thorough):
     """The points, those that are due with new costs."""
-    tasks = [(number, point.candidate.config, thorough) for point, is_due in zip(points, due) if is_due for number in range(len(graphs))]
+    tasks = [(number, point.candidate.config, thorough) for point, is_due in zip(points, due) if is_due for number in range(len(networks))]
     with stage(f"{doing} {sum(due)} configurations", len(tasks)) as advance:
-        answers = iter(run_tasks(graphs, tasks, jobs, advance))
-    return [_answered(point, graphs, answers) if is_due else point for point, is_due in zip(points, due)]
+        answers = iter(run_tasks(networks, tasks, jobs, advance))
+    return [_answered(point, networks, answers) if is_due else point for point, is_due in zip(points, due)]
 
 
-def _answered(point, graphs, answers):
+def _answered(point, networks, answers):
     costs, reasons = [], []
-    for graph in graphs:
+    for network in networks:
         answer = next(answers)
         if isinstance(answer, NetworkCost):
             costs.append(answer)
         else:
-            reasons.append(f"{graph.name}: {answer}" if len(graphs) > 1 else answer)
+            reasons.append(f"{network.name}: {answer}" if len(networks) > 1 else answer)
     return replace(point, costs=() if reasons else tuple(costs), reason="; ".join(reasons))
 
 

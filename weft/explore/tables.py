@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hw.npu.config import written
-from weft.explore.columns import Column, all_columns, area_columns, marks, network_columns, speed_columns
+from weft.explore.columns import Column, all_columns, area_columns, marks, network_columns, shown_marks, speed_columns
 from weft.explore.grid import SWEPT
 from weft.explore.survey import Survey
 from weft.explore.sweep import Point
@@ -18,17 +18,17 @@ UNLIMITED = 100_000
 
 
 def print_tables(survey: Survey, console: Console):
-    """Print the tables, and the configurations that do not work."""
+    """Print the tables, and why configurations do not work or leave more to the host than others."""
     groups = [(f"{', '.join(survey.networks)} at {survey.clock_mhz:g} MHz", speed_columns(survey))]
     groups += list(zip(survey.networks, network_columns(survey)))
     groups.append(("area: multipliers of 8x8, Kibit of SRAM, their weighted sum", area_columns(survey)))
     for title, columns in groups:
         for part in _parts(survey, title, columns, console):
             console.print(part)
-    for point in survey.points:
-        if not point.works:
-            console.print(f"{point.candidate.label}: {point.reason}", highlight=False, markup=False)
-    if len(survey.working) < len(survey.points):
+    reasons = [f"{point.candidate.label}: {reason}" for point in survey.points if (reason := survey.reason(point))]
+    for line in reasons:
+        console.print(line, highlight=False, markup=False)
+    if reasons:
         console.print()
 
 
@@ -50,7 +50,7 @@ def plain_table(title: str) -> Table:
 
 
 def _table(survey, title, columns):
-    letters = marks(survey)
+    letters = shown_marks(survey)
     table = plain_table(title)
     table.add_column("", no_wrap=True)
     table.add_column("config", no_wrap=True)
@@ -58,7 +58,7 @@ def _table(survey, title, columns):
         table.add_column(column.heading, justify="right", no_wrap=True)
     for point in survey.working:
         label = point.candidate.label
-        table.add_row(letters.get(label, ""), label, *(column.text(point) for column in columns), style="bold" if point.front else None)
+        table.add_row(letters[label], label, *(column.text(point) for column in columns), style="bold" if point.front else None)
     return table
 
 
@@ -72,7 +72,10 @@ def _csv_row(survey, point: Point, columns: list[Column], letters):
     listed = dict(point.candidate.changes)
     fields = {field: written(listed.get(field, getattr(survey.base, field))) for field in SWEPT}
     cells = {column.key: column.value(point) if point.works else "" for column in columns}
-    ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched), "reason": point.reason}
+    ends = {"front": letters.get(point.candidate.label, ""), "searched": int(point.searched)}
+    if survey.has_host_steps:
+        ends["partial"] = int(survey.partial(point)) if point.works else ""
+    ends["reason"] = survey.reason(point)
     return {"config": point.candidate.label, **fields, "clock_mhz": survey.clock_mhz, **cells, **ends}
 
 

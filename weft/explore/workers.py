@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from weft.compiler.graph import Graph
-from weft.explore.cost import NetworkCost, cost_of
+from weft.explore.cost import Network, NetworkCost, cost_of
 
 Task = tuple[int, NpuConfig, bool]
 """Which network, on which configuration, and whether to search for the best tuning."""
-_graphs: Sequence[Graph] = ()
+_networks: Sequence[Graph | Network] = ()
 """The networks, in a worker."""
 
 
@@ -26,13 +26,13 @@ def usable_cores() -> int:
 
 
 def run_tasks(
-    graphs: Sequence[Graph], tasks: Sequence[Task], jobs: int, advance: Callable[[], object] = lambda: None
+    networks: Sequence[Graph | Network], tasks: Sequence[Task], jobs: int, advance: Callable[[], object] = lambda: None
 ) -> list[NetworkCost | str]:
     """The cost of each task, or the reason why the network does not run on the configuration, in the tasks' order.
 
     Parameters
     ----------
-    graphs : sequence of Graph
+    networks : sequence of Graph or Network
     tasks : sequence of Task
     jobs : int
         Processes; 1 works in this one.
@@ -48,17 +48,17 @@ def run_tasks(
     if jobs <= 1:
         answers = []
         for number, config, thorough in tasks:
-            answers.append(_answer(graphs[number], config, thorough))
+            answers.append(_answer(networks[number], config, thorough))
             advance()
         return answers
     with _signal(signal.SIGPIPE, signal.SIG_IGN):  # the pool writes to workers that are gone
-        return _in_pool(graphs, tasks, jobs, advance)
+        return _in_pool(networks, tasks, jobs, advance)
 
 
-def _in_pool(graphs, tasks, jobs, advance):
+def _in_pool(networks, tasks, jobs, advance):
     before = set(multiprocessing.active_children())
     # spawn: a fork of a process with threads (the progress bar's) may inherit their locks for ever
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_keep, initargs=(tuple(graphs),))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_keep, initargs=(tuple(networks),))
     try:
         futures = _submit(pool, tasks)
         for future in as_completed(futures):
@@ -105,18 +105,18 @@ def _signal(number, handler):
         signal.signal(number, before)
 
 
-def _keep(graphs):
-    global _graphs
-    _graphs = graphs
+def _keep(networks):
+    global _networks
+    _networks = networks
 
 
 def _work(task):
     number, config, thorough = task
-    return _answer(_graphs[number], config, thorough)
+    return _answer(_networks[number], config, thorough)
 
 
-def _answer(graph, config, thorough):
+def _answer(network, config, thorough):
     try:
-        return cost_of(graph, config, thorough=thorough)
+        return cost_of(network, config, thorough=thorough)
     except WeftError as error:
         return str(WeftError(error.message, layer=error.layer, remedy=error.remedy))  # without the file, which every row would repeat
