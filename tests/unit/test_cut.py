@@ -186,3 +186,17 @@ def test_products_are_counted_as_the_file_has_them(models):
     for name, expected in counts.items():
         graph = read_file(models / f"{name}.tflite").graph
         assert sum(macs_of(graph, operator) for operator in graph.operators) == expected
+
+
+def test_products_of_both_directions_are_counted_and_states_are_none(tmp_path):
+    """At 3 steps of 2 images: 4 gates a direction, each of 6 inputs and the other 5 outputs."""
+    matrices = {f"{way}{number}": (5, 6 if number < 4 else 5) for way in "fb" for number in range(8)}
+    tensors = [BuilderTensor(name, shape, "float32", data=np.zeros(shape)) for name, shape in matrices.items()]
+    tensors += [BuilderTensor(f"s{number}", (2, 5), "float32", data=np.zeros((2, 5))) for number in range(4)]
+    tensors += [BuilderTensor("x", (3, 2, 6), "float32"), BuilderTensor("y", (3, 2, 10), "float32")]
+    ways = [(*(f"{way}{number}" for number in range(8)), *(None,) * 9) for way in "fb"]
+    operands = ("x", *ways[0], *ways[1], *(f"s{number}" for number in range(4)), *(None,) * 9)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build_model(tensors, [BuilderOperator("BIDIRECTIONAL_SEQUENCE_LSTM", operands, ("y",))], ["x"], ["y"]))
+    graph = read_file(path).graph
+    assert macs_of(graph, graph.operators[0]) == 3 * 2 * 2 * 4 * (5 * 6 + 5 * 5)
