@@ -322,11 +322,11 @@ def gather(path) -> Path:
 
 def test_a_host_step_that_fails_is_one_line_with_its_operator(tmp_path, capsys, no_rtl):
     path = gather(tmp_path / "net.tflite")
+    np.savez(tmp_path / "input.npz", x=np.arange(8, dtype=np.int8).reshape(4, 2), at=np.array([4, 0], np.int32))
     for more in ((), ("--no-reference",)):
-        line = refused(capsys, "run", path, "--seed", "1", *more)
+        line = refused(capsys, "run", path, "--input", tmp_path / "input.npz", *more)
         assert "layer gather_0 (y): the host cannot run it" in line and "out of bounds" in line
-    np.savez(tmp_path / "input.npz", x=np.arange(8, dtype=np.int8).reshape(4, 2), at=np.array([3, 0], np.int32))
-    assert main(["run", str(path), "-q", "--input", str(tmp_path / "input.npz")]) == 0
+    assert main(["run", str(path), "-q", "--seed", "1"]) == 0  # random places lie inside
 
 
 def test_an_operator_of_which_the_interpreter_dies_is_named(tmp_path):
