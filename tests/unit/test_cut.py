@@ -146,6 +146,15 @@ def test_what_follows_an_operator_of_dynamic_shape_stays_on_the_host(tmp_path):
     assert "no fixed shape" in labels.host["relu_0"].sentence
 
 
+def test_what_follows_a_loop_does_not_depend_on_the_shape_of_its_counter(tmp_path):
+    """A custom operator stands for the loop: nothing says of a shape [] whether it is that of a number or open."""
+    tensors = [image("x"), image("a"), BuilderTensor("count", (), "int32"), image("b"), image("y"), image("z")]
+    operators = [BuilderOperator("MAX_POOL_2D", ("x",), ("a",)), BuilderOperator("CUSTOM:loop", ("a",), ("count", "b")),
+                 BuilderOperator("MAX_POOL_2D", ("b",), ("y",)), BuilderOperator("CUSTOM:repeat", ("y", "count"), ("z",))]  # fmt: skip
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["z"]))
+    assert kinds_of(labels) == [(True, ["MAX_POOL_2D"]), (False, ["CUSTOM:loop"]), (True, ["MAX_POOL_2D"]), (False, ["CUSTOM:repeat"])]
+
+
 def test_a_dilated_convolution_that_is_refused_goes_to_the_host_as_the_file_has_it(tmp_path):
     """Its sums need more than 20 bits; the pool in front of it does not."""
     rng = np.random.default_rng(0)

@@ -149,8 +149,7 @@ def _after_dynamic(file: NetworkFile, graph: Graph, host: Container[str]) -> Ite
         if follows and not there:
             sentence = f"{operator.op}: it follows an operator whose output has no fixed shape"
             yield operator, Finding(operator.op, sentence, operator.title, kind="dynamic")
-        if follows or (there and of_dynamic_shape(file, operator)):
-            dynamic.update(operator.outputs)
+        dynamic.update(operator.outputs if follows else of_dynamic_shape(file, operator) if there else ())
 
 
 def _edges_inside(raw: Graph, folded: Graph) -> Iterator[tuple[Operator, Finding]]:
