@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from golden.program import Place
+from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from hw.npu.isa import Region
 from weft.compiler.graph import Graph
@@ -18,6 +19,10 @@ from weft.whole import HostStep, NpuStep, Whole
 
 MANIFEST = "manifest.json"
 """The file that is there where the host has steps of its own."""
+MAP = IMAGE_FILES[-1]
+"""The file that is there where it has none."""
+WRITTEN = {MANIFEST: {"network", "config", "tensors", "steps"}, MAP: {"network", "config", "identity", "areas"}}
+"""Keys by which either is known to be Weft's."""
 
 
 def image_files(whole: Whole) -> tuple[str, ...]:
@@ -30,6 +35,9 @@ def image_files(whole: Whole) -> tuple[str, ...]:
 def write_images(whole: Whole, folder) -> None:
     """Write the folder, which is made if it is not there.
 
+    What an earlier compilation left there and this one does not write goes first: a manifest beside the image of one program, or an
+    image beside a manifest, would be taken for the network. Files of the same names that are something else stay.
+
     Parameters
     ----------
     whole : Whole
@@ -38,9 +46,10 @@ def write_images(whole: Whole, folder) -> None:
     Raises
     ------
     WeftError
-        If a file cannot be written.
+        If a file cannot be written, or an old one not be removed.
     """
     folder = Path(folder)
+    _remove_earlier(folder, MAP if whole.host_steps else MANIFEST)
     if not whole.host_steps:
         write_image(whole.npu_steps[0].compiled, folder)
         return
@@ -51,6 +60,19 @@ def write_images(whole: Whole, folder) -> None:
             check_folder(folder / step.name, "the image")
             write_image(step.compiled, folder / step.name)
     write_whole(folder / MANIFEST, json.dumps(manifest(whole), indent=1) + "\n", "the manifest")
+
+
+def _remove_earlier(folder: Path, index: str):
+    """Remove what an earlier compilation wrote: a manifest, or a map with the image that it describes."""
+    try:
+        described = json.loads((folder / index).read_text())
+        if isinstance(described, dict) and described.keys() >= WRITTEN[index]:
+            for name in IMAGE_FILES if index == MAP else (index,):
+                (folder / name).unlink(missing_ok=True)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return
+    except OSError as error:
+        raise WeftError(f"the earlier {index} cannot be removed: {error.strerror}", file=folder / index) from None
 
 
 def manifest(whole: Whole) -> dict:

@@ -402,3 +402,19 @@ def test_a_manifest_is_all_that_a_driver_needs(tmp_path, seed):
             value = values[entry["tensor"]]
             assert (list(value.shape), str(value.dtype)) == (entry["shape"], entry["dtype"])
         assert all(np.array_equal(values[name], expected[name]) for name in manifest["outputs"]), f"seed {seed}, trial {trial}"
+
+
+def test_a_folder_holds_one_network_at_a_time_and_files_of_others_stay(tmp_path):
+    """Of one program, then of several steps, then of one program again; and a manifest that somebody else wrote."""
+    folder, tensors = tmp_path / "image", [BuilderTensor(name, (1, 8), scale=0.1) for name in "xy"]
+    alone = compiled(tmp_path / "alone.tflite", build_model(tensors, [BuilderOperator("RELU", ("x",), ("y",))], ["x"], ["y"]))
+    several = compiled(gather(tmp_path / "several.tflite"))
+    image = {"commands.bin", "constants.bin", "map.json"}
+    for whole, here, gone in ((alone, image, {"manifest.json"}), (several, {"manifest.json"}, image), (alone, image, {"manifest.json"})):
+        write_images(whole, folder)
+        there = {path.name for path in folder.iterdir()}
+        assert here <= there and there.isdisjoint(gone)
+    for content in ('{"name": "a page", "steps": []}', "[]", "no JSON"):
+        (folder / "manifest.json").write_text(content)
+        write_images(alone, folder)
+        assert (folder / "manifest.json").read_text() == content
