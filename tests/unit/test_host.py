@@ -31,7 +31,7 @@ from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
 from weft.inputs import random_sample
 from weft.job import Prepared, check_reference, run_samples, start_reference
-from weft.manifest import write_images
+from weft.manifest import manifest, write_images
 from weft.reference_judge import judge
 from weft.whole import compile_whole
 
@@ -418,3 +418,16 @@ def test_a_folder_holds_one_network_at_a_time_and_files_of_others_stay(tmp_path)
         (folder / "manifest.json").write_text(content)
         write_images(alone, folder)
         assert (folder / "manifest.json").read_text() == content
+
+
+def test_a_shape_that_only_a_run_knows_is_null_in_the_manifest(tmp_path):
+    tensors = [BuilderTensor(name, (1, 8), scale=0.1) for name in "xay"] + [BuilderTensor("flags", (1, 8), "bool")]
+    tensors += [BuilderTensor("places", (), "int64"), BuilderTensor("shape", (2,), "int32"), BuilderTensor("number", (1,), "int32"),
+                BuilderTensor("axis", (), "int32", data=np.array(1))]  # fmt: skip
+    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("EQUAL", ("a", "y"), ("flags",)),
+                 BuilderOperator("WHERE", ("flags",), ("places",)), BuilderOperator("SHAPE", ("places",), ("shape",)),
+                 BuilderOperator("ARG_MAX", ("a", "axis"), ("number",))]  # fmt: skip
+    model = build_model(tensors, operators, ["x", "y"], ["flags", "places", "shape", "number"])
+    shapes = {entry["tensor"]: entry["shape"] for entry in manifest(compiled(tmp_path / "net.tflite", model))["tensors"]}
+    assert shapes["places"] is shapes["shape"] is None
+    assert (shapes["a"], shapes["flags"], shapes["number"]) == ([1, 8], [1, 8], [1])
