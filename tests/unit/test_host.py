@@ -29,6 +29,7 @@ from tests.unit.test_soc_job import MachineAsSoc
 from weft.cli import main
 from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
+from weft.host_rows import called_macs, shares_of
 from weft.inputs import random_sample
 from weft.job import Prepared, check_reference, run_samples, start_reference
 from weft.manifest import manifest, write_images
@@ -88,7 +89,10 @@ def test_a_value_that_was_folded_stands_in_the_sub_model(tmp_path):
     assert np.array_equal(run_reference(part, [x])["y"], run_reference(model, [x])["y"])
 
 
-def branching() -> bytes:
+BRANCHES = (("RELU", ("x",)), ("ADD", ("x", "x")))
+
+
+def branching(branches=BRANCHES) -> bytes:
     """An ADD, then an IF between two subgraphs, which double it or leave it; then a MAX_POOL_2D."""
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
 
@@ -105,7 +109,7 @@ def branching() -> bytes:
     main.operatorCodes[1].deprecatedBuiltinCode, main.operatorCodes[1].customCode = schema.BuiltinOperator.IF, None
     main.subgraphs[0].operators[1].builtinOptionsType = schema.BuiltinOptions.IfOptions
     main.subgraphs[0].operators[1].builtinOptions = schema.IfOptionsT(thenSubgraphIndex=2, elseSubgraphIndex=1)
-    for op, inputs in (("RELU", ("x",)), ("ADD", ("x", "x"))):
+    for op, inputs in branches:
         branch = model([*map(image, "xy")], [BuilderOperator(op, inputs, ("y",))], ["x"])
         branch.subgraphs[0].operators[0].opcodeIndex = len(main.operatorCodes)
         for tensor in branch.subgraphs[0].tensors:
@@ -125,6 +129,13 @@ def test_control_flow_runs_on_the_host_with_the_subgraphs_that_it_calls(tmp_path
     (outcome,) = outcomes(whole, [sample])
     expected = run_reference((tmp_path / "net.tflite").read_bytes(), list(sample.values()))
     assert outcome.mismatch is None and np.array_equal(outcome.outputs["y"], expected["y"])
+
+
+def test_products_of_what_control_flow_calls_are_the_hosts(tmp_path):
+    """Of a convolution of an image by itself as a filter, which no interpreter is asked to run: 32 sums of 32 products."""
+    whole = compiled(tmp_path / "net.tflite", branching((("RELU", ("x",)), ("CONV_2D", ("x", "x")))))
+    assert called_macs(whole.host_steps[0]) == 32 * 32 and shares_of(whole).macs == 0
+    assert shares_of(compiled(tmp_path / "none.tflite", branching())).macs == 1
 
 
 def with_custom(content: bytes, name: str, options: bytes, outputs: int) -> bytes:
