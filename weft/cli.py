@@ -135,7 +135,8 @@ def print_compiled(whole, disassemble: bool):
             continue
         program, host = step.compiled.program, ", ".join(f"{each.operator.op} ({each.operator.title})" for each in step.compiled.host_ops)
         print(f"{name}{len(program.commands)} commands, {len(program.constants)} bytes of constants, {program.arena_bytes} bytes of arena")
-        print(f"{name}{step.searched.cycles} cycles by the timing model; on the host: {host or 'nothing'}")
+        edges = f"; on the host: {host or 'nothing'}" if host or not whole.host_steps else ""
+        print(f"{name}{step.searched.cycles} cycles by the timing model{edges}")
         for state in program.states:
             copied = ", where the NPU copies it at the end of each job" if state.copied else ""
             print(f"{name}state {state.name}: {state.initial.nbytes} bytes at {state.old.address} of the arena{copied}")

@@ -6,6 +6,7 @@ from weft.analysis.host_report import HostStepReport, Shares
 from weft.analysis.report import Report, with_host
 from weft.compiler.cut.division import byte_size
 from weft.compiler.cut.macs import macs_of
+from weft.compiler.frontends.tflite import called_graphs
 from weft.whole import HostStep, NpuStep, Whole
 
 
@@ -37,15 +38,21 @@ def shares_of(whole: Whole) -> Shares:
     """How much of the network the NPU has."""
     graph, away = whole.graph, _on_host(whole)
 
-    def share(count) -> float:
-        total = sum(count(operator) for operator in graph.operators)
+    def share(count, besides=0) -> float:
+        total = sum(count(operator) for operator in graph.operators) + besides
         return sum(count(operator) for operator in graph.operators if operator.name not in away) / total if total else 1.0
 
     return Shares(
-        macs=share(lambda operator: macs_of(graph, operator)),
+        macs=share(lambda operator: macs_of(graph, operator), sum(map(called_macs, whole.host_steps))),
         operators=share(lambda operator: 1),
         bytes=share(lambda operator: sum(byte_size(graph.tensors[name]) for name in operator.outputs)),
     )
+
+
+def called_macs(step: HostStep) -> int:
+    """Multiply-accumulates of the subgraphs that a step's control flow calls, each once: the file does not say how often one runs."""
+    graphs = called_graphs(step.submodel.content, step.part.file)
+    return sum(macs_of(graph, operator) for graph in graphs for operator in graph.operators)
 
 
 def with_host_rows(report: Report, whole: Whole, moved: Sequence[tuple[int, int]]) -> Report:
@@ -71,7 +78,7 @@ def with_host_rows(report: Report, whole: Whole, moved: Sequence[tuple[int, int]
                 operators=tuple(operator.op for operator in step.part.operators),
                 layers=tuple(operator.name for operator in step.part.operators),
                 reasons=reasons_of(step),
-                macs=sum(macs_of(step.part, operator) for operator in step.part.operators),
+                macs=sum(macs_of(step.part, operator) for operator in step.part.operators) + called_macs(step),
                 bytes_in=bytes_in,
                 bytes_out=bytes_out,
             )

@@ -19,11 +19,17 @@ ARRAYS = (".npy", ".npz")
 """Suffixes of array files; everything else is opened as an image."""
 DEEP_MODES = ("I", "F")
 """Pillow's modes of more than 8 bits a pixel, which it would clip at 255."""
+TABLES = {"EMBEDDING_LOOKUP": (0, 1), "GATHER": (1, 0)}
+"""Operators that look up entries, the operand that says which, and the one that is the table."""
+HANDING_ON = ("CAST", "EXPAND_DIMS", "RESHAPE", "SLICE", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK")
+"""Operators whose results are numbers of entries where their operands are."""
 GIVE_8_BITS = "convert it to 8 bits, or give a .npy or .npz file"
 
 
 def random_sample(graph: Graph, seed: int | tuple[int, ...]) -> dict[str, np.ndarray]:
     """One value for each input of the network: integers over their whole range, floats standard normal.
+
+    Integers that say which entry of a table is meant, as a text's do of its words, are numbers of entries.
 
     Raises
     ------
@@ -42,9 +48,23 @@ def random_sample(graph: Graph, seed: int | tuple[int, ...]) -> dict[str, np.nda
         elif dtype.kind == "f":
             sample[name] = rng.standard_normal(tensor.shape).astype(dtype)
         else:
-            bounds = np.iinfo(dtype)
-            sample[name] = rng.integers(bounds.min, bounds.max, tensor.shape, dtype=dtype, endpoint=True)
+            entries, bounds = _entries(graph, name), np.iinfo(dtype)
+            low, high = (bounds.min, bounds.max) if entries is None else (0, min(entries - 1, bounds.max))
+            sample[name] = rng.integers(low, high, tensor.shape, dtype=dtype, endpoint=True)
     return sample
+
+
+def _entries(graph: Graph, name: str) -> int | None:
+    """How many entries the smallest table has that is looked up by an input, or by what only hands it on; None where there is none."""
+    names, found = {name}, []
+    for operator in graph.operators:
+        if operator.op in HANDING_ON and names.intersection(operator.inputs):
+            names.update(operator.outputs)
+        index, table = TABLES.get(operator.op, (None, 0))
+        if index is not None and operator.inputs[index] in names:
+            shape = graph.input(operator, table).shape
+            found.append(shape[operator.options.get("axis", 0)] if shape else None)
+    return min((entries for entries in found if entries), default=None)
 
 
 def random_samples(graph: Graph, seed: int, count: int) -> list[dict[str, np.ndarray]]:

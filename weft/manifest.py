@@ -29,6 +29,8 @@ def image_files(whole: Whole) -> tuple[str, ...]:
 def write_images(whole: Whole, folder) -> None:
     """Write the folder, which is made if it is not there. What an earlier compilation left in it, and nothing else, goes.
 
+    A manifest beside the image of one program, or an image beside a manifest, would be taken for the network.
+
     Parameters
     ----------
     whole : Whole
@@ -74,9 +76,15 @@ def manifest(whole: Whole) -> dict:
         "inputs": list(graph.inputs),
         "outputs": list(graph.outputs),
         "constant_outputs": [constant_entry(graph.tensors[name]) for name in dict.fromkeys(graph.outputs) if graph.tensors[name].constant],
-        "tensors": [tensor_entry(graph.tensors[name]) for name in names if not graph.tensors[name].constant],
+        "tensors": [_tensor(whole, name) for name in names if not graph.tensors[name].constant],
         "steps": [_step(step, makers) for step in whole.steps],
     }
+
+
+def _tensor(whole: Whole, name: str) -> dict:
+    """A tensor; its shape is null where the host step that makes it finds it out, when it runs."""
+    entry = tensor_entry(whole.graph.tensors[name])
+    return entry | {"shape": None} if name in whole.dynamic else entry
 
 
 def _graph(step: NpuStep | HostStep) -> Graph:

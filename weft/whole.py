@@ -83,10 +83,13 @@ class Whole:
         The file's operators that are left after folding, whoever runs them; the network's inputs and outputs.
     steps : tuple of NpuStep or HostStep
         In the order of execution; there is an NpuStep.
+    dynamic : frozenset of str
+        Tensors of the host whose shape is known only when the network runs.
     """
 
     graph: Graph
     steps: tuple[NpuStep | HostStep, ...]
+    dynamic: frozenset[str] = frozenset()
 
     @property
     def npu_steps(self) -> tuple[NpuStep, ...]:
@@ -195,7 +198,7 @@ def compile_whole(
             continue
         found = _compile(file, parts, programs, compiler, steps or Steps(quiet=True))
         if not found:
-            return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)))
+            return Whole(labels.graph if labels.host else parts[0].graph, tuple(_made(file, parts, programs)), labels.dynamic)
         refused |= newly_refused(file, labels.host, found)
 
 

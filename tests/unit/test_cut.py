@@ -146,6 +146,15 @@ def test_what_follows_an_operator_of_dynamic_shape_stays_on_the_host(tmp_path):
     assert "no fixed shape" in labels.host["relu_0"].sentence
 
 
+def test_what_follows_a_loop_does_not_depend_on_the_shape_of_its_counter(tmp_path):
+    """A custom operator stands for the loop: nothing says of a shape [] whether it is that of a number or open."""
+    tensors = [image("x"), image("a"), BuilderTensor("count", (), "int32"), image("b"), image("y"), image("z")]
+    operators = [BuilderOperator("MAX_POOL_2D", ("x",), ("a",)), BuilderOperator("CUSTOM:loop", ("a",), ("count", "b")),
+                 BuilderOperator("MAX_POOL_2D", ("b",), ("y",)), BuilderOperator("CUSTOM:repeat", ("y", "count"), ("z",))]  # fmt: skip
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["z"]))
+    assert kinds_of(labels) == [(True, ["MAX_POOL_2D"]), (False, ["CUSTOM:loop"]), (True, ["MAX_POOL_2D"]), (False, ["CUSTOM:repeat"])]
+
+
 def test_a_dilated_convolution_that_is_refused_goes_to_the_host_as_the_file_has_it(tmp_path):
     """Its sums need more than 20 bits; the pool in front of it does not."""
     rng = np.random.default_rng(0)
@@ -186,3 +195,17 @@ def test_products_are_counted_as_the_file_has_them(models):
     for name, expected in counts.items():
         graph = read_file(models / f"{name}.tflite").graph
         assert sum(macs_of(graph, operator) for operator in graph.operators) == expected
+
+
+def test_products_of_both_directions_are_counted_and_states_are_none(tmp_path):
+    """At 3 steps of 2 images: 4 gates a direction, each of 6 inputs and the other 5 outputs."""
+    matrices = {f"{way}{number}": (5, 6 if number < 4 else 5) for way in "fb" for number in range(8)}
+    tensors = [BuilderTensor(name, shape, "float32", data=np.zeros(shape)) for name, shape in matrices.items()]
+    tensors += [BuilderTensor(f"s{number}", (2, 5), "float32", data=np.zeros((2, 5))) for number in range(4)]
+    tensors += [BuilderTensor("x", (3, 2, 6), "float32"), BuilderTensor("y", (3, 2, 10), "float32")]
+    ways = [(*(f"{way}{number}" for number in range(8)), *(None,) * 9) for way in "fb"]
+    operands = ("x", *ways[0], *ways[1], *(f"s{number}" for number in range(4)), *(None,) * 9)
+    path = tmp_path / "net.tflite"
+    path.write_bytes(build_model(tensors, [BuilderOperator("BIDIRECTIONAL_SEQUENCE_LSTM", operands, ("y",))], ["x"], ["y"]))
+    graph = read_file(path).graph
+    assert macs_of(graph, graph.operators[0]) == 3 * 2 * 2 * 4 * (5 * 6 + 5 * 5)

@@ -131,3 +131,20 @@ def test_weights_that_the_file_transposes_are_constant(read, seed):
     folded += [BuilderTensor("weights", (4, 3, 3, 2), scale=0.01, data=graph.tensors["weights"].data)]
     folded += [BuilderTensor("bias", (4,), "int32", scale=0.005, data=tensors[5].data.reshape(4))]
     assert_outputs_equal_the_reference(graph, build_model(folded, operators[-1:], ["x"], ["y"]), seed)
+
+
+def test_constants_of_float16_are_float32(read):
+    """A converter keeps what it cannot quantize as float16, and a DEQUANTIZE that does nothing else."""
+    values = np.array([[0.1, -2, 7, 65504]], np.float16)
+    tensors = [
+        BuilderTensor("x", (1, 4), scale=0.5), BuilderTensor("half", (1, 4), "float16", data=values), plain("real", (1, 4), "float32"),
+        BuilderTensor("bytes", (1, 4), scale=0.5), BuilderTensor("y", (2, 4), scale=0.5),
+    ]  # fmt: skip
+    operators = [
+        BuilderOperator("DEQUANTIZE", ("half",), ("real",)), BuilderOperator("QUANTIZE", ("real",), ("bytes",)),
+        BuilderOperator("CONCATENATION", ("x", "bytes"), ("y",), {"axis": 0}),
+    ]  # fmt: skip
+    model = build_model(tensors, operators, ["x"], ["y"])
+    graph = read(model)
+    assert [operator.op for operator in graph.operators] == ["CONCATENATION"]
+    assert_outputs_equal_the_reference(graph, model, 1)

@@ -29,9 +29,10 @@ from tests.unit.test_soc_job import MachineAsSoc
 from weft.cli import main
 from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
+from weft.host_rows import called_macs, shares_of
 from weft.inputs import random_sample
 from weft.job import Prepared, check_reference, run_samples, start_reference
-from weft.manifest import write_images
+from weft.manifest import manifest, write_images
 from weft.reference_judge import judge
 from weft.whole import compile_whole
 
@@ -88,7 +89,10 @@ def test_a_value_that_was_folded_stands_in_the_sub_model(tmp_path):
     assert np.array_equal(run_reference(part, [x])["y"], run_reference(model, [x])["y"])
 
 
-def branching() -> bytes:
+BRANCHES = (("RELU", ("x",)), ("ADD", ("x", "x")))
+
+
+def branching(branches=BRANCHES) -> bytes:
     """An ADD, then an IF between two subgraphs, which double it or leave it; then a MAX_POOL_2D."""
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="pip install ai-edge-litert==2.3.0")
 
@@ -105,7 +109,7 @@ def branching() -> bytes:
     main.operatorCodes[1].deprecatedBuiltinCode, main.operatorCodes[1].customCode = schema.BuiltinOperator.IF, None
     main.subgraphs[0].operators[1].builtinOptionsType = schema.BuiltinOptions.IfOptions
     main.subgraphs[0].operators[1].builtinOptions = schema.IfOptionsT(thenSubgraphIndex=2, elseSubgraphIndex=1)
-    for op, inputs in (("RELU", ("x",)), ("ADD", ("x", "x"))):
+    for op, inputs in branches:
         branch = model([*map(image, "xy")], [BuilderOperator(op, inputs, ("y",))], ["x"])
         branch.subgraphs[0].operators[0].opcodeIndex = len(main.operatorCodes)
         for tensor in branch.subgraphs[0].tensors:
@@ -125,6 +129,13 @@ def test_control_flow_runs_on_the_host_with_the_subgraphs_that_it_calls(tmp_path
     (outcome,) = outcomes(whole, [sample])
     expected = run_reference((tmp_path / "net.tflite").read_bytes(), list(sample.values()))
     assert outcome.mismatch is None and np.array_equal(outcome.outputs["y"], expected["y"])
+
+
+def test_products_of_what_control_flow_calls_are_the_hosts(tmp_path):
+    """Of a convolution of an image by itself as a filter, which no interpreter is asked to run: 32 sums of 32 products."""
+    whole = compiled(tmp_path / "net.tflite", branching((("RELU", ("x",)), ("CONV_2D", ("x", "x")))))
+    assert called_macs(whole.host_steps[0]) == 32 * 32 and shares_of(whole).macs == 0
+    assert shares_of(compiled(tmp_path / "none.tflite", branching())).macs == 1
 
 
 def with_custom(content: bytes, name: str, options: bytes, outputs: int) -> bytes:
@@ -322,11 +333,11 @@ def gather(path) -> Path:
 
 def test_a_host_step_that_fails_is_one_line_with_its_operator(tmp_path, capsys, no_rtl):
     path = gather(tmp_path / "net.tflite")
+    np.savez(tmp_path / "input.npz", x=np.arange(8, dtype=np.int8).reshape(4, 2), at=np.array([4, 0], np.int32))
     for more in ((), ("--no-reference",)):
-        line = refused(capsys, "run", path, "--seed", "1", *more)
+        line = refused(capsys, "run", path, "--input", tmp_path / "input.npz", *more)
         assert "layer gather_0 (y): the host cannot run it" in line and "out of bounds" in line
-    np.savez(tmp_path / "input.npz", x=np.arange(8, dtype=np.int8).reshape(4, 2), at=np.array([3, 0], np.int32))
-    assert main(["run", str(path), "-q", "--input", str(tmp_path / "input.npz")]) == 0
+    assert main(["run", str(path), "-q", "--seed", "1"]) == 0  # random places lie inside
 
 
 def test_an_operator_of_which_the_interpreter_dies_is_named(tmp_path):
@@ -402,3 +413,32 @@ def test_a_manifest_is_all_that_a_driver_needs(tmp_path, seed):
             value = values[entry["tensor"]]
             assert (list(value.shape), str(value.dtype)) == (entry["shape"], entry["dtype"])
         assert all(np.array_equal(values[name], expected[name]) for name in manifest["outputs"]), f"seed {seed}, trial {trial}"
+
+
+def test_a_folder_holds_one_network_at_a_time_and_files_of_others_stay(tmp_path):
+    """Of one program, then of several steps, then of one program again; and a manifest that somebody else wrote."""
+    folder, tensors = tmp_path / "image", [BuilderTensor(name, (1, 8), scale=0.1) for name in "xy"]
+    alone = compiled(tmp_path / "alone.tflite", build_model(tensors, [BuilderOperator("RELU", ("x",), ("y",))], ["x"], ["y"]))
+    several = compiled(gather(tmp_path / "several.tflite"))
+    image = {"commands.bin", "constants.bin", "map.json"}
+    for whole, here, gone in ((alone, image, {"manifest.json"}), (several, {"manifest.json"}, image), (alone, image, {"manifest.json"})):
+        write_images(whole, folder)
+        there = {path.name for path in folder.iterdir()}
+        assert here <= there and there.isdisjoint(gone)
+    for content in ('{"name": "a page", "steps": []}', "[]", "no JSON"):
+        (folder / "manifest.json").write_text(content)
+        write_images(alone, folder)
+        assert (folder / "manifest.json").read_text() == content
+
+
+def test_a_shape_that_only_a_run_knows_is_null_in_the_manifest(tmp_path):
+    tensors = [BuilderTensor(name, (1, 8), scale=0.1) for name in "xay"] + [BuilderTensor("flags", (1, 8), "bool")]
+    tensors += [BuilderTensor("places", (), "int64"), BuilderTensor("shape", (2,), "int32"), BuilderTensor("number", (1,), "int32"),
+                BuilderTensor("axis", (), "int32", data=np.array(1))]  # fmt: skip
+    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("EQUAL", ("a", "y"), ("flags",)),
+                 BuilderOperator("WHERE", ("flags",), ("places",)), BuilderOperator("SHAPE", ("places",), ("shape",)),
+                 BuilderOperator("ARG_MAX", ("a", "axis"), ("number",))]  # fmt: skip
+    model = build_model(tensors, operators, ["x", "y"], ["flags", "places", "shape", "number"])
+    shapes = {entry["tensor"]: entry["shape"] for entry in manifest(compiled(tmp_path / "net.tflite", model))["tensors"]}
+    assert shapes["places"] is shapes["shape"] is None
+    assert (shapes["a"], shapes["flags"], shapes["number"]) == ([1, 8], [1, 8], [1])

@@ -1,11 +1,13 @@
 """Inputs from files and seeds, and what is said when they do not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from hw.npu.errors import WeftError
-from weft.compiler.graph import Graph, Quantization, Tensor
+from weft.compiler.graph import Graph, Operator, Quantization, Tensor
 from weft.inputs import load_samples, random_sample
 
 
@@ -26,6 +28,19 @@ def test_a_seed_gives_the_same_values_over_the_whole_range():
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert (first.min(), first.max(), first.dtype) == (-128, 127, np.int8)
+
+
+def test_random_numbers_of_entries_lie_inside_the_smallest_table():
+    """Some words, handed on as a column, are looked up in two tables, of which the second lies along another dimension."""
+    words, column = Tensor("words", (400,), "int32"), Tensor("column", (400, 1), "int32")
+    tables = [Tensor("large", (900, 2), "int8"), Tensor("small", (2, 30), "int8")]
+    operators = (
+        Operator("l", "EMBEDDING_LOOKUP", ("words", "large"), ("y",)), Operator("e", "EXPAND_DIMS", ("words",), ("column",)),
+        Operator("g", "GATHER", ("small", "column"), ("z",), {"axis": 1}),
+    )  # fmt: skip
+    network = replace(graph(words), operators=operators, tensors={each.name: each for each in (words, column, *tables)})
+    values = random_sample(network, 1)["words"]
+    assert (values.min(), values.max(), values.dtype) == (0, 29, np.int32)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 6, 3), (4, 6, 3)])

@@ -2,7 +2,7 @@
 
 Converters leave shape arithmetic in a file (SHAPE, STRIDED_SLICE, PACK, RESHAPE), because they do not know the batch. Once the
 shapes are fixed all of it can be computed. A quantized operator of constants, such as the DEQUANTIZE of a detector's anchors, is
-computed by its golden operator, as any other operator is when the network runs.
+computed by its golden operator, as any other operator is when the network runs. Weights that a file keeps as float16 become float32.
 """
 
 from collections.abc import Callable
@@ -68,6 +68,9 @@ def _values(graph, operator) -> tuple | None:
     if operator.op == "QUANTIZE" and source.dtype == "float32" and results[0].dtype in BYTES:
         check_each((is_quantized, keeps_shape), graph, operator)
         return (quantize(source.data, scale=results[0].scale, zero_point=results[0].zero_point, dtype=results[0].dtype),)
+    if operator.op == "DEQUANTIZE" and source.dtype == "float16" and results[0].dtype == "float32":
+        check_each((keeps_shape,), graph, operator)
+        return (source.data.astype(np.float32),)
     plain = all(tensor.dtype in NUMBERS and tensor.quantization is None for tensor in (*operands, *results))
     if operator.op not in ARITHMETIC or not plain or operator.options.get("activation", "NONE") != "NONE":
         return None

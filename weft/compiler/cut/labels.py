@@ -34,11 +34,14 @@ class Labels:
         Names of operators of the graph that the host runs, and why.
     together : frozenset of str
         Host operators of one state, which must run in one interpreter.
+    dynamic : frozenset of str
+        Tensors of the host whose shape is known only when the network runs.
     """
 
     graph: Graph
     host: dict[str, Finding]
     together: frozenset[str]
+    dynamic: frozenset[str]
 
 
 def label(file: NetworkFile, refused: Mapping[str, Finding], bound: Mapping[str, str] | None = None) -> Labels:
@@ -86,7 +89,7 @@ def label(file: NetworkFile, refused: Mapping[str, Finding], bound: Mapping[str,
         if each.name in together - host.keys():
             sentence = f"{each.op}: it lies between operators of one state, which one interpreter runs"
             host[each.name] = Finding(each.op, sentence, each.title, kind="state")
-    return Labels(graph, host, together)
+    return Labels(graph, host, together, _of_dynamic_shape(file, graph, host))
 
 
 def simplified(graph: Graph) -> Graph:
@@ -143,14 +146,22 @@ def _unreadable(file: NetworkFile, graph: Graph, host: Container[str]) -> Iterat
 
 def _after_dynamic(file: NetworkFile, graph: Graph, host: Container[str]) -> Iterator[tuple[Operator, Finding]]:
     """What else stays on the host: everything behind a host operator whose output has no fixed shape."""
-    dynamic: set[str] = set()
+    dynamic = _of_dynamic_shape(file, graph, host)
     for operator in graph.operators:
-        follows, there = not dynamic.isdisjoint(operator.inputs), operator.name in host
-        if follows and not there:
+        if operator.name not in host and not dynamic.isdisjoint(operator.inputs):
             sentence = f"{operator.op}: it follows an operator whose output has no fixed shape"
             yield operator, Finding(operator.op, sentence, operator.title, kind="dynamic")
-        if follows or (there and of_dynamic_shape(file, operator)):
+
+
+def _of_dynamic_shape(file: NetworkFile, graph: Graph, host: Container[str]) -> frozenset[str]:
+    """Tensors whose shape is known only when the network runs."""
+    dynamic: set[str] = set()
+    for operator in graph.operators:
+        if not dynamic.isdisjoint(operator.inputs):
             dynamic.update(operator.outputs)
+        elif operator.name in host:
+            dynamic.update(of_dynamic_shape(file, operator))
+    return frozenset(dynamic)
 
 
 def _edges_inside(raw: Graph, folded: Graph) -> Iterator[tuple[Operator, Finding]]:

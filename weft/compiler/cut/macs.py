@@ -4,8 +4,15 @@ from math import prod
 
 from weft.compiler.graph import Graph, Operator
 
-STATES_OF_LSTM = 20
-"""How many inputs of an LSTM may be weights: input, recurrent, peephole and projection weights and biases stand in front of the states."""
+STATES = {
+    "BIDIRECTIONAL_SEQUENCE_LSTM": range(35, 39),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (4, 8),
+    "LSTM": (18, 19),
+    "RNN": (4,),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (4,),
+}
+"""Which inputs of a recurrent operator are states; its other matrices are weights."""
 
 
 def macs_of(graph: Graph, operator: Operator) -> int:
@@ -49,11 +56,11 @@ def _batch_matmul(graph, operator):
     return result.size * (prod(a.shape[-2:]) // rows)
 
 
-def _lstm(graph, operator):
+def _recurrent(graph, operator):
     """Every matrix once a step of time and image of the batch."""
-    x = graph.input(operator, 0)
-    matrices = (graph.input(operator, index) for index in range(1, min(STATES_OF_LSTM, len(operator.inputs))))
-    return prod(x.shape[:-1]) * sum(each.size for each in matrices if each is not None and each.constant and len(each.shape) == 2)
+    operands = [graph.input(operator, index) for index in range(len(operator.inputs)) if index not in STATES[operator.op]]
+    matrices = (each.size for each in operands[1:] if each is not None and each.constant and len(each.shape) == 2)
+    return prod(operands[0].shape[:-1]) * sum(matrices)
 
 
 def _svdf(graph, operator):
@@ -61,14 +68,13 @@ def _svdf(graph, operator):
 
 
 COUNTS = {
+    **dict.fromkeys(STATES, _recurrent),
     "BATCH_MATMUL": _batch_matmul,
     "CONV_2D": _convolution,
     "CONV_3D": _convolution_3d,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
-    "LSTM": _lstm,
     "SVDF": _svdf,
     "TRANSPOSE_CONV": _transposed,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }
 """For each operator that multiplies by weights, or by another matrix, what counts it."""

@@ -85,6 +85,20 @@ def read_file(path, signature: str | None = None) -> NetworkFile:
         return _Frontend(path, content, signature).file()
 
 
+def called_graphs(content: bytes, path) -> list[Graph]:
+    """The subgraphs behind the first one as they stand in a file, which operators of others call.
+
+    Parameters
+    ----------
+    content : bytes
+    path : str or Path
+        What the file is called.
+    """
+    reader = Reader(content)
+    subgraphs = list(enumerate(reader.items(reader.model, "Subgraphs")))
+    return [_Frontend(path, content, None).whole(number, subgraph)[0] for number, subgraph in subgraphs[1:]]
+
+
 @contextmanager
 def corruption_of(path) -> Iterator[None]:
     """Makes one message of what is raised where a file is not what it says."""
