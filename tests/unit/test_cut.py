@@ -134,6 +134,27 @@ def test_an_island_that_is_refused_goes_to_the_host_as_the_file_has_it(tmp_path)
     ]  # fmt: skip
 
 
+def test_an_island_between_host_operators_is_theirs_as_the_file_has_it(tmp_path):
+    """The table of its bytes is no operator of the file; a DEQUANTIZE that another island needs too is read by both."""
+    unit, real = {"scale": 1 / 128}, {"dtype": "float32", "scale": None}
+    steps = (("MAX_POOL_2D", image("p")), ("L2_NORMALIZATION", image("a", **unit)), ("DEQUANTIZE", image("r", **real)),
+             ("FLOOR", image("f", **real)), ("QUANTIZE", image("b", **unit)), ("L2_NORMALIZATION", image("y", **unit)))  # fmt: skip
+    path = tmp_path / "net.tflite"
+    path.write_bytes(chain(*steps))
+    pool, host = compile_whole(read_file(path), SMALL).steps
+    assert isinstance(pool, NpuStep) and isinstance(host, HostStep)
+    assert [each.op for each in host.part.operators] == ["L2_NORMALIZATION", "DEQUANTIZE", "FLOOR", "QUANTIZE", "L2_NORMALIZATION"]
+    assert all(each.op in host.reasons[each.name].sentence for each in host.part.operators)
+    tensors = [image("x"), *(tensor for _, tensor in steps), image("g", **real), image("c", **unit), image("z", scale=1 / 64)]
+    operators = [BuilderOperator(op, (source,), (result.name,)) for (op, result), source in zip(steps, "xparfb")]
+    other = (("ABS", ("r",), "g"), ("QUANTIZE", ("g",), "c"), ("ADD", ("c", "y"), "z"))
+    operators += [BuilderOperator(op, sources, (result,)) for op, sources, result in other]
+    path.write_bytes(build_model(tensors, operators, ["x"], ["z"]))
+    *_, host, last = compile_whole(read_file(path), SMALL).steps
+    assert isinstance(host, HostStep) and [each.op for each in host.part.operators][1:4] == ["DEQUANTIZE", "FLOOR", "QUANTIZE"]
+    assert isinstance(last, NpuStep) and [each.op for each in last.compiled.graph.operators] == ["LOOKUP", "ADD"]
+
+
 def test_what_follows_an_operator_of_dynamic_shape_stays_on_the_host(tmp_path):
     tensors = [image("x"), image("p"), image("w", shape=(1, 4), dtype="int64", scale=None, shape_signature=(-1, 4)), constant("axis", 0),
                BuilderTensor("flags", (1, 4, 4, 8), "bool"), image("z"), image("y", shape=(1, 4, 4, 8))]  # fmt: skip

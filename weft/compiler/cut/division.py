@@ -49,7 +49,7 @@ def divide(labels: Labels) -> list[Part]:
     while light := next(_light_parts(labels.graph, host, stages, refused), None):
         refused.add(light[0])
         operators = [labels.graph.operators[index] for index in light]
-        wider = host | {each.name: _absorbed(each) for each in operators}
+        wider = host | {each.name: absorbed(each) for each in operators}
         merged, _ = _stages(labels, wider)
         fewer = len(set(merged)) < len(set(stages)) and moved_bytes(merged, values) <= moved_bytes(stages, values)
         if fewer and any(each.name not in wider for each in labels.graph.operators):
@@ -57,14 +57,21 @@ def divide(labels: Labels) -> list[Part]:
     return [_part(labels.graph, host, stages, number) for number in sorted(set(stages))]
 
 
+def absorbed(operator: Operator) -> Finding:
+    """Why the host runs an operator that the NPU could run."""
+    sentence = f"{operator.op}: it only moves or tabulates what host operators around it hand to each other"
+    return Finding(operator.op, sentence, operator.title, kind="absorbed")
+
+
+def absorbed_islands(graph: Graph, parts: Sequence[Part]) -> list[Operator]:
+    """Operators of bytes among the host's that a pass made of the file's float operators: the host runs those instead."""
+    host = {operator.name for part in parts if not part.on_npu for operator in part.graph.operators}
+    return [operator for operator in graph.operators if operator.name in host and operator.members]
+
+
 def byte_size(tensor: Tensor) -> int:
     """Bytes of a tensor; an element whose type has no size counts as `WIDEST`."""
     return stored_bytes(tensor.dtype, tensor.size) if tensor.dtype in ITEM_TYPES or tensor.dtype == INT4 else WIDEST * tensor.size
-
-
-def _absorbed(operator: Operator) -> Finding:
-    sentence = f"{operator.op}: it only moves or tabulates what host operators around it hand to each other"
-    return Finding(operator.op, sentence, operator.title, kind="absorbed")
 
 
 def _light_parts(graph, host, stages, refused):
