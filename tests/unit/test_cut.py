@@ -103,6 +103,29 @@ def test_a_table_between_two_host_operators_is_the_hosts(tmp_path):
     assert kinds_of(labels) == [(False, ["L2_NORMALIZATION"]), (True, ["RELU"]), (False, ["L2_NORMALIZATION"])], "the NPU has no other"
 
 
+def test_a_table_between_two_host_operators_is_the_hosts_beside_other_work_of_the_npu(tmp_path):
+    """The pool reads what the table reads, but neither needs the other."""
+    unit = {"scale": 1 / 128}
+    tensors = [image("x"), image("p"), *(image(name, **unit) for name in "abyz")]
+    steps = (("MAX_POOL_2D", "x", "p"), ("L2_NORMALIZATION", "p", "a"), ("RELU", "a", "b"), ("L2_NORMALIZATION", "b", "y"),
+             ("MAX_POOL_2D", "a", "z"))  # fmt: skip
+    operators = [BuilderOperator(op, (source,), (result,)) for op, source, result in steps]
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["y", "z"]))
+    assert kinds_of(labels) == [
+        (True, ["MAX_POOL_2D"]), (False, ["L2_NORMALIZATION", "RELU", "L2_NORMALIZATION"]), (True, ["MAX_POOL_2D"]),
+    ]  # fmt: skip
+
+
+def test_tables_that_only_together_save_a_part_go_to_the_host_together(tmp_path):
+    unit = {"scale": 1 / 128}
+    tensors = [image("x"), image("p"), *(image(name, **unit) for name in "abcdyz")]
+    steps = (("MAX_POOL_2D", "x", "p"), ("L2_NORMALIZATION", "p", "a"), ("L2_NORMALIZATION", "p", "b"), ("RELU", "a", "c"),
+             ("RELU", "b", "d"), ("L2_NORMALIZATION", "c", "y"), ("L2_NORMALIZATION", "d", "z"))  # fmt: skip
+    operators = [BuilderOperator(op, (source,), (result,)) for op, source, result in steps]
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["y", "z"]))
+    assert [on_npu for on_npu, _ in kinds_of(labels)] == [True, False]
+
+
 def test_float_operators_take_their_edges_with_them(tmp_path):
     real = {"dtype": "float32", "scale": None}
     steps = (

@@ -40,14 +40,14 @@ class Part:
 def divide(labels: Labels) -> list[Part]:
     """The parts of a network: as few as possible.
 
-    A part of the NPU that only moves or tabulates bytes goes to the host where that makes parts fewer and less is moved, as long as the
-    NPU has another. The labels' `host` tells why then.
+    What only moves or tabulates bytes on the NPU goes to the host where that makes parts fewer and less is moved, as long as the NPU has
+    something else. The labels' `host` tells why then.
     """
     host = dict(labels.host)
     stages, values = _stages(labels, host)
-    refused: set[int] = set()  # by their first operator: parts that were tried
+    refused: set[tuple[int, ...]] = set()  # what was tried
     while light := next(_light_parts(labels.graph, host, stages, refused), None):
-        refused.add(light[0])
+        refused.add(tuple(light))
         operators = [labels.graph.operators[index] for index in light]
         wider = host | {each.name: absorbed(each) for each in operators}
         merged, _ = _stages(labels, wider)
@@ -75,13 +75,30 @@ def byte_size(tensor: Tensor) -> int:
 
 
 def _light_parts(graph, host, stages, refused):
-    """Parts of the NPU, as lists of operators, that do nothing worth going there for."""
+    """What of the NPU's parts, as lists of operators, does nothing worth going there for, nor hands anything to the rest of its part."""
     for number in sorted(set(stages)):
         part = [index for index, stage in enumerate(stages) if stage == number]
-        operators = [graph.operators[index] for index in part]
-        light = operators[0].name not in host and all(each.op in LIGHT for each in operators)
-        if light and part[0] not in refused and not any(_touches(graph, each) for each in operators):
-            yield part
+        if graph.operators[part[0]].name in host:
+            continue
+        light = [group for group in _groups(graph, part) if all(_light(graph, graph.operators[index]) for index in group)]
+        together = [sorted(index for group in light for index in group)] if len(light) > 1 else []
+        yield from (group for group in (*light, *together) if tuple(group) not in refused)
+
+
+def _groups(graph, part) -> list[list[int]]:
+    """A part's operators by what they hand to each other, in their own order."""
+    group = {index: [index] for index in part}
+    makers = {name: index for index in part for name in graph.operators[index].outputs}
+    for index in part:
+        for maker in {makers[name] for name in graph.operators[index].inputs if name in makers}:
+            if group[maker] is not group[index]:
+                joined = group[maker] + group[index]
+                group |= dict.fromkeys(joined, joined)
+    return [sorted(each) for index, each in group.items() if index == min(each)]
+
+
+def _light(graph: Graph, operator: Operator) -> bool:
+    return operator.op in LIGHT and not _touches(graph, operator)
 
 
 def _touches(graph: Graph, operator: Operator) -> bool:
