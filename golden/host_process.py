@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.reference import load_reference, operator_count, operator_tensors, single_operator
-from golden.reference_process import REFUSALS, ROOT
+from golden.reference_process import REFUSALS, ROOT, one_line
 from hw.npu.errors import WeftError
 
 MODULE = "golden.host_process"
@@ -194,7 +194,7 @@ def _serve():
                 _run_operators(model, inputs, say)
                 say("done", None)
         except REFUSALS as error:
-            say("failed", " ".join(str(error).split()))
+            say("failed", one_line(error))
 
 
 def _invoked(interpreter, inputs) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ on what the ones before it computed, up to the one that cannot be run.
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,8 @@ ALONE = "it keeps its state outside of its tensors, and cannot be run alone"
 """What stops the run of single operators at one that reads a variable."""
 REFUSALS = (ValueError, RuntimeError)
 """What the interpreter raises where it does not die."""
+JOINED = re.compile(r"(?<=[^\s.])\.?(?=Node number \d)")
+"""Where the interpreter's last sentence, which names the operator, begins right behind the one before."""
 
 
 @dataclass(frozen=True)
@@ -265,20 +268,21 @@ def _serve():
         model = with_subgraph_first(Path(path).read_bytes(), subgraph)
         (_run_whole if way == "whole" else _run_operators)(model, frames, say)
     except REFUSALS as error:
-        say("failed", _one_line(error))
+        say("failed", one_line(error))
     else:
         say("end")
 
 
-def _one_line(error) -> str:
-    return " ".join(str(error).split())
+def one_line(error) -> str:
+    """What the interpreter says, as a part of a line of ours: it joins its sentences without a space, and ends the last one."""
+    return JOINED.sub(". ", " ".join(str(error).split())).rstrip(".")
 
 
 def _run_whole(model, frames, say):
     try:
         interpreter = load_reference(model)
     except REFUSALS as error:
-        say("refused", _one_line(error))
+        say("refused", one_line(error))
         return
     say("loaded")
     constants: frozenset[int] = frozenset()

@@ -15,7 +15,7 @@ from golden.submodel import ModelTree
 from hw.npu.config import NpuConfig
 from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
-from weft.compiler.cut.division import Part, divide, torn_states
+from weft.compiler.cut.division import Part, absorbed, absorbed_islands, divide, torn_states
 from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
 from weft.compiler.driver import Compiled, compile_graph
 from weft.compiler.frontends.network_file import NetworkFile
@@ -192,6 +192,10 @@ def compile_whole(
             labels = label(file, refused, bound)
             _refuse_all_host(file, labels)
             parts = _parts(file, labels)
+        islands = absorbed_islands(labels.graph, parts)
+        if islands:
+            refused |= _members(file, labels, islands)
+            continue
         torn = _torn(file, labels, parts)
         if torn:
             bound |= torn
@@ -232,6 +236,13 @@ def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
         return [replace(part, graph=rewrite(simplified(part.graph))) if part.on_npu else part for part in divide(labels)]
     graph = file.rewritten()
     return [Part(True, judge(graph, frozenset(file.broken) & graph.tensors.keys(), file.findings), {})]
+
+
+def _members(file: NetworkFile, labels: Labels, islands: list[Operator]) -> dict[str, Finding]:
+    """The file's operators for which islands stand that the host has, and why it does; not those that another operator stands for too."""
+    others = {name for operator in labels.graph.operators if operator not in islands for name in operator.members}
+    names = {name for island in islands for name in island.members} - others
+    return {operator.name: absorbed(operator) for operator in file.graph.operators if operator.name in names}
 
 
 def _torn(file: NetworkFile, labels: Labels, parts: list[Part]) -> dict[str, str]:

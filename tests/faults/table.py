@@ -155,4 +155,18 @@ FAULTS = (
         "if (self.arena.known[state.new.byte_addresses()] == 0).any():",
         ("tests/unit/test_states.py::test_a_state_that_a_job_leaves_old_is_a_hazard",),
     ),
+    Fault(
+        "an island whose DEQUANTIZE another one needs too, taken from it",
+        "weft/whole.py",
+        "for name in island.members} - others",
+        "for name in island.members}",
+        ("tests/unit/test_cut.py::test_an_island_between_host_operators_is_theirs_as_the_file_has_it",),
+    ),
+    Fault(
+        "a table of the compiler's own among the host's operators",
+        "weft/compiler/cut/division.py",
+        "if operator.name in host and operator.members]",
+        "if operator.name in host and not operator.name]",
+        ("tests/unit/test_cut.py::test_an_island_between_host_operators_is_theirs_as_the_file_has_it",),
+    ),
 )

@@ -103,6 +103,29 @@ def test_a_table_between_two_host_operators_is_the_hosts(tmp_path):
     assert kinds_of(labels) == [(False, ["L2_NORMALIZATION"]), (True, ["RELU"]), (False, ["L2_NORMALIZATION"])], "the NPU has no other"
 
 
+def test_a_table_between_two_host_operators_is_the_hosts_beside_other_work_of_the_npu(tmp_path):
+    """The pool reads what the table reads, but neither needs the other."""
+    unit = {"scale": 1 / 128}
+    tensors = [image("x"), image("p"), *(image(name, **unit) for name in "abyz")]
+    steps = (("MAX_POOL_2D", "x", "p"), ("L2_NORMALIZATION", "p", "a"), ("RELU", "a", "b"), ("L2_NORMALIZATION", "b", "y"),
+             ("MAX_POOL_2D", "a", "z"))  # fmt: skip
+    operators = [BuilderOperator(op, (source,), (result,)) for op, source, result in steps]
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["y", "z"]))
+    assert kinds_of(labels) == [
+        (True, ["MAX_POOL_2D"]), (False, ["L2_NORMALIZATION", "RELU", "L2_NORMALIZATION"]), (True, ["MAX_POOL_2D"]),
+    ]  # fmt: skip
+
+
+def test_tables_that_only_together_save_a_part_go_to_the_host_together(tmp_path):
+    unit = {"scale": 1 / 128}
+    tensors = [image("x"), image("p"), *(image(name, **unit) for name in "abcdyz")]
+    steps = (("MAX_POOL_2D", "x", "p"), ("L2_NORMALIZATION", "p", "a"), ("L2_NORMALIZATION", "p", "b"), ("RELU", "a", "c"),
+             ("RELU", "b", "d"), ("L2_NORMALIZATION", "c", "y"), ("L2_NORMALIZATION", "d", "z"))  # fmt: skip
+    operators = [BuilderOperator(op, (source,), (result,)) for op, source, result in steps]
+    labels = labelled(tmp_path / "net.tflite", build_model(tensors, operators, ["x"], ["y", "z"]))
+    assert [on_npu for on_npu, _ in kinds_of(labels)] == [True, False]
+
+
 def test_float_operators_take_their_edges_with_them(tmp_path):
     real = {"dtype": "float32", "scale": None}
     steps = (
@@ -132,6 +155,27 @@ def test_an_island_that_is_refused_goes_to_the_host_as_the_file_has_it(tmp_path)
     assert kinds_of(labels) == [
         (True, ["MAX_POOL_2D"]), (False, ["DEQUANTIZE", "SIN", "QUANTIZE", "L2_NORMALIZATION"]), (True, ["MAX_POOL_2D"]),
     ]  # fmt: skip
+
+
+def test_an_island_between_host_operators_is_theirs_as_the_file_has_it(tmp_path):
+    """The table of its bytes is no operator of the file; a DEQUANTIZE that another island needs too is read by both."""
+    unit, real = {"scale": 1 / 128}, {"dtype": "float32", "scale": None}
+    steps = (("MAX_POOL_2D", image("p")), ("L2_NORMALIZATION", image("a", **unit)), ("DEQUANTIZE", image("r", **real)),
+             ("FLOOR", image("f", **real)), ("QUANTIZE", image("b", **unit)), ("L2_NORMALIZATION", image("y", **unit)))  # fmt: skip
+    path = tmp_path / "net.tflite"
+    path.write_bytes(chain(*steps))
+    pool, host = compile_whole(read_file(path), SMALL).steps
+    assert isinstance(pool, NpuStep) and isinstance(host, HostStep)
+    assert [each.op for each in host.part.operators] == ["L2_NORMALIZATION", "DEQUANTIZE", "FLOOR", "QUANTIZE", "L2_NORMALIZATION"]
+    assert all(each.op in host.reasons[each.name].sentence for each in host.part.operators)
+    tensors = [image("x"), *(tensor for _, tensor in steps), image("g", **real), image("c", **unit), image("z", scale=1 / 64)]
+    operators = [BuilderOperator(op, (source,), (result.name,)) for (op, result), source in zip(steps, "xparfb")]
+    other = (("ABS", ("r",), "g"), ("QUANTIZE", ("g",), "c"), ("ADD", ("c", "y"), "z"))
+    operators += [BuilderOperator(op, sources, (result,)) for op, sources, result in other]
+    path.write_bytes(build_model(tensors, operators, ["x"], ["z"]))
+    *_, host, last = compile_whole(read_file(path), SMALL).steps
+    assert isinstance(host, HostStep) and [each.op for each in host.part.operators][1:4] == ["DEQUANTIZE", "FLOOR", "QUANTIZE"]
+    assert isinstance(last, NpuStep) and [each.op for each in last.compiled.graph.operators] == ["LOOKUP", "ADD"]
 
 
 def test_what_follows_an_operator_of_dynamic_shape_stays_on_the_host(tmp_path):

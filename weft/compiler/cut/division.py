@@ -40,16 +40,16 @@ class Part:
 def divide(labels: Labels) -> list[Part]:
     """The parts of a network: as few as possible.
 
-    A part of the NPU that only moves or tabulates bytes goes to the host where that makes parts fewer and less is moved, as long as the
-    NPU has another. The labels' `host` tells why then.
+    What only moves or tabulates bytes on the NPU goes to the host where that makes parts fewer and less is moved, as long as the NPU has
+    something else. The labels' `host` tells why then.
     """
     host = dict(labels.host)
     stages, values = _stages(labels, host)
-    refused: set[int] = set()  # by their first operator: parts that were tried
+    refused: set[tuple[int, ...]] = set()  # what was tried
     while light := next(_light_parts(labels.graph, host, stages, refused), None):
-        refused.add(light[0])
+        refused.add(tuple(light))
         operators = [labels.graph.operators[index] for index in light]
-        wider = host | {each.name: _absorbed(each) for each in operators}
+        wider = host | {each.name: absorbed(each) for each in operators}
         merged, _ = _stages(labels, wider)
         fewer = len(set(merged)) < len(set(stages)) and moved_bytes(merged, values) <= moved_bytes(stages, values)
         if fewer and any(each.name not in wider for each in labels.graph.operators):
@@ -57,24 +57,48 @@ def divide(labels: Labels) -> list[Part]:
     return [_part(labels.graph, host, stages, number) for number in sorted(set(stages))]
 
 
+def absorbed(operator: Operator) -> Finding:
+    """Why the host runs an operator that the NPU could run."""
+    sentence = f"{operator.op}: it only moves or tabulates what host operators around it hand to each other"
+    return Finding(operator.op, sentence, operator.title, kind="absorbed")
+
+
+def absorbed_islands(graph: Graph, parts: Sequence[Part]) -> list[Operator]:
+    """Operators of bytes among the host's that a pass made of the file's float operators: the host runs those instead."""
+    host = {operator.name for part in parts if not part.on_npu for operator in part.graph.operators}
+    return [operator for operator in graph.operators if operator.name in host and operator.members]
+
+
 def byte_size(tensor: Tensor) -> int:
     """Bytes of a tensor; an element whose type has no size counts as `WIDEST`."""
     return stored_bytes(tensor.dtype, tensor.size) if tensor.dtype in ITEM_TYPES or tensor.dtype == INT4 else WIDEST * tensor.size
 
 
-def _absorbed(operator: Operator) -> Finding:
-    sentence = f"{operator.op}: it only moves or tabulates what host operators around it hand to each other"
-    return Finding(operator.op, sentence, operator.title, kind="absorbed")
-
-
 def _light_parts(graph, host, stages, refused):
-    """Parts of the NPU, as lists of operators, that do nothing worth going there for."""
+    """What of the NPU's parts, as lists of operators, does nothing worth going there for, nor hands anything to the rest of its part."""
     for number in sorted(set(stages)):
         part = [index for index, stage in enumerate(stages) if stage == number]
-        operators = [graph.operators[index] for index in part]
-        light = operators[0].name not in host and all(each.op in LIGHT for each in operators)
-        if light and part[0] not in refused and not any(_touches(graph, each) for each in operators):
-            yield part
+        if graph.operators[part[0]].name in host:
+            continue
+        light = [group for group in _groups(graph, part) if all(_light(graph, graph.operators[index]) for index in group)]
+        together = [sorted(index for group in light for index in group)] if len(light) > 1 else []
+        yield from (group for group in (*light, *together) if tuple(group) not in refused)
+
+
+def _groups(graph, part) -> list[list[int]]:
+    """A part's operators by what they hand to each other, in their own order."""
+    group = {index: [index] for index in part}
+    makers = {name: index for index in part for name in graph.operators[index].outputs}
+    for index in part:
+        for maker in {makers[name] for name in graph.operators[index].inputs if name in makers}:
+            if group[maker] is not group[index]:
+                joined = group[maker] + group[index]
+                group |= dict.fromkeys(joined, joined)
+    return [sorted(each) for index, each in group.items() if index == min(each)]
+
+
+def _light(graph: Graph, operator: Operator) -> bool:
+    return operator.op in LIGHT and not _touches(graph, operator)
 
 
 def _touches(graph: Graph, operator: Operator) -> bool:
