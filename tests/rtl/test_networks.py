@@ -12,6 +12,7 @@ from weft.analysis.search import search
 from weft.compiler.frontends.tflite import read_tflite
 from weft.inputs import load_samples
 from weft.job import Prepared, report_of, run_samples
+from weft.whole import whole_of
 
 KEYWORDS_ON_RTL = 100
 
@@ -51,7 +52,7 @@ def test_a_hundred_keywords_are_exact(models, simulator):
     graph = read_tflite(models / FILES["kws"])
     found = search(graph, SMALL)
     samples, _ = load_samples(graph, models / "inputs" / "mlperf_kws_1000.npz")
-    outcomes = run_samples(Prepared(found.compiled, simulator(SMALL), found), samples[:KEYWORDS_ON_RTL])
+    outcomes = run_samples(Prepared(whole_of(found.compiled, found), simulator(SMALL)), samples[:KEYWORDS_ON_RTL])
     assert [str(outcome.mismatch) for outcome in outcomes if outcome.mismatch] == []
     labels = np.load(models / "inputs" / "mlperf_kws_1000.npz")["y"][:KEYWORDS_ON_RTL]
     right = [np.argmax(next(iter(outcome.outputs.values()))) == label for outcome, label in zip(outcomes, labels)]
@@ -64,7 +65,7 @@ def test_a_depthwise_layer_keeps_half_of_the_multipliers_at_work(simulator):
     filtered = maker.depthwise(maker.conv("input", 64, (1, 1)), (3, 3))
     graph = maker.graph(maker.pool("AVERAGE_POOL_2D", filtered, (28, 28), stride=(28, 28), padding="VALID"))
     found = search(graph, SMALL)
-    prepared = Prepared(found.compiled, simulator(SMALL), found)
+    prepared = Prepared(whole_of(found.compiled, found), simulator(SMALL))
     (outcome,) = run_samples(prepared, [random_inputs(graph, 1)])
     assert outcome.mismatch is None, str(outcome.mismatch)
     (layer,) = (layer for layer in report_of(prepared, outcome).layers if layer.op == "DEPTHWISE_CONV_2D")
