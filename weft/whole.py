@@ -20,7 +20,7 @@ from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
 from weft.compiler.driver import Compiled, compile_graph
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.tflite import corruption_of, file_tensor_names
-from weft.compiler.frontends.unsupported import STATEFUL, VARIABLES
+from weft.compiler.frontends.unsupported import CUSTOM, STATEFUL, VARIABLES
 from weft.compiler.frontends.verdict import judge, real_model, rewrite
 from weft.compiler.graph import Graph, Operator, Tensor
 from weft.progress import Steps
@@ -135,6 +135,15 @@ class Whole:
                     f"the host cannot run it, the reference interpreter {run.version} itself fails: {run.stop.reason}",
                     file=self.graph.file, layer=operator.title, remedy="give other input values, or convert the network again",
                 )  # fmt: skip
+
+    def with_custom_layer(self, error: WeftError) -> WeftError:
+        """The interpreter's refusal of the file, with the layer of the custom operator that it does not know, if that is why."""
+        customs = (operator for step in self.host_steps for operator in step.part.operators if operator.op.startswith(CUSTOM))
+        for operator in customs:
+            if f"({operator.op.removeprefix(CUSTOM)})" in error.message:
+                remedy = "end the network before it, and compute the rest on the host"
+                return WeftError(error.message, file=error.file, layer=operator.title, remedy=remedy)
+        return error
 
     def only(self, what: str) -> NpuStep:
         """The program of a network that has one.

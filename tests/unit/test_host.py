@@ -358,6 +358,16 @@ def test_a_custom_operator_that_the_interpreter_does_not_know_is_named(tmp_path)
         pass
 
 
+def test_a_file_with_a_custom_operator_that_the_interpreter_does_not_know_names_its_layer(tmp_path, capsys, no_rtl):
+    tensors = [BuilderTensor(name, (1, 4), scale=0.1) for name in "xay"]
+    model = tmp_path / "net.tflite"
+    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("CUSTOM:mine", ("a",), ("y",))]
+    model.write_bytes(build_model(tensors, operators, ["x"], ["y"]))
+    for command in (("run", model, "--seed", "1"), ("compile", model, "-o", tmp_path / "image")):
+        line = refused(capsys, *command)
+        assert "layer custom:mine_0 (y): " in line and "unresolved custom op: mine" in line and "end the network before it" in line
+
+
 def test_a_file_that_the_interpreter_cannot_run_is_refused_with_the_reason(models, capsys, no_rtl, tmp_path):
     model = models / "tflm_keyword_svdf_int8.tflite"
     for command in (("run", model, "--seed", "1"), ("compile", model, "-o", tmp_path / "image")):

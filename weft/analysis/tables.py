@@ -180,7 +180,9 @@ def _host_lines(report) -> list[str]:
     reasons: dict[str, str] = {}
     for reason in (reason for step in report.host_steps for reason in step.reasons):
         reasons.setdefault(reason.split("; here ")[0], reason)  # one value of each kind is enough
-    shares = [(report.npu_mac_share, "MACs"), (report.npu_operator_share, "operators"), (report.npu_byte_share, "bytes")]
+    macs = report.macs + sum(step.macs for step in report.host_steps)
+    shares = [(report.npu_mac_share, "MACs")] * (macs > 0)
+    shares += [(report.npu_operator_share, "operators"), (report.npu_byte_share, "bytes")]
     return [
         *(f"why          {reason}" for reason in reasons.values()),
         f"on the NPU   {', '.join(f'{100 * share:.1f} % of the {what}' for share, what in shares)}; what the host computes is the "
