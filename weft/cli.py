@@ -110,7 +110,7 @@ def compile_(
     """
     from golden.reference_process import ReferenceProcess
     from weft.compiler.frontends.tflite import read_file, read_tflite
-    from weft.job import compile_file, try_host
+    from weft.job import check_loads, compile_file, try_host
     from weft.manifest import image_files, write_images
 
     chosen = load_config(config, overrides or ())
@@ -118,7 +118,7 @@ def compile_(
     graph = read_tflite(model, signature) if no_host else read_file(model, signature).graph
     with ReferenceProcess(model, subgraph=graph.subgraph) as reference:
         whole = compile_file(model, chosen, keep_tensors=keep_tensors, steps=Steps(quiet), signature=signature, host=not no_host)
-        reference.check_loads()
+        check_loads(reference, whole)
     try_host(whole)
     show_then_write(lambda: print_compiled(whole, disassemble), (output, lambda folder: write_images(whole, folder)))
     print(f"{output}: {', '.join(image_files(whole))}")

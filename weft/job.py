@@ -324,7 +324,7 @@ def with_trace(run: Callable, trace: Path | None) -> tuple:
 
 def check_reference(interpreter: ReferenceProcess, whole: Whole):
     """Refuse a file that the reference interpreter does not load, or of which it cannot run what is the host's."""
-    _check_loads(interpreter, whole)
+    check_loads(interpreter, whole)
     if whole.host_steps:
         whole.refuse_failing_host(interpreter.results()[-1])
 
@@ -336,13 +336,14 @@ def try_host(whole: Whole):
     """
     if whole.host_steps:
         with start_reference(whole.graph, [random_sample(whole.graph, 0)]) as interpreter:
-            _check_loads(interpreter, whole)
+            check_loads(interpreter, whole)
             run = interpreter.result()
         if run.stop is not None and run.stop.reason.startswith("SIG"):
             whole.refuse_failing_host(run)
 
 
-def _check_loads(interpreter: ReferenceProcess, whole: Whole):
+def check_loads(interpreter: ReferenceProcess, whole: Whole):
+    """Refuse a file that the reference interpreter does not load, with the layer where it is a custom operator's fault."""
     try:
         interpreter.check_loads()
     except WeftError as error:
