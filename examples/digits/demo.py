@@ -42,7 +42,7 @@ def main():
 
     steps = Steps()
     prepared = prepare(MODEL, load_config(arguments.config), steps=steps)
-    samples, _ = load_samples(prepared.compiled.graph, DATA)
+    samples, _ = load_samples(prepared.whole.graph, DATA)
     samples = samples[: arguments.images]
     labels = np.load(DATA)["labels"][: len(samples)]
 
@@ -56,7 +56,7 @@ def main():
 
     print_report(report_of(prepared, outcomes[0]))
     exact = sum(outcome.mismatch is None for outcome in outcomes)
-    cycles = {outcome.run.cycles for outcome in outcomes}
+    cycles = {outcome.cycles for outcome in outcomes}
     print()
     print(f"{len(samples)} handwritten digits that the network has not seen in training:")
     print(f"  accuracy on RTL               {_share(found.argmax(1) == labels)}")
