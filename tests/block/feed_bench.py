@@ -38,6 +38,8 @@ class Wave:
         Number of its reduction tile among all that the array computes; of its plane the lowest bit.
     tile_end, opens_job : bool
         It is the last of that tile; it is the first of a job that takes a new half.
+    weight : int
+        What a vector is multiplied by that goes around the array.
     vectors : list of (list of int, or None)
         What it must meet in each row of the array, the first bytes of a vector; of a wave that is no column, one whole vector.
     """
@@ -50,6 +52,7 @@ class Wave:
     tile: int
     tile_end: bool
     opens_job: bool
+    weight: int
     vectors: list
 
 
@@ -73,7 +76,9 @@ def waves_of(commands, config, memory) -> list[Wave]:
                 vectors = model.kernel_bytes(step, memory)
                 opens = step.first_pixel and step.tile == 0 and not loops["partial_in"]
                 paired = opcode == Opcode.MATMUL_INT4
-                waves.append(Wave(number, tag, model.array, model.depthwise, paired, tiles, step.last_pixel, opens, vectors))
+                waves.append(
+                    Wave(number, tag, model.array, model.depthwise, paired, tiles, step.last_pixel, opens, model.weight(step), vectors)
+                )
             if step.last_pixel:
                 tiles += model.array
                 jobs += last_tile and not loops["partial_out"]
@@ -121,7 +126,7 @@ class FeedBench:
         """All commands, and some quiet cycles."""
         dut, offered, quiet = self.dut, 0, 0
         requests = [stream for port in dut.read for stream in (port.request.valid, port.request.payload)]
-        names = ("enable", "matmul", "column", "vector", "plane", "tag", "tile_passed", "event", "paired")
+        names = ("enable", "matmul", "column", "vector", "plane", "tag", "tile_passed", "event", "paired", "weight")
         lanes = [Cat(*(Value.cast(lane) for lane in vector)) for vector in (dut.lanes, *dut.sides)]
         signals = [getattr(dut, name) for name in names]
         while quiet < QUIET:
@@ -154,7 +159,7 @@ class FeedBench:
     def _payload(self, number):
         """A command as the feeder takes it."""
         command = self.commands[number]
-        return {"index": number, **{group: command[group] for group in ("header", "loops", "input")}}
+        return {"index": number, **{group: command[group] for group in ("header", "loops", "input", "interpolation")}}
 
     def _give(self, ctx):
         """Tokens, tiles and halves of this cycle. The loader writes while the array moves only."""
@@ -239,7 +244,7 @@ class FeedBench:
         if wave.column:
             self.rows.append((0, wave))
             return
-        assert not wave.array or seen["paired"] == wave.paired, here
+        assert seen["paired"] == wave.paired if wave.array else seen["weight"] == wave.weight, here
         (expected,) = wave.vectors
         rest = self.dut.width if wave.array else len(expected)  # what no kernel row fills adds nothing
         assert vectors[0][:rest] == expected + [0] * (rest - len(expected)), here

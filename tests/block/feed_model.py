@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import Command, Opcode
+from hw.npu.isa import FRACTION_BITS, MAX_BETWEEN, Command, Opcode
 from hw.npu.reduction_walk import ReductionTile, reduction_tiles
 from tests.block.execute_commands import CommandMaker
+
+ONE = 1 << FRACTION_BITS
+"""Of the fractions of an INTERPOLATE."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Step:
         Number of its pixel, or of the pixel that comes next.
     first_pixel, last_pixel, tile_end : bool
         It has the first or the last wave of its reduction tile; it is the last step of it.
+    between : (int, int)
+        In an INTERPOLATE: how far the pixel lies behind that position, in parts of the distance of two kernel rows, and columns.
     """
 
     column: int
@@ -51,6 +56,7 @@ class Step:
     first_pixel: bool
     last_pixel: bool
     tile_end: bool
+    between: tuple[int, int]
 
 
 class FeedModel:
@@ -72,6 +78,8 @@ class FeedModel:
         step, row, down = inp["pixel_step"], inp["row_step"], inp["tap_y_step"]
         self.pixel_step = Position(step, 0, inp["row_step_y"]) if turned else Position(step, step, 0)
         self.row_step = Position(row, row, 0) if turned else Position(row, 0, inp["row_step_y"])
+        self.interpolates, self.fractions = command.opcode == Opcode.INTERPOLATE, command["interpolation"]
+        self.kernel_column = Position(inp["tap_x_step"], inp["tap_x_step"], 0)
         self.kernel_row = Position(down, down, 0) if turned else Position(down, 0, inp["tap_y_rows"])
         self.tiles = self._tiles(config.tile_depth(command.opcode.int4))
 
@@ -103,13 +111,34 @@ class FeedModel:
                 for row in range(rows):
                     for along in range(length):
                         wave = along % stride == 0 and along // stride < cols
-                        pixel = begin.moved(self.row_step, row).moved(self.pixel_step, along)
+                        pixel, between = self._between(begin.moved(self.row_step, row).moved(self.pixel_step, along), row, along)
                         last = waves == rows * cols - 1
                         end = row == rows - 1 and along == length - 1
                         entry, first = waves % (rows * cols), row == along == 0
-                        steps.append(Step(column, tile, row, along, pixel, wave, entry, first, wave and last, end))
+                        steps.append(Step(column, tile, row, along, pixel, wave, entry, first, wave and last, end, between))
                         waves += wave
         return steps
+
+    def _between(self, pixel, row, along):
+        """A pixel, moved by whole kernel rows and columns where its fractions come to one; and what is left of them."""
+        if not self.interpolates:
+            return pixel, (0, 0)
+        down, y = divmod(self.fractions["y"] + row * self.fractions["step_y"], ONE)
+        right, x = divmod(self.fractions["x"] + along * self.fractions["step_x"], ONE)
+        return pixel.moved(self.kernel_row, down).moved(self.kernel_column, right), (y, x)
+
+    def weight(self, step) -> int:
+        """What a vector is multiplied by. A kernel row, or column, that is alone in the image has all of it."""
+        if not self.interpolates:
+            return 1
+        inp, tile, pixel = self.command["input"], self.tiles[step.tile], step.pixel
+        alone_y = pixel.y < 0 or pixel.y + inp["tap_y_rows"] >= inp["height"] or self.loops["taps_y"] < MAX_BETWEEN
+        alone_x = pixel.x < 0 or pixel.x + inp["tap_x_step"] >= inp["image_row_bytes"] or self.loops["taps_x"] < MAX_BETWEEN
+        factors = [
+            ONE if alone else fraction if tap else ONE - fraction
+            for alone, tap, fraction in ((alone_y, tile.ky, step.between[0]), (alone_x, tile.kx, step.between[1]))
+        ]
+        return factors[0] * factors[1]
 
     def tap(self, pixel, ky, along) -> Position:
         """A byte of a kernel row, so many bytes from the pixel's first."""

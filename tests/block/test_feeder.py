@@ -15,8 +15,8 @@ from tests.block.feed_bench import ARRAY_LATENCY, QUEUES, FeedBench
 from tests.block.feed_model import FeedModel
 from tests.streams import simulate
 
-CONFIG = NpuConfig("feeder", rows=8, cols=4, act_kib=16, weight_kib=8, lane_divisor=2, int4=True)
-OPCODES = (Opcode.MATMUL, Opcode.MATMUL_INT4, Opcode.SUM, Opcode.MAX, Opcode.DEPTHWISE, Opcode.DEPTHWISE_INT4)
+CONFIG = NpuConfig("feeder", rows=8, cols=4, act_kib=16, weight_kib=8, lane_divisor=2, int4=True, interpolation=True)
+OPCODES = (Opcode.MATMUL, Opcode.MATMUL_INT4, Opcode.SUM, Opcode.MAX, Opcode.DEPTHWISE, Opcode.DEPTHWISE_INT4, Opcode.INTERPOLATE)
 MOST_STEPS = 1000
 """Of all commands of a run."""
 LONGEST = 150
@@ -26,7 +26,8 @@ LONGEST = 150
 def feeder(pipeline):
     """One of the two bodies."""
     latency = ActivationScratchpad.read_latency(pipeline)
-    settings = {"rows": CONFIG.rows, "cols": CONFIG.cols, "size": CONFIG.act_bytes, "int4": True, "array_latency": ARRAY_LATENCY}
+    settings = {"rows": CONFIG.rows, "cols": CONFIG.cols, "size": CONFIG.act_bytes, "array_latency": ARRAY_LATENCY}
+    settings |= {"int4": True, "interpolation": True}
     return (StagedFeeder if pipeline else Feeder)(**settings, read_latency=latency, places=places_of(CONFIG.replace(pipeline=pipeline)))
 
 

@@ -10,8 +10,8 @@ from hw.npu.wave_generator import WaveGenerator
 from tests.block.feed_model import random_models
 from tests.streams import plain, simulate
 
-CONFIG = NpuConfig("generator", rows=8, cols=4, act_kib=16, weight_kib=8, lane_divisor=2)
-OPCODES = (Opcode.MATMUL, Opcode.SUM, Opcode.DEPTHWISE)
+CONFIG = NpuConfig("generator", rows=8, cols=4, act_kib=16, weight_kib=8, lane_divisor=2, interpolation=True)
+OPCODES = (Opcode.MATMUL, Opcode.SUM, Opcode.DEPTHWISE, Opcode.INTERPOLATE)
 PREPARED = 2
 """With ``pipeline``: cycles for which a command stands before it starts."""
 
@@ -19,7 +19,7 @@ PREPARED = 2
 @pytest.mark.parametrize("draw", range(2))
 def test_steps_are_those_of_the_loops(pipeline, draw, seed):
     rng = random.Random(f"{seed} {draw} {pipeline}")
-    dut = WaveGenerator(cols=CONFIG.cols, pipeline=pipeline)
+    dut = WaveGenerator(cols=CONFIG.cols, interpolation=True, pipeline=pipeline)
 
     async def check(ctx):
         for number, model in enumerate(random_models([seed, draw], CONFIG, OPCODES)):
@@ -27,6 +27,8 @@ def test_steps_are_those_of_the_loops(pipeline, draw, seed):
             ctx.set(dut.input, model.command["input"])
             ctx.set(dut.depthwise, model.depthwise)
             ctx.set(dut.channels, not model.matmul)
+            ctx.set(dut.interpolates, model.interpolates)
+            ctx.set(dut.interpolation, model.fractions)
             for _ in range(PREPARED if pipeline else rng.randrange(2)):
                 await ctx.tick()
             ctx.set(dut.start, 1)

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from hw.npu.config import PRESETS, SWITCHES
 from tests.hashes.digest import difference, recorded
 from tests.hashes.programs import CONFIGS, FILES, file_hashes, random_hashes
+from tests.hashes.verilog import CONFIGS as BUILDS
 from tests.hashes.verilog import NAMES, QUICK, module_hashes, verilog_hashes
 from tests.rtl.switches import SWITCHED
 
@@ -46,7 +48,11 @@ def test_programs_of_random_networks_are_as_recorded():
 
 def test_the_record_has_all_rows_and_no_other():
     assert recorded()["verilog"].keys() == set(NAMES)
-    assert set(SWITCHED) < set(NAMES)
+    assert set(PRESETS) | set(SWITCHED) < set(NAMES)
+    for switch in SWITCHES:
+        assert {getattr(BUILDS[name], switch) for name in QUICK & BUILDS.keys()} == {False, True}, (
+            f"make test emits one state of {switch} only"
+        )
 
 
 def changed(verilog):

@@ -9,13 +9,16 @@ from tests.hashes.digest import digest
 from tests.rtl.switches import IN_TEST, SWITCHED
 from tests.soc.test_soc_verilog import CONFIG as SOC_CONFIG
 
-SWITCHINGS = ({}, {"int4": True}, {"pipeline": True}, {"int4": True, "pipeline": True})
+SWITCHINGS = {
+    "nano": (("int4",), ("interpolation",), ("pipeline",), ("int4", "interpolation", "pipeline")),
+    "small": (("int4",), ("pipeline",), ("int4", "pipeline")),
+}
 CONFIGS = (
-    {name: PRESETS[name] for name in PRESETS}
-    | {"+".join((name, *switched)): PRESETS[name].replace(**switched) for name in ("nano", "small") for switched in SWITCHINGS}
+    PRESETS
+    | {"+".join((name, *on)): PRESETS[name].replace(**dict.fromkeys(on, True)) for name, sets in SWITCHINGS.items() for on in sets}
     | SWITCHED
 )
-"""By name: every preset, the two small ones with each setting of the switches, and the campaigns' table of switches."""
+"""By name: every preset, the two small ones with switches that they have not by themselves, and the campaigns' table of switches."""
 SOC = "soc"
 """The SoC is on record too: the one that `tests/soc/test_soc_verilog.py` reads."""
 QUICK = frozenset({"nano", "nano+int4", SOC, *(config.name for config in IN_TEST)})
