@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 CODE := hw golden sim weft tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all campaign faults verilog bench networks lint format docs clean help
+.PHONY: demo test test-all campaign faults hashes verilog bench networks lint format docs clean help
 
 demo: $(STAMP)  ## run the trained digits network on the generated Verilog and print the report
 	@$(BIN)/python examples/digits/demo.py
@@ -27,6 +27,9 @@ campaign: $(STAMP)  ## random networks on the golden machine and the reference i
 
 faults: $(STAMP)  ## plant each fault of tests/faults/table.py in a copy of the tree, and see that a test of `make test` notices it
 	@$(BIN)/python -m tests.faults.plant $(NAMES)
+
+hashes: $(STAMP)  ## put the hashes of generated Verilog and compiled networks on record in tests/hashes/recorded.json (NAMES="nano tiny")
+	@$(BIN)/python -m tests.hashes.record $(NAMES)
 
 verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v

