@@ -35,11 +35,11 @@ verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v
 
 bench: $(STAMP)  ## speed of the simulated RTL: MACs and cycles a second; seconds that compiling takes
-	@$(BIN)/python -m weft.bench
+	@$(BIN)/python -m weft.cli.bench
 	@$(BIN)/python -m tests.compile_bench
 
 networks: $(STAMP)  ## every network of ../shared/models on the RTL: cycles, utilization, energy (FOLDER=..., CONFIG=small)
-	@$(BIN)/python -m weft.networks $(FOLDER) --config $(CONFIG)
+	@$(BIN)/python -m weft.cli.networks $(FOLDER) --config $(CONFIG)
 
 lint: $(STAMP)  ## linter, formatter and type checker
 	@$(BIN)/ruff check $(CODE)

@@ -8,7 +8,7 @@ from golden.areas import Area
 from golden.machine_reads import read_runs, steps_in_image, steps_of
 from golden.machine_stream import stream_bytes
 from hw.npu.config import NpuConfig
-from hw.npu.isa import VECTORS, Command, Opcode
+from hw.npu.interface.isa import VECTORS, Command, Opcode
 
 
 class Hazard(Exception):

@@ -17,7 +17,7 @@ import numpy as np
 from golden.areas import Area
 from golden.footprint import Hazard, ddr_area, footprint, stream_area, transfer_area
 from golden.program import Program, StatePlace
-from hw.npu.isa import EXECUTE, Command, Opcode, Region, Target
+from hw.npu.interface.isa import EXECUTE, Command, Opcode, Region, Target
 
 __all__ = ["Hazard", "HazardChecker", "check_hazards"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import FRACTION_BITS, Command
+from hw.npu.interface.isa import FRACTION_BITS, Command
 
 ONE = 1 << FRACTION_BITS
 

@@ -13,7 +13,7 @@ from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
+from hw.npu.interface.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
 
 __all__ = ["Machine", "MachineError", "MachineResult"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.machine_state import MachineError, MachineState
-from hw.npu.isa import Command, Error, Opcode, Region, Target
+from hw.npu.interface.isa import Command, Error, Opcode, Region, Target
 
 NOTHING = np.zeros(0, np.int64), np.zeros(0, np.uint8)
 """What a command wrote that wrote nothing."""

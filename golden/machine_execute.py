@@ -10,7 +10,7 @@ from golden.machine_reduce import interpolate_tiles, reduce_tiles
 from golden.machine_softmax import execute_softmax
 from golden.machine_state import MachineState
 from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows, weights_of
-from hw.npu.isa import Command, Opcode
+from hw.npu.interface.isa import Command, Opcode
 
 
 def _accumulate(command, half, sums, bits):

@@ -1,7 +1,7 @@
 """Limits of an execute command's fields in the golden machine: BAD_FIELD as the hardware raises it."""
 
 from golden.machine_state import MachineError, MachineState
-from hw.npu.isa import (
+from hw.npu.interface.isa import (
     LEAST_POSITIONS,
     MAX_BETWEEN,
     MAX_PRODUCT_SHIFT,

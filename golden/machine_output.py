@@ -11,7 +11,7 @@ from golden.requantize import (
     split_exponent,
     wrap_int32,
 )
-from hw.npu.isa import ADD_LEFT_SHIFT, Command, Error, Second
+from hw.npu.interface.isa import ADD_LEFT_SHIFT, Command, Error, Second
 
 
 def _addresses(state, index, command, group, tile, channels):

@@ -8,7 +8,7 @@ import numpy as np
 from golden.interpolation import Between
 from golden.machine_state import MachineError, MachineState
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Error, Opcode
+from hw.npu.interface.isa import Command, Error, Opcode
 
 ADDRESS_BITS, COLUMN_BITS, ROW_BITS = 26, 25, 17
 """Widths in which the feeder computes an address, a position in an image row, and an image row."""

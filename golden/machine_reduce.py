@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.machine_reads import steps_of
-from hw.npu.isa import Command, Opcode
+from hw.npu.interface.isa import Command, Opcode
 
 EXACT_TERMS = 1 << 10
 """Products of two int8, of at most 2^14, that a float32 sums exactly: every partial sum is an integer of at most 2^24."""

@@ -5,7 +5,7 @@ import numpy as np
 from golden.machine_state import MachineError, MachineState
 from golden.machine_stream import WeightStream
 from golden.operators.softmax import softmax_by_table
-from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error
+from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error
 
 SIGN_BIT = 1 << 31
 """Of an exponential in the stream; it is not read."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Error, Region
+from hw.npu.interface.isa import Error, Region
 
 
 class MachineError(Exception):

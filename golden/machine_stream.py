@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.machine_reads import packed_tiles
 from hw.npu.config import NpuConfig
-from hw.npu.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, PARAMETER_ROWS, Command, Opcode, Params
+from hw.npu.interface.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, PARAMETER_ROWS, Command, Opcode, Params
 
 PARAMETER_ROWS_OF = {Params.NONE: 0, Params.BIAS: BIAS_ROWS, Params.FULL: PARAMETER_ROWS}
 TABLE_BYTES = 256

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Region
+from hw.npu.interface.isa import Command, Region
 
 
 @dataclass(frozen=True)

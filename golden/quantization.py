@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import ADD_LEFT_SHIFT
+from hw.npu.interface.isa import ADD_LEFT_SHIFT
 
 ACTIVATIONS = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 """Activations as real bounds: those that are fused, and RELU_0_TO_1, which is an operator only."""

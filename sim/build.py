@@ -1,18 +1,16 @@
 """Builds the Verilog into an executable with Verilator and the C++ compiler; what was built once is kept."""
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from hw.emit.cache import Stage, cache_folder, locked, no_stage
 from hw.npu.errors import WeftError
 
 HARNESS = Path(__file__).parent / "harness"
@@ -20,8 +18,6 @@ FST = HARNESS / "fst"
 """Headers in place of those of zlib and LZ4, which the machine need not have."""
 JOBS = 2
 """Compilers at a time."""
-Stage = Callable[[str], contextlib.AbstractContextManager]
-"""What shows the user a slow stage, while it lasts; the text says what is being done."""
 
 VERILATE = [
     "--cc",
@@ -68,17 +64,6 @@ class BuildOptions:
     def levels(self) -> tuple[str, str]:
         """Optimization of what runs every cycle, and of what runs once."""
         return ("-O3", "-O1") if self.profile == "fast" else ("-O1", "-O0")
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: the environment's ``WEFT_CACHE``, else ``build`` beside the sources."""
-    chosen = os.environ.get("WEFT_CACHE")
-    return Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "build"
-
-
-def no_stage(text) -> contextlib.AbstractContextManager:
-    """Shows nothing."""
-    return contextlib.nullcontext()
 
 
 def check_tools():
@@ -201,15 +186,6 @@ def _port_defines(verilog, top):
 
     lanes = width("obs_write_mask")
     return [f"-DWEFT_AXI_BYTES={width('m_axi_wdata') // 8}"] + ([f"-DWEFT_LANES={lanes}"] if lanes else [])
-
-
-@contextlib.contextmanager
-def locked(folder):
-    """One process at a time; the lock lives beside the folder and goes with its holder."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _compiler():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import EXECUTE, Error, Opcode
+from hw.npu.interface.isa import EXECUTE, Error, Opcode
 
 TRANSFER_SIDES = (("ddr_offset", "ddr_stride"), ("sram_address", "sram_stride"))
 """First byte and stride of a transfer's rows, in DDR and in the scratchpad."""

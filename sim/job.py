@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hw.npu.errors import WeftError
-from hw.npu.registers import ADDRESS_OF
+from hw.npu.interface.registers import ADDRESS_OF
 
 
 class Op(enum.IntEnum):

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Error, Region
-from hw.npu.records import RECORD, RECORD_BYTES
-from hw.npu.registers import BASE_ALIGNMENT
+from hw.npu.interface.isa import EXECUTE, Error, Region
+from hw.npu.interface.records import RECORD, RECORD_BYTES
+from hw.npu.interface.registers import BASE_ALIGNMENT
 from sim.job import BenchError, Waited
 
 RECORD_DTYPE = np.dtype([(word.name, "<u4") for word in RECORD])

@@ -1,13 +1,14 @@
 """Runs compiled programs on the generated Verilog."""
 
 from golden.program import Program
+from hw.emit.cache import Stage, no_stage
+from hw.emit.verilog import npu_verilog
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from sim.build import BuildOptions, Stage, build, check_tools, no_stage
+from sim.build import BuildOptions, build, check_tools
 from sim.ddr import DdrConfig
 from sim.job import Job
 from sim.npu_job import Regions, RunResult, result_of
-from sim.verilog import npu_verilog
 
 LIMIT = 500_000_000
 """Cycles after which a run is given up."""

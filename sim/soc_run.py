@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.program import Program
+from hw.emit.cache import Stage, no_stage
+from hw.emit.verilog import soc_verilog
 from hw.npu.errors import WeftError
 from hw.soc.config import SocConfig
-from sim.build import HARNESS, BuildOptions, Stage, build, check_tools, no_stage
+from sim.build import HARNESS, BuildOptions, build, check_tools
 from sim.job import Job, Log
 from sim.npu_job import Regions, RunResult, result_of
 from sim.run import LIMIT
 from sim.scenario import Scenario
 from sim.soc_memory import SocMemory
 from sim.soc_traffic import Snapshot, Traffic, between
-from sim.verilog import soc_verilog
 
 BIN_CYCLES = 1024
 """Cycles of a time bin of the bandwidth."""

@@ -1,3 +1,5 @@
 """Weft: generates an NPU, compiles quantized networks for it, and says what they cost on it."""
 
-__version__ = "0.1.0"
+from hw.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -5,20 +5,20 @@ import inspect
 import re
 from pathlib import Path
 
-from hw.npu import command_fields, isa, records, registers
-from hw.npu.command_fields import Field
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import Opcode
-from hw.npu.register_table import REGISTER_BYTES, Access
+from hw.npu.interface import command_fields, isa, records, registers
+from hw.npu.interface.command_fields import Field
+from hw.npu.interface.isa import Opcode
+from hw.npu.interface.register_table import REGISTER_BYTES, Access
 from hw.soc import registers as soc_registers
-from weft.operators import operators_page
+from weft.report.operators import operators_page
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
 INTRODUCTION = f"""\
 # Commands, registers, records
 
-Generated from `hw/npu/isa.py`, `hw/npu/command_fields.py`, `hw/npu/registers.py` and `hw/npu/records.py` by `make docs`. Do not edit.
+Generated from `isa.py`, `command_fields.py`, `registers.py` and `records.py` of `hw/npu/interface/` by `make docs`. Do not edit.
 
 The NPU fetches commands from DDR, in order, and hands each to one of three queues: load, execute, store.
 A command is a whole number of units of {isa.UNIT_BYTES} bytes, `header.units`: LOAD and STORE have {isa.TRANSFER_UNITS}, the others

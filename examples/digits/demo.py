@@ -9,10 +9,10 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from hw.npu.config import load_config
 from hw.npu.errors import WeftError
-from weft.analysis.tables import print_report
-from weft.inputs import load_samples
-from weft.job import prepare, report_of, run_samples
-from weft.progress import Steps
+from weft.report.tables import print_report
+from weft.run.inputs import load_samples
+from weft.run.network import prepare, report_of, run_samples
+from weft.run.progress import Steps
 
 HERE = Path(__file__).parent
 MODEL, DATA = HERE / "digits.tflite", HERE / "digits_test.npz"

@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.quantization import AddParameters
 from golden.requantize import multiply_double_rounding
-from hw.npu.isa import ADD_LEFT_SHIFT
+from hw.npu.interface.isa import ADD_LEFT_SHIFT
 
 
 def add(first, second, parameters: AddParameters, *, zero_points, clamp) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw.npu.isa import FRACTION_BITS
+from hw.npu.interface.isa import FRACTION_BITS
 
 
 def resize_nearest_neighbor(x, size, *, align_corners, half_pixel_centers) -> np.ndarray:

@@ -4,23 +4,24 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.npu.axi import ReadChannels, WriteChannels
-from hw.npu.command_fetch import CommandFetch
-from hw.npu.dispatcher import Dispatcher
+from hw.npu.control.command_fetch import CommandFetch
+from hw.npu.control.dispatcher import Dispatcher
+from hw.npu.control.queues import CommandQueue
+from hw.npu.control.record_writer import RecordWriter
+from hw.npu.dma.load_dma import LoadDma
+from hw.npu.dma.read_arbiter import ReadArbiter
+from hw.npu.dma.store_dma import StoreDma
+from hw.npu.dma.write_arbiter import WriteArbiter
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.load_dma import LoadDma
-from hw.npu.ports import write_layout
-from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue
-from hw.npu.read_arbiter import ReadArbiter
-from hw.npu.record_writer import RecordWriter
-from hw.npu.registers import SETTINGS, base, command_units
-from hw.npu.scratchpad import FEED, ActivationScratchpad
-from hw.npu.status import ERROR_LAYOUT
-from hw.npu.store_dma import StoreDma
-from hw.npu.taps import Taps
-from hw.npu.tokens import TokenBoard
-from hw.npu.weight_scratchpad import WeightScratchpad
-from hw.npu.write_arbiter import WriteArbiter
+from hw.npu.interface.axi import ReadChannels, WriteChannels
+from hw.npu.interface.ports import write_layout
+from hw.npu.interface.queued import QUEUED_EXECUTE, QUEUED_TRANSFER
+from hw.npu.interface.registers import SETTINGS, base, command_units
+from hw.npu.interface.status import ERROR_LAYOUT
+from hw.npu.interface.tokens import TokenBoard
+from hw.npu.parts.taps import Taps
+from hw.npu.scratchpad.scratchpad import FEED, ActivationScratchpad
+from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 
 
 class NpuCore(wiring.Component):

@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.delay import delayed
-from hw.npu.feed_monitor import FEED_WINDOW
-from hw.npu.fifo import StreamFifo
-from hw.npu.records import RECORD_LAYOUT
-from hw.npu.stream_register import steady
+from hw.npu.feed.feed_monitor import FEED_WINDOW
+from hw.npu.interface.records import RECORD_LAYOUT
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.stream_register import steady
 
 
 class ExecuteRecords(wiring.Component):

@@ -4,30 +4,30 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.npu.accumulators import Accumulators
-from hw.npu.array import SystolicArray
-from hw.npu.delay import delayed
-from hw.npu.execute_checks import CHECK_CYCLES, bad_field
+from hw.npu.array.accumulators import Accumulators
+from hw.npu.array.array import SystolicArray
+from hw.npu.array.interpolator import PRODUCT_BITS, Interpolator
+from hw.npu.control.execute_checks import CHECK_CYCLES, bad_field
 from hw.npu.execute_records import ExecuteRecords
-from hw.npu.feed_monitor import FeedMonitor
-from hw.npu.feeder import Feeder
-from hw.npu.fifo import StreamFifo
-from hw.npu.interpolator import PRODUCT_BITS, Interpolator
-from hw.npu.isa import MAX_SPAN, Error
-from hw.npu.load_command import LOAD_COMMAND
-from hw.npu.output_command import OUTPUT_COMMAND, source_of
-from hw.npu.output_stage import OutputStage
-from hw.npu.ports import ReadPort, write_port
-from hw.npu.queues import QUEUED_EXECUTE
-from hw.npu.records import RECORD_LAYOUT
-from hw.npu.scratchpad import ActivationScratchpad, places_of
-from hw.npu.staged_feeder import StagedFeeder
-from hw.npu.status import ERROR_LAYOUT
-from hw.npu.stream_register import registered, steady
-from hw.npu.taps import Taps
-from hw.npu.tokens import TOKENS
-from hw.npu.weight_loader import WeightLoader
-from hw.npu.weight_scratchpad import WeightScratchpad
+from hw.npu.feed.feed_monitor import FeedMonitor
+from hw.npu.feed.feeder import Feeder
+from hw.npu.feed.staged_feeder import StagedFeeder
+from hw.npu.interface.isa import MAX_SPAN, Error
+from hw.npu.interface.load_command import LOAD_COMMAND
+from hw.npu.interface.ports import ReadPort, write_port
+from hw.npu.interface.queued import QUEUED_EXECUTE
+from hw.npu.interface.records import RECORD_LAYOUT
+from hw.npu.interface.status import ERROR_LAYOUT
+from hw.npu.interface.tokens import TOKENS
+from hw.npu.output.output_command import OUTPUT_COMMAND, source_of
+from hw.npu.output.output_stage import OutputStage
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.stream_register import registered, steady
+from hw.npu.parts.taps import Taps
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
+from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
+from hw.npu.weights.weight_loader import WeightLoader
 
 
 class ExecuteUnit(wiring.Component):

@@ -4,14 +4,14 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from hw.npu.axi import ID_BITS
-from hw.npu.control import JobControl
+from hw.npu.control.control import JobControl
+from hw.npu.control.register_file import RegisterFile
 from hw.npu.core import NpuCore
-from hw.npu.delay import delayed
-from hw.npu.flat_ports import axi_port, lite_port
-from hw.npu.output_stage import OutputStage
-from hw.npu.register_file import RegisterFile
-from hw.npu.registers import MAP_BITS, constants
+from hw.npu.interface.axi import ID_BITS
+from hw.npu.interface.registers import MAP_BITS, constants
+from hw.npu.output.output_stage import OutputStage
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.flat_ports import axi_port, lite_port
 
 
 class Npu(wiring.Component):

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import address_layout
+from hw.npu.interface.axi import address_layout
 from hw.soc.axi import QOS_HIGHEST, port_address_layout
 from hw.soc.fabric_settings import AGE_BITS, fabric_settings
 from hw.soc.grant_arbiter import LEVELS, GrantArbiter, encode

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi_lite import RESP_SLVERR, AxiLite, lite_address_layout
+from hw.npu.interface.axi_lite import RESP_SLVERR, AxiLite, lite_address_layout
 
 
 class AddressDecoder(wiring.Component):

@@ -1,11 +1,11 @@
-"""The DDR port of the SoC: AXI4 as in `hw.npu.axi` (Arm IHI 0022), with wider IDs and a quality of service."""
+"""The DDR port of the SoC: AXI4 as in `hw.npu.interface.axi` (Arm IHI 0022), with wider IDs and a quality of service."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import ceil_log2
 
-from hw.npu.axi import ID_BITS, address_layout, read_layout, response_layout, write_layout
+from hw.npu.interface.axi import ID_BITS, address_layout, read_layout, response_layout, write_layout
 
 QOS_HIGHEST = 15
 """AxQOS of a burst of level 0; each level behind it is one less (specification, A8.1: a higher value goes first)."""

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 class BeatBuffer(wiring.Component):
     """First-in first-out queue, one payload a cycle. What enters can leave two cycles later (`LATENCY`).
 
-    `hw.npu.fifo.StreamFifo` is faster by a cycle, but its memory is read without a clock: hundreds of beats would become registers or
+    `hw.npu.parts.fifo.StreamFifo` is faster by a cycle, but its memory is read without a clock: hundreds of beats would become registers or
     lookup tables. ``i.ready`` does not depend on ``o.ready``, nor ``o.valid`` on ``i.valid``.
 
     Parameters

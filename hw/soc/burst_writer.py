@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import BURST_INCR, WriteChannels
+from hw.npu.interface.axi import BURST_INCR, WriteChannels
 from hw.soc.bursts import burst_layout
 
 

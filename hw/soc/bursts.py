@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import BOUNDARY, ID_BITS
+from hw.npu.interface.axi import BOUNDARY, ID_BITS
 from hw.soc.video_timing import VIDEO_SETTINGS
 
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import WriteChannels
-from hw.npu.fifo import StreamFifo
+from hw.npu.interface.axi import WriteChannels
+from hw.npu.parts.fifo import StreamFifo
 from hw.soc.beat_buffer import BeatBuffer
 from hw.soc.burst_writer import BurstWriter
 from hw.soc.bursts import RunCollector, burst_layout, check_burst

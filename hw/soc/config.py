@@ -5,9 +5,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.npu.axi import BOUNDARY
 from hw.npu.config import PRESETS, NpuConfig, load_config
 from hw.npu.errors import WeftError
+from hw.npu.interface.axi import BOUNDARY
 
 BUS_BITS = 128
 """Width of the bus where nobody chooses another."""

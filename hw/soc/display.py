@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import BURST_INCR, ReadChannels
+from hw.npu.interface.axi import BURST_INCR, ReadChannels
 from hw.soc.beat_buffer import BeatBuffer
 from hw.soc.bursts import PictureBursts, check_burst
 from hw.soc.video_timing import VIDEO_SETTINGS, VideoTiming

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.delay import delayed
+from hw.npu.parts.delay import delayed
 from hw.soc.round_robin import RoundRobin
 
 CLASSES = 4

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import BOUNDARY, BURST_INCR, ReadChannels, WriteChannels
+from hw.npu.interface.axi import BOUNDARY, BURST_INCR, ReadChannels, WriteChannels
 from hw.soc.burst_writer import BurstWriter
 from hw.soc.bursts import burst_layout, check_burst
 

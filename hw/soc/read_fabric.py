@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import ReadChannels
+from hw.npu.interface.axi import ReadChannels
 from hw.soc.address_channel import AddressChannel
 from hw.soc.axi import PortRead
 from hw.soc.fabric_settings import fabric_settings

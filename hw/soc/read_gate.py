@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import ReadChannels, read_layout
+from hw.npu.interface.axi import ReadChannels, read_layout
 from hw.soc.beat_buffer import BeatBuffer
 
 

@@ -3,7 +3,7 @@
 from amaranth.hdl import Shape
 from amaranth.lib.data import StructLayout
 
-from hw.npu.register_table import REGISTER_BYTES, Access, Bits, Register, RegisterTable, whole
+from hw.npu.interface.register_table import REGISTER_BYTES, Access, Bits, Register, RegisterTable, whole
 from hw.soc.fabric_settings import AGE_BITS, MASTER_SETTINGS
 from hw.soc.random_master import RANDOM_SETTINGS
 from hw.soc.video_timing import VIDEO_SETTINGS

@@ -4,11 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.npu.axi import ID_BITS
-from hw.npu.flat_ports import axi_port, lite_port
+from hw.npu.control.register_file import RegisterFile
+from hw.npu.interface.axi import ID_BITS
+from hw.npu.interface.registers import MAP_BITS as NPU_MAP_BITS
 from hw.npu.npu import Npu
-from hw.npu.register_file import RegisterFile
-from hw.npu.registers import MAP_BITS as NPU_MAP_BITS
+from hw.npu.parts.flat_ports import axi_port, lite_port
 from hw.soc.address_decoder import AddressDecoder
 from hw.soc.axi import port_id_bits
 from hw.soc.camera import Camera

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import WriteChannels
-from hw.npu.delay import delayed
+from hw.npu.interface.axi import WriteChannels
+from hw.npu.parts.delay import delayed
 from hw.soc.address_channel import AddressChannel
 from hw.soc.axi import PortWrite
 from hw.soc.fabric_settings import fabric_settings

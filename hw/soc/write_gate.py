@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import WriteChannels, address_layout, response_layout, write_layout
-from hw.npu.fifo import StreamFifo
+from hw.npu.interface.axi import WriteChannels, address_layout, response_layout, write_layout
+from hw.npu.parts.fifo import StreamFifo
 from hw.soc.beat_buffer import BeatBuffer
 
 

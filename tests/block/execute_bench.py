@@ -8,11 +8,11 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.isa import EXECUTE, Command, Opcode, Region, Target
-from hw.npu.output_stage import OutputStage
-from hw.npu.scratchpad import FEED, ActivationScratchpad
-from hw.npu.tokens import TokenBoard
-from hw.npu.weight_scratchpad import WeightScratchpad
+from hw.npu.interface.isa import EXECUTE, Command, Opcode, Region, Target
+from hw.npu.interface.tokens import TokenBoard
+from hw.npu.output.output_stage import OutputStage
+from hw.npu.scratchpad.scratchpad import FEED, ActivationScratchpad
+from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 
 
 class Bench(wiring.Component):

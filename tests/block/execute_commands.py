@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.program import Layer, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Region, Target
+from hw.npu.interface.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Region, Target
 
 IMAGE, RESULT = 1024, 4096
 """Bytes of the image on each side of the scratchpad's end; where results begin, and how many fit."""

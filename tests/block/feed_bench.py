@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Value
 
-from hw.npu.accumulators import Accumulators
-from hw.npu.feed_gate import CAUSES
-from hw.npu.isa import MAX_SPAN, Command, Opcode
+from hw.npu.array.accumulators import Accumulators
+from hw.npu.feed.feed_gate import CAUSES
+from hw.npu.interface.isa import MAX_SPAN, Command, Opcode
 from tests.block.feed_model import FeedModel
 from tests.streams import plain
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import FRACTION_BITS, MAX_BETWEEN, Command, Opcode
-from hw.npu.reduction_walk import ReductionTile, reduction_tiles
+from hw.npu.interface.isa import FRACTION_BITS, MAX_BETWEEN, Command, Opcode
+from hw.npu.walks.reduction_walk import ReductionTile, reduction_tiles
 from tests.block.execute_commands import CommandMaker
 
 ONE = 1 << FRACTION_BITS

@@ -8,9 +8,9 @@ import numpy as np
 from golden.machine_output import finish, write_addresses
 from golden.machine_softmax import execute_softmax
 from golden.operators.softmax import exponential_table
-from hw.npu.accumulators import Accumulators
-from hw.npu.isa import Command, Opcode, Params, Second
-from hw.npu.output_stage import OutputStage
+from hw.npu.array.accumulators import Accumulators
+from hw.npu.interface.isa import Command, Opcode, Params, Second
+from hw.npu.output.output_stage import OutputStage
 from tests.streams import plain, put, random_pattern, simulate
 
 READ_LATENCY = 3

@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.accumulators import Accumulators
+from hw.npu.array.accumulators import Accumulators
 
 COLS = 3
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from hw.npu.read_arbiter import ReadArbiter
-from hw.npu.write_arbiter import RECORD_ID, STORE_ID, WriteArbiter
+from hw.npu.dma.read_arbiter import ReadArbiter
+from hw.npu.dma.write_arbiter import RECORD_ID, STORE_ID, WriteArbiter
 from tests.axi_memory import AxiMemory
 from tests.streams import get, put, random_pattern, simulate
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.array import SystolicArray, array_latency
+from hw.npu.array.array import SystolicArray, array_latency
 
 PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hw.npu.bank_arbiter import BankArbiter
-from hw.npu.spare_arbiter import SpareArbiter
+from hw.npu.scratchpad.bank_arbiter import BankArbiter
+from hw.npu.scratchpad.spare_arbiter import SpareArbiter
 from tests.streams import simulate
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.npu.bursts import BeatWalker, BurstPlanner
+from hw.npu.dma.bursts import BeatWalker, BurstPlanner
 from tests.streams import expect, get, put, random_pattern, simulate
 
 LIMIT = 1 << 20

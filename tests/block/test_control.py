@@ -7,9 +7,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.control import JobControl
-from hw.npu.isa import Error
-from hw.npu.taps import REACH, Taps
+from hw.npu.control.control import JobControl
+from hw.npu.interface.isa import Error
+from hw.npu.parts.taps import REACH, Taps
 from tests.streams import plain, simulate
 
 WATCHDOG = 20

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from hw.npu.isa import Command, Error, Opcode, Region, Target
-from hw.npu.load_dma import LoadDma
-from hw.npu.queues import QUEUED_TRANSFER
-from hw.npu.store_dma import StoreDma
+from hw.npu.dma.load_dma import LoadDma
+from hw.npu.dma.store_dma import StoreDma
+from hw.npu.interface.isa import Command, Error, Opcode, Region, Target
+from hw.npu.interface.queued import QUEUED_TRANSFER
 from tests.axi_memory import AxiMemory, read_server, write_acceptor
 from tests.streams import get, plain, put, simulate
 

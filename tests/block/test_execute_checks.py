@@ -12,8 +12,8 @@ from golden.machine_limits import check_fields
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.execute_checks import bad_field
-from hw.npu.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, Command, Error, Opcode, opcodes
+from hw.npu.control.execute_checks import bad_field
+from hw.npu.interface.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, Command, Error, Opcode, opcodes
 
 
 class Checks(wiring.Component):

@@ -8,7 +8,7 @@ import pytest
 from golden.machine import Machine
 from golden.program import Layer, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import INT4_TWIN, Command, Opcode
+from hw.npu.interface.isa import INT4_TWIN, Command, Opcode
 from tests.block.execute_bench import check_windows, run
 from tests.block.execute_commands import CommandMaker
 from tests.thin import thin

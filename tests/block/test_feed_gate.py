@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hw.npu.feed_gate import FeedGate
+from hw.npu.feed.feed_gate import FeedGate
 from tests.streams import plain, simulate
 
 LATENCY = 5

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hw.npu.config import NpuConfig
-from hw.npu.feeder import Feeder
-from hw.npu.isa import Command, Opcode
-from hw.npu.scratchpad import ActivationScratchpad, places_of
-from hw.npu.staged_feeder import StagedFeeder
+from hw.npu.feed.feeder import Feeder
+from hw.npu.feed.staged_feeder import StagedFeeder
+from hw.npu.interface.isa import Command, Opcode
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
 from tests.block.execute_commands import CommandMaker
 from tests.block.feed_bench import ARRAY_LATENCY, QUEUES, FeedBench
 from tests.block.feed_model import FeedModel

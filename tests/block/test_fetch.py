@@ -6,10 +6,10 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from hw.npu.command_fetch import CommandFetch
-from hw.npu.command_fields import GROUPS
-from hw.npu.dispatcher import WAITS, Dispatcher, queues
-from hw.npu.isa import EXECUTE, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
+from hw.npu.control.command_fetch import CommandFetch
+from hw.npu.control.dispatcher import WAITS, Dispatcher, queues
+from hw.npu.interface.command_fields import GROUPS
+from hw.npu.interface.isa import EXECUTE, UNIT_BYTES, Command, Error, Opcode, Second, group_layout, groups_of, units_of
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, simulate
 from tests.thin import thin

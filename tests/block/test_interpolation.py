@@ -7,10 +7,10 @@ import pytest
 from amaranth.sim import Simulator
 
 from golden.machine_reads import pixels_of, tap_weights
+from hw.npu.array.interpolator import Interpolator
 from hw.npu.config import NpuConfig
-from hw.npu.interpolation_walk import InterpolationWalk
-from hw.npu.interpolator import Interpolator
-from hw.npu.isa import Command, Opcode
+from hw.npu.interface.isa import Command, Opcode
+from hw.npu.walks.interpolation_walk import InterpolationWalk
 
 CONFIG = NpuConfig(rows=4, cols=8, act_kib=16, weight_kib=8, interpolation=True)
 

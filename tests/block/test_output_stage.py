@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from hw.npu.cuts import latency
-from hw.npu.isa import Error, Params, Second
-from hw.npu.operand_fetch import OperandFetch
-from hw.npu.output_stage import OutputStage
-from hw.npu.second_operand import SecondOperand
-from hw.npu.write_slots import WriteSlots
+from hw.npu.interface.isa import Error, Params, Second
+from hw.npu.output.operand_fetch import OperandFetch
+from hw.npu.output.output_stage import OutputStage
+from hw.npu.output.second_operand import SecondOperand
+from hw.npu.output.write_slots import WriteSlots
+from hw.npu.parts.delay import latency
 from tests.block.output_bench import READ_LATENCY, SIZE, Bench, random_command, random_softmax, stage
 from tests.streams import plain, put, simulate
 from tests.thin import thin

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.npu.pair_rows import PairRows
+from hw.npu.weights.pair_rows import PairRows
 from tests.streams import expect, put, random_pattern, simulate
 
 

@@ -6,9 +6,9 @@ from collections import Counter, deque
 import pytest
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import MAX_SPAN, Opcode
-from hw.npu.port_positions import PortPositions
-from hw.npu.reduction_walk import ReductionWalk
+from hw.npu.feed.port_positions import PortPositions
+from hw.npu.interface.isa import MAX_SPAN, Opcode
+from hw.npu.walks.reduction_walk import ReductionWalk
 from tests.block.feed_model import FeedModel, Position, random_models
 from tests.streams import plain, simulate
 

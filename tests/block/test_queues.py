@@ -6,10 +6,11 @@ import pytest
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.sim import Simulator
 
-from hw.npu.fifo import StreamFifo
-from hw.npu.isa import EXECUTE_LAYOUT, Command, Opcode, group_layout
-from hw.npu.queues import QUEUED_EXECUTE, QUEUED_TRANSFER, CommandQueue, used_bits
-from hw.npu.tokens import TOKEN_BITS, TokenBoard, reached
+from hw.npu.control.queues import CommandQueue, used_bits
+from hw.npu.interface.isa import EXECUTE_LAYOUT, Command, Opcode, group_layout
+from hw.npu.interface.queued import QUEUED_EXECUTE, QUEUED_TRANSFER
+from hw.npu.interface.tokens import TOKEN_BITS, TokenBoard, reached
+from hw.npu.parts.fifo import StreamFifo
 from tests.streams import expect, patterns, plain, put, simulate
 
 

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from hw.npu.isa import Error
-from hw.npu.record_writer import RecordWriter
-from hw.npu.records import RECORD, RECORD_BYTES
+from hw.npu.control.record_writer import RecordWriter
+from hw.npu.interface.isa import Error
+from hw.npu.interface.records import RECORD, RECORD_BYTES
 from tests.axi_memory import AxiMemory
 from tests.streams import plain, put, random_pattern, simulate
 

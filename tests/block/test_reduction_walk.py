@@ -5,8 +5,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.isa import MAX_SPAN
-from hw.npu.reduction_walk import ReductionWalk, reduction_tiles
+from hw.npu.interface.isa import MAX_SPAN
+from hw.npu.walks.reduction_walk import ReductionWalk, reduction_tiles
 
 
 def _shape(rng, rows):

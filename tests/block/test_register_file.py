@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from hw.npu.axi_lite import RESP_OKAY, RESP_SLVERR
 from hw.npu.config import PRESETS
-from hw.npu.register_file import RegisterFile
-from hw.npu.register_table import Access
-from hw.npu.registers import ADDRESS_OF, ID, REGISTERS, STATUS, TABLE, VERSION, constants
+from hw.npu.control.register_file import RegisterFile
+from hw.npu.interface.axi_lite import RESP_OKAY, RESP_SLVERR
+from hw.npu.interface.register_table import Access
+from hw.npu.interface.registers import ADDRESS_OF, ID, REGISTERS, STATUS, TABLE, VERSION, constants
 from tests.streams import get, plain, put, random_pattern, simulate
 
 FULL = 0xF

@@ -13,11 +13,11 @@ from golden.requantize import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
-from hw.npu.cuts import latency
-from hw.npu.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
-from hw.npu.requantize import Requantize
-from hw.npu.second_operand import SecondOperand
-from hw.npu.table import Table
+from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
+from hw.npu.output.requantize import Requantize
+from hw.npu.output.second_operand import SecondOperand
+from hw.npu.output.table import Table
+from hw.npu.parts.delay import latency
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
 JOINS = (Second.ADD, Second.SUB, Second.MUL)
@@ -52,7 +52,7 @@ def test_golden_high_mul_is_that_of_gemmlowp(seed):
 
 
 def test_double_rounding_is_one_nudge_and_one_shift(seed):
-    """What `hw.npu.scale` claims, for all of int8's sums and 4 million random products; a clamp hides the saturation."""
+    """What `hw.npu.output.scale` claims, for all of int8's sums and 4 million random products; a clamp hides the saturation."""
     rng = np.random.default_rng(seed)
     a, q = _int32(rng, 4_000_000), _int32(rng, 4_000_000)
     right = rng.integers(0, 32, a.size)

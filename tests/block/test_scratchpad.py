@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.scratchpad import FEED, READERS, WRITERS, ActivationScratchpad
+from hw.npu.scratchpad.scratchpad import FEED, READERS, WRITERS, ActivationScratchpad
 
 SIZE = 1024
 

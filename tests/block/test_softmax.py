@@ -7,12 +7,12 @@ import pytest
 from amaranth.hdl import Module
 
 from golden.operators.softmax import _reciprocal, exponential_table, softmax, softmax_by_table
-from hw.npu.softmax_product import SoftmaxProduct
-from hw.npu.softmax_reader import SoftmaxReader
-from hw.npu.softmax_reciprocal import SoftmaxReciprocal
-from hw.npu.softmax_table import SoftmaxTable
-from hw.npu.softmax_unit import SoftmaxUnit
-from hw.npu.walk_ahead import WalkAhead
+from hw.npu.softmax.softmax_product import SoftmaxProduct
+from hw.npu.softmax.softmax_reader import SoftmaxReader
+from hw.npu.softmax.softmax_reciprocal import SoftmaxReciprocal
+from hw.npu.softmax.softmax_table import SoftmaxTable
+from hw.npu.softmax.softmax_unit import SoftmaxUnit
+from hw.npu.walks.walk_ahead import WalkAhead
 from tests.streams import plain, random_pattern, simulate
 from tests.thin import thin
 

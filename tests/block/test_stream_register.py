@@ -8,7 +8,7 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.stream_register import StreamRegister, steady
+from hw.npu.parts.stream_register import StreamRegister, steady
 from tests.streams import simulate
 
 CYCLES = 600

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from hw.npu.tally import Tally
-from hw.npu.walk_ahead import WalkAhead
+from hw.npu.parts.tally import Tally
+from hw.npu.walks.walk_ahead import WalkAhead
 from tests.streams import plain, random_pattern, simulate
 
 SIZE = 1 << 12

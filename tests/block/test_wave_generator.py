@@ -5,8 +5,8 @@ import random
 import pytest
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
-from hw.npu.wave_generator import WaveGenerator
+from hw.npu.feed.wave_generator import WaveGenerator
+from hw.npu.interface.isa import Opcode
 from tests.block.feed_model import random_models
 from tests.streams import plain, simulate
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.npu.weight_loader import WeightLoader
+from hw.npu.weights.weight_loader import WeightLoader
 from tests.streams import simulate
 
 

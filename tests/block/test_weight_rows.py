@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.isa import BIAS_ROWS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params
-from hw.npu.reduction_walk import reduction_tiles
-from hw.npu.weight_rows import WeightRows
+from hw.npu.interface.isa import BIAS_ROWS, MAX_SPAN, PARAMETER_ROWS, Opcode, Params
+from hw.npu.walks.reduction_walk import reduction_tiles
+from hw.npu.weights.weight_rows import WeightRows
 
 ROWS, COLS = 8, 16
 OPCODES = (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SUM, Opcode.MATMUL_INT4, Opcode.DEPTHWISE_INT4)

@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.npu.weight_scratchpad import WeightScratchpad
+from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 
 SIZE = 1024
 STREAM = 256

@@ -29,7 +29,7 @@ class Fault:
 FAULTS = (
     Fault(
         "a lost driver in emission",
-        "sim/units.py",
+        "hw/emit/units.py",
         "for key in readers if key not in known and not drivers[key] and outside.drivers[key]]",
         "for key in readers if key not in known and not drivers[key] and outside.drivers[key] > 1]",
         ("tests/sim/test_emitted_components.py", "tests/sim/test_emit.py"),
@@ -52,7 +52,7 @@ FAULTS = (
     ),
     Fault(
         "a weight row that was never written",
-        "hw/npu/weight_loader.py",
+        "hw/npu/weights/weight_loader.py",
         "clearing = Signal(init=1)",
         "clearing = Signal(init=0)",
         ("tests/block/test_weight_loader.py",),
@@ -73,35 +73,35 @@ FAULTS = (
     ),
     Fault(
         "an event lost when it is cleared in the same cycle",
-        "hw/npu/register_file.py",
+        "hw/npu/control/register_file.py",
         "m.d.sync += now.eq((now & ~(value[part] & lanes[part])) | self.events[field.name])",
         "m.d.sync += now.eq(now & ~(value[part] & lanes[part]))",
         ("tests/block/test_register_file.py::test_an_event_in_the_one_cycle_of_its_clearing_is_not_lost",),
     ),
     Fault(
         "strobes kept after halt",
-        "hw/npu/store_dma.py",
+        "hw/npu/dma/store_dma.py",
         "m.d.comb += reader.blank.eq(self.halt)",
         "m.d.comb += reader.blank.eq(0)",
         ("tests/block/test_dma.py::test_no_beat_behind_a_halt_writes_a_byte",),
     ),
     Fault(
         "the lane of rows above 8 KiB in blocks of 4 KiB",
-        "hw/npu/bursts.py",
+        "hw/npu/dma/bursts.py",
         "            burst.run.last_lane.eq(end[:beat_bits]),\n            burst.run.last.eq(row_done",
         "            burst.run.last_lane.eq(end[:beat_bits] - (shape.row_bytes > 8192)),\n            burst.run.last.eq(row_done",
         ("tests/block/test_bursts.py::test_rows_of_many_blocks_are_cut_where_the_blocks_end",),
     ),
     Fault(
         "a queue of weights that is full a step too early",
-        "hw/npu/feeder.py",
+        "hw/npu/feed/feeder.py",
         "depth=self.STEPS + 2 + later)",
         "depth=self.STEPS + 1 + later)",
         ("tests/block/test_execute_commands.py::test_pixels_between_others_follow_each_other",),
     ),
     Fault(
         "tokens compared on 14 bits",
-        "hw/npu/tokens.py",
+        "hw/npu/interface/tokens.py",
         "return ~(count - wait)[TOKEN_BITS - 1]",
         "return ~(count[:14] - wait[:14])[13]",
         ("tests/block/test_queues.py::test_tokens_are_compared_on_all_their_bits",),
@@ -129,7 +129,7 @@ FAULTS = (
     ),
     Fault(
         "the bank arbiter serves the last aged port first",
-        "hw/npu/bank_arbiter.py",
+        "hw/npu/scratchpad/bank_arbiter.py",
         "for port in reversed(range(self.ports)):",
         "for port in range(self.ports):",
         ("tests/block/test_bank_arbiter.py::test_aged_ports_go_from_the_first_to_the_last",),
@@ -157,7 +157,7 @@ FAULTS = (
     ),
     Fault(
         "an island whose DEQUANTIZE another one needs too, taken from it",
-        "weft/whole.py",
+        "weft/run/whole.py",
         "for name in island.members} - others",
         "for name in island.members}",
         ("tests/unit/test_cut.py::test_an_island_between_host_operators_is_theirs_as_the_file_has_it",),

@@ -5,7 +5,7 @@ from amaranth.hdl import Assert, Assume, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.bank_arbiter import BankArbiter
+from hw.npu.scratchpad.bank_arbiter import BankArbiter
 from tests.formal.prove import prove, refute
 
 PORTS, BANKS = 3, 4

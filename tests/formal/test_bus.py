@@ -5,13 +5,13 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.axi import ReadChannels, WriteChannels
-from hw.npu.beat_reader import BeatReader
-from hw.npu.command_fetch import BLOCK_BYTES, CommandFetch
-from hw.npu.isa import UNIT_BYTES
-from hw.npu.queues import STREAM_BITS
-from hw.npu.read_arbiter import FETCH_ID, LOAD_ID, ReadArbiter
-from hw.npu.write_arbiter import RECORD_ID, STORE_ID, WriteArbiter
+from hw.npu.control.command_fetch import BLOCK_BYTES, CommandFetch
+from hw.npu.control.queues import STREAM_BITS
+from hw.npu.dma.beat_reader import BeatReader
+from hw.npu.dma.read_arbiter import FETCH_ID, LOAD_ID, ReadArbiter
+from hw.npu.dma.write_arbiter import RECORD_ID, STORE_ID, WriteArbiter
+from hw.npu.interface.axi import ReadChannels, WriteChannels
+from hw.npu.interface.isa import UNIT_BYTES
 from tests.formal.prove import prove, refute
 
 WIDTHS = {"address_bits": 16, "data_bits": 32}

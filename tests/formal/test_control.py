@@ -4,9 +4,9 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.control import JobControl
-from hw.npu.registers import PULSES
-from hw.npu.status import ERROR_LAYOUT
+from hw.npu.control.control import JobControl
+from hw.npu.interface.registers import PULSES
+from hw.npu.interface.status import ERROR_LAYOUT
 from tests.formal.prove import prove, refute
 
 WATCHDOG = 4

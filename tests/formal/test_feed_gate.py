@@ -5,8 +5,8 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.delay import delayed
-from hw.npu.feed_gate import FeedGate
+from hw.npu.feed.feed_gate import FeedGate
+from hw.npu.parts.delay import delayed
 from tests.formal.prove import prove, refute
 
 LATENCY = 2

@@ -4,7 +4,7 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.pair_rows import PairRows, row_tag
+from hw.npu.weights.pair_rows import PairRows, row_tag
 from tests.formal.prove import prove, refute
 
 COLS = 1

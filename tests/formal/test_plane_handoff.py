@@ -7,8 +7,8 @@ from amaranth.hdl import Array, Assert, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.plane_handoff import PlaneHandoff
-from hw.npu.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad
+from hw.npu.weights.plane_handoff import PlaneHandoff
 from tests.formal.prove import prove, refute
 
 ROWS = 3

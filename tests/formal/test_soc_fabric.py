@@ -8,7 +8,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.axi import ID_BITS
+from hw.npu.interface.axi import ID_BITS
 from hw.soc.axi import QOS_HIGHEST
 from hw.soc.read_fabric import ReadFabric
 from hw.soc.write_fabric import WriteFabric

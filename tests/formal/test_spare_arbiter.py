@@ -5,7 +5,7 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.spare_arbiter import SpareArbiter
+from hw.npu.scratchpad.spare_arbiter import SpareArbiter
 from tests.formal.prove import prove, refute
 
 PORTS, BANKS = 2, 3

@@ -5,7 +5,7 @@ from amaranth.hdl import Assert, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.stream_register import StreamRegister
+from hw.npu.parts.stream_register import StreamRegister
 from tests.formal.prove import prove, refute
 
 NUMBER = 2

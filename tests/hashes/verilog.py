@@ -3,8 +3,8 @@
 import re
 from collections import defaultdict
 
+from hw.emit.verilog import npu_verilog, soc_verilog
 from hw.npu.config import PRESETS
-from sim.verilog import npu_verilog, soc_verilog
 from tests.hashes.digest import digest
 from tests.rtl.switches import IN_TEST, SWITCHED
 from tests.soc.test_soc_verilog import CONFIG as SOC_CONFIG
@@ -43,7 +43,7 @@ def module_hashes(verilog) -> dict[str, str]:
     Parameters
     ----------
     verilog : str
-        As `sim.emit.emit_verilog` makes it: it holds no name of a file, no line and no path.
+        As `hw.emit.emit.emit_verilog` makes it: it holds no name of a file, no line and no path.
     """
     modules = dict(re.findall(r"^(?=module (\S+?)\()(.*?^endmodule$)", verilog, flags=re.MULTILINE | re.DOTALL))
     kinds = {name: re.sub(r"_\d+$", "", name) for name in modules}

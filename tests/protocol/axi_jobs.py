@@ -14,9 +14,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
 from hw.npu.config import PRESETS
-from hw.npu.isa import UNIT_BYTES, Command, Opcode, Region
-from hw.npu.records import RECORD_BYTES
-from hw.npu.registers import ADDRESS_OF
+from hw.npu.interface.isa import UNIT_BYTES, Command, Opcode, Region
+from hw.npu.interface.records import RECORD_BYTES
+from hw.npu.interface.registers import ADDRESS_OF
 
 CONFIG = PRESETS["nano"].replace(rows=4, cols=4, act_kib=16, weight_kib=8, max_burst=16)
 COMMANDS, MODEL, ARENA, RECORDS, SIZE = 0x0000, 0x4000, 0x8000, 0xC000, 0x10000

@@ -1,7 +1,7 @@
 """Runs `array_waves.py` on the Verilog of one block, by cocotb on Verilator."""
 
-from hw.npu.array import SystolicArray
-from sim.emit import emit_verilog
+from hw.emit.emit import emit_verilog
+from hw.npu.array.array import SystolicArray
 from tests.protocol.array_waves import BROADCAST, COLS, ROWS
 from tests.protocol.cocotb_run import run_cocotb
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hw.emit.emit import emit_verilog
 from hw.npu.npu import Npu
-from sim.emit import emit_verilog
 from tests.protocol.axi_jobs import CONFIG
 from tests.protocol.cocotb_run import run_cocotb
 

@@ -5,8 +5,8 @@ import numpy as np
 from golden.machine_reads import packed_tiles, read_runs, steps_of
 from golden.machine_stream import stream_bytes, tile_terms
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXECUTE, INT4_TWIN, VECTORS, Command, Opcode, Second, opcodes
-from hw.npu.records import STALLS
+from hw.npu.interface.isa import EXECUTE, INT4_TWIN, VECTORS, Command, Opcode, Second, opcodes
+from hw.npu.interface.records import STALLS
 from tests.rtl.jobs import TINY, TINY_INT4, Outcome, Stream
 
 PAGE = 4096

@@ -5,10 +5,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.npu.axi import ID_BITS
+from hw.emit.verilog import npu_verilog
 from hw.npu.config import NpuConfig
-from hw.npu.registers import MAP_BITS
-from sim.verilog import npu_verilog
+from hw.npu.interface.axi import ID_BITS
+from hw.npu.interface.registers import MAP_BITS
 from tests.rtl.jobs import MEMORY
 
 BENCH = Path(__file__).parent / "four_state" / "bench.v"

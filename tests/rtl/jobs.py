@@ -8,9 +8,9 @@ import numpy as np
 from golden.machine import Machine, MachineError
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Error, Region, unpack_stream
-from hw.npu.records import RECORD_BYTES
-from hw.npu.registers import REGISTERS
+from hw.npu.interface.isa import Command, Error, Region, unpack_stream
+from hw.npu.interface.records import RECORD_BYTES
+from hw.npu.interface.registers import REGISTERS
 from sim.ddr import DdrConfig
 from sim.job import Job
 from sim.npu_job import RECORD_DTYPE

@@ -1,7 +1,7 @@
 """Limits of the fields of commands, and of scratchpad addresses: by name a legal command and an illegal one, for any configuration."""
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Region, Second, Target
+from hw.npu.interface.isa import MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Region, Second, Target
 from tests.rtl.simple import execute, transfer
 
 LOAD, STORE, MATMUL, SUM, MAX = Opcode.LOAD, Opcode.STORE, Opcode.MATMUL, Opcode.SUM, Opcode.MAX

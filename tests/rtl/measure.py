@@ -4,9 +4,9 @@ from sim.run import Simulator
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.graph import Graph
-from weft.inputs import random_sample
-from weft.job import Prepared, report_of, run_samples
-from weft.whole import whole_of
+from weft.run.inputs import random_sample
+from weft.run.network import Prepared, report_of, run_samples
+from weft.run.whole import whole_of
 
 MODEL_ERROR = 0.05
 """Largest difference of the timing model's cycles and the RTL's, as a part of the latter, on the reference configuration and its kin."""

@@ -8,7 +8,7 @@ import numpy as np
 from golden.hazards import Hazard, HazardChecker
 from golden.machine_state import MachineError
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
+from hw.npu.interface.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import TINY, Outcome, Stream, assert_right
 from tests.rtl.networks import fitting, small_network

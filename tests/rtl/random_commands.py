@@ -8,7 +8,7 @@ from golden.footprint import Hazard
 from golden.hazards import HazardChecker
 from golden.program import Layer, Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode, Region, Target
+from hw.npu.interface.isa import Opcode, Region, Target
 from tests.rtl.jobs import TINY, TINY_INT4, Stream
 from tests.rtl.random_execute import ExecuteMaker, number
 from tests.rtl.simple import changed, transfer

@@ -3,7 +3,7 @@
 from golden.footprint import Hazard, footprint
 from golden.machine_state import MachineError
 from hw.npu.config import NpuConfig
-from hw.npu.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
+from hw.npu.interface.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
 from tests.rtl.jobs import TINY
 
 MOST_WAVES = 1500

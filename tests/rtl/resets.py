@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.npu.isa import EXECUTE, Error, Opcode
+from hw.npu.interface.isa import EXECUTE, Error, Opcode
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import ARENA, SOFT_RESET, START, Outcome, Session, Stream, assert_right
 from tests.rtl.networks import small_network

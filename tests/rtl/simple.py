@@ -3,7 +3,7 @@
 import numpy as np
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode, Region, Target
+from hw.npu.interface.isa import Command, Opcode, Region, Target
 from tests.rtl.jobs import TINY, Stream
 
 ARENA_BYTES = 2048

@@ -8,8 +8,8 @@ from tests.random_graphs import inverted_residual
 from tests.random_mixtures import MixtureMaker
 from tests.rtl.configurations import CORNERS, SIZES
 from weft.compiler.driver import compile_graph
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 
 def shuffled_groups():

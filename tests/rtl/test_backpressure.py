@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw.npu.isa import EXECUTE, INT4_TWIN, Opcode, opcodes
+from hw.npu.interface.isa import EXECUTE, INT4_TWIN, Opcode, opcodes
 from sim.ddr import PROBABILITIES, DdrConfig
 from tests.rtl.jobs import TINY, Session, assert_right
 from tests.rtl.networks import fitting, mixed_stream, random_stream, small_network

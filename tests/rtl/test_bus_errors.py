@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from hw.npu.command_fetch import BLOCK_BYTES
-from hw.npu.isa import UNIT_BYTES, Error, Opcode, Target
-from hw.npu.records import RECORD_BYTES
+from hw.npu.control.command_fetch import BLOCK_BYTES
+from hw.npu.interface.isa import UNIT_BYTES, Error, Opcode, Target
+from hw.npu.interface.records import RECORD_BYTES
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import ARENA, COMMANDS, MODEL, RECORDS, SOFT_RESET, TINY, Session, assert_right, assert_stopped, status_fields
 from tests.rtl.networks import small_network

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hw.npu.isa import INT4_TWIN, UNIT_BYTES, Command, Error, Opcode, Second, opcodes, units_of
+from hw.npu.interface.isa import INT4_TWIN, UNIT_BYTES, Command, Error, Opcode, Second, opcodes, units_of
 from tests.rtl.jobs import TINY, TINY_INT4, Session, assert_machine_stops, assert_right, assert_stopped
 from tests.rtl.limits import addresses, limits
 from tests.rtl.networks import small_network

@@ -11,8 +11,8 @@ from tests.reference import run_reference
 from tests.rtl.configurations import CORNERS, SIZES
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 IN_TEST, IN_TEST_ALL = 5, 50
 """Random shapes of each operator."""

@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 import pytest
 
+from hw.emit.verilog import npu_verilog
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import EXECUTE, Error, Opcode
+from hw.npu.interface.isa import EXECUTE, Error, Opcode
 from sim.job import BenchError
-from sim.verilog import npu_verilog
 from tests.int4_graphs import with_int4_weights
 from tests.random_mixtures import MixtureMaker
 from tests.rtl.icarus import IcarusSimulator

@@ -7,9 +7,9 @@ from golden.reference import invoke_reference, load_reference
 from hw.npu.config import PRESETS
 from tests.host_networks import random_whole
 from weft.compiler.frontends.tflite import read_file
-from weft.inputs import random_sample
-from weft.job import Prepared, run_samples
-from weft.whole import compile_whole
+from weft.run.inputs import random_sample
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from tests.machine_checks import random_inputs
 from tests.resizes import ALIGNMENTS, graph_of
 from tests.rtl.configurations import CORNERS, SIZES

@@ -6,8 +6,8 @@ from tests.machine_checks import random_inputs
 from tests.rtl.configurations import SIZES
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 
 @pytest.mark.parametrize("name", ["c02b_gru_unroll", "x10_split_stack"])

@@ -10,9 +10,9 @@ from tests.rtl.measure import measure
 from tests.rtl.network_cycles import CYCLES, FILES, LARGE, LIMITS, SMALL_SIX, UNSIGNED
 from weft.analysis.search import search
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import load_samples
-from weft.job import Prepared, report_of, run_samples
-from weft.whole import whole_of
+from weft.run.inputs import load_samples
+from weft.run.network import Prepared, report_of, run_samples
+from weft.run.whole import whole_of
 
 KEYWORDS_ON_RTL = 100
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hw.npu.isa import EXECUTE, Error, Opcode, opcodes
+from hw.npu.interface.isa import EXECUTE, Error, Opcode, opcodes
 from tests.rtl.corners import EXPECTED_OF, corners
 from tests.rtl.jobs import TINY, TINY_INT4, Session, assert_right
 from tests.rtl.limits import weights

@@ -12,8 +12,8 @@ from tests.random_mixtures import MixtureMaker
 from tests.random_networks.batch import random_graph
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 CONFIGURATIONS = 12
 NETWORKS = 9

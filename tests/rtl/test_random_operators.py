@@ -16,8 +16,8 @@ from tests.rtl.configurations import CORNERS, SIZES
 from tests.rtl.jobs import TINY
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 CONFIGS = {config.name if config.name != "small" else f"{config.rows}x{config.cols}": config for config in (*SIZES.values(), *CORNERS)}
 FEW = ("16x16", "narrow")

@@ -6,10 +6,10 @@ import pytest
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from weft.compiler.frontends.tflite import read_file
-from weft.job import Prepared, judged, run_samples, start_reference
-from weft.progress import Steps
-from weft.stream import choose_samples
-from weft.whole import compile_whole
+from weft.run.network import Prepared, judged, run_samples, start_reference
+from weft.run.progress import Steps
+from weft.run.stream import choose_samples
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 CYCLES = {

@@ -5,9 +5,9 @@ import pytest
 from tests.rtl.configurations import SIZES
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import load_samples, random_sample
-from weft.job import Prepared, run_samples
-from weft.whole import whole_of
+from weft.run.inputs import load_samples, random_sample
+from weft.run.network import Prepared, run_samples
+from weft.run.whole import whole_of
 
 CYCLES = {
     # rows, cols, keep_tensors: cycles from start to interrupt on the reference DDR, records included, with the usual tuning

@@ -10,12 +10,12 @@ from sim.dram import load_dram
 from sim.scenario import NpuShare, Scenario, camera_of, display_of
 from sim.soc_run import SocSimulator
 from tests.rtl.network_cycles import FILES
-from weft.analysis.contention import network_reports, soc_report, with_soc
 from weft.analysis.search import search
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import random_sample
-from weft.soc_job import run_and_compare
+from weft.report.contention import network_reports, soc_report, with_soc
+from weft.run.inputs import random_sample
+from weft.run.soc import run_and_compare
 
 CONFIG = load_soc_config("small")
 """The reference configuration on a bus of 128 bits."""

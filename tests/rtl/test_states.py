@@ -9,10 +9,10 @@ from tests.rtl.configurations import CORNERS, SMALL
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_before
-from weft.inputs import random_samples
-from weft.job import Prepared, judged, run_samples, start_reference
-from weft.progress import Steps
-from weft.whole import whole_of
+from weft.run.inputs import random_samples
+from weft.run.network import Prepared, judged, run_samples, start_reference
+from weft.run.progress import Steps
+from weft.run.whole import whole_of
 
 WAKE_WORD_CYCLES = 7779
 

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from hw.npu.config import SWITCHES, NpuConfig
-from hw.npu.isa import Error
+from hw.npu.interface.isa import Error
 from tests.rtl.jobs import TINY, Session, assert_right, assert_stopped
 from tests.rtl.networks import small_network
 from tests.rtl.switches import CUT, IN_TEST, SWITCHED, near_ddr

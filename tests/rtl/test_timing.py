@@ -12,7 +12,7 @@ from weft.analysis.timing import DdrParameters, replay
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_before
-from weft.inputs import random_sample
+from weft.run.inputs import random_sample
 
 BOUND = 0.05
 """Of the RTL's cycles. What is met is printed (``pytest -rP``), and mostly below 1 %."""

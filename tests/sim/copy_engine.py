@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.registers import ADDRESS_OF
+from hw.npu.interface.registers import ADDRESS_OF
 
 DATA_BITS = 64
 FAULTS = (None, "wlast", "valid", "payload", "dead")

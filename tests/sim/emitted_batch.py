@@ -11,7 +11,7 @@ from amaranth.hdl._xfrm import FragmentTransformer, StatementTransformer
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.units import signature_ports
+from hw.emit.units import signature_ports
 from tests.component_table import make
 
 

@@ -5,10 +5,11 @@ import functools
 import numpy as np
 import pytest
 
+from hw.emit.cache import cache_folder
+from hw.emit.emit import emit_verilog
 from hw.npu.errors import WeftError
-from sim.build import BuildOptions, build, cache_folder
+from sim.build import BuildOptions, build
 from sim.ddr import DdrConfig
-from sim.emit import emit_verilog
 from sim.job import BenchError, Job
 from tests.sim.copy_engine import FAULTS, CopyEngine
 

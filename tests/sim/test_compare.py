@@ -8,7 +8,7 @@ import pytest
 
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import Command, Error, Opcode, Region
+from hw.npu.interface.isa import Command, Error, Opcode, Region
 from sim.compare import diagnose
 
 SHAPE = (1, 2, 3, 4)

@@ -13,9 +13,9 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.array import SystolicArray
-from sim.emit import emit_verilog, run_yosys
-from sim.units import snake
+from hw.emit.emit import emit_verilog, run_yosys
+from hw.emit.units import snake
+from hw.npu.array.array import SystolicArray
 
 
 class Adder(wiring.Component):
@@ -152,7 +152,7 @@ def test_a_reset_inserted_from_outside_reaches_inside():
 
 def test_text_does_not_depend_on_the_hash_seed():
     code = (
-        "from hw.npu.array import SystolicArray; from sim.emit import emit_verilog; import hashlib;"
+        "from hw.npu.array.array import SystolicArray; from hw.emit.emit import emit_verilog; import hashlib;"
         "print(hashlib.sha256(emit_verilog(SystolicArray(rows=4, cols=4, broadcast=2), 'array').encode()).hexdigest())"
     )
     root = Path(__file__).parents[2]

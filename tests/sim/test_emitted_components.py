@@ -9,9 +9,9 @@ import shutil
 
 import pytest
 
-from sim import units
-from sim.emit import emit_verilog
-from sim.signals import Signals
+from hw.emit import units
+from hw.emit.emit import emit_verilog
+from hw.emit.signals import Signals
 from tests.component_table import CONFIG, EXAMPLES, variants
 from tests.sim.batch_bench import amaranth_trace, differences, icarus_outputs
 from tests.sim.emitted_batch import Batch, Case
@@ -81,7 +81,12 @@ def test_every_variant_does_what_amaranth_simulates(number, seed, tmp_path):
     assert not still, f"seed {seed}: no output ever changed, so nothing was compared: {', '.join(still)}"
 
 
-FEW = ("hw.npu.fifo.StreamFifo", "hw.npu.tokens.TokenBoard", "hw.npu.write_fence.WriteFence", "hw.npu.bursts.BeatWalker")
+FEW = (
+    "hw.npu.parts.fifo.StreamFifo",
+    "hw.npu.interface.tokens.TokenBoard",
+    "hw.npu.scratchpad.write_fence.WriteFence",
+    "hw.npu.dma.bursts.BeatWalker",
+)
 """Small ones, for tests that break the emission on purpose."""
 
 

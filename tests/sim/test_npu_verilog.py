@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
+from hw.emit.emit import run_yosys
 from hw.npu.config import PRESETS
-from sim.emit import run_yosys
 from sim.run import npu_verilog
 from tests.sim.test_emit import lint, module_names
 

@@ -8,13 +8,13 @@ import pytest
 from golden.machine import Machine
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
-from hw.npu.isa import Error
+from hw.npu.interface.isa import Error
 from sim.build import BuildOptions
 from sim.compare import diagnose
 from sim.ddr import DdrConfig
 from sim.run import Simulator
-from weft.inputs import random_sample
-from weft.job import compile_model
+from weft.run.inputs import random_sample
+from weft.run.network import compile_model
 
 CONFIG = PRESETS["nano"]
 MODEL = Path(__file__).parents[2] / "examples" / "digits" / "digits.tflite"

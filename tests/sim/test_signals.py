@@ -5,12 +5,12 @@ from amaranth.hdl import ClockDomain, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.emit import emit, units
+from hw.emit.emit import emit_verilog, run_yosys
+from hw.emit.verilog import npu_verilog, soc_verilog
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from hw.soc.config import SocConfig
-from sim import emit, units
-from sim.emit import emit_verilog, run_yosys
-from sim.verilog import npu_verilog, soc_verilog
 
 
 class Unit(wiring.Component):

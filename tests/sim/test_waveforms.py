@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hw.emit.emit import emit_verilog
 from hw.npu.config import PRESETS
 from sim.build import FST, BuildOptions, build
 from sim.ddr import DdrConfig
-from sim.emit import emit_verilog
 from sim.job import Job, TraceError
 from tests.sim.copy_engine import CopyEngine
 from tests.sim.waveforms import read_fst, read_vcd, unlz4
-from weft.inputs import random_sample
-from weft.job import prepare, run_samples
+from weft.run.inputs import random_sample
+from weft.run.network import prepare, run_samples
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "digits.tflite"
 

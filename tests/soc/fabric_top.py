@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import ID_BITS
-from hw.npu.flat_ports import axi_port
+from hw.npu.interface.axi import ID_BITS
+from hw.npu.parts.flat_ports import axi_port
 from hw.soc.axi import port_id_bits
 from hw.soc.fabric_settings import MASTER_SETTINGS
 from hw.soc.read_fabric import ReadFabric

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.npu.axi_lite import RESP_OKAY, RESP_SLVERR
+from hw.npu.interface.axi_lite import RESP_OKAY, RESP_SLVERR
 from hw.soc.address_decoder import AddressDecoder
 from tests.streams import get, put, random_pattern, simulate
 

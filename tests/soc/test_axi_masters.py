@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.emit import emit_verilog
+from hw.emit.emit import emit_verilog
 from tests.protocol.cocotb_run import run_cocotb
 from tests.soc.axi_masters import LONGEST
 from tests.soc.fabric_top import FabricTop

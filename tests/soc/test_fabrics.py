@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from hw.emit.emit import emit_verilog
 from hw.soc.axi import QOS_HIGHEST
 from hw.soc.read_fabric import ReadFabric
 from hw.soc.write_fabric import WriteFabric
-from sim.emit import emit_verilog
 from tests.sim.test_emit import lint
 from tests.streams import simulate
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hw.emit.emit import emit_verilog
 from sim.build import BuildOptions, build
-from sim.emit import emit_verilog
 from tests.soc.fabric_top import FabricTop
 
 LONGEST = [16, 32, 64, 256]

@@ -6,11 +6,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.axi import ReadChannels, WriteChannels
-from hw.npu.axi_lite import RESP_OKAY, RESP_SLVERR, AxiLite
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode, Region
-from hw.npu.registers import ADDRESS_OF, ID
+from hw.npu.interface.axi import ReadChannels, WriteChannels
+from hw.npu.interface.axi_lite import RESP_OKAY, RESP_SLVERR, AxiLite
+from hw.npu.interface.isa import Command, Opcode, Region
+from hw.npu.interface.registers import ADDRESS_OF, ID
 from hw.soc.axi import PortRead, PortWrite
 from hw.soc.camera import pattern_word
 from hw.soc.config import SocConfig

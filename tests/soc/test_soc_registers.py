@@ -3,8 +3,8 @@
 import pytest
 
 from hw.npu.config import PRESETS
-from hw.npu.register_file import RegisterFile
-from hw.npu.register_table import Access
+from hw.npu.control.register_file import RegisterFile
+from hw.npu.interface.register_table import Access
 from hw.soc.config import SIZES, SocConfig
 from hw.soc.random_master import RANDOM_SETTINGS
 from hw.soc.registers import MAP_BITS, MASTERS, soc_address_of, soc_constants, soc_table

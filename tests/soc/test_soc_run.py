@@ -22,9 +22,9 @@ from sim.soc_run import SocSimulator, same_writes
 from sim.soc_traffic import FAULT, Video, percentile
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
-from weft.analysis.contention import soc_report
 from weft.compiler.driver import compile_graph
 from weft.compiler.host import host_before
+from weft.report.contention import soc_report
 
 TINY = NpuConfig(name="tiny", rows=4, cols=4, act_kib=16, weight_kib=8, axi_bits=128, max_burst=16)
 CONFIG = SocConfig(npu=TINY, npu_gate=32, cpu_gate=256, camera_fifo=64, display_fifo=128)

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
+from hw.emit.emit import run_yosys
+from hw.emit.verilog import npu_verilog, soc_verilog
 from hw.npu.config import PRESETS
 from hw.soc.config import SocConfig
-from sim.emit import run_yosys
-from sim.verilog import npu_verilog, soc_verilog
 from tests.sim.test_emit import lint, module_names
 
 CONFIG = SocConfig(npu=PRESETS["nano"].replace(name="soc_nano", axi_bits=128))

@@ -8,7 +8,7 @@ import pytest
 from golden.program import Program
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from tests.machine_checks import assert_exact
 from tests.random_graphs import GraphMaker
 from weft.compiler.driver import compile_graph

@@ -16,10 +16,10 @@ from hw.soc.boards.ulx3s import PINS
 from hw.soc.config import load_soc_config
 from hw.soc.soc import Soc
 from tests.unit.test_cli import refused
-from weft import board_build
-from weft.board_build import BoardBuild, commands
-from weft.board_report import kind_of, place_of, read_path, read_report, refusal
-from weft.cli import main
+from weft.board import build as board_build
+from weft.board.build import BoardBuild, commands
+from weft.board.report import kind_of, place_of, read_path, read_report, refusal
+from weft.cli.main import main
 
 STEPS = [
     {"type": "clk-to-q", "delay": 0.5, "from": {"cell": "shell.npu.core.load.walker.number_TRELLIS_FF_Q"}, "to": {"cell": "a"}},

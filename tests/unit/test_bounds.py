@@ -7,7 +7,7 @@ import pytest
 
 from golden.footprint import Hazard
 from hw.npu.config import PRESETS
-from hw.npu.isa import EXECUTE, Command, Opcode
+from hw.npu.interface.isa import EXECUTE, Command, Opcode
 from tests.random_graphs import inverted_residual
 from tests.random_mixtures import MixtureMaker
 from weft.analysis.search import search

@@ -14,15 +14,15 @@ import pytest
 
 import weft.compiler.driver
 import weft.compiler.lower
-import weft.job
-import weft.soc_job
+import weft.run.network
+import weft.run.soc
 from golden.machine import Machine, MachineError
-from hw.npu.isa import Error, unpack_stream
+from hw.npu.interface.isa import Error, unpack_stream
 from sim.job import BenchError
 from sim.npu_job import RECORD_DTYPE
-from weft import __version__, networks
-from weft.cli import _raise_lost_interrupts, main
-from weft.options import FAULT, FIELDS
+from weft import __version__
+from weft.cli.main import _raise_lost_interrupts, main, networks
+from weft.cli.options import FAULT, FIELDS
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 TEST_IMAGES = DIGITS.with_name("digits_test.npz")
@@ -57,7 +57,7 @@ class MachineAsSimulator:
 @pytest.fixture
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
-    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
 
 
 def refused(capsys, *arguments):
@@ -204,7 +204,7 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
 
 
 def test_a_mistake_in_a_place_shows_before_the_work(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(weft.job, "prepare", lambda *arguments, **options: pytest.fail("it worked first"))
+    monkeypatch.setattr(weft.run.network, "prepare", lambda *arguments, **options: pytest.fail("it worked first"))
     assert "is a folder" in refused(capsys, "run", DIGITS, "--report", tmp_path)
 
 
@@ -218,7 +218,7 @@ def test_an_interrupt_is_one_line(capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weft.job, "prepare", interrupt)
+    monkeypatch.setattr(weft.run.network, "prepare", interrupt)
     assert main(["run", str(DIGITS), "--quiet"]) == 130
     assert capsys.readouterr().err == "weft: error: interrupted\n"
 
@@ -227,8 +227,8 @@ def test_what_the_bench_finds_is_one_line(capsys, monkeypatch):
     def find(*arguments, **options):
         raise BenchError("the display showed other bytes than lie in memory, in picture 1")
 
-    monkeypatch.setattr(weft.job, "run_model", find)
-    monkeypatch.setattr(weft.soc_job, "run_on_soc", find)
+    monkeypatch.setattr(weft.run.network, "run_model", find)
+    monkeypatch.setattr(weft.run.soc, "run_on_soc", find)
     for more in ([], ["--display", "1280x720@60"]):
         assert main(["run", str(DIGITS), "--quiet", *more]) == 1
         (line,) = capsys.readouterr().err.splitlines()
@@ -250,7 +250,7 @@ def test_an_interrupt_that_nobody_could_raise_comes_again():
 
 def weft_process(*arguments, **options):
     """The command as a process of its own."""
-    command = [sys.executable, "-c", "import sys; from weft.cli import main; sys.exit(main())", *map(str, arguments)]
+    command = [sys.executable, "-c", "import sys; from weft.cli.main import main; sys.exit(main())", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], **options)
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import weft.explore.sweep
-import weft.job
+import weft.run.network
 from tests.unit.test_cli import DIGITS, MachineAsSimulator, refused
-from weft.cli import main
+from weft.cli.main import main
 
 SWEEP = ("explore", str(DIGITS), "--rows", "4,8", "--cols", "8", "--jobs", "1", "--quiet")
 
@@ -21,7 +21,7 @@ SWEEP = ("explore", str(DIGITS), "--rows", "4,8", "--cols", "8", "--jobs", "1", 
 @pytest.fixture
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
-    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
 
 
 def test_help_names_the_options(capsys):
@@ -108,7 +108,7 @@ def test_a_difference_on_the_rtl_is_exit_code_1(no_rtl, capsys, monkeypatch):
 def test_ctrl_c_ends_the_workers_too(seconds):
     values = ",".join(map(str, range(16, 2064)))  # as many as it takes, far more than are swept in a second
     # a test run in the background may have been told to ignore the signal, and its children with it
-    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from weft.cli import main; sys.exit(main())"
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from weft.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "explore", str(DIGITS), "--rows", "4", "--cols", "4,8", "--act-kib", values, "--jobs", "2"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True) as process:

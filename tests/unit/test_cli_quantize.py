@@ -11,7 +11,7 @@ from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import DIGITS, TEST_IMAGES, refused
 from tests.unit.test_host import gather
 from weft import __version__
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.frontends.tflite import read_tflite
 
 SMALL = ("--set", "rows=8", "--set", "cols=8", "--quiet")

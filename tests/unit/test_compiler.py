@@ -9,7 +9,7 @@ import pytest
 from golden.machine import Machine
 from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Opcode
+from hw.npu.interface.isa import EXECUTE, Opcode
 from tests.machine_checks import assert_exact, random_inputs
 from tests.random_graphs import GraphMaker, random_network
 from weft.analysis.timing import replay

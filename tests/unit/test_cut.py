@@ -15,7 +15,7 @@ from weft.compiler.cut.labels import label
 from weft.compiler.cut.macs import macs_of
 from weft.compiler.cut.parts import Value, cut, moved_bytes
 from weft.compiler.frontends.tflite import read_file
-from weft.whole import HostStep, NpuStep, compile_whole
+from weft.run.whole import HostStep, NpuStep, compile_whole
 
 SMALL = PRESETS["small"]
 

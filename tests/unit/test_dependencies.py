@@ -9,7 +9,7 @@ from golden.footprint import Hazard
 from golden.hazards import QUEUE_NAMES, HazardChecker, check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXECUTE, Command, Opcode
+from hw.npu.interface.isa import EXECUTE, Command, Opcode
 from tests.machine_checks import assert_exact
 from tests.random_graphs import random_network
 from weft.compiler import lower

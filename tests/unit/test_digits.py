@@ -7,7 +7,7 @@ import pytest
 
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import load_samples
+from weft.run.inputs import load_samples
 
 FOLDER = Path(__file__).parent.parent.parent / "examples" / "digits"
 MODEL, DATA = FOLDER / "digits.tflite", FOLDER / "digits_test.npz"

@@ -6,18 +6,18 @@ import re
 
 import pytest
 
-from hw.npu.command_fields import GROUPS
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Error, Opcode
-from hw.npu.registers import REGISTERS
+from hw.npu.interface.command_fields import GROUPS
+from hw.npu.interface.isa import Error, Opcode
+from hw.npu.interface.registers import REGISTERS
 from tests.random_graphs import random_network
 from tests.rtl.network_cycles import CYCLES
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.driver import compile_graph
 from weft.compiler.image import write_image
 from weft.compiler.limits import LIMITS
 from weft.docs import FOLDER, PAGES_OF_DOCS, commands_page, configuration_page
-from weft.operators import operators_page
+from weft.report.operators import operators_page
 
 
 @pytest.mark.parametrize("name", PAGES_OF_DOCS)

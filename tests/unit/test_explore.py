@@ -12,10 +12,10 @@ import pytest
 from amaranth.back import rtlil
 from rich.console import Console
 
+from hw.npu.array.pe_row import PeRow
 from hw.npu.config import PRESETS, NpuConfig, load_config
 from hw.npu.errors import WeftError
 from hw.npu.npu import Npu
-from hw.npu.pe_row import PeRow
 from tests.int4_graphs import with_int4_weights
 from weft.analysis.search import search
 from weft.analysis.timing import replay
@@ -32,7 +32,7 @@ from weft.explore.sweep import Point, mark_front, sweep
 from weft.explore.tables import csv_rows, csv_text, print_tables
 from weft.explore.words import summary
 from weft.explore.workers import run_tasks
-from weft.progress import Steps
+from weft.run.progress import Steps
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 SMALL = PRESETS["small"]

@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import weft.job
+import weft.run.network
 from hw.npu.config import PRESETS
 from tests.host_networks import wide
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import MachineAsSimulator, refused
 from tests.unit.test_explore import SILENT, made_survey
-from weft import networks
-from weft.cli import main
+from weft.cli.main import main, networks
 from weft.compiler.frontends.tflite import read_file
 from weft.explore.grid import candidates
 from weft.explore.page import page
@@ -24,9 +23,9 @@ from weft.explore.plot import plot_lines
 from weft.explore.survey import Survey
 from weft.explore.sweep import mark_front, sweep
 from weft.explore.tables import csv_text, print_tables
+from weft.explore.whole_cost import CostedFile
 from weft.explore.words import summary
-from weft.whole import compile_whole
-from weft.whole_cost import CostedFile
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 
@@ -122,7 +121,7 @@ def test_an_operator_that_a_pass_put_in_sends_its_neighbours_to_the_host(tmp_pat
 
 
 def test_the_command_line_sweeps_verifies_and_refuses(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
     between = mixed(tmp_path / "mixed.tflite")
     options = ("--act-kib", "16,32", "--jobs", "1", "--quiet")
     assert main(["explore", str(between), str(model), *options, "--verify", "best"]) == 0
@@ -140,7 +139,7 @@ def test_the_command_line_sweeps_verifies_and_refuses(model, tmp_path, capsys, m
 
 
 def test_the_table_of_networks_says_what_the_host_has(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
     mixed(tmp_path / "mixed.tflite")
     networks.main([str(tmp_path), "--set", "act_kib=16"])
     out = capsys.readouterr().out

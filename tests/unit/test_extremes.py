@@ -7,7 +7,7 @@ import pytest
 
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from tests.machine_checks import assert_exact
 from tests.network_checks import assert_outputs_equal_the_reference
 from tests.random_operators import random_value

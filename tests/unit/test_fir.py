@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.npu.config import PRESETS
-from hw.npu.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG
+from hw.npu.interface.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG
 from tests.random_graphs import GraphMaker
 from weft.compiler.fir import fir_along
 from weft.compiler.select import select

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hw.npu.errors import WeftError
-from weft.floorplan import BLOCKS, ROWS, SITES, place_multipliers
+from weft.board.floorplan import BLOCKS, ROWS, SITES, place_multipliers
 
 
 def netlist(elements, others=3):

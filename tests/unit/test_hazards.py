@@ -11,7 +11,7 @@ from golden.machine_reads import input_bytes
 from golden.machine_state import MachineState
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import Command, Opcode, Region, Second, Target
+from hw.npu.interface.isa import Command, Opcode, Region, Second, Target
 
 SMALL = PRESETS["small"]
 

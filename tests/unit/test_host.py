@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flatbuffers import flexbuffers
 
-import weft.job
-import weft.soc_job
-import weft.whole
+import weft.run.network
+import weft.run.soc
+import weft.run.whole
 from golden.host_process import HostProcess, SubModel
 from golden.machine import Machine
 from golden.program import Place, Planned, Program
@@ -18,7 +18,7 @@ from golden.reference import load_reference
 from golden.submodel import ModelTree
 from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.errors import Finding, WeftError
-from hw.npu.isa import Region, unpack_stream
+from hw.npu.interface.isa import Region, unpack_stream
 from tests.host_networks import random_whole
 from tests.reference import run_reference
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
@@ -26,15 +26,15 @@ from tests.unit.test_cli import MachineAsSimulator, refused
 from tests.unit.test_int4_files import changed_with_schema
 from tests.unit.test_reference import flat_softmax
 from tests.unit.test_soc_job import MachineAsSoc
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
-from weft.host_rows import called_macs, shares_of
-from weft.inputs import random_sample
-from weft.job import Prepared, check_reference, run_samples, start_reference
-from weft.manifest import manifest, write_images
-from weft.reference_judge import judge
-from weft.whole import compile_whole
+from weft.run.host_rows import called_macs, shares_of
+from weft.run.inputs import random_sample
+from weft.run.manifest import manifest, write_images
+from weft.run.network import Prepared, check_reference, run_samples, start_reference
+from weft.run.reference_judge import judge
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 
@@ -42,7 +42,7 @@ SMALL = PRESETS["small"]
 @pytest.fixture
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
-    monkeypatch.setattr(weft.job, "Simulator", MachineAsSimulator)
+    monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
 
 
 def compiled(path, content=None):
@@ -259,7 +259,7 @@ def test_bytes_of_uint8_go_to_the_host_and_back_as_the_file_has_them(tmp_path):
 
 
 def test_a_program_with_a_host_step_runs_in_a_soc(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(weft.soc_job, "SocSimulator", MachineAsSoc)
+    monkeypatch.setattr(weft.run.soc, "SocSimulator", MachineAsSoc)
     tensors = [BuilderTensor(name, (1, 8), scale=1 / 128) for name in "xay"]
     operators = [BuilderOperator("ADD", ("x", "x"), ("a",)), BuilderOperator("L2_NORMALIZATION", ("a",), ("y",))]
     path = tmp_path / "net.tflite"
@@ -300,7 +300,7 @@ def test_a_wake_word_of_which_the_host_has_a_part_keeps_its_states(models, which
     """Variables that one program reads and assigns are states of it; the others are the host's with all that lies between."""
     path = models / "mww2_okay_nabu.tflite"
     monkeypatch.setattr(
-        weft.whole, "label", lambda file, refused, bound: label(file, {**refused, which: Finding("X", "for a reason")}, bound)
+        weft.run.whole, "label", lambda file, refused, bound: label(file, {**refused, which: Finding("X", "for a reason")}, bound)
     )
     whole = compiled(path)
     assert whole.host_steps and sum(len(step.compiled.graph.states) for step in whole.npu_steps) >= (

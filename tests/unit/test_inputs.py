@@ -8,7 +8,7 @@ from PIL import Image
 
 from hw.npu.errors import WeftError
 from weft.compiler.graph import Graph, Operator, Quantization, Tensor
-from weft.inputs import load_samples, random_sample
+from weft.run.inputs import load_samples, random_sample
 
 
 def graph(*tensors):

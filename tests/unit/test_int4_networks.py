@@ -5,7 +5,7 @@ import pytest
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import Opcode, Params
+from hw.npu.interface.isa import Opcode, Params
 from tests.int4_graphs import inner, layers_with_weights, with_int4_weights
 from tests.machine_checks import assert_exact
 from tests.random_graphs import GraphMaker, random_network

@@ -13,7 +13,7 @@ from golden.machine_state import MachineError, MachineState
 from golden.machine_stream import tile_terms, weights_of
 from golden.program import Layer, Planned, Program
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import INT4_TWIN, Command, Error, Opcode, unpack_stream
+from hw.npu.interface.isa import INT4_TWIN, Command, Error, Opcode, unpack_stream
 from tests.random_graphs import GraphMaker
 from tests.rtl.simple import execute
 from weft.compiler.driver import compile_graph

@@ -8,7 +8,7 @@ import pytest
 from golden.operators.resize import bilinear_positions, bilinear_taps
 from hw.npu.config import PRESETS, NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from tests.machine_checks import assert_exact
 from tests.resizes import ALIGNMENTS, graph_of, resized
 from weft.compiler.driver import compile_graph

@@ -15,7 +15,7 @@ from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import handed_out
 from weft.compiler.image import write_image
-from weft.reference_judge import judge
+from weft.run.reference_judge import judge
 
 SMALL = PRESETS["small"]
 CASES = Path(__file__).parents[3] / "shared" / "cases"

@@ -10,7 +10,7 @@ from golden.hazards import Hazard, check_hazards
 from golden.machine import Machine, MachineError
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import EXECUTE, Command, Error, Opcode, Region, Second
+from hw.npu.interface.isa import EXECUTE, Command, Error, Opcode, Region, Second
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
 from weft.compiler.driver import compile_graph

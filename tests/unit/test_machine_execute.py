@@ -11,7 +11,7 @@ from golden.machine_state import MachineError, MachineState
 from golden.program import Layer, Program
 from golden.requantize import multiply_double_rounding
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import MOST_LAG, Command, Opcode, Params
+from hw.npu.interface.isa import MOST_LAG, Command, Opcode, Params
 
 SMALL = PRESETS["small"]
 TINY = NpuConfig(name="tiny", rows=8, cols=4, act_kib=16, weight_kib=8)

@@ -12,7 +12,7 @@ from golden.program import Layer, Place, Planned, Program
 from golden.quantization import add_parameters, product_multiplier
 from golden.requantize import split_exponent
 from hw.npu.config import PRESETS
-from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error, Opcode, Region, Second, Target
+from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error, Opcode, Region, Second, Target
 
 CONFIG = PRESETS["nano"]
 TABLE_BYTES = EXPONENTIALS * EXPONENTIAL_BYTES

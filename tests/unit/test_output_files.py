@@ -17,11 +17,11 @@ from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_board_report import REPORT
 from tests.unit.test_cli import DIGITS, MachineAsSimulator, weft_process
 from tests.unit.test_soc_job import MachineAsSoc
-from weft import board_build
-from weft.board_build import BoardBuild
-from weft.board_report import read_report
-from weft.cli import app, main
-from weft.outputs import show_then_write
+from weft.board import build as board_build
+from weft.board.build import BoardBuild
+from weft.board.report import read_report
+from weft.cli.main import app, main
+from weft.run.outputs import show_then_write
 
 FULL = "No space left on device"
 RUN = ("run", DIGITS, "--seed", "1", "--no-reference", "-q")
@@ -69,9 +69,9 @@ def network() -> bytes:
 @pytest.fixture
 def machines(monkeypatch):
     """No simulator, no board, no emission."""
-    monkeypatch.setattr("weft.job.Simulator", Tracing)
-    monkeypatch.setattr("weft.soc_job.SocSimulator", MachineAsSoc)
-    monkeypatch.setattr("sim.verilog.npu_verilog", lambda config, stage: "module npu; endmodule\n")
+    monkeypatch.setattr("weft.run.network.Simulator", Tracing)
+    monkeypatch.setattr("weft.run.soc.SocSimulator", MachineAsSoc)
+    monkeypatch.setattr("hw.emit.verilog.npu_verilog", lambda config, stage: "module npu; endmodule\n")
     found = read_report(REPORT, domain="clk")
     monkeypatch.setattr(board_build, "build", lambda config, board, folder, **numbers: BoardBuild(board, config, 100, 1, found))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hw.npu.errors import WeftError
-from weft.outputs import check_folder, check_writable
+from weft.run.outputs import check_folder, check_writable
 
 
 def test_missing_folders_are_made_but_no_file(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from golden.machine import Machine
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import EXECUTE, Command, Opcode
+from hw.npu.interface.isa import EXECUTE, Command, Opcode
 from sim.compare import diagnose
 from tests.machine_checks import assert_exact, random_inputs
 from tests.random_aliases import random_alias_network

@@ -1,6 +1,6 @@
 """Progress goes to standard error, as plain lines where that is no terminal, and never to standard output."""
 
-from weft.progress import Steps
+from weft.run.progress import Steps
 
 
 def test_plain_lines_without_a_terminal(capsys):
@@ -13,7 +13,7 @@ def test_plain_lines_without_a_terminal(capsys):
 
 
 def test_a_long_stage_says_how_long(capsys, monkeypatch):
-    monkeypatch.setattr("weft.progress.QUIET_SECONDS", -1.0)
+    monkeypatch.setattr("weft.run.progress.QUIET_SECONDS", -1.0)
     with Steps().stage("building"):
         pass
     assert capsys.readouterr().err == "weft: building ...\nweft: building: 0 s\n"

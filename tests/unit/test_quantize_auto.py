@@ -10,11 +10,11 @@ from tests.quantize_networks import images, network
 from tests.unit.test_quantize import NAMES, run, samples, stage
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import load_samples
 from weft.quantize.batches import Batches
 from weft.quantize.job import Samples, quantize
 from weft.quantize.judge import Judge, answers_of, top_class
 from weft.quantize.sensitivity import Sensitivity, by_worth, choose
+from weft.run.inputs import load_samples
 
 __all__ = ["run"]  # the fixture
 

@@ -13,10 +13,10 @@ from tests.reference import run_reference
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import MachineAsSimulator
 from tests.unit.test_products import network
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.frontends.tflite import file_tensor_names, read_tflite
 from weft.compiler.limits import LIMITS
-from weft.inputs import random_sample
+from weft.run.inputs import random_sample
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 
@@ -24,7 +24,7 @@ DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.t
 @pytest.fixture
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
-    monkeypatch.setattr("weft.job.Simulator", MachineAsSimulator)
+    monkeypatch.setattr("weft.run.network.Simulator", MachineAsSimulator)
 
 
 def flat_softmax(path):

@@ -12,11 +12,11 @@ from hw.npu.errors import WeftError
 from tests.network_checks import constant, message_of, refusal
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_int4_files import changed_with_schema
-from weft.cli import main
+from weft.cli.main import main
+from weft.cli.refusals import print_refusal
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.limits import SUPPORTED
-from weft.refusals import print_refusal
 
 
 def image(name, **fields) -> BuilderTensor:

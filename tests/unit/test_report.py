@@ -10,13 +10,13 @@ from rich.console import Console
 from golden.machine_stream import stream_bytes
 from golden.program import Layer, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.isa import Command, Opcode, Target
-from hw.npu.records import RECORD
+from hw.npu.interface.isa import Command, Opcode, Target
+from hw.npu.interface.records import RECORD
 from weft.analysis.energy import HOROWITZ_45NM, array_element, command_energy
-from weft.analysis.precision import int4_operators
-from weft.analysis.report import CAUSES, build_report
-from weft.analysis.tables import print_report
 from weft.compiler.graph import Graph, Operator, Tensor
+from weft.report.precision import int4_operators
+from weft.report.report import CAUSES, build_report
+from weft.report.tables import print_report
 
 SMALL = PRESETS["small"]
 LOOPS = {"block_rows": 4, "block_cols": 4, "taps_y": 3, "taps_x": 3, "lanes": 16, "span": 1, "column_tiles": 1, "last_cols": 16}

@@ -15,7 +15,7 @@ from golden.operators.resize import resize_nearest_neighbor
 from golden.quantization import add_parameters, quantize_multiplier, quantize_multipliers
 from golden.requantize import multiply_double_rounding, multiply_single_rounding
 from golden.rounded_product import thresholds
-from hw.npu.isa import ADD_LEFT_SHIFT
+from hw.npu.interface.isa import ADD_LEFT_SHIFT
 from tests.random_operators.values import one_operator
 from tests.reference import run_reference
 from tests.tflite_builder import BuilderTensor

@@ -14,10 +14,10 @@ from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact, random_inputs
 from tests.signatures import join_models
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.evaluate import evaluate
 from weft.compiler.frontends.tflite import read_tflite
-from weft.reference_judge import judge
+from weft.run.reference_judge import judge
 
 CASE = Path(__file__).parents[3] / "shared" / "cases" / "z01_two_signatures.tflite"
 NETWORKS = {"encode": ("RELU", "TANH"), "decode": ("ABS", "EXP", "LOG"), "": ("RELU6",)}

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import weft.soc_job
+import weft.run.soc
 from golden.machine import Machine
-from hw.npu.isa import Error
+from hw.npu.interface.isa import Error
 from hw.soc.registers import MASTERS
 from sim.job import Log, Waited
 from sim.npu_job import RECORD_DTYPE, RunResult
 from sim.scenario import Scenario, display_of, load_scenario
 from sim.soc_run import SocRun
 from sim.soc_traffic import FAULT, STATISTICS, Traffic, Video
-from weft.analysis.tables import print_report
-from weft.cli import main
+from weft.cli.main import main
+from weft.report.tables import print_report
 
 ROOT = Path(__file__).parent.parent.parent
 DIGITS = ROOT / "examples" / "digits" / "digits.tflite"
@@ -64,7 +64,7 @@ class MachineAsSoc:
 
 @pytest.fixture(autouse=True)
 def no_rtl(monkeypatch):
-    monkeypatch.setattr(weft.soc_job, "SocSimulator", MachineAsSoc)
+    monkeypatch.setattr(weft.run.soc, "SocSimulator", MachineAsSoc)
 
 
 def test_the_report_says_what_sharing_cost(capsys, tmp_path):
@@ -147,7 +147,7 @@ def test_the_examples_are_scenarios(path, capsys):
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_masters_fit_the_terminal(width, capsys):
-    job = weft.soc_job.run_on_soc(DIGITS, weft.cli_run.load_soc_config("small"), Scenario(display=display_of("1920x1080@60")), seed=0)
+    job = weft.run.soc.run_on_soc(DIGITS, weft.cli.run.load_soc_config("small"), Scenario(display=display_of("1920x1080@60")), seed=0)
     console = Console(width=width, force_terminal=False)
     print_report(job.report, console)
     lines = capsys.readouterr().out.splitlines()

@@ -12,13 +12,13 @@ from golden.machine import Machine
 from golden.program import Layer, Place, Planned, Program, StatePlace
 from golden.reference import invoke_reference, load_reference
 from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.isa import Command, Opcode, Region
+from hw.npu.interface.isa import Command, Opcode, Region
 from sim.compare import diagnose
 from tests.machine_checks import random_inputs
 from tests.network_checks import message_of
 from tests.random_states import SCALE, STREAMS, Maker
 from tests.tflite_builder import BuilderTensor
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite

@@ -5,15 +5,15 @@ import shutil
 
 import numpy as np
 
-import weft.job
+import weft.run.network
 from hw.npu.config import PRESETS
 from tests.host_networks import random_whole
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import DIGITS, MachineAsSimulator, refused
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.frontends.tflite import read_file
 from weft.compiler.image import IMAGE_FILES
-from weft.whole import compile_whole
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 
@@ -26,7 +26,7 @@ def test_each_program_has_its_waveform(tmp_path, monkeypatch):
             places.append(trace)
             return super().run_all(program, inputs)
 
-    monkeypatch.setattr(weft.job, "Simulator", Traced)
+    monkeypatch.setattr(weft.run.network, "Simulator", Traced)
     path = tmp_path / "net.tflite"
     path.write_bytes(random_whole(np.random.default_rng(1)))
     assert main(["run", str(path), "--seed", "1", "-q", "--trace", str(tmp_path / "waves.fst")]) == 0

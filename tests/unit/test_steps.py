@@ -11,15 +11,15 @@ from golden.reference_process import ReferenceProcess, Stop
 from tests.random_states import STREAMS, Maker
 from tests.tflite_builder import build_model
 from tests.unit.test_cli import DIGITS, TEST_IMAGES, MachineAsSimulator, refused
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.frontends.tflite import read_tflite
-from weft.inputs import random_sample
+from weft.run.inputs import random_sample
 
 
 @pytest.fixture
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
-    monkeypatch.setattr("weft.job.Simulator", MachineAsSimulator)
+    monkeypatch.setattr("weft.run.network.Simulator", MachineAsSimulator)
 
 
 @pytest.fixture

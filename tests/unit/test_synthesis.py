@@ -10,7 +10,7 @@ from hw.npu.errors import WeftError
 from sim.run import npu_verilog
 from tests.unit.test_cli import refused
 from weft.analysis.synthesis import _check_mapped, _own_areas, read_library, synthesize
-from weft.cli import main
+from weft.cli.main import main
 from weft.explore.area import INT4_ELEMENT
 
 TINY = NpuConfig(name="tiny", rows=4, cols=4, act_kib=16, weight_kib=8)

@@ -7,10 +7,9 @@ import pytest
 
 from hw.npu.config import PRESETS, load_config
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Command, Opcode
-from hw.npu.records import STALLS
+from hw.npu.interface.isa import EXECUTE, Command, Opcode
+from hw.npu.interface.records import STALLS
 from tests.random_graphs import random_network
-from weft.analysis.report import PREDICTED, build_report
 from weft.analysis.timing import DdrParameters, replay
 from weft.analysis.timing.banks import SLOWEST, Walk, rate
 from weft.analysis.timing.ddr import DdrPort
@@ -21,6 +20,7 @@ from weft.analysis.timing.loader import Loader
 from weft.analysis.timing.ports import port_reads
 from weft.analysis.timing.work import Transfer, Waits
 from weft.compiler.driver import compile_graph
+from weft.report.report import PREDICTED, build_report
 
 SMALL = PRESETS["small"]
 NETWORKS = 6

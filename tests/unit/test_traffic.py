@@ -12,11 +12,11 @@ from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from weft.analysis.tensors import tensor_bytes
 from weft.analysis.timing import replay
 from weft.analysis.traffic import Parts, traffic
-from weft.cli import main
+from weft.cli.main import main
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.graph import Tensor
-from weft.whole import compile_whole
+from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 

@@ -23,7 +23,7 @@ from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph, Operator, Quantization, State, Tensor
 from weft.compiler.select import select
 from weft.compiler.unsigned import FOLLOWING, signed
-from weft.reference_judge import judge
+from weft.run.reference_judge import judge
 
 COUNT = 8
 CHANNELS = 2000

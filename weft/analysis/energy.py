@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 
 from golden.machine_stream import stream_bytes
 from hw.npu.config import KIB, NpuConfig
-from hw.npu.interpolation_walk import WEIGHT_BITS
-from hw.npu.isa import EXECUTE, Command, Opcode, Second, Target
+from hw.npu.interface.isa import EXECUTE, Command, Opcode, Second, Target
+from hw.npu.walks.interpolation_walk import WEIGHT_BITS
 
 SLICE_BYTES = 8
 """Memories are counted in slices of 64 bits, as the table states them."""
@@ -134,7 +134,7 @@ def command_energy(command: Command, record: dict, config: NpuConfig, table: Ene
     ----------
     command : Command
     record : dict of str to int
-        Its record, by the names of `hw.npu.records.RECORD`.
+        Its record, by the names of `hw.npu.interface.records.RECORD`.
     config : NpuConfig
     table : EnergyTable
     """

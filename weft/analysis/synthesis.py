@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hw.emit.emit import run_yosys
 from hw.npu.errors import WeftError
-from sim.emit import run_yosys
 
 BLOCKS = {
     "array": "systolic_array",

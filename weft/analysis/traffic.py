@@ -21,8 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from golden.program import Program
-from hw.npu.axi import BOUNDARY
-from hw.npu.isa import EXECUTE, Command, Opcode, Region
+from hw.npu.interface.axi import BOUNDARY
+from hw.npu.interface.isa import EXECUTE, Command, Opcode, Region
 from weft.analysis.tensors import Tensors, computed_inputs, merged, tensor_bytes, tensors_of
 from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.work import command_bytes, transfer_of

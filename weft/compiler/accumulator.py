@@ -4,7 +4,7 @@ import numpy as np
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import FRACTION_BITS, Opcode
+from hw.npu.interface.isa import FRACTION_BITS, Opcode
 from weft.compiler.steps import Network, Step
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from golden.program import Planned
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import extent_in_memory, touched
 from weft.compiler.steps import Extent, Network, View

@@ -5,7 +5,7 @@ from itertools import combinations
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import EXECUTE, Opcode
+from hw.npu.interface.isa import EXECUTE, Opcode
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.steps import Network
 

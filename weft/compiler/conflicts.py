@@ -1,14 +1,14 @@
 """How often the feeder's read ports meet in one bank, for each row pitch that a tensor could have: what `plan` chooses pitches by.
 
 Kernel rows that are read side by side lie ``tap * pitch`` apart, less what the later ports lag behind or what stands before them in
-a reduction tile. Ports that ask for the same bank are granted one after the other, a cycle each (`hw.npu.bank_arbiter`).
+a reduction tile. Ports that ask for the same bank are granted one after the other, a cycle each (`hw.npu.scratchpad.bank_arbiter`).
 """
 
 from functools import lru_cache
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
-from hw.npu.reduction_walk import reduction_tiles
+from hw.npu.interface.isa import Opcode
+from hw.npu.walks.reduction_walk import reduction_tiles
 from weft.compiler.fir import Taps
 from weft.compiler.steps import Step
 from weft.compiler.tile import StepTiler

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from golden.hazards import check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.accumulator import check_accumulators
 from weft.compiler.bounds import Homes, check_transfers, check_views
 from weft.compiler.checks import check_network, check_plan, check_program

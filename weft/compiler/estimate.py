@@ -2,7 +2,7 @@
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Params
+from hw.npu.interface.isa import Params
 
 MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""

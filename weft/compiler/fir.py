@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from golden.machine_stream import rows_of
-from hw.npu.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG
+from hw.npu.interface.isa import LEAST_POSITIONS, MAX_SPAN, MOST_LAG
 from weft.compiler.steps import Step
 
 

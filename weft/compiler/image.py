@@ -8,10 +8,10 @@ import numpy as np
 
 from golden.program import Place, Program, StatePlace
 from hw.npu.files import write_whole
-from hw.npu.isa import Region
-from hw.npu.records import RECORD_BYTES
-from hw.npu.register_table import Access
-from hw.npu.registers import ADDRESS_OF, REGISTERS, constants
+from hw.npu.interface.isa import Region
+from hw.npu.interface.records import RECORD_BYTES
+from hw.npu.interface.register_table import Access
+from hw.npu.interface.registers import ADDRESS_OF, REGISTERS, constants
 from weft.compiler.driver import Compiled
 from weft.compiler.graph import Tensor
 

@@ -3,7 +3,7 @@
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
-from hw.npu.isa import FRACTION_BITS, INT4_TWIN, Command, Opcode, Region, Target
+from hw.npu.interface.isa import FRACTION_BITS, INT4_TWIN, Command, Opcode, Region, Target
 from weft.compiler.conflicts import best_positions
 from weft.compiler.dependencies import Waits
 from weft.compiler.fir import Taps, fir_along

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from golden.machine_stream import rows_of
-from hw.npu.isa import MAX_SPAN, Opcode
-from hw.npu.reduction_walk import reduction_tiles
+from hw.npu.interface.isa import MAX_SPAN, Opcode
+from hw.npu.walks.reduction_walk import reduction_tiles
 from weft.compiler.fir import Taps
 from weft.compiler.steps import Step
 

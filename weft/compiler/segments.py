@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from hw.npu.config import KIB, NpuConfig
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.bands import Band, Touch, cascade, rows_held, touches
 from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, transfer_rate
 from weft.compiler.plan import Life, Segment

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from golden.program import Place, StatePlace
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Region
+from hw.npu.interface.isa import Region
 from weft.compiler.graph import State
 from weft.compiler.memory_plan import ARENA_GRANULE, Buffer, MemoryPlan
 from weft.compiler.plan import extent_in_memory

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from hw.npu.isa import FRACTION_BITS, INT4_TWIN, Opcode, Second
+from hw.npu.interface.isa import FRACTION_BITS, INT4_TWIN, Opcode, Second
 from weft.compiler.graph import Graph, Operator
 
 INT4_LIMITS = (-8, 7)

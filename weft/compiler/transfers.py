@@ -9,7 +9,7 @@ from itertools import groupby
 
 from hw.npu.config import KIB
 from hw.npu.errors import WeftError
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.bands import Progress, operands
 from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan

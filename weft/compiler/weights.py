@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode, Params
+from hw.npu.interface.isa import Opcode, Params
 from weft.compiler.fir import Taps
 from weft.compiler.steps import Network, Step
 from weft.compiler.tile import StepTiler, Stream, params_of

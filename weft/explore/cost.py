@@ -6,12 +6,12 @@ from typing import Protocol
 
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from weft.analysis.precision import INT4
-from weft.analysis.report import PREDICTED, build_report, chained
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.driver import compile_graph
 from weft.compiler.graph import Graph
+from weft.report.precision import INT4
+from weft.report.report import PREDICTED, build_report, chained
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import plotext
 
-from weft.analysis.frame import framed
 from weft.explore.columns import PARTIAL, marks
 from weft.explore.survey import Survey
+from weft.report.frame import framed
 
 HEIGHT = 24
 """Lines of the plot."""

@@ -92,7 +92,7 @@ class Point:
 
 
 Stage = Callable[[str, int], AbstractContextManager]
-"""Announces a stage of so many tasks and gives what counts them, as `weft.progress.Steps.stage` does."""
+"""Announces a stage of so many tasks and gives what counts them, as `weft.run.progress.Steps.stage` does."""
 
 
 def sweep(networks: Sequence[Graph | Network], chosen: Sequence[Candidate], *, jobs: int, stage: Stage) -> tuple[Point, ...]:

@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
-from weft.analysis.report import PREDICTED, build_report
 from weft.analysis.search import search
 from weft.analysis.timing import replay
 from weft.compiler.driver import compile_graph
 from weft.compiler.graph import Graph
+from weft.report.report import PREDICTED, build_report
 
 
 @dataclass(frozen=True)

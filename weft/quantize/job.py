@@ -23,7 +23,7 @@ from weft.quantize.rewrite import rewritten, stored_tensors
 from weft.quantize.sensitivity import Choice, choose
 
 Stage = Callable[[str, int], AbstractContextManager]
-"""Announces a stage of so many tasks and gives what counts them, as `weft.progress.Steps.stage` does."""
+"""Announces a stage of so many tasks and gives what counts them, as `weft.run.progress.Steps.stage` does."""
 
 
 @dataclass(frozen=True, eq=False)

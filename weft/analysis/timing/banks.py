@@ -8,9 +8,9 @@ cycle by cycle, on a short piece of the two walks; layers repeat them, so that e
 from functools import lru_cache
 from typing import NamedTuple
 
-from hw.npu.bank_arbiter import BankArbiter
 from hw.npu.config import NpuConfig
-from hw.npu.isa import FRACTION_BITS
+from hw.npu.interface.isa import FRACTION_BITS
+from hw.npu.scratchpad.bank_arbiter import BankArbiter
 
 PIECE = 128
 """Vectors of the stream that waits: half a block."""
@@ -95,7 +95,7 @@ def _mask(address, width, word, banks):
 
 @lru_cache(maxsize=4096)
 def rate(feeder: Walk, other: Walk, word: int, banks: int) -> float:
-    """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.bank_arbiter`); at most 1."""
+    """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.scratchpad.bank_arbiter`); at most 1."""
     count = PIECE
     theirs = _masks(other, word, banks, count)
     most = count * SLOWEST

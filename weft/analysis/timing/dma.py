@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from hw.npu.axi import BOUNDARY
-from hw.npu.store_dma import StoreDma
+from hw.npu.dma.store_dma import StoreDma
+from hw.npu.interface.axi import BOUNDARY
 from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.stream import ADDRESS, NEVER
 
@@ -18,7 +18,7 @@ ANSWER = 1 + 1 + 1
 
 
 def bursts_of(transfer, block, axi_bytes) -> list[int]:
-    """Beats of each burst: rows are cut at multiples of ``block`` bytes (`hw.npu.bursts.BurstPlanner`)."""
+    """Beats of each burst: rows are cut at multiples of ``block`` bytes (`hw.npu.dma.bursts.BurstPlanner`)."""
     beats = []
     for row in range(transfer.rows):
         address = transfer.offset + row * transfer.stride

@@ -2,14 +2,14 @@
 
 from collections import deque
 
-from hw.npu.accumulators import Accumulators
+from hw.npu.array.accumulators import Accumulators
 from hw.npu.execute_unit import ExecuteUnit
 from weft.analysis.timing.banks import SLOWEST, rate
 from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.loader import Loader
 
 CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights", "bank")
-"""What the feeder waits for; the first that holds is counted (`hw.npu.feeder.Feeder`)."""
+"""What the feeder waits for; the first that holds is counted (`hw.npu.feed.feeder.Feeder`)."""
 COMMAND, DDR_READ, DDR_WRITE, ACTIVATIONS, OUTPUT, WEIGHTS, BANK = range(7)
 
 SETTLED = 2

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.program import Program
-from hw.npu.accumulators import Accumulators
+from hw.npu.array.accumulators import Accumulators
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.isa import EXECUTE, Opcode
-from hw.npu.tokens import TOKEN_BITS
+from hw.npu.interface.isa import EXECUTE, Opcode
+from hw.npu.interface.tokens import TOKEN_BITS
 from sim.npu_job import RECORD_DTYPE
 from weft.analysis.timing.banks import beats, rate
 from weft.analysis.timing.ddr import DdrParameters, DdrPort
@@ -35,7 +35,7 @@ class Timing:
     cycles : int
         From start to interrupt.
     records : structured array
-        One for each command, with the fields of `hw.npu.records.RECORD`.
+        One for each command, with the fields of `hw.npu.interface.records.RECORD`.
     """
 
     cycles: int

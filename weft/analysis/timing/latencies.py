@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from hw.npu.accumulators import Accumulators
-from hw.npu.array import array_latency
+from hw.npu.array.accumulators import Accumulators
+from hw.npu.array.array import array_latency
 from hw.npu.config import NpuConfig
-from hw.npu.execute_checks import CHECK_CYCLES
-from hw.npu.output_stage import OutputStage
-from hw.npu.reduction_walk import ReductionWalk
-from hw.npu.scratchpad import ActivationScratchpad
-from hw.npu.second_operand import SecondOperand
-from hw.npu.staged_feeder import StagedFeeder
-from hw.npu.weight_loader import WeightLoader
-from hw.npu.weight_scratchpad import WeightScratchpad
+from hw.npu.control.execute_checks import CHECK_CYCLES
+from hw.npu.feed.staged_feeder import StagedFeeder
+from hw.npu.output.output_stage import OutputStage
+from hw.npu.output.second_operand import SecondOperand
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad
+from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
+from hw.npu.walks.reduction_walk import ReductionWalk
+from hw.npu.weights.weight_loader import WeightLoader
 
 
 @dataclass(frozen=True)

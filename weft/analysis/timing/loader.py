@@ -1,12 +1,12 @@
 """The weight loader: when each row of a command's stream is delivered."""
 
-from hw.npu.weight_loader import WeightLoader
+from hw.npu.weights.weight_loader import WeightLoader
 
 
 class Loader:
     """Delivers rows in order, one a cycle, to the array or to the output stage; reads ahead as far as its queue has room.
 
-    The load DMA beside it costs it nothing: a word waits until the loader has passed (`hw.npu.weight_scratchpad`).
+    The load DMA beside it costs it nothing: a word waits until the loader has passed (`hw.npu.scratchpad.weight_scratchpad`).
 
     Parameters
     ----------

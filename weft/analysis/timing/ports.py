@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.conflicts import rounds
 
 
@@ -55,7 +55,7 @@ def _passes(taps_y, taps_x, span, cols, steps):
 
 @lru_cache(maxsize=1024)
 def _packed(taps_y, lanes, span, depth, along):
-    """The same of each reduction tile of a MATMUL: kernel rows are laid end to end (`hw.npu.reduction_walk.reduction_tiles`)."""
+    """The same of each reduction tile of a MATMUL: kernel rows are laid end to end (`hw.npu.walks.reduction_walk.reduction_tiles`)."""
     x, step, size, count = along
     tiles, row, start = [], 0, 0
     while row < taps_y:

@@ -2,8 +2,8 @@
 
 from collections import deque
 
-from hw.npu.record_writer import RecordWriter
-from hw.npu.records import RECORD_BYTES
+from hw.npu.control.record_writer import RecordWriter
+from hw.npu.interface.records import RECORD_BYTES
 from weft.analysis.timing.stream import NEVER
 
 ADDRESS = 3

@@ -1,12 +1,12 @@
 """Command fetch and dispatcher: when each command reaches its queue."""
 
-from hw.npu.command_fetch import BLOCK_BYTES
+from hw.npu.control.command_fetch import BLOCK_BYTES
 from weft.analysis.timing.latencies import latencies
 
 NEVER = 1 << 62
 """A cycle that is not known, or does not come."""
 FETCH_AHEAD = 8
-"""Blocks that the fetch's buffer holds (`hw.npu.command_fetch.CommandFetch`, ``ahead``)."""
+"""Blocks that the fetch's buffer holds (`hw.npu.control.command_fetch.CommandFetch`, ``ahead``)."""
 ADDRESS = 1
 """From a burst that is issued to the arbiter, and from there to the bus: a register each."""
 BUFFER = 1

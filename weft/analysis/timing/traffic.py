@@ -4,8 +4,8 @@ import numpy as np
 
 from golden.machine_reads import pixels_of
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode
-from hw.npu.softmax_unit import SoftmaxUnit
+from hw.npu.interface.isa import Command, Opcode
+from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.work import Work
 
 

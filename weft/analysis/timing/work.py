@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from golden.machine_stream import PARAMETER_ROWS_OF, rows_of
 from hw.npu.config import NpuConfig
-from hw.npu.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opcode, Params, Target
-from hw.npu.scratchpad import ActivationScratchpad
-from hw.npu.softmax_unit import SoftmaxUnit
+from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opcode, Params, Target
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad
+from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
 from weft.analysis.timing.ports import port_reads
 from weft.compiler.reduction import tile_terms

@@ -7,7 +7,7 @@ import numpy as np
 
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.isa import Command, Opcode, Target
+from hw.npu.interface.isa import Command, Opcode, Target
 from weft.analysis.search import search
 from weft.analysis.timing import DdrParameters, replay
 from weft.analysis.weight_codes.codes import CODES, Code, entropy_bits

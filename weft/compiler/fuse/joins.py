@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.fuse.uses import NotSeen, Uses, changes_nothing, is_copy, seen_as
 from weft.compiler.steps import Extent, Network, Step, View, extent_of
 

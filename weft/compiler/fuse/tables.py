@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.fuse.uses import Uses, is_copy
 from weft.compiler.steps import Network, Step
 

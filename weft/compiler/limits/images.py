@@ -1,7 +1,7 @@
 """Limits of operators that reduce a tensor or resize an image."""
 
 from golden.operators.resize import bilinear_positions
-from hw.npu.isa import FRACTION_BITS
+from hw.npu.interface.isa import FRACTION_BITS
 from weft.compiler import parameters
 
 

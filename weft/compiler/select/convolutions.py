@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.select.selection import Selection, fold, requantization, shared, two_taps

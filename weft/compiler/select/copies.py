@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hw.npu.isa import Opcode, Second
+from hw.npu.interface.isa import Opcode, Second
 from weft.compiler.graph import Operator
 from weft.compiler.nests import MOST_PIECES, Operand, Piece, pieces
 from weft.compiler.select.selection import Selection

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.requantize import multiply_by_quantized_multiplier
-from hw.npu.isa import MAX_PRODUCT_SHIFT, Opcode, Second
+from hw.npu.interface.isa import MAX_PRODUCT_SHIFT, Opcode, Second
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.nests import operand, whole

@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.operators.lookup import all_bytes
 from golden.operators.softmax import exponential_table
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler.evaluate import EVALUATORS
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.nests import divisor, operand, whole

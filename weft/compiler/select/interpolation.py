@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.operators.resize import bilinear_positions, bilinear_taps
-from hw.npu.isa import FRACTION_BITS, Opcode
+from hw.npu.interface.isa import FRACTION_BITS, Opcode
 from weft.compiler.graph import Operator
 from weft.compiler.nests import MOST_PIECES
 from weft.compiler.select.convolutions import MOST_STRIDE

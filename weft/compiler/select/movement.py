@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler import movement
 from weft.compiler.graph import Operator
 from weft.compiler.nests import operand, whole

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.operators.mean import elements
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.nests import ROW_LIMIT, divisor

@@ -7,7 +7,7 @@ import numpy as np
 
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.isa import Opcode
+from hw.npu.interface.isa import Opcode
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator, Tensor
 from weft.compiler.steps import IDENTITY, INT8_LIMITS, Extent, Step, View, extent_of

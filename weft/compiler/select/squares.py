@@ -12,7 +12,7 @@ import numpy as np
 
 from golden.operators.squared_difference import LEFT_SHIFT, scaled
 from golden.requantize import requantize
-from hw.npu.isa import Second
+from hw.npu.interface.isa import Second
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.select.copies import EXACT_SUM

@@ -1,0 +1,203 @@
+"""The accumulators: C partial sums for each pixel of a block, in two halves."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.wave import WAVE_TAG
+from hw.npu.parts.delay import delayed
+
+
+class Accumulators(wiring.Component):
+    """Adds waves into entries of C accumulators, and lets the output stage read what is final.
+
+    ::
+
+        sums, tag --> read entry --> add, or maximum --> write entry
+        cycle 0       1              2
+
+    One wave a cycle, never stalls. Two waves of the same entry must be at least `MIN_PERIOD` cycles apart: the feeder
+    keeps that. Each half has one read port and one write port: waves that add and the output stage use different halves, since an
+    entry is shown as final only when the last wave of its job has been written; waves that overwrite leave the read port alone.
+
+    With ``pipeline`` registers stand before and behind the memories, and the sum and the choice are a cycle each. The least distance stays:
+    an entry that is written in the cycle in which it is read, or in the next, goes to the adder past the memory. ::
+
+        sums, tag --> address --> read --> entry --> add, compare --> choose --> write entry
+        cycle 0       1           2        3                          4          5
+
+    Parameters
+    ----------
+    cols, depth : int
+        Accumulators of an entry, and entries of a half (a power of two).
+    sum_bits, accumulator_bits : int
+        Width of what is added, and of an accumulator; sums wrap (the compiler bounds them).
+    late : int
+        With ``pipeline``: cycles by which ``sums`` come later than their wave, 0 to `MOST_LATE`.
+    pipeline : bool
+        `CUTS` more registers from a wave to its entry, `READ_CUTS` from a read to its data.
+
+    Members
+    -------
+    valid, tag, sums : In(1), In(WAVE_TAG), In(signed(sum_bits)).array(cols)
+        The wave.
+    entry_final : Out(1)
+        A pulse for each final entry, in their order, at most one a cycle: after the last wave of a job, or after each wave where the
+        job has one reduction tile and continues no partial sums.
+    read_enable, read_half, read_entry : In(1), In(1), In(range(depth))
+        The output stage reads an entry.
+    read_data : Out(array of C signed)
+        The entry, `READ_LATENCY` cycles later.
+    """
+
+    LATENCY = 3
+    """Cycles from a wave to the entry that can be read."""
+    CUTS = 3
+    """Cycles more with ``pipeline``: address, entry, choice."""
+    MIN_PERIOD = LATENCY
+    """Least distance of two waves of the same entry."""
+    READ_LATENCY = 1
+    """Cycles from a read to its data."""
+    READ_CUTS = 2
+    """Cycles more with ``pipeline``: address, entry."""
+    MOST_LATE = CUTS
+
+    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0, pipeline=False):
+        if not 0 <= late <= (self.MOST_LATE if pipeline else 0):
+            raise ValueError(f"Accumulators late = {late} must be from 0 to {self.MOST_LATE}, and 0 without pipeline")
+        self.late = late
+        self.cols, self.depth, self.accumulator_bits, self.pipeline = cols, depth, accumulator_bits, pipeline
+        super().__init__({
+            "valid": In(1),
+            "tag": In(WAVE_TAG),
+            "sums": In(signed(sum_bits)).array(cols),
+            "entry_final": Out(1),
+            "read_enable": In(1),
+            "read_half": In(1),
+            "read_entry": In(range(depth)),
+            "read_data": Out(data.ArrayLayout(signed(accumulator_bits), cols)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        if self.pipeline:
+            self._columns_in_steps(m)
+            return m
+        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in (0, 1, 2)]
+        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in (0, 1, 2)]
+        read_half = delayed(m, self.read_half, 1, name="read_half_1")
+        for col in range(self.cols):
+            halves = [self._half(m, half, col, valid, tag) for half in range(2)]
+            # stage 1: the entry as it was, and the sum that goes in
+            added = Signal.like(self.sums[col], name=f"added_{col}", reset_less=True)
+            with m.If(valid[0]):
+                m.d.sync += added.eq(self.sums[col])
+            old = Mux(tag[1].half, halves[1][0].data, halves[0][0].data).as_signed()
+            # stage 2: what is written
+            result = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True)
+            with m.If(valid[1]):
+                keeps = tag[1].overwrite | (tag[1].maximum & (added > old))
+                with m.If(keeps):
+                    m.d.sync += result.eq(added)
+                with m.Elif(tag[1].maximum):
+                    m.d.sync += result.eq(old)
+                with m.Else():
+                    m.d.sync += result.eq(old + added)
+            for _, write in halves:
+                m.d.comb += write.data.eq(result)
+            m.d.comb += self.read_data[col].eq(Mux(read_half, halves[1][0].data, halves[0][0].data))
+        self._announce(m, valid[2], tag[2])
+        return m
+
+    def _half(self, m, half, col, valid, tag):
+        """Memory of one column of one half, and its ports."""
+        m.submodules[f"half_{half}_column_{col}"] = memory = Memory(shape=signed(self.accumulator_bits), depth=self.depth, init=[])
+        read, write = memory.read_port(), memory.write_port()
+        accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
+        m.d.comb += [
+            read.en.eq(accumulates | (self.read_enable & (self.read_half == half))),
+            read.addr.eq(Mux(accumulates, tag[0].entry, self.read_entry)),
+            write.en.eq(valid[2] & (tag[2].half == half)),
+            write.addr.eq(tag[2].entry),
+        ]
+        return read, write
+
+    def _columns_in_steps(self, m):
+        """The columns with ``pipeline``."""
+        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in range(7)]
+        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in range(7)]
+        read_half = delayed(m, self.read_half, self.READ_LATENCY + self.READ_CUTS, name="read_half")
+        # 0: the entry that each half reads, and whether
+        reads, entries = [], []
+        for half in range(2):
+            accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
+            reads.append(delayed(m, accumulates | (self.read_enable & (self.read_half == half)), 1, name=f"reads_{half}"))
+            entries.append(delayed(m, Mux(accumulates, tag[0].entry, self.read_entry), 1, name=f"entry_{half}"))
+        # 2: whether a wave ahead has just been written, 3 or 4 cycles ahead: the memory gives what was there before
+        distances = self.MIN_PERIOD, self.MIN_PERIOD + 1
+        ahead = [Signal(name=f"ahead_{distance}", reset_less=True) for distance in distances]
+        for passes, distance in zip(ahead, distances, strict=True):
+            other = tag[2 + distance]
+            m.d.sync += passes.eq(valid[2 + distance] & (other.half == tag[2].half) & (other.entry == tag[2].entry))
+        keeps, compares = tag[4].overwrite, tag[4].maximum
+        for col in range(self.cols):
+            result, data = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True), []
+            for half in range(2):
+                m.submodules[f"half_{half}_column_{col}"] = memory = Memory(shape=signed(self.accumulator_bits), depth=self.depth, init=[])
+                read, write = memory.read_port(), memory.write_port()
+                m.d.comb += [
+                    read.en.eq(reads[half]),
+                    read.addr.eq(entries[half]),
+                    write.en.eq(valid[5] & (tag[5].half == half)),
+                    write.addr.eq(tag[5].entry),
+                    write.data.eq(result),
+                ]
+                data.append(delayed(m, read.data, 1, name=f"entry_{half}_{col}"))
+            m.d.comb += self.read_data[col].eq(Mux(read_half, data[1], data[0]))
+            # 3: the entry as it was, and the sum that goes in
+            added = delayed(m, self.sums[col], 3 - self.late, name=f"added_{col}")
+            written = [delayed(m, result, distance - 2, name=f"written_{distance}_{col}") for distance in distances]
+            old = Mux(ahead[0], written[0], Mux(ahead[1], written[1], Mux(tag[3].half, data[1], data[0]))).as_signed()
+            # 4: what is written
+            total, greater = Signal.like(result, name=f"total_{col}", reset_less=True), Signal(name=f"greater_{col}", reset_less=True)
+            m.d.sync += [total.eq(old + added), greater.eq((old - added)[-1])]
+            late_added, late_old = delayed(m, added, 1, name=f"late_added_{col}"), delayed(m, old, 1, name=f"late_old_{col}")
+            with m.If(keeps | (compares & greater)):
+                m.d.sync += result.eq(late_added)
+            with m.Elif(compares):
+                m.d.sync += result.eq(late_old)
+            with m.Else():
+                m.d.sync += result.eq(total)
+        self._announce_in_steps(m, valid[3], tag[3])
+
+    def _announce(self, m, valid, tag):
+        """Announces final entries: those of a job of several tiles together when its last wave is written, since until then its waves
+        read the half; those of a job of one tile, which reads nothing, one by one.
+        """
+        gathered = Signal(range(self.depth + 1))
+        pending = Signal(range(2 * self.depth + 1))
+        total = gathered + 1
+        announced = Signal()
+        m.d.comb += announced.eq(pending != 0)
+        m.d.sync += pending.eq(pending - announced)
+        with m.If(valid & tag.final & tag.overwrite):
+            m.d.sync += pending.eq(pending - announced + 1)
+        with m.Elif(valid & tag.final):
+            m.d.sync += gathered.eq(total)
+            with m.If(tag.job_end):
+                m.d.sync += [gathered.eq(0), pending.eq(pending - announced + total)]
+        m.d.comb += self.entry_final.eq(announced)
+
+    def _announce_in_steps(self, m, valid, tag):
+        """The same with ``pipeline``, two stages earlier: entries that become final, their count, the pulse are a cycle each."""
+        gathered, more = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        pending = Signal(range(2 * self.depth + 1))
+        total, announced = gathered + 1, pending != 0
+        m.d.sync += [more.eq(0), pending.eq(pending + more - announced), self.entry_final.eq(announced)]
+        with m.If(valid & tag.final & tag.overwrite):
+            m.d.sync += more.eq(1)
+        with m.Elif(valid & tag.final):
+            m.d.sync += gathered.eq(total)
+            with m.If(tag.job_end):
+                m.d.sync += [gathered.eq(0), more.eq(total)]

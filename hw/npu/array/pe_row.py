@@ -1,0 +1,149 @@
+"""One row of processing elements."""
+
+from operator import add
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.isa import MAX_SPAN
+from hw.npu.parts.delay import delayed, latency
+
+
+class PeRow(wiring.Component):
+    """Multiplies activations by the weights of a row and adds the products to the partial sums from above.
+
+    The activation is one for the whole row or, where the wave is one of the array as a FIR filter, a byte for each element: of the
+    vector of the kernel row that the row belongs to, or 0 if it belongs to none.
+
+    Every processing element holds two weights, one of each plane: the wave says which plane computes, the other may be
+    written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
+    wave keeps still. Nothing here checks that a plane is not written while it computes: the weight loader keeps that.
+
+    With ``int4`` an element multiplies by the two halves of its weight apart. In a ``paired`` wave they are two weights, of two
+    activations; else one, whose lower half has no sign and whose upper half counts sixteen times. ::
+
+        activation ---> x lower half ---------------> +
+        other      ---> x upper half ---> << 4 or 0 -> +---> partial sum
+
+    Parameters
+    ----------
+    cols : int
+        Processing elements.
+    psum_bits : int
+        Width of a partial sum.
+    int4 : bool
+        There are paired waves.
+    pipeline : bool
+        `CUTS` more registers: `AROUND` for operand and weight, and as many for the product. The multipliers of an FPGA are few and far
+        away: some of the registers can stand beside them, the others on the way. Weights count, as without, in the cycle in which the
+        wave comes.
+
+    Members
+    -------
+    enable : In(1)
+        With ``pipeline``: the row moves; ``valid`` is low where it does not.
+    valid, plane, activation : In(1), In(1), In(signed(8))
+        The wave: its plane, and the activation that every element of the row gets.
+    paired, other : In(1), In(signed(8))
+        With ``int4``: weights are pairs; the activation that belongs to the upper ones, else ``activation`` again.
+    column, side : In(1), In(MAX_SPAN)
+        It gets those of a vector instead; which one (one bit of these, or none).
+    vectors : In(signed(8)).array(MAX_SPAN, cols)
+        The vectors of the kernel rows.
+    psum_in, psum_out : In(signed(psum_bits)).array(cols), Out(signed(psum_bits)).array(cols)
+        Partial sums from above and to below.
+    write, write_plane, weights : In(1), In(1), In(signed(8)).array(cols)
+        In a cycle with ``write``, the weights of a plane are replaced.
+    """
+
+    LATENCY = 1
+    AROUND = 3
+    CUTS = 2 * AROUND
+    """Cycles from a wave to its partial sums more with ``pipeline``; to the partial sums from above it is one all the same."""
+
+    def __init__(self, *, cols, psum_bits, int4=False, pipeline=False):
+        self.cols, self.psum_bits, self.int4, self.pipeline = cols, psum_bits, int4, pipeline
+        pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
+        super().__init__({
+            **({"enable": In(1)} if pipeline else {}),
+            "valid": In(1),
+            "plane": In(1),
+            "activation": In(signed(8)),
+            **pairs,
+            "column": In(1),
+            "side": In(MAX_SPAN),
+            "vectors": In(signed(8)).array(MAX_SPAN, cols),
+            "psum_in": In(signed(psum_bits)).array(cols),
+            "psum_out": Out(signed(psum_bits)).array(cols),
+            "write": In(1),
+            "write_plane": In(1),
+            "weights": In(signed(8)).array(cols),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        moves = self._moves(m)
+        for col in range(self.cols):
+            planes = [Signal(signed(8), name=f"weight{plane}_{col}", reset_less=True) for plane in range(2)]
+            psum = Signal(signed(self.psum_bits), name=f"psum_{col}", reset_less=True)
+            for plane, weight in enumerate(planes):
+                with m.If(self.write & (self.write_plane == plane)):
+                    m.d.sync += weight.eq(self.weights[col])
+            operand = self._operand(m, col, self.activation, f"operand_{col}")
+            weight = Mux(self.plane, planes[1], planes[0])
+            other = self._operand(m, col, self.other, f"other_{col}") if self.int4 else None
+            if self.pipeline:
+                product = self._product(m, col, operand, other, weight, moves)
+            else:
+                product = add(*self._pair(m, col, operand, other, weight, self.paired)) if self.int4 else operand * weight
+            with m.If(moves[-1]):
+                m.d.sync += psum.eq(self.psum_in[col] + product)
+            m.d.comb += self.psum_out[col].eq(psum)
+        return m
+
+    def _operand(self, m, col, activation, name):
+        """What an element multiplies: the wave's activation, or its byte of a vector."""
+        operand = Signal(signed(8), name=name)
+        m.d.comb += operand.eq(activation)
+        with m.If(self.column):
+            m.d.comb += operand.eq(0)
+            for side in range(MAX_SPAN):
+                with m.If(self.side[side]):
+                    m.d.comb += operand.eq(self.vectors[side][col])
+        return operand
+
+    def _moves(self, m):
+        """Whether a wave enters each of the row's stages."""
+        moves, valid = [self.valid], self.valid
+        for stage in range(1, latency(PeRow, self.pipeline)):
+            valid, late = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable), Signal(name=f"moves_{stage}")
+            m.d.comb += late.eq(valid & self.enable)
+            moves.append(late)
+        return moves
+
+    def _product(self, m, col, operand, other, weight, moves):
+        """Expression: what is added, with ``pipeline``: of an operand and a weight that are registered, and registered itself."""
+        first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
+        for stage in range(self.AROUND):
+            first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}
+        multiplicand, multiplier, *pair = first.values()
+        products = self._pair(m, col, multiplicand, pair[0], multiplier, pair[1]) if self.int4 else [multiplicand * multiplier]
+        for stage in range(self.AROUND, 2 * self.AROUND):
+            products = [
+                delayed(m, product, 1, name=f"product_{i}_{stage}_{col}", enable=moves[stage]) for i, product in enumerate(products)
+            ]
+        return sum(products)
+
+    def _pair(self, m, col, operand, other, weight, paired):
+        """Expressions: both products."""
+        bits = weight.as_unsigned()
+        lower, upper = Signal(signed(5), name=f"lower_{col}"), Signal(signed(4), name=f"upper_{col}")
+        first, second = Signal(signed(13), name=f"first_{col}"), Signal(signed(12), name=f"second_{col}")
+        m.d.comb += [
+            lower.eq(Cat(bits[:4], bits[3] & paired).as_signed()),
+            upper.eq(bits[4:].as_signed()),
+            first.eq(operand * lower),
+            second.eq(other * upper),
+        ]
+        return first, Mux(paired, second, second << 4)

@@ -1,0 +1,234 @@
+"""Job control: starts a job, ends it well or with its first error, and never leaves a transaction behind."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.isa import Error
+from hw.npu.interface.registers import EVENTS, PULSES, STATUS
+from hw.npu.interface.status import ERROR_LAYOUT
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.taps import REACH
+
+CYCLE_BITS = 64
+"""Width of the count of a job's cycles."""
+
+
+class JobControl(wiring.Component):
+    """Runs one job at a time.
+
+    ::
+
+                 start              complete
+        IDLE ------------> RUN -------------------> RESET ----> IDLE (done)
+                            | error, watchdog, soft reset ^
+                            +----> DRAIN -----------------+     IDLE (error; idle after a soft reset)
+                                     nothing outstanding for `SETTLE` cycles
+
+    CYCLES counts from the cycle behind ``pulses.start`` to the one with the event, inclusive: an event n cycles after the start makes n.
+    The event comes as the job ends well, or when draining is over; if the bus stays silent for TIMEOUT cycles it comes at once, and
+    draining goes on. The first error is kept; of several in one cycle that of the first unit.
+
+    Parameters
+    ----------
+    units : int
+        Units that can show an error.
+    watchdog : int
+        Cycles without progress, with nothing outstanding, that are a deadlock.
+    pipeline : bool
+        Registers before what the units say and behind what they are told, so that a job takes two cycles more; what they are told comes
+        to the last of them `REACH` cycles later. `SETTLE`, the watchdogs and the reset, which lasts so long, allow for it.
+
+    Members
+    -------
+    pulses : In(PULSES)
+        Start and soft reset, from the register file.
+    timeout : In(32)
+        Cycles of silence on the bus that stop the job; 0 never.
+    begin : Out(1)
+        A job starts in this cycle: to command fetch and dispatcher.
+    complete : In(1)
+        All commands are complete and all records written. Looked at from the second cycle after ``begin``.
+    errors : In(ERROR_LAYOUT), one for each unit
+        Kept up by the units until they are reset.
+    progress : In(1)
+        Something moved in some unit.
+    outstanding : In(1)
+        A transaction is on the bus.
+    handshake : In(1)
+        Something moved on the bus.
+    oldest : In(32)
+        Index of the oldest incomplete command.
+    halt : Out(1)
+        To all units: begin nothing on the bus, drop what comes.
+    core_reset : Out(1)
+        One cycle, with ``pipeline`` `REACH` + 1: all units, queues and tokens are reset.
+    cycle : Out(32)
+        Cycle of the job, 0 in the cycle after ``begin``.
+    status : Out(STATUS)
+        To the register file.
+    events : Out(EVENTS)
+        To the register file, one cycle each.
+    """
+
+    SETTLE = 4
+    """Cycles without a transaction that end draining: an address that was on its way when ``halt`` rose has shown by then."""
+    CUTS = 1
+    """With ``pipeline``: registers before what the units say."""
+
+    def __init__(self, *, units, watchdog=1024, pipeline=False):
+        if units < 1 or watchdog < 2:
+            raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
+        self.units, self.watchdog, self.pipeline = units, watchdog, pipeline
+        self.settle = self.SETTLE + (self.CUTS + 1 + REACH if pipeline else 0)
+        """As `SETTLE`, what is seen late allowed for."""
+        super().__init__({
+            "pulses": In(PULSES),
+            "timeout": In(32),
+            "begin": Out(1),
+            "complete": In(1),
+            "errors": In(ERROR_LAYOUT).array(units),
+            "progress": In(1),
+            "outstanding": In(1),
+            "handshake": In(1),
+            "oldest": In(32),
+            "halt": Out(1),
+            "core_reset": Out(1),
+            "cycle": Out(32),
+            "status": Out(STATUS),
+            "events": Out(EVENTS),
+        })
+        self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
+        """In state DRAIN; the job is given up; its error has been shown: for proofs."""
+
+    def elaborate(self, platform):
+        m = Module()
+        cycles, aborted, announced = Signal(CYCLE_BITS), self.aborted, self.announced
+        done, failed = Signal(), Signal()
+        code, index = Signal.like(self.status.error_code), Signal(32)
+        forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+        seen = self._seen(m)
+        deadlock, silent, drained = self._watchdogs(m, seen)
+        status = self._show(m, done, failed, code, index, cycles)
+
+        def announce_error():
+            """The event of an error, once; a job that is given up has none."""
+            m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
+            m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
+
+        core_reset, halt = self.core_reset, self.halt
+        if self.pipeline:
+            core_reset, halt, late_start = Signal(), Signal(), Signal()
+            m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
+        counting = Signal()
+        with m.If(counting):
+            m.d.sync += cycles.eq(cycles + 1)
+        with m.FSM() as fsm:
+            # Ends with a start.
+            with m.State("IDLE"):
+                m.d.comb += core_reset.eq(self.pulses.soft_reset)
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += forget
+                    if self.pipeline:
+                        m.next = "CLEAR"
+                with m.Elif(self.pulses.start | late_start if self.pipeline else self.pulses.start):
+                    m.d.comb += self.begin.eq(1)
+                    m.d.sync += [*forget, cycles.eq(0), aborted.eq(0), announced.eq(0)]
+                    m.next = "RUN"
+            # Ends with the first error, a watchdog, a soft reset, or well.
+            with m.State("RUN"):
+                m.d.comb += counting.eq(1)
+                found = Cat(error.valid for error in seen["errors"]).any()
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += aborted.eq(1)
+                    m.next = "DRAIN"
+                with m.Elif(found):
+                    for error in reversed(seen["errors"]):
+                        with m.If(error.valid):
+                            m.d.sync += [code.eq(error.code), index.eq(error.index)]
+                    m.next = "DRAIN"
+                with m.Elif(deadlock | silent):
+                    m.d.sync += [code.eq(Mux(silent, Error.TIMEOUT, Error.DEADLOCK)), index.eq(self.oldest)]
+                    with m.If(silent):
+                        announce_error()
+                    m.next = "DRAIN"
+                with m.Elif(seen["complete"]):
+                    m.d.comb += self.events.irq_done.eq(1)
+                    m.d.sync += done.eq(1)
+                    m.next = "RESET"
+            # Ends when nothing is outstanding.
+            with m.State("DRAIN"):
+                m.d.comb += [halt.eq(1), self.draining.eq(1), counting.eq(~announced & ~aborted)]
+                with m.If(self.pulses.soft_reset):
+                    m.d.sync += [aborted.eq(1), failed.eq(0)]
+                with m.If(drained | silent):
+                    announce_error()
+                with m.If(drained):
+                    m.next = "RESET"
+            # Lasts one cycle.
+            with m.State("RESET"):
+                m.d.comb += [core_reset.eq(1), halt.eq(1)]
+                with m.If(aborted | self.pulses.soft_reset):
+                    m.d.sync += forget
+                m.next = "CLEAR" if self.pipeline else "IDLE"
+            if self.pipeline:
+                with m.State("CLEAR"):
+                    self._clear(m, core_reset, halt, late_start, forget)
+        idle = fsm.ongoing("IDLE")
+        m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) | late_start if self.pipeline else ~idle)
+        return m
+
+    def _clear(self, m, core_reset, halt, late_start, forget):
+        """A state that ends when the last part of the core has been reset; to the host it is idle, and a start in it counts."""
+        clearing = Signal(range(2 * REACH + 2))
+        held, last = clearing < REACH, clearing == 2 * REACH + 1
+        m.d.comb += [core_reset.eq(held), halt.eq(held)]
+        m.d.sync += [
+            clearing.eq(Mux(last, 0, clearing + 1)),
+            late_start.eq((late_start | self.pulses.start) & ~self.pulses.soft_reset),
+        ]
+        with m.If(self.pulses.start | self.pulses.soft_reset):
+            m.d.sync += forget
+        with m.If(last):
+            m.next = "IDLE"
+
+    def _show(self, m, done, failed, code, index, cycles):
+        """What the host sees of the job; gives the status."""
+        status = self.status
+        m.d.comb += [status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index)]
+        m.d.comb += [status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]), status.draining.eq(self.draining)]
+        m.d.comb += self.cycle.eq(cycles)
+        return status
+
+    def _seen(self, m):
+        """What the units say, as the control sees it."""
+        said = {name: getattr(self, name) for name in ("complete", "progress", "outstanding", "handshake")}
+        if not self.pipeline:
+            return said | {"errors": list(self.errors)}
+        said["complete"] = said["complete"] & ~self.begin  # of the job before
+        seen = {name: delayed(m, value, self.CUTS, name=name, reset_less=False) for name, value in said.items()}
+        errors = [delayed(m, error, self.CUTS, name=f"error_{unit}", reset_less=False) for unit, error in enumerate(self.errors)]
+        return seen | {"errors": errors}
+
+    def _watchdogs(self, m, seen):
+        """Expressions: a deadlock; a silent bus; drained."""
+        still = Signal(range(self.watchdog + 1))
+        quiet = Signal(32)
+        calm = Signal(range(self.settle + 1))
+        with m.If(self.begin | seen["progress"] | seen["outstanding"]):
+            m.d.sync += still.eq(0)
+        with m.Elif(still != self.watchdog):
+            m.d.sync += still.eq(still + 1)
+        with m.If(self.begin | seen["handshake"] | ~seen["outstanding"]):
+            m.d.sync += quiet.eq(0)
+        with m.Elif(quiet != self.timeout):
+            m.d.sync += quiet.eq(quiet + 1)
+        with m.If(~self.draining | seen["outstanding"]):
+            m.d.sync += calm.eq(0)
+        with m.Elif(calm != self.settle):
+            m.d.sync += calm.eq(calm + 1)
+        deadlock, silent = still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout)
+        if self.pipeline:  # of this job, and as long as it lasts
+            deadlock = delayed(m, deadlock & ~self.begin, 1, name="dead", reset_less=False)
+            silent = delayed(m, silent & ~self.begin, 1, name="silent", reset_less=False)
+        return deadlock, silent, (calm == self.settle) & ~seen["outstanding"]

@@ -1,0 +1,76 @@
+"""Limits of an execute command's fields, as the hardware checks them."""
+
+from amaranth.hdl import Const
+
+from hw.npu.interface.isa import (
+    LEAST_POSITIONS,
+    MAX_BETWEEN,
+    MAX_PRODUCT_SHIFT,
+    MAX_SOFTMAX_LANES,
+    MOST_LAG,
+    Opcode,
+    Params,
+    Second,
+    is_operation,
+)
+
+CHECK_CYCLES = 3
+"""With `hold`: cycles from a command to its verdict: products, limits, all of them."""
+
+
+def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpolation=False, hold=lambda value, name: value):
+    """Expression: a field of the execute command is outside its limits (error BAD_FIELD).
+
+    Parameters
+    ----------
+    command : view of EXECUTE_LAYOUT
+    rows, cols : int
+        Size of the array.
+    depth : int
+        Entries of a half of the accumulators.
+    weight_bytes : int
+        Size of the weight scratchpad.
+    int4 : bool
+        There are commands with 4-bit weights.
+    interpolation : bool
+        There are commands INTERPOLATE.
+    hold : function of a value and a name
+        Where there are register cuts: a product, and each limit for itself, in a register.
+    """
+    loops, weights, opcode = command.loops, command.weights, command.header.opcode
+    matmul, depthwise = (is_operation(opcode, operation, int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
+    softmax = opcode == Opcode.SOFTMAX
+    limits = [loops[name] == 0 for name in ("block_rows", "block_cols", "taps_y", "taps_x", "column_tiles")]
+    limits += [
+        hold(loops.block_rows * loops.block_cols, "pixels") > depth,
+        (loops.last_cols == 0) | (loops.last_cols > cols),
+        (loops.partial_in | loops.partial_out) & (loops.column_tiles != 1),
+        (matmul | depthwise) & (loops.span == 0),
+        matmul & ((loops.lanes == 0) | ((loops.span > 1) & (loops.taps_x != 1))),
+        depthwise & _bad_filter(loops, rows, hold),
+        softmax & _bad_softmax(loops, weights),
+        *([(opcode == Opcode.INTERPOLATE) & ((loops.taps_y > MAX_BETWEEN) | (loops.taps_x > MAX_BETWEEN))] if interpolation else []),
+        (weights.address[: (cols - 1).bit_length()] != 0) | (weights.address >= weight_bytes),
+        weights.params > Params.FULL,
+        command.output.right_shift > 31,
+        (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT),
+    ]
+    bad = Const(0)
+    for number, limit in enumerate(limits):
+        bad |= hold(limit, f"limit_{number}")
+    return hold(bad, "bad_field")
+
+
+def _bad_filter(loops, rows, hold):
+    """DEPTHWISE: rows of the array, lag of the kernel rows, and steps of a block row, which must reach its last wave."""
+    last_wave = hold((loops.block_cols - 1) * loops.stride, "last_wave")  # of a block without columns, which is refused anyway, it wraps
+    span_rows, lag = hold(loops.span * loops.taps_x, "span_rows"), hold((loops.span - 1) * loops.taps_x, "lag")
+    bad = (span_rows > rows) | (lag > MOST_LAG)
+    return bad | (loops.stride == 0) | (loops.positions < LEAST_POSITIONS) | (loops.positions <= last_wave)
+
+
+def _bad_softmax(loops, weights):
+    """SOFTMAX: what a row of bytes has no use for."""
+    ones = (loops.taps_x != 1) | (loops.taps_y != 1) | (loops.column_tiles != 1) | (loops.last_cols != 1)
+    bad = (loops.lanes == 0) | (loops.lanes > MAX_SOFTMAX_LANES) | ones
+    return bad | (weights.params != Params.NONE) | weights.load_table | loops.partial_in | loops.partial_out

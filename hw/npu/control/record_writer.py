@@ -1,0 +1,185 @@
+"""Record writer: puts the records of the commands into DDR."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, WriteChannels, lane_bits
+from hw.npu.interface.isa import Error
+from hw.npu.interface.queued import INDEX_BITS
+from hw.npu.interface.records import RECORD_BYTES, RECORD_LAYOUT
+from hw.npu.interface.status import ERROR_LAYOUT, latch
+from hw.npu.parts.fifo import StreamFifo
+
+
+class RecordWriter(wiring.Component):
+    """Writes each record to ``record_base + 64 * index``, or swallows it; the sources take turns.
+
+    A record leaves its source with its last beat, so it is stored nowhere here. It takes ``64 / axi_bytes + 1`` cycles; responses are
+    not waited for, up to `OUTSTANDING` bursts.
+
+    With ``pipeline`` it leaves its source first, and its beats are shifted out of a register.
+
+    Parameters
+    ----------
+    sources : int
+        Streams of records, at least 1.
+    axi_bytes, address_bits, max_burst : int
+        Bytes of a beat, width of an address, beats of the longest burst.
+    pipeline : bool
+        A record takes `CUTS` cycles more.
+
+    Members
+    -------
+    records : In(stream of RECORD_LAYOUT), one for each source
+        What the units have to tell.
+    enable : In(1)
+        Write the records; steady during a job.
+    record_base : In(address_bits)
+        Where record 0 goes, a multiple of 64.
+    axi : Out(WriteChannels)
+        AW, W and B.
+    halt : In(1)
+        Start no further burst, finish the present one without strobes, swallow the rest. Stays up until reset.
+    outstanding : Out(range(OUTSTANDING + 1))
+        Bursts whose address is offered or accepted, and whose response has not come.
+    idle : Out(1)
+        No record is waiting or on its way.
+    progress : Out(1)
+        Something moved in this cycle.
+    error : Out(ERROR_LAYOUT)
+        AXI_WRITE, with the index of the record's command.
+    """
+
+    OUTSTANDING = 4
+    CUTS = 1
+
+    def __init__(self, *, sources, axi_bytes, address_bits, max_burst, pipeline=False):
+        if sources < 1:
+            raise ValueError(f"RecordWriter sources must be at least 1, not {sources}")
+        if not 1 <= axi_bytes <= RECORD_BYTES:
+            raise ValueError(f"RecordWriter axi_bytes must be from 1 to {RECORD_BYTES}, not {axi_bytes}")
+        self.sources, self.axi_bytes, self.pipeline = sources, axi_bytes, pipeline
+        self.burst_beats = min(max_burst, RECORD_BYTES // axi_bytes)
+        super().__init__({
+            "records": In(stream.Signature(RECORD_LAYOUT)).array(sources),
+            "enable": In(1),
+            "record_base": In(address_bits),
+            "axi": Out(WriteChannels(address_bits=address_bits, data_bits=8 * axi_bytes)),
+            "halt": In(1),
+            "outstanding": Out(range(self.OUTSTANDING + 1)),
+            "idle": Out(1),
+            "progress": Out(1),
+            "error": Out(ERROR_LAYOUT),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.in_flight = in_flight = StreamFifo(data.StructLayout({"index": unsigned(INDEX_BITS)}), depth=self.OUTSTANDING)
+        aw, w, b = self.axi.aw, self.axi.w, self.axi.b
+        beats = RECORD_BYTES // self.axi_bytes
+        waiting = Cat(source.valid for source in self.records).any()
+        turn = Signal(range(self.sources))
+        following = Mux(turn == self.sources - 1, 0, turn + 1)
+        beat = Signal(range(beats))
+        swallow = ~self.enable | self.halt
+        index = Array(source.payload.index for source in self.records)[turn]
+        if self.pipeline:
+            index = Signal(INDEX_BITS, reset_less=True)
+        m.d.comb += [
+            in_flight.i.payload.index.eq(index),
+            aw.payload.size.eq(lane_bits(self.axi_bytes)),
+            aw.payload.burst.eq(BURST_INCR),
+            aw.payload.len.eq(self.burst_beats - 1),
+        ]
+        with m.If(aw.ready):
+            m.d.sync += aw.valid.eq(0)
+        moves = self._shifted if self.pipeline else self._straight
+        inside, record = moves(m, in_flight.i, index, swallow, waiting, turn, following, beat)
+        unstrobed = Signal()  # strobes of an offered beat may not change: the halt counts from the next beat
+        m.d.sync += unstrobed.eq(self.halt & ~(w.valid & ~w.ready) | (unstrobed & self.halt))
+        m.d.comb += [
+            w.payload.data.eq(record),
+            w.payload.strb.eq(Mux(unstrobed, 0, (1 << self.axi_bytes) - 1)),
+            w.payload.last.eq((beat & (self.burst_beats - 1)) == self.burst_beats - 1),
+            b.ready.eq(in_flight.o.valid),
+            in_flight.o.ready.eq(b.valid),
+            self.outstanding.eq(in_flight.level),
+            self.idle.eq(~in_flight.o.valid & ~inside & ~waiting),
+            self.progress.eq((aw.valid & aw.ready) | (w.valid & w.ready) | (b.valid & b.ready) | (swallow & waiting)),
+        ]
+        latch(m, self.error, b.valid & b.ready & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, in_flight.o.payload.index)
+        return m
+
+    def _straight(self, m, burst, index, swallow, waiting, turn, following, beat):
+        """Beats straight from the source; gives whether one is on its way, and its data."""
+        aw, w = self.axi.aw, self.axi.w
+        beats = RECORD_BYTES // self.axi_bytes
+        valid = Array(source.valid for source in self.records)
+        place = beat << lane_bits(self.axi_bytes)
+        with m.FSM():
+            # Ends when a source has a record and there is room for its burst: the address goes out. Swallowing needs neither.
+            with m.State("WAIT_RECORD"):
+                with m.If(swallow):
+                    m.d.comb += [source.ready.eq(1) for source in self.records]
+                with m.Elif(valid[turn]):
+                    m.d.comb += burst.valid.eq(~aw.valid)
+                    with m.If(burst.valid & burst.ready):
+                        address = self.record_base + (index << lane_bits(RECORD_BYTES)) + place
+                        m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(address)]
+                        m.next = "WRITE"
+                with m.Elif(waiting):  # stands still between records, so that a job's cycles do not depend on when it starts
+                    m.d.sync += turn.eq(following)
+            # Ends with the last beat of the burst; with the last of the record, the record leaves its source.
+            with m.State("WRITE"):
+                m.d.comb += w.valid.eq(1)
+                with m.If(w.ready):
+                    m.d.sync += beat.eq(beat + 1)
+                with m.If(w.valid & w.ready & w.payload.last):
+                    m.next = "WAIT_RECORD"
+                    with m.If(beat == beats - 1):
+                        m.d.comb += [source.ready.eq(turn == number) for number, source in enumerate(self.records)]
+                        m.d.sync += [beat.eq(0), turn.eq(following)]
+        record = Array(source.payload.as_value() for source in self.records)[turn]
+        return w.valid, record.word_select(beat, 8 * self.axi_bytes)
+
+    def _shifted(self, m, burst, index, swallow, waiting, turn, following, beat):
+        """Beats from a register that takes the record first; gives whether there is one, and the data of its next beat."""
+        aw, w = self.axi.aw, self.axi.w
+        beats = RECORD_BYTES // self.axi_bytes
+        valid = Array(source.valid for source in self.records)
+        present = Array(source.payload.as_value() for source in self.records)[turn]
+        record = Signal(8 * RECORD_BYTES, reset_less=True)
+        with m.FSM() as fsm:
+            # Ends when a source has a record: it is taken. Swallowing takes all.
+            with m.State("WAIT_RECORD"):
+                m.d.sync += [record.eq(present), index.eq(RECORD_LAYOUT(present).index)]
+                with m.If(swallow):
+                    m.d.comb += [source.ready.eq(1) for source in self.records]
+                with m.Elif(valid[turn]):
+                    m.d.comb += [source.ready.eq(turn == number) for number, source in enumerate(self.records)]
+                    m.d.sync += turn.eq(following)
+                    m.next = "WAIT_BURST"
+                with m.Elif(waiting):  # stands still between records, so that a job's cycles do not depend on when it starts
+                    m.d.sync += turn.eq(following)
+            # Ends when there is room for the burst: its address goes out. With a halt, nothing more of the record does.
+            with m.State("WAIT_BURST"):
+                with m.If(self.halt):
+                    m.next = "WAIT_RECORD"
+                with m.Else():
+                    m.d.comb += burst.valid.eq(~aw.valid)
+                    with m.If(burst.valid & burst.ready):
+                        address = (self.record_base + (index << lane_bits(RECORD_BYTES))) | (beat << lane_bits(self.axi_bytes))
+                        m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(address)]
+                        m.next = "WRITE"
+            # Ends with the last beat of the burst.
+            with m.State("WRITE"):
+                m.d.comb += w.valid.eq(1)
+                with m.If(w.ready):
+                    m.d.sync += [beat.eq(beat + 1), record.eq(record >> 8 * self.axi_bytes)]
+                with m.If(w.valid & w.ready & w.payload.last):
+                    m.next = "WAIT_BURST"
+                    with m.If(beat == beats - 1):
+                        m.d.sync += beat.eq(0)
+                        m.next = "WAIT_RECORD"
+        return ~fsm.ongoing("WAIT_RECORD"), record[: 8 * self.axi_bytes]

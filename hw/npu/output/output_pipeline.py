@@ -1,0 +1,180 @@
+"""The arithmetic of the output stage: from accumulators to the bytes that are written."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.isa import Second
+from hw.npu.output.requantize import REQUANTIZE, Requantize
+from hw.npu.output.second_operand import SECOND, SecondOperand
+from hw.npu.output.table import ENTRIES, Table
+from hw.npu.parts.delay import delayed
+
+OUTPUT_CONFIG = data.StructLayout({
+    "channel_bias": unsigned(1),
+    "channel_scale": unsigned(1),
+    "multiplier": signed(32),
+    "left": unsigned(5),
+    "right": unsigned(5),
+    "requantize": REQUANTIZE,
+    "use_table": unsigned(1),
+    "has_second": unsigned(1),
+    "second": SECOND,
+})
+"""Configuration of a command's vectors: whether bias, and multiplier and exponent, are the channel's, and the numbers for all channels."""
+
+
+def output_config(output, second, *, channel_bias, channel_scale):
+    """`OUTPUT_CONFIG` of a command, as one value: the fields of the groups ``output`` and ``second`` in the layout's order."""
+    clamp = output.zero_point, output.clamp_min, output.clamp_max
+    operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
+    result = second.out_multiplier, second.out_shift, second.out_zero_point, second.clamp_min, second.clamp_max
+    value = Cat(
+        channel_bias,
+        channel_scale,
+        output.multiplier,
+        output.left_shift,
+        output.right_shift[:5],
+        output.single_rounding,
+        *clamp,
+        output.use_table,
+        second.operation != Second.NONE,
+        second.operation,
+        *operands,
+        *result,
+    )
+    assert len(value) == OUTPUT_CONFIG.size
+    return value
+
+
+class OutputPipeline(wiring.Component):
+    """Selects the lanes' channels, requantizes, maps through the table, joins with the second operand.
+
+    ::
+
+        accumulators -> select -> Requantize -> Table -+------------------+-> result
+        parameters   -> select --^                     +-> SecondOperand -+
+                                   second operand --------^
+
+    One vector a cycle, never stalls. Vectors without a second operand leave `LATENCY` cycles after they entered, those with one
+    the latency of `SecondOperand` later: whoever issues keeps a vector without at least that far behind one with.
+
+    Parameters
+    ----------
+    cols, lanes : int
+        Output channels, and channels of a vector.
+    accumulator_bits : int
+        20 to 32.
+    pipeline : bool
+        `CUTS` more registers: behind the selection, and those of the blocks.
+
+    Members
+    -------
+    valid, bank, group : In(1), In(1), In(range(max(2, cols / lanes)))
+        A vector enters: which configuration it belongs to, and which group of ``lanes`` channels it is.
+    accumulators : In(array of cols signed)
+        The entry.
+    bias, multiplier : In(signed(32)).array(cols)
+        Parameters of the channels.
+    exponent : In(signed(8)).array(cols)
+        The same: left shift, right shift where negative.
+    config : In(OUTPUT_CONFIG).array(2)
+        Configuration of each bank, steady while a vector of the bank is inside.
+    table_write, table_row, table_entries : In(1), In(range(256 / C)), In(array of C bytes)
+        Writes the table; not while a vector that uses it is inside.
+    pop, operand : Out(1), In(signed(8)).array(lanes)
+        Takes the second operand of the vector, as many cycles after it entered as a vector without one takes.
+    result_valid : Out(1)
+        A vector leaves.
+    result : Out(signed(8)).array(lanes)
+        The vector.
+    """
+
+    LATENCY = Requantize.LATENCY + Table.LATENCY
+    """Cycles from accumulators to result without a second operand, and to ``pop``."""
+    CUTS = 1 + Requantize.CUTS + Table.CUTS
+    """Cycles more with ``pipeline``."""
+
+    def __init__(self, *, cols, lanes, accumulator_bits, pipeline=False):
+        self.cols, self.lanes, self.accumulator_bits, self.pipeline = cols, lanes, accumulator_bits, pipeline
+        super().__init__({
+            "valid": In(1),
+            "bank": In(1),
+            "group": In(range(max(2, cols // lanes))),
+            "accumulators": In(data.ArrayLayout(signed(accumulator_bits), cols)),
+            "bias": In(signed(32)).array(cols),
+            "multiplier": In(signed(32)).array(cols),
+            "exponent": In(signed(8)).array(cols),
+            "config": In(OUTPUT_CONFIG).array(2),
+            "table_write": In(1),
+            "table_row": In(range(ENTRIES // cols)),
+            "table_entries": In(data.ArrayLayout(unsigned(8), cols)),
+            "pop": Out(1),
+            "operand": In(signed(8)).array(lanes),
+            "result_valid": Out(1),
+            "result": Out(signed(8)).array(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits, pipeline=self.pipeline)
+        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols, pipeline=self.pipeline)
+        m.submodules.second = second = SecondOperand(self.lanes, pipeline=self.pipeline)
+        selects = 1 if self.pipeline else 0
+        joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
+        m.d.comb += [
+            requantize.valid.eq(delayed(m, self.valid, selects, name="selected", reset_less=False)),
+            requantize.bank.eq(delayed(m, self.bank, selects, name="selected_bank")),
+            table.valid.eq(requantize.result_valid),
+            table.bank.eq(requantize.result_bank),
+            table.write.eq(self.table_write),
+            table.row.eq(self.table_row),
+            table.entries.eq(self.table_entries),
+            second.valid.eq(table.result_valid & joins),
+            second.bank.eq(table.result_bank),
+            self.pop.eq(second.valid),
+            self.result_valid.eq(second.result_valid | (table.result_valid & ~joins)),
+        ]
+        for i in range(2):
+            m.d.comb += [
+                requantize.config[i].eq(self.config[i].requantize),
+                table.use[i].eq(self.config[i].use_table),
+                second.config[i].eq(self.config[i].second),
+            ]
+        common = self._common(m, delayed(m, self.bank, selects, name="common_bank"))
+        for lane in range(self.lanes):
+            self._channel(m, lane, requantize, common)
+            m.d.comb += [
+                table.value[lane].eq(requantize.result[lane]),
+                second.first[lane].eq(table.result[lane]),
+                second.second[lane].eq(self.operand[lane]),
+                self.result[lane].eq(Mux(second.result_valid, second.result[lane], table.result[lane])),
+            ]
+        return m
+
+    def _common(self, m, bank):
+        """The numbers for all channels, of a vector's bank."""
+        common, (first, second) = {}, self.config
+        for name in ("channel_bias", "channel_scale", "multiplier", "left", "right"):
+            common[name] = Signal.like(first[name], name=name)
+            m.d.comb += common[name].eq(Mux(bank, second[name], first[name]))
+        return common
+
+    def _channel(self, m, lane, requantize, common):
+        """The lane's accumulator, and the parameters of its channel or of all channels."""
+
+        def of_group(name):
+            *rest, value = [getattr(self, name)[col] for col in range(lane, self.cols, self.lanes)]
+            for index, other in reversed(list(enumerate(rest))):
+                value = Mux(self.group == index, other, value)
+            return delayed(m, value, 1, name=f"{name}_{lane}", enable=self.valid) if self.pipeline else value
+
+        exponent = of_group("exponent")
+        left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)
+        m.d.comb += [
+            requantize.accumulator[lane].eq(of_group("accumulators")),
+            requantize.bias[lane].eq(Mux(common["channel_bias"], of_group("bias"), 0)),
+            requantize.multiplier[lane].eq(Mux(common["channel_scale"], of_group("multiplier"), common["multiplier"])),
+            requantize.left[lane].eq(Mux(common["channel_scale"], left, common["left"])),
+            requantize.right[lane].eq(Mux(common["channel_scale"], right, common["right"])),
+        ]

@@ -1,0 +1,226 @@
+"""Scaling of integers by a Q31 multiplier, with TFLite's two ways to round: the tail of requantization and of ADD."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.parts.delay import latency
+from hw.npu.parts.product import Q31_BITS, WIDE_CUTS, registered_product
+
+ROUNDING = data.StructLayout({"amount": unsigned(6), "nudge": unsigned(1), "whole": unsigned(1)})
+"""How a product is rounded: shift right by ``amount`` and then once more, rounding half up; ``nudge``: move it by half a unit
+of Q31 away from zero first; ``whole``: it is an integer already, neither shift nor round (``amount`` is 0)."""
+
+CLAMP = data.StructLayout({"zero_point": signed(8), "clamp_min": signed(8), "clamp_max": signed(8)})
+"""What ends a requantization."""
+
+
+def rounded(m, shifted, *, name):
+    """``(shifted + 1) >> 1``: the last bit of a shift, rounded half up."""
+    result = Signal(signed(len(shifted)), name=name)
+    m.d.comb += result.eq((shifted + 1) >> 1)
+    return result
+
+
+class Scale(wiring.Component):
+    """``clamp(round(value * multiplier / 2^t) + zero_point)``, exact for both of TFLite's roundings.
+
+    With t the whole right shift, 31 included, and P the 64-bit product:
+
+    - single rounding is ``(P + 2^(t-1)) >> t``;
+    - double rounding (gemmlowp's saturating rounding doubling high multiply, then its rounding right shift by e = t - 31) is
+      ``(P + nudge + 2^(t-1)) >> t`` with nudge = 2^30 times the sign of P, or 0 where e = 0. The first rounding is
+      ``(P + 2^30) >> 31`` for either sign, truncating division notwithstanding; the second rounds half away from zero, which is
+      half up less one for negative numbers, and that one is 2^31 of P: 2^30 - 2^31 = -2^30. The sign may be that of
+      ``value`` xor that of ``multiplier``: where the product is zero both nudges give zero. The saturation of
+      -2^31 * -2^31 to 2^31 - 1 shows nowhere behind a clamp to 8 bits.
+
+    So one adder of constants, one shifter and a bit to round stand for both. ``tests/block/test_requantize.py`` compares it with gemmlowp.
+
+    ::
+
+        value -> product -> nudged -> shifted, 10 bits -> + zero point, clamp
+
+    One vector a cycle, never stalls. Registers of a stage move only with a valid vector.
+
+    Parameters
+    ----------
+    lanes : int
+        Values of a vector, at least 1.
+    width : int
+        Bits of a value, at most 32.
+    rules : int
+        Multipliers and roundings: ``lanes``, or 1 for all lanes.
+    pipeline : bool
+        `CUTS` more registers: in the product, in the shifter, before the clamp.
+
+    Members
+    -------
+    valid, bank : In(1), In(1)
+        A vector enters; which configuration it belongs to.
+    value : In(signed(width)).array(lanes)
+        What is scaled.
+    multiplier : In(signed(32)).array(rules)
+        Q31.
+    rule : In(ROUNDING).array(rules)
+        How to round.
+    config : In(CLAMP).array(2)
+        Configuration of each bank, steady while a vector of the bank is inside.
+    result_valid, result_bank : Out(1), Out(1)
+        A vector leaves, and its bank.
+    result : Out(signed(8)).array(lanes)
+        The vector that leaves.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
+
+    LATENCY = 4
+    CUTS = WIDE_CUTS + 2 + 1
+    """Cycles more with ``pipeline``."""
+
+    def __init__(self, *, lanes, width, rules, pipeline=False):
+        if lanes < 1:
+            raise ValueError(f"Scale lanes must be at least 1, not {lanes}")
+        if not 1 <= width <= 32:
+            raise ValueError(f"Scale width must be 1 to 32, not {width}")
+        if rules not in (1, lanes):
+            raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
+        self.lanes, self.width, self.rules, self.pipeline = lanes, width, rules, pipeline
+        super().__init__({
+            "valid": In(1),
+            "bank": In(1),
+            "value": In(signed(width)).array(lanes),
+            "multiplier": In(signed(32)).array(rules),
+            "rule": In(ROUNDING).array(rules),
+            "config": In(CLAMP).array(2),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
+            "result": Out(signed(8)).array(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        stages = latency(Scale, self.pipeline)
+        valid, bank = travel(m, self.valid, self.bank, stages)
+        m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
+        rule = [self.rule]
+        for stage in range(1, stages - 1 if self.pipeline else 3):  # a rule stays beside its vector until the shift
+            rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
+            with m.If(valid[stage - 1]):
+                m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
+        config = Signal(CLAMP, reset_less=self.pipeline)
+        if self.pipeline:
+            with m.If(valid[-3]):
+                m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
+        else:
+            m.d.comb += config.eq(Mux(bank[-2], self.config[1], self.config[0]))
+        for lane in range(self.lanes):
+            if self.pipeline:
+                self._lane_in_steps(m, lane, valid, bank, rule, config)
+            else:
+                self._lane(m, lane, valid, rule, config)
+        return m
+
+    def _lane(self, m, lane, valid, rule, config):
+        which = lane % self.rules
+        value, multiplier = self.value[lane], self.multiplier[which]
+        product_bits = self.width + 32
+        # 1: the product, and the sign of the nudge
+        product = Signal(signed(product_bits), name=f"product_{lane}", reset_less=True)
+        down = Signal(name=f"down_{lane}", reset_less=True)
+        with m.If(valid[0]):
+            m.d.sync += [product.eq(value * multiplier), down.eq(value[-1] ^ multiplier[-1])]
+        # 2: the product, nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
+        nudged = Signal(signed(product_bits), name=f"nudged_{lane}", reset_less=True)
+        low, halves = product[: Q31_BITS - 1], product[Q31_BITS - 1 :].as_signed()
+        nudge = Mux(rule[1][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
+        with m.If(valid[1]):
+            m.d.sync += nudged.eq(Cat(low, (halves + nudge)[: len(halves)]))
+        # 3: shifted, saturated to the 10 bits that can matter behind + zero point and the clamp; one fraction bit
+        moved = Signal(signed(product_bits), name=f"moved_{lane}")
+        shifted = Signal(signed(10), name=f"shifted_{lane}", reset_less=True)
+        whole = Signal(name=f"whole_{lane}", reset_less=True)
+        fits = (moved[9:] == 0) | moved[9:].all()
+        m.d.comb += moved.eq(nudged >> rule[2][which].amount)
+        with m.If(valid[2]):
+            m.d.sync += [
+                shifted.eq(Mux(fits, moved[:10].as_signed(), Mux(moved[-1], Const(-512, signed(10)), Const(511, signed(10))))),
+                whole.eq(rule[2][which].whole),
+            ]
+        # 4: rounded, + zero point, clamped
+        total = Signal(signed(11), name=f"total_{lane}")
+        m.d.comb += total.eq(Mux(whole, shifted, rounded(m, shifted, name=f"rounded_{lane}")) + config.zero_point)
+        clamped = Signal(signed(8), name=f"clamped_{lane}", reset_less=True)
+        with m.If(valid[3]):
+            m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
+        m.d.comb += self.result[lane].eq(clamped)
+
+    def _lane_in_steps(self, m, lane, valid, bank, rule, config):
+        """The same with ``pipeline``."""
+        which = lane % self.rules
+
+        def register(shape, name):
+            return Signal(shape, name=f"{name}_{lane}", reset_less=True)
+
+        # the product, and the sign of the nudge
+        value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
+        m.d.comb += value.eq(self.value[lane])
+        down = value[-1] ^ multiplier[-1]
+        for stage in range(1 + WIDE_CUTS):
+            old, down = down, register(1, f"down_{stage + 1}")
+            with m.If(valid[stage]):
+                m.d.sync += down.eq(old)
+        product = registered_product(m, value, multiplier, valid[: 1 + WIDE_CUTS], name=f"{lane}")
+        # 1: nudged; the stages behind the product count from here
+        at = 1 + WIDE_CUTS
+        nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
+        nudge = Mux(rule[at][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
+        with m.If(valid[at]):
+            m.d.sync += nudged.eq(Cat(product[: Q31_BITS - 1], (halves + nudge)[: len(halves)]))
+        # 2: shifted by a multiple of 4
+        coarse = register(signed(len(product)), "coarse")
+        with m.If(valid[at + 1]):
+            m.d.sync += coarse.eq(nudged >> (Cat(Const(0, 2), rule[at + 1][which].amount[2:])))
+        # 3: by the rest, its lowest bits, and whether the bits above are all 0 or all 1
+        fine, zeros, ones, negative = register(13, "fine"), register(1, "zeros"), register(1, "ones"), register(1, "negative")
+        with m.If(valid[at + 2]):
+            m.d.sync += [
+                fine.eq(coarse >> rule[at + 2][which].amount[:2]),
+                zeros.eq(coarse[12:] == 0),
+                ones.eq(coarse[12:].all()),
+                negative.eq(coarse[-1]),
+            ]
+        # 4: saturated to 10 bits
+        shifted = register(signed(10), "shifted")
+        fits = (zeros & (fine[9:] == 0)) | (ones & fine[9:].all())
+        with m.If(valid[at + 3]):
+            m.d.sync += shifted.eq(Mux(fits, fine[:10].as_signed(), Mux(negative, Const(-512, signed(10)), Const(511, signed(10)))))
+        # 5: + zero point, rounded in the same sum, which is of twice as much
+        total, zero_point = register(signed(11), "total"), Signal(signed(8), name=f"zero_point_{lane}")
+        m.d.comb += zero_point.eq(Mux(bank[at + 4], self.config[1].zero_point, self.config[0].zero_point))
+        with m.If(valid[at + 4]):
+            twice = Mux(rule[at + 4][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
+            m.d.sync += total.eq(twice >> 1)
+        # 6: clamped
+        clamped = register(signed(8), "clamped")
+        with m.If(valid[at + 5]):
+            m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
+        m.d.comb += self.result[lane].eq(clamped)
+
+
+def travel(m, valid, bank, stages):
+    """Valid bit and bank of a vector at the entry of each stage and behind the last: two lists of ``stages + 1`` signals.
+
+    The bank moves with valid vectors only.
+    """
+    valids, banks = [valid], [bank]
+    for stage in range(1, stages + 1):
+        valids.append(Signal(name=f"valid_{stage}"))
+        banks.append(Signal(name=f"bank_{stage}", reset_less=True))
+        m.d.sync += valids[-1].eq(valids[-2])
+        with m.If(valids[-2]):
+            m.d.sync += banks[-1].eq(banks[-2])
+    return valids, banks

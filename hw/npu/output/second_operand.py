@@ -1,0 +1,253 @@
+"""The second operand: TFLite's int8 ADD, SUB or MUL of what left the clamp or the table, and a vector of the scratchpad."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
+from hw.npu.output.scale import CLAMP, Scale, rounded, travel
+from hw.npu.parts.delay import delayed, latency
+from hw.npu.parts.product import NARROW_CUTS, Q31_BITS, registered_product
+
+OPERAND = data.StructLayout({"zero_point": signed(8), "multiplier": signed(32), "shift": unsigned(5)})
+"""One operand of an ADD or SUB; of a MUL its zero point counts, and the first's shift, which is the left shift of the product."""
+SECOND = data.StructLayout({
+    "operation": unsigned(2),
+    "first": OPERAND,
+    "second": OPERAND,
+    "out_multiplier": signed(32),
+    "out_shift": unsigned(5),
+    "clamp": CLAMP,
+})
+"""Configuration: the operation, one of `Second`, and its numbers."""
+
+OPERAND_FRACTION = Q31_BITS - ADD_LEFT_SHIFT
+"""Fraction bits of the product of an operand that is *not* shifted left by `ADD_LEFT_SHIFT`."""
+PRODUCT_BITS = 17
+"""Bits of the product of two int8 values, each less a zero point."""
+
+
+class SecondOperand(wiring.Component):
+    """TFLite's ADD and SUB: each operand shifted left by 20 and scaled, their sum or difference scaled again, clamped. MUL: the product
+    of the operands, shifted left and scaled, clamped.
+
+    An operand less its zero point has 9 bits. srdhm(d << 20, q) = (d * q * 2^20 + 2^30) >> 31 = (d * q + 2^10) >> 11, so a
+    multiplier of 9x32 bits does, with the rounding of `Scale` and 11 fraction bits. MUL takes the first operand's multiplier and
+    shifter: the other factor is the second operand, and a left shift by s of 17 bits is one by `MAX_PRODUCT_SHIFT` and then a right
+    shift by the rest. All three take `LATENCY` cycles, so that vectors stay in order.
+
+    ::
+
+        first  -> - zero point -> product -> nudged, shifted --+
+                                     ^ MUL                     +--> sum -> Scale
+        second -> - zero point ------+-> product -> shifted ---+
+
+    One vector a cycle, never stalls.
+
+    Parameters
+    ----------
+    lanes : int
+        Values of a vector, at least 1.
+    pipeline : bool
+        `CUTS` more registers: before and in the products, behind the nudge, in the shifters, behind the rounding, and those of `Scale`.
+
+    Members
+    -------
+    valid, bank : In(1), In(1)
+        Two vectors enter; which configuration they belong to.
+    first, second : In(signed(8)).array(lanes)
+        The operands.
+    config : In(SECOND).array(2)
+        Configuration of each bank, steady while a vector of the bank is inside; ``first.shift`` at most `MAX_PRODUCT_SHIFT` in MUL.
+    result_valid, result_bank : Out(1), Out(1)
+        A vector leaves, and its bank.
+    result : Out(signed(8)).array(lanes)
+        The vector that leaves.
+
+    Raises
+    ------
+    ValueError
+        If ``lanes`` is below 1.
+    """
+
+    LATENCY = 4 + Scale.LATENCY
+    CUTS = 1 + NARROW_CUTS + 1 + 1 + 1 + Scale.CUTS
+    """Cycles more with ``pipeline``."""
+
+    def __init__(self, lanes, *, pipeline=False):
+        if lanes < 1:
+            raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
+        self.lanes, self.pipeline = lanes, pipeline
+        super().__init__({
+            "valid": In(1),
+            "bank": In(1),
+            "first": In(signed(8)).array(lanes),
+            "second": In(signed(8)).array(lanes),
+            "config": In(SECOND).array(2),
+            "result_valid": Out(1),
+            "result_bank": Out(1),
+            "result": Out(signed(8)).array(lanes),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1, pipeline=self.pipeline)
+        stages = latency(SecondOperand, self.pipeline) - latency(Scale, self.pipeline)
+        valid, bank = travel(m, self.valid, self.bank, stages)
+
+        def of_bank(stage, number, name):
+            """A number of the bank of the vector that enters a stage."""
+            second, first = number(self.config[1]), number(self.config[0])
+            chosen = Signal.like(first, name=name)
+            m.d.comb += chosen.eq(Mux(bank[stage], second, first))
+            return chosen
+
+        operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(stages)]
+        kind = _OperandInSteps if self.pipeline else _Operand
+        operands = [kind(m, name, of_bank, valid, operation) for name in ("first", "second")]
+        for lane in range(self.lanes):
+            # 1: the operands less their zero points
+            first, second = (operand.centred(lane, value[lane]) for operand, value in zip(operands, (self.first, self.second)))
+            # 2: the products with their multipliers; in MUL the product of both. 3: shifted, but for the bit that rounds
+            first, second = operands[0].scaled(lane, first, other=second), operands[1].scaled(lane, second)
+            # last: the sum of what remains: the second operand, its complement, or nothing
+            subtract = operation[-1] == Second.SUB
+            addend = Mux(operation[-1] == Second.MUL, 0, Mux(subtract, ~second, second))
+            total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
+            with m.If(valid[stages - 1]):
+                m.d.sync += total.eq(first + addend + subtract)
+            m.d.comb += scale.value[lane].eq(total)
+        out_multiplier, out_shift = self._scaling(m, of_bank, valid)
+        m.d.comb += [
+            scale.valid.eq(valid[stages]),
+            scale.bank.eq(bank[stages]),
+            scale.multiplier[0].eq(out_multiplier),
+            scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
+            scale.rule[0].nudge.eq(out_shift != 0),
+            *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
+            self.result_valid.eq(scale.result_valid),
+            self.result_bank.eq(scale.result_bank),
+            *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
+        ]
+        return m
+
+    def _scaling(self, m, of_bank, valid):
+        """The multiplier and the shift of the sum; with ``pipeline`` they are chosen beside it."""
+        stage = len(valid) - (2 if self.pipeline else 1)
+        shift = of_bank(stage, lambda config: config.out_shift, "out_shift")
+        multiplier = of_bank(stage, lambda config: config.out_multiplier, "out_multiplier")
+        cuts = 1 if self.pipeline else 0
+        return tuple(
+            delayed(m, number, cuts, name=name, enable=valid[stage])
+            for number, name in ((multiplier, "chosen_multiplier"), (shift, "chosen_shift"))
+        )
+
+
+class _Operand:
+    """The three stages of one operand in every lane; what all lanes share is made once.
+
+    Parameters
+    ----------
+    name : str
+        ``"first"`` or ``"second"``.
+    of_bank : function
+        Picks a number of a stage's bank.
+    valid, operation : lists of Signal
+        Of the vector that enters each stage.
+    """
+
+    def __init__(self, m, name, of_bank, valid, operation):
+        self._m, self._name, self._valid = m, name, valid
+        self._zero_point = of_bank(0, lambda config: config[name].zero_point, f"{name}_zero_point")
+        self._multiplier = of_bank(1, lambda config: config[name].multiplier, f"{name}_multiplier")
+        self._multiplies = operation[1] == Second.MUL
+        self._product = operation[2] == Second.MUL
+        # the shift of stage 3 is taken beside stage 2, that the shifter does not wait for a subtraction
+        shift = of_bank(1, lambda config: config[name].shift, f"{name}_shift")
+        self._amount = Signal(6, name=f"{name}_amount", reset_less=True)
+        self._nudges = Signal(name=f"{name}_nudges", reset_less=True)
+        amount = Mux(self._multiplies, MAX_PRODUCT_SHIFT - shift, shift + (OPERAND_FRACTION - 1))
+        with m.If(valid[1]):
+            m.d.sync += [self._amount.eq(amount), self._nudges.eq(~self._multiplies & (shift != 0))]
+
+    def _register(self, lane, shape, name):
+        return Signal(shape, name=f"{name}_{self._name}_{lane}", reset_less=True)
+
+    def centred(self, lane, operand):
+        """Stage 1: the operand less its zero point."""
+        centred = self._register(lane, signed(9), "centred")
+        with self._m.If(self._valid[0]):
+            self._m.d.sync += centred.eq(operand - self._zero_point)
+        return centred
+
+    def scaled(self, lane, centred, other=None):
+        """Stages 2 and 3: times the multiplier, or the other operand in MUL, and shifted; the second operand stands still in MUL."""
+        m, second = self._m, other is None
+        factor = self._multiplier if second else Mux(self._multiplies, other, self._multiplier)
+        product, down = self._register(lane, signed(41), "product"), self._register(lane, 1, "down")
+        with m.If(self._valid[1] & (~self._multiplies if second else 1)):
+            m.d.sync += [product.eq(centred * factor), down.eq(centred[-1] ^ factor[-1])]
+        half = 1 << (OPERAND_FRACTION - 1)
+        nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
+        # one bit more than the product's left shift, for the rounding of what follows drops it
+        raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
+        shifted = self._register(lane, signed(31), "shifted")
+        with m.If(self._valid[2] & (~self._product if second else 1)):
+            m.d.sync += shifted.eq(((product if second else Mux(self._product, raised, product)) + nudge) >> self._amount)
+        return rounded(m, shifted, name=f"rounded_{self._name}_{lane}")
+
+
+class _OperandInSteps(_Operand):
+    """The same with ``pipeline``: the stages from 2 on."""
+
+    AT = 3 + NARROW_CUTS
+    """Stage, from 0, that takes the product."""
+
+    def __init__(self, m, name, of_bank, valid, operation):
+        super().__init__(m, name, of_bank, valid, operation)
+        # what goes on beside a vector, from stage 3 on
+        *_, self._nudges = self._later(self._nudges, 2, self.AT)
+        *_, self._coarse, self._rest = self._later(self._amount, 2, self.AT + 2)
+        self._raises = operation[self.AT] == Second.MUL
+        # the second operand stands still in MUL
+        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
+
+    def _later(self, signal, first, end):
+        """A number of the vector that enters stage ``first`` (from 0): the same of the vectors that enter ``first`` + 1 to ``end``."""
+        later = []
+        for stage in range(first, end):
+            signal = delayed(self._m, signal, 1, name=f"{signal.name}_{stage}", enable=self._valid[stage])
+            later.append(signal)
+        return later
+
+    def scaled(self, lane, centred, other=None):
+        m, moves, second = self._m, self._moves, other is None
+        # 2: the factors
+        factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
+        with m.If(moves[1]):
+            m.d.sync += [factor.eq(self._multiplier if second else Mux(self._multiplies, other, self._multiplier)), difference.eq(centred)]
+        # the product, and its sign
+        product = registered_product(m, difference, factor, moves[2 : self.AT], name=f"{self._name}_{lane}")
+        down = difference[-1] ^ factor[-1]
+        for stage in range(2, self.AT):
+            sign, down = down, self._register(lane, 1, f"down_{stage}")
+            with m.If(moves[stage]):
+                m.d.sync += down.eq(sign)
+        # 1: nudged, in MUL raised; the stages behind the product count from here
+        half = 1 << (OPERAND_FRACTION - 1)
+        nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
+        raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
+        nudged = self._register(lane, signed(41), "nudged")
+        with m.If(moves[self.AT]):
+            m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
+        # 2: shifted by a multiple of 4; 3: by the rest, but for the bit that rounds
+        coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
+        with m.If(moves[self.AT + 1]):
+            m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
+        with m.If(moves[self.AT + 2]):
+            m.d.sync += shifted.eq(coarse >> self._rest[:2])
+        # 4: rounded
+        result = self._register(lane, signed(30), "result")
+        with m.If(moves[self.AT + 3]):
+            m.d.sync += result.eq((shifted + 1) >> 1)
+        return result

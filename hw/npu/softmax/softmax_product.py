@@ -1,0 +1,67 @@
+"""The one multiplier of SOFTMAX."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.parts.delay import latency
+from hw.npu.parts.product import Q31_BITS, WIDE_CUTS, registered_product
+
+
+class SoftmaxProduct(wiring.Component):
+    """gemmlowp's saturating rounding doubling high multiply of two int32: ``(first * second + 2^30) >> 31``.
+
+    The one product that saturates, -2^31 times itself, does not occur in SOFTMAX: one factor is not negative.
+    One product a cycle, `LATENCY` cycles behind its operands, where ``advance`` holds everything.
+
+    Parameters
+    ----------
+    pipeline : bool
+        `CUTS` more registers, in the product.
+
+    Members
+    -------
+    advance : In(1)
+        Low: all stages hold.
+    valid, first, second : In(1), In(signed(32)), In(signed(32))
+        The operands, taken with ``advance``.
+    result_valid, result : Out(1), Out(signed(32))
+        The product.
+    """
+
+    LATENCY = 3
+    CUTS = WIDE_CUTS
+    """Cycles more with ``pipeline``."""
+
+    def __init__(self, *, pipeline=False):
+        self.pipeline = pipeline
+        super().__init__({
+            "advance": In(1),
+            "valid": In(1),
+            "first": In(signed(32)),
+            "second": In(signed(32)),
+            "result_valid": Out(1),
+            "result": Out(signed(32)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        valid = [self.valid] + [Signal(name=f"valid_{stage}") for stage in range(1, latency(SoftmaxProduct, self.pipeline) + 1)]
+        with m.If(self.advance):
+            m.d.sync += [new.eq(old) for new, old in zip(valid[1:], valid)]
+        # 1: the operands
+        first, second = (Signal(signed(32), name=f"{name}_factor", reset_less=True) for name in ("first", "second"))
+        with m.If(self.advance & valid[0]):
+            m.d.sync += [first.eq(self.first), second.eq(self.second)]
+        # 2: the product
+        if self.pipeline:
+            product = registered_product(m, first, second, [self.advance & moves for moves in valid[1:-2]], name="first_second")
+        else:
+            product = Signal(signed(64), reset_less=True)
+            with m.If(self.advance & valid[1]):
+                m.d.sync += product.eq(first * second)
+        # last: its high half, rounded half up
+        with m.If(self.advance & valid[-2]):
+            m.d.sync += self.result.eq(product[Q31_BITS:].as_signed() + product[Q31_BITS - 1])
+        m.d.comb += self.result_valid.eq(valid[-1])
+        return m

@@ -1,0 +1,226 @@
+"""The order of the reduction tiles of a command: kernel rows, kernel columns, chunks, and how tiles are packed across kernel rows."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.isa import MAX_SPAN, group_layout
+
+
+@dataclass(frozen=True)
+class ReductionTile:
+    """One reduction tile of a MATMUL.
+
+    Attributes
+    ----------
+    ky, kx : int
+        Tap that its first byte belongs to.
+    first : int
+        That byte's number in the tap.
+    bytes : tuple of int
+        Bytes of kernel rows ``ky``, ``ky + 1``, ``ky + 2``; those of the later rows begin at their tap's byte 0.
+    """
+
+    ky: int
+    kx: int
+    first: int
+    bytes: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the array, and of weights."""
+        return sum(self.bytes)
+
+
+def reduction_tiles(*, taps_y: int, taps_x: int, lanes: int, span: int, rows: int) -> list[ReductionTile]:
+    """The reduction tiles of a MATMUL in their order: the twin of `ReductionWalk`.
+
+    Parameters
+    ----------
+    taps_y, taps_x, lanes, span : int
+        Fields of the group ``loops``; ``taps_x`` is 1 where ``span`` is 2 or 3.
+    rows : int
+        Rows of the array.
+    """
+    if span == 1:
+        taps = ((ky, kx) for ky in range(taps_y) for kx in range(taps_x))
+        return [ReductionTile(ky, kx, first, (min(rows, lanes - first), 0, 0)) for ky, kx in taps for first in range(0, lanes, rows)]
+    tiles, place = [], 0  # of the kernel rows laid end to end
+    while place < taps_y * lanes:
+        ky, first = divmod(place, lanes)
+        end = min(place + rows, (ky + span) * lanes, taps_y * lanes)
+        borders = [min(end, (ky + side) * lanes) for side in range(1, MAX_SPAN)]
+        tiles.append(ReductionTile(ky, 0, first, (borders[0] - place, borders[1] - borders[0], end - borders[1])))
+        place = end
+    return tiles
+
+
+class ReductionWalk(wiring.Component):
+    """Walks over the reduction tiles of a command, one a step; the tile is known as long as it lasts.
+
+    MATMUL: taps of ``lanes`` bytes, or with ``span`` 2 or 3 kernel rows laid end to end: a tile takes the rest of a kernel row, and then
+    from up to two further rows, as far as it has room. SUM and MAX: one tile a tap (``span`` and ``lanes`` are 1). DEPTHWISE: ``span``
+    kernel rows a tile, and ``taps_x`` rows of the array for each of them. ::
+
+        kernel row ky    |.... first |=========|     rest > R: the next tile begins in the same tap
+        kernel row ky+1  |=========|                 side by side: 0, end[0], end[1], end[2] are where the kernel rows begin and end
+        kernel row ky+2  |====|..                    among the tile's lanes; the next tile begins ``advance`` rows on, ``taken`` bytes in
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the array, R.
+    int4 : bool
+        There are commands with two weights a row.
+    pipeline : bool
+        The outputs come `SETTLES` cycles later, but for ``first``: a tile lasts for more cycles than that, as the caller sees to, and the
+        command is steady two cycles before ``start``.
+
+    Members
+    -------
+    start, step : In(1), In(1)
+        The first tile is there in the next cycle; go to the next tile, after the last to the first.
+    depthwise : In(1)
+        The command is a DEPTHWISE.
+    paired : In(1)
+        With ``int4``: it is a MATMUL with two weights a row, whose tiles are of 2R bytes.
+    loops : In(group loops)
+        The command, steady from the cycle after ``start`` on; ``lanes``, ``taps_y`` in the cycle of ``start`` too.
+    end : Out(range(rows + 1)).array(MAX_SPAN)
+        Lanes of the kernel rows 0 to s of the tile; the last is its number of bytes. Twice the range with ``int4``.
+    side : Out(1).array(MAX_SPAN)
+        The tile may hold a kernel row s: it is in the kernel and in the span.
+    same_tap, next_tap : Out(1), Out(1)
+        The next tile goes on in the same tap, R bytes further; begins the next tap of the kernel row.
+    advance, taken : Out(range(MAX_SPAN + 1)), Out(range(rows + 1)), or twice the range
+        Else: how many kernel rows further the next tile begins, and how many bytes of that row are taken.
+    first, last : Out(1), Out(1)
+        The tile is the first, or the last.
+    """
+
+    SETTLES = 2
+    """With ``pipeline``: cycles from a tile's first to the one in which the outputs are its own."""
+
+    def __init__(self, *, rows, int4=False, pipeline=False):
+        self.rows, self.int4, self.pipeline = rows, int4, pipeline
+        self.deepest = 2 * rows if int4 else rows
+        super().__init__({
+            "start": In(1),
+            "step": In(1),
+            "depthwise": In(1),
+            **({"paired": In(1)} if int4 else {}),
+            "loops": In(group_layout("loops")),
+            "end": Out(range(self.deepest + 1)).array(MAX_SPAN),
+            "side": Out(1).array(MAX_SPAN),
+            "same_tap": Out(1),
+            "next_tap": Out(1),
+            "advance": Out(range(MAX_SPAN + 1)),
+            "taken": Out(range(self.deepest + 1)),
+            "first": Out(1),
+            "last": Out(1),
+        })
+        self.depth = Mux(self.paired, self.deepest, rows) if int4 else rows
+        """Bytes that a tile of the command holds, at most."""
+
+    def elaborate(self, platform):
+        m = Module()
+        loops = self.loops
+        rest = Signal.like(loops.lanes, name="rest", reset_less=True)  # bytes of the tap from this tile on
+        rows_left = Signal.like(loops.taps_y, name="rows_left", reset_less=True)  # kernel rows from this tile on
+        column, first = Signal.like(loops.taps_x, name="column", reset_less=True), Signal(reset_less=True)
+        if self.pipeline:
+            self._staged(m, rest, rows_left, column)
+        else:
+            self._present(m, rest, rows_left, column)
+        with m.If(self.step):
+            m.d.sync += [
+                first.eq(self.last),
+                column.eq(Mux(self.same_tap, column, Mux(self.next_tap, column + 1, 0))),
+                rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
+                rows_left.eq(rows_left - self.advance),
+            ]
+        with m.If((self.start | self.step) & (self.start | self.last) if self.pipeline else self.start | (self.step & self.last)):
+            m.d.sync += [first.eq(1), column.eq(0), rest.eq(loops.lanes), rows_left.eq(loops.taps_y)]
+        m.d.comb += self.first.eq(first)
+        return m
+
+    def _present(self, m, rest, rows_left, column):
+        """The outputs in the same cycle."""
+        loops, whole = self.loops, self._ends(m, rest, rows_left)
+        tap_end, row_end = rest <= self.depth, column == loops.taps_x - 1
+        with m.If(self.depthwise):
+            m.d.comb += [self.advance.eq(loops.span), self.last.eq(rows_left <= loops.span)]
+        with m.Elif(~tap_end):
+            m.d.comb += self.same_tap.eq(1)
+        with m.Elif(~row_end):
+            m.d.comb += self.next_tap.eq(1)
+        with m.Else():
+            m.d.comb += [
+                self.advance.eq(1 + whole[1] + whole[2]),
+                self.taken.eq(Mux(whole[2], 0, Mux(whole[1], self.end[2] - self.end[1], self.end[1] - self.end[0]))),
+                self.last.eq(rows_left == self.advance),
+            ]
+
+    def _staged(self, m, rest, rows_left, column):
+        """The outputs two registers later: lengths and comparisons, then where the rows end and what that means."""
+        loops, depth, lane = self.loops, self.depth, range(self.deepest + 1)
+
+        def register(shape, name):
+            return Signal(shape, name=name, reset_less=True)
+
+        row_lanes, last_tap = register(lane, "row_lanes"), Signal.like(loops.taps_x, name="last_tap", reset_less=True)
+        m.d.sync += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), last_tap.eq(loops.taps_x - 1)]
+        # 1: bytes of kernel row 0, and of the others together, were there room; what is left
+        tap_end, row_end, in_span = (register(1, name) for name in ("tap_end", "row_end", "in_span"))
+        left, side = register(MAX_SPAN, "left"), register(MAX_SPAN, "side_1")
+        lengths = [register(range(MAX_SPAN * self.deepest + 1), f"length_{number}") for number in range(MAX_SPAN)]
+        room = register(lane, "room")  # behind kernel row 0
+        m.d.sync += [
+            tap_end.eq(rest <= depth),
+            row_end.eq(column == last_tap),
+            in_span.eq(rows_left <= loops.span),
+            left.eq(Cat(rows_left == number for number in range(1, MAX_SPAN + 1))),
+            side.eq(Cat((loops.span > number) & (rows_left > number) for number in range(MAX_SPAN))),
+            lengths[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest))),
+            room.eq(Mux(rest > depth, 0, depth - rest)),
+        ]
+        length = Mux(self.depthwise, loops.taps_x, row_lanes)
+        one, two = ((loops.span > number) & (self.depthwise | (rows_left > number)) for number in range(1, MAX_SPAN))
+        m.d.sync += [lengths[1].eq(Mux(one, length, 0)), lengths[2].eq(Mux(two, length << 1, Mux(one, length, 0)))]
+        # 2: their sums, no more than a tile
+        whole = []
+        for number in range(MAX_SPAN):
+            total = lengths[0] + lengths[number] if number else lengths[0]
+            fits = total <= depth
+            m.d.sync += self.end[number].eq(Mux(fits, total, depth))
+            whole.append(side[number] & fits)
+        wraps, fir = tap_end & row_end & ~self.depthwise, self.depthwise
+        taken = Mux(whole[1], Mux(side[2] & ~whole[2], room - lengths[1], 0), Mux(side[1], room, 0))
+        m.d.sync += [
+            *(mine.eq(there) for mine, there in zip(self.side, side, strict=True)),
+            self.same_tap.eq(~fir & ~tap_end),
+            self.next_tap.eq(~fir & tap_end & ~row_end),
+            self.last.eq(Mux(fir, in_span, wraps & Mux(whole[2], left[2], Mux(whole[1], left[1], left[0])))),
+            self.advance.eq(Mux(fir, loops.span, Mux(wraps, 1 + whole[1] + whole[2], 0))),
+            self.taken.eq(Mux(wraps, taken, 0)),
+        ]
+
+    def _ends(self, m, rest, rows_left):
+        """Where the kernel rows end among the tile's lanes; gives for each of them whether the tile takes it up to its end."""
+        loops, depth, whole = self.loops, self.depth, [None]
+        row_lanes = Signal(range(self.deepest + 1))  # of a whole kernel row, at most a tile: what is beyond cannot matter
+        m.d.comb += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), self.side[0].eq(1)]
+        m.d.comb += self.end[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest)))
+        for side in range(1, MAX_SPAN):
+            total, fits = Signal(range(2 * self.deepest + 1), name=f"total_{side}"), Signal(name=f"fits_{side}")
+            length = Mux(self.depthwise, Mux(loops.span > side, loops.taps_x, 0), Mux(self.side[side], row_lanes, 0))
+            m.d.comb += [
+                self.side[side].eq((loops.span > side) & (rows_left > side)),
+                total.eq(self.end[side - 1] + length),
+                fits.eq(total <= depth),
+                self.end[side].eq(Mux(fits, total, depth)),
+            ]
+            whole.append(self.side[side] & fits)
+        return whole

@@ -1,0 +1,173 @@
+"""The walk of `PixelWalk` in steps that are short enough for a high clock."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.npu.interface.ports import ADDRESS_BITS
+from hw.npu.parts.fifo import StreamFifo
+from hw.npu.walks.pixel_walk import WALK, WALK_BITS, vector_layout
+
+ENDS = data.StructLayout({"entry_end": 1, "job_end": 1, "command_end": 1, "outside": 1})
+"""What of a vector is known before it is taken: what ends with it, and whether a byte of it lies outside the scratchpad."""
+
+
+class WalkAhead(wiring.Component):
+    r"""Walks as `PixelWalk` does, ahead of those who take the vectors, which wait in a queue. A vector a cycle.
+
+    ::
+
+        loops --> addresses --> outside? --> queue --> ends, before the vector is taken
+                                                  \--> vector, after that
+
+    The first vector can be taken `FIRST` cycles after ``start``, where it is one cycle in a `PixelWalk`.
+
+    Parameters
+    ----------
+    cols, lanes : int
+        Output channels of a tile, and of a vector.
+    size : int
+        Size of the scratchpad.
+
+    Members
+    -------
+    start : In(1)
+        Begins; not before the last vector of the walk before is taken.
+    walk : In(WALK)
+        Loops and steps, steady from ``start`` to the end.
+    valid, ends : Out(1), Out(ENDS)
+        There is a vector, and what is known of it.
+    step : In(1)
+        Takes it; only while ``valid``.
+    vector : Out(vector_layout)
+        The vector that was taken in the cycle before.
+    """
+
+    DEPTH = 8
+    """Vectors ahead: four on their way, and the answer to ``step`` takes two cycles."""
+    FIRST = 5
+    """Cycles from ``start`` to the first vector: loops, addresses, outside, queue, ends."""
+
+    def __init__(self, *, cols, lanes, size):
+        self.cols, self.lanes, self.size = cols, lanes, size
+        self.layout = vector_layout(lanes=lanes, groups=cols // lanes)
+        super().__init__({
+            "start": In(1),
+            "walk": In(WALK),
+            "valid": Out(1),
+            "ends": Out(ENDS),
+            "step": In(1),
+            "vector": Out(self.layout),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        launch = Signal()
+        looped = self._loops(m, launch)
+        addressed = self._addresses(m, looped)
+        self._queue(m, launch, addressed)
+        return m
+
+    def _loops(self, m, launch):
+        """Stage 1: counters, each with a register that says that it is at its end. Gives what it launches, a cycle later."""
+        walk, lanes, layout = self.walk, self.lanes, self.layout
+
+        def register(shape, name):
+            return Signal(shape, name=name, reset_less=True)
+
+        running, room = Signal(), Signal()
+        ahead = Signal(range(self.DEPTH + 1))
+        m.d.comb += launch.eq(running & room)
+        m.d.sync += [ahead.eq(ahead + launch - self.step), room.eq(ahead < self.DEPTH - 2)]
+        entry, group = register(8, "entry"), register(layout["group"].shape, "group")
+        channels, entry_end = register(range(self.cols + 1), "channels"), register(1, "entry_end")
+        cols_left, row_end = register(9, "cols_left"), register(1, "row_end")
+        rows_left, rows_end = register(9, "rows_left"), register(1, "rows_end")
+        tiles_left, tiles_end, next_tiles_end = register(12, "tiles_left"), register(1, "tiles_end"), register(1, "next_tiles_end")
+        job_end, last_tile = Signal(), Signal()  # the last of a job, if it is one of an entry; the vector behind is of the last column tile
+        m.d.comb += [
+            job_end.eq(row_end & rows_end),
+            last_tile.eq(Mux(self.start, walk.column_tiles == 1, Mux(job_end, next_tiles_end, tiles_end))),
+        ]
+        with m.If(self.start | (launch & entry_end)):
+            m.d.sync += [
+                group.eq(0),
+                channels.eq(Mux(last_tile, walk.last_cols, self.cols)),
+                entry_end.eq(Mux(last_tile, walk.last_cols <= lanes, self.cols <= lanes)),
+            ]
+        with m.Elif(launch):
+            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes), entry_end.eq(channels <= 2 * lanes)]
+        with m.If(self.start | (launch & entry_end & row_end)):
+            m.d.sync += [cols_left.eq(walk.block_cols), row_end.eq(walk.block_cols == 1)]
+        with m.Elif(launch & entry_end):
+            m.d.sync += [cols_left.eq(cols_left - 1), row_end.eq(cols_left == 2)]
+        with m.If(self.start | (launch & entry_end & job_end)):
+            m.d.sync += [entry.eq(0), rows_left.eq(walk.block_rows), rows_end.eq(walk.block_rows == 1)]
+        with m.Elif(launch & entry_end):
+            m.d.sync += entry.eq(entry + 1)
+            with m.If(row_end):
+                m.d.sync += [rows_left.eq(rows_left - 1), rows_end.eq(rows_left == 2)]
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(1),
+                tiles_left.eq(walk.column_tiles),
+                tiles_end.eq(walk.column_tiles == 1),
+                next_tiles_end.eq(walk.column_tiles == 2),
+            ]
+        with m.Elif(launch & entry_end & job_end):
+            m.d.sync += [
+                running.eq(~tiles_end),
+                tiles_left.eq(tiles_left - 1),
+                tiles_end.eq(next_tiles_end),
+                next_tiles_end.eq(tiles_left == 3),
+            ]
+
+        vector, stride = register(layout, "looped"), register(ADDRESS_BITS, "stride")
+        ends = Signal(2, name="ends_of", reset_less=True)  # none, of an entry, of a row, of a job
+        m.d.sync += [
+            vector.bytes.eq(Mux(entry_end, channels, lanes)),
+            vector.entry.eq(entry),
+            vector.group.eq(group),
+            vector.entry_end.eq(entry_end),
+            vector.job_end.eq(entry_end & job_end),
+            vector.command_end.eq(entry_end & job_end & tiles_end),
+            ends.eq(Mux(~entry_end, 0, Mux(~row_end, 1, Mux(~rows_end, 2, 3)))),
+            stride.eq(Mux(~entry_end, lanes, Mux(~row_end, walk.pixel_step, Mux(~rows_end, walk.row_step, self.cols)))),
+        ]
+        launched = Signal()
+        m.d.sync += launched.eq(launch)
+        return launched, vector, stride, ends
+
+    def _addresses(self, m, looped):
+        """Stage 2: the vector's address; one adder goes from the start of what goes on to its next member. Stage 3 holds the vector."""
+        valid, vector, stride, ends = looped
+        places = [Signal(WALK_BITS, name=name, reset_less=True) for name in ("address", "pixel", "row", "tile")]
+        following = Signal(WALK_BITS)
+        m.d.comb += following.eq(Array(places)[ends] + stride)
+        for number, place in enumerate(places):
+            with m.If(self.start):
+                m.d.sync += place.eq(self.walk.address)
+            with m.Elif(valid & (ends >= number)):
+                m.d.sync += place.eq(following)
+        addressed, limit, there = Signal(self.layout, reset_less=True), Signal(WALK_BITS, reset_less=True), Signal()
+        m.d.sync += [addressed.eq(vector), addressed.address.eq(places[0]), limit.eq(self.size - vector.bytes), there.eq(valid)]
+        return there, addressed, limit
+
+    def _queue(self, m, launch, addressed):
+        """Stage 4: vectors wait, what ends with them in a queue of its own that ends in a register. All that are ahead fit."""
+        there, vector, limit = addressed
+        m.submodules.waiting = waiting = StreamFifo(self.layout, depth=self.DEPTH)
+        m.submodules.waiting_ends = waiting_ends = StreamFifo(ENDS, depth=self.DEPTH)
+        ends = waiting_ends.i.payload
+        m.d.comb += [
+            waiting.i.payload.eq(vector),
+            waiting.i.valid.eq(there),
+            *(ends[name].eq(vector[name]) for name in ("entry_end", "job_end", "command_end")),
+            ends.outside.eq(vector.address > limit),
+            waiting_ends.i.valid.eq(there),
+            waiting_ends.o.ready.eq(~self.valid | self.step),
+            waiting.o.ready.eq(self.step),
+        ]
+        with m.If(waiting_ends.o.ready):
+            m.d.sync += [self.valid.eq(waiting_ends.o.valid), self.ends.eq(waiting_ends.o.payload)]
+        m.d.sync += self.vector.eq(waiting.o.payload)
