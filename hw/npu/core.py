@@ -19,7 +19,7 @@ from hw.npu.interface.queued import QUEUED_EXECUTE, QUEUED_TRANSFER
 from hw.npu.interface.registers import SETTINGS, base, command_units
 from hw.npu.interface.status import ERROR_LAYOUT
 from hw.npu.interface.tokens import TokenBoard
-from hw.npu.parts.taps import Taps
+from hw.npu.parts.fanout_chain import FanoutChain
 from hw.npu.scratchpad.scratchpad import FEED, ActivationScratchpad
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 
@@ -49,9 +49,9 @@ class NpuCore(wiring.Component):
     cycle : In(32)
         Cycle of the job.
     halt : In(1)
-        Begin nothing on the bus; drop what comes. With cuts known to the last unit `REACH` cycles later.
+        Begin nothing on the bus; drop what comes. It is known to the last unit `REACH` cycles later, at most.
     reset : In(1)
-        With cuts: resets all of it, each part some cycles later, `REACH` at most.
+        Resets all of it, each part some cycles later, `REACH` at most.
     read, write : Out(ReadChannels), Out(WriteChannels)
         The bus.
     complete : Out(1)
@@ -79,7 +79,7 @@ class NpuCore(wiring.Component):
             "begin": In(1),
             "cycle": In(32),
             "halt": In(1),
-            **({"reset": In(1)} if config.pipeline else {}),
+            "reset": In(1),
             "read": Out(ReadChannels(address_bits=config.address_bits, data_bits=config.axi_bits)),
             "write": Out(WriteChannels(address_bits=config.address_bits, data_bits=config.axi_bits)),
             "complete": Out(1),
@@ -96,10 +96,9 @@ class NpuCore(wiring.Component):
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        pipeline = {"pipeline": config.pipeline}
-        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst, **pipeline}
+        bus = {"axi_bytes": config.axi_bytes, "address_bits": config.address_bits, "max_burst": config.max_burst}
         channels = {"address_bits": config.address_bits, "data_bits": config.axi_bits}
-        resets = Taps(m, self.reset if config.pipeline else None, config.pipeline, name="reset")
+        resets = FanoutChain(m, self.reset, name="reset")
 
         def part(name, component):
             m.submodules[name] = resets.resets(component)
@@ -109,13 +108,12 @@ class NpuCore(wiring.Component):
         fetch = part("fetch", CommandFetch(**bus))
         tracked = config.queue_depth + self.UNIT_DEPTH
         known = {"int4": config.int4, "interpolation": config.interpolation}
-        dispatcher = part("dispatcher", Dispatcher(axi_bytes=config.axi_bytes, tracked=tracked, **known, **pipeline))
+        dispatcher = part("dispatcher", Dispatcher(axi_bytes=config.axi_bytes, tracked=tracked, **known))
         transfers = bus | {"outstanding": config.outstanding, "act_bytes": config.act_bytes}
         load = part("load", LoadDma(**transfers, weight_bytes=config.weight_bytes))
         m.submodules.execute = execute = ExecuteUnit(config)
-        if config.pipeline:
-            m.d.comb += execute.reset.eq(reset_execute)
-        store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.read_latency(config.pipeline)))
+        m.d.comb += execute.reset.eq(reset_execute)
+        store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.READ_LATENCY))
         records = part("records", RecordWriter(sources=3, **bus))
         board = part("board", TokenBoard())
         activations = part(
@@ -127,11 +125,10 @@ class NpuCore(wiring.Component):
                 feed_bytes=config.feed_bytes,
                 lanes=config.lanes,
                 dma_bytes=config.axi_bytes,
-                **pipeline,
             ),
         )
         sizes = {"banks": config.WEIGHT_BANKS, "size": config.weight_bytes, "cols": config.cols, "dma_bytes": config.axi_bytes}
-        weights = part("weights", WeightScratchpad(**sizes, **pipeline))
+        weights = part("weights", WeightScratchpad(**sizes))
         read_arbiter = part("read_arbiter", ReadArbiter(**channels))
         write_arbiter = part("write_arbiter", WriteArbiter(**channels))
 
@@ -163,10 +160,9 @@ class NpuCore(wiring.Component):
             queue = part(f"{name}_queue", CommandQueue(layout, depth=config.queue_depth, interpolation=config.interpolation))
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
-        executed, loaded = execute.done, load.done
-        if config.pipeline:  # a write is accepted before it is made
-            m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
-            executed, loaded = activations.settled
+        # a write is accepted before it is made
+        m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
+        executed, loaded = activations.settled
         self._job(m, fetch, dispatcher, load, execute, store, records, board, (loaded, executed, store.done))
         self._status(m, fetch, dispatcher, load, execute, store, records)
         return m
@@ -199,7 +195,7 @@ class NpuCore(wiring.Component):
                 dma.model_base.eq(base(settings, "model_base", bits)),
                 dma.arena_base.eq(base(settings, "arena_base", bits)),
             ]
-        halts = Taps(m, self.halt, self.config.pipeline, name="halt")
+        halts = FanoutChain(m, self.halt, name="halt")
         for unit in (fetch, dispatcher, load, store, records):
             m.d.comb += unit.halt.eq(halts.tap())
 

@@ -24,7 +24,7 @@ from hw.npu.output.output_stage import OutputStage
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.stream_register import registered, steady
-from hw.npu.parts.taps import Taps
+from hw.npu.parts.fanout_chain import FanoutChain
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 from hw.npu.weights.weight_loader import WeightLoader
@@ -84,7 +84,7 @@ class ExecuteUnit(wiring.Component):
             "tokens": In(TOKENS),
             "running": In(1),
             "cycle": In(unsigned(32)),
-            "feed": Out(ReadPort(config.feed_bytes, parts=True, places=places_of(config))).array(MAX_SPAN),
+            "feed": Out(ReadPort(config.feed_bytes, places=places_of(config))).array(MAX_SPAN),
             "second": Out(ReadPort(config.lanes)),
             "write": Out(write_port(config.lanes)),
             "weights": Out(ReadPort(config.cols)),
@@ -100,16 +100,16 @@ class ExecuteUnit(wiring.Component):
     def elaborate(self, platform):
         m, config = Module(), self.config
         pipeline = {"pipeline": config.pipeline}
-        resets = Taps(m, self.reset if config.pipeline else None, config.pipeline, name="reset", start=1)
+        resets = FanoutChain(m, self.reset, name="reset", start=1)
 
         def part(name, component):
             m.submodules[name] = resets.resets(component)
             return component
 
         sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
-        act_latency = ActivationScratchpad.read_latency(config.pipeline)
+        act_latency = ActivationScratchpad.READ_LATENCY
         array = part("array", SystolicArray(**sizes, broadcast=config.broadcast, **pipeline))
-        weight_latency = WeightScratchpad.read_latency(config.pipeline)
+        weight_latency = WeightScratchpad.READ_LATENCY
         loader = part(
             "loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency, **pipeline)
         )
@@ -209,7 +209,7 @@ class ExecuteUnit(wiring.Component):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
         config = self.config
         checks = CHECK_CYCLES if config.pipeline else 0
-        offered = registered(m, self.command, config.pipeline, name="head", half=True)
+        offered = registered(m, self.command, name="head", half=True)
         payload = offered.payload
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()

@@ -1,6 +1,6 @@
 """The top: registers, job control and core behind the ports of AXI4 and AXI4-Lite."""
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -74,14 +74,10 @@ class Npu(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.registers = registers = RegisterFile(values=constants(self.config))
-        m.submodules.control = control = JobControl(units=NpuCore.UNITS, pipeline=self.config.pipeline)
-        core = NpuCore(self.config)
-        if self.config.pipeline:
-            m.submodules.core = core
-            m.d.comb += core.reset.eq(control.core_reset)
-        else:
-            m.submodules.core = ResetInserter(control.core_reset)(core)
+        m.submodules.control = control = JobControl(units=NpuCore.UNITS)
+        m.submodules.core = core = NpuCore(self.config)
         m.d.comb += [
+            core.reset.eq(control.core_reset),
             control.pulses.eq(registers.pulses),
             control.timeout.eq(registers.settings.timeout),
             registers.status.eq(control.status),

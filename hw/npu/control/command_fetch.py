@@ -25,7 +25,7 @@ class CommandFetch(wiring.Component):
 
     It does not look into commands: they are cut at multiples of 128 bytes, or of ``max_burst`` beats if that is less, and the last burst
     ends with the stream, so that not a byte behind it is read. A burst is asked for only while the buffer has room for a whole one,
-    so R never waits here: loads on the same channel pass.
+    so R never waits here: loads on the same channel pass. The length of a burst is found in the cycle before it is asked for.
 
     Parameters
     ----------
@@ -33,8 +33,6 @@ class CommandFetch(wiring.Component):
         Bytes of a beat, at most 32, width of an address, beats of the longest burst.
     ahead : int
         Blocks of 128 bytes that the buffer holds, a power of two; with a latency of 64 cycles and 64 bits, 8 hide it.
-    pipeline : bool
-        A register behind the buffer, and a cycle for the length of each burst.
 
     Members
     -------
@@ -56,12 +54,12 @@ class CommandFetch(wiring.Component):
         Something moved in this cycle.
     """
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, ahead=8, pipeline=False):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, ahead=8):
         if ahead < 1 or ahead & ahead - 1:
             raise ValueError(f"CommandFetch ahead must be a power of two, not {ahead}")
         if not 1 <= axi_bytes <= UNIT_BYTES:
             raise ValueError(f"CommandFetch axi_bytes must be from 1 to {UNIT_BYTES}, not {axi_bytes}")
-        self.axi_bytes, self.ahead, self.pipeline = axi_bytes, ahead, pipeline
+        self.axi_bytes, self.ahead = axi_bytes, ahead
         self.burst_bytes = min(BLOCK_BYTES, max_burst * axi_bytes)
         self.bursts = ahead * BLOCK_BYTES // self.burst_bytes  # that the buffer holds
         super().__init__({
@@ -91,13 +89,12 @@ class CommandFetch(wiring.Component):
         per_unit = UNIT_BYTES // self.axi_bytes
         beats = Signal(range(longest + 1))  # of the next burst
         missing, address = self.missing, self.address
-        left = buffer.o.valid & buffer.o.ready if self.pipeline else self.words.valid & self.words.ready
+        left = buffer.o.valid & buffer.o.ready
 
         issue, arrived, finished = Signal(), Signal(), Signal()
-        cut = int(self.pipeline)
-        some = steady(m, missing != 0, issue, cut, name="some")
+        some = steady(m, missing != 0, issue, 1, name="some")
         m.d.comb += [
-            beats.eq(delayed(m, Mux(missing < longest, missing, longest), cut, name="longest")),
+            beats.eq(delayed(m, Mux(missing < longest, missing, longest), 1, name="longest")),
             # Room for a whole burst also where the last one is shorter: more than `bursts` would fit beside one that has nearly come.
             issue.eq(some & (self.room >= longest) & (~ar.valid | ar.ready) & ~self.halt),
             ar.payload.size.eq(lane_bits(self.axi_bytes)),
@@ -111,7 +108,7 @@ class CommandFetch(wiring.Component):
             self.progress.eq((ar.valid & ar.ready) | arrived | left),
         ]
         m.d.comb += self.level.eq(buffer.level)
-        wiring.connect(m, registered(m, buffer.o, self.pipeline, name="word"), wiring.flipped(self.words))
+        wiring.connect(m, registered(m, buffer.o, name="word"), wiring.flipped(self.words))
         with m.If(self.start):
             m.d.sync += [missing.eq(self.units * per_unit), address.eq(self.commands_base)]
         with m.Elif(issue):

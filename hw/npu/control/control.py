@@ -8,7 +8,7 @@ from hw.npu.interface.isa import Error
 from hw.npu.interface.registers import EVENTS, PULSES, STATUS
 from hw.npu.interface.status import ERROR_LAYOUT
 from hw.npu.parts.delay import delayed
-from hw.npu.parts.taps import REACH
+from hw.npu.parts.fanout_chain import REACH
 
 CYCLE_BITS = 64
 """Width of the count of a job's cycles."""
@@ -20,10 +20,13 @@ class JobControl(wiring.Component):
     ::
 
                  start              complete
-        IDLE ------------> RUN -------------------> RESET ----> IDLE (done)
-                            | error, watchdog, soft reset ^
-                            +----> DRAIN -----------------+     IDLE (error; idle after a soft reset)
+        IDLE ------------> RUN -------------------> RESET ----> CLEAR ----> IDLE (done)
+                            | error, watchdog, soft reset ^       the last part is reset
+                            +----> DRAIN -----------------+                 IDLE (error; idle after a soft reset)
                                      nothing outstanding for `SETTLE` cycles
+
+    What the units say comes through registers, and so does what they are told, which comes to the last of them `REACH` cycles later:
+    `SETTLE`, the watchdogs and the reset, which lasts so long, allow for it.
 
     CYCLES counts from the cycle behind ``pulses.start`` to the one with the event, inclusive: an event n cycles after the start makes n.
     The event comes as the job ends well, or when draining is over; if the bus stays silent for TIMEOUT cycles it comes at once, and
@@ -35,9 +38,6 @@ class JobControl(wiring.Component):
         Units that can show an error.
     watchdog : int
         Cycles without progress, with nothing outstanding, that are a deadlock.
-    pipeline : bool
-        Registers before what the units say and behind what they are told, so that a job takes two cycles more; what they are told comes
-        to the last of them `REACH` cycles later. `SETTLE`, the watchdogs and the reset, which lasts so long, allow for it.
 
     Members
     -------
@@ -62,7 +62,7 @@ class JobControl(wiring.Component):
     halt : Out(1)
         To all units: begin nothing on the bus, drop what comes.
     core_reset : Out(1)
-        One cycle, with ``pipeline`` `REACH` + 1: all units, queues and tokens are reset.
+        For `REACH` + 1 cycles: all units, queues and tokens are reset.
     cycle : Out(32)
         Cycle of the job, 0 in the cycle after ``begin``.
     status : Out(STATUS)
@@ -71,17 +71,15 @@ class JobControl(wiring.Component):
         To the register file, one cycle each.
     """
 
-    SETTLE = 4
+    SEEN = 1
+    """Cycles from what the units say to what the control sees."""
+    SETTLE = 4 + SEEN + 1 + REACH
     """Cycles without a transaction that end draining: an address that was on its way when ``halt`` rose has shown by then."""
-    CUTS = 1
-    """With ``pipeline``: registers before what the units say."""
 
-    def __init__(self, *, units, watchdog=1024, pipeline=False):
+    def __init__(self, *, units, watchdog=1024):
         if units < 1 or watchdog < 2:
             raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
-        self.units, self.watchdog, self.pipeline = units, watchdog, pipeline
-        self.settle = self.SETTLE + (self.CUTS + 1 + REACH if pipeline else 0)
-        """As `SETTLE`, what is seen late allowed for."""
+        self.units, self.watchdog = units, watchdog
         super().__init__({
             "pulses": In(PULSES),
             "timeout": In(32),
@@ -116,10 +114,8 @@ class JobControl(wiring.Component):
             m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
             m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
 
-        core_reset, halt = self.core_reset, self.halt
-        if self.pipeline:
-            core_reset, halt, late_start = Signal(), Signal(), Signal()
-            m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
+        core_reset, halt, late_start = Signal(), Signal(), Signal()
+        m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):
             m.d.sync += cycles.eq(cycles + 1)
@@ -129,9 +125,8 @@ class JobControl(wiring.Component):
                 m.d.comb += core_reset.eq(self.pulses.soft_reset)
                 with m.If(self.pulses.soft_reset):
                     m.d.sync += forget
-                    if self.pipeline:
-                        m.next = "CLEAR"
-                with m.Elif(self.pulses.start | late_start if self.pipeline else self.pulses.start):
+                    m.next = "CLEAR"
+                with m.Elif(self.pulses.start | late_start):
                     m.d.comb += self.begin.eq(1)
                     m.d.sync += [*forget, cycles.eq(0), aborted.eq(0), announced.eq(0)]
                     m.next = "RUN"
@@ -170,12 +165,11 @@ class JobControl(wiring.Component):
                 m.d.comb += [core_reset.eq(1), halt.eq(1)]
                 with m.If(aborted | self.pulses.soft_reset):
                     m.d.sync += forget
-                m.next = "CLEAR" if self.pipeline else "IDLE"
-            if self.pipeline:
-                with m.State("CLEAR"):
-                    self._clear(m, core_reset, halt, late_start, forget)
-        idle = fsm.ongoing("IDLE")
-        m.d.comb += status.busy.eq(~(idle | fsm.ongoing("CLEAR")) | late_start if self.pipeline else ~idle)
+                m.next = "CLEAR"
+            # Ends when the last part of the core has been reset.
+            with m.State("CLEAR"):
+                self._clear(m, core_reset, halt, late_start, forget)
+        m.d.comb += status.busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("CLEAR")) | late_start)
         return m
 
     def _clear(self, m, core_reset, halt, late_start, forget):
@@ -203,18 +197,16 @@ class JobControl(wiring.Component):
     def _seen(self, m):
         """What the units say, as the control sees it."""
         said = {name: getattr(self, name) for name in ("complete", "progress", "outstanding", "handshake")}
-        if not self.pipeline:
-            return said | {"errors": list(self.errors)}
         said["complete"] = said["complete"] & ~self.begin  # of the job before
-        seen = {name: delayed(m, value, self.CUTS, name=name, reset_less=False) for name, value in said.items()}
-        errors = [delayed(m, error, self.CUTS, name=f"error_{unit}", reset_less=False) for unit, error in enumerate(self.errors)]
+        seen = {name: delayed(m, value, self.SEEN, name=name, reset_less=False) for name, value in said.items()}
+        errors = [delayed(m, error, self.SEEN, name=f"error_{unit}", reset_less=False) for unit, error in enumerate(self.errors)]
         return seen | {"errors": errors}
 
     def _watchdogs(self, m, seen):
         """Expressions: a deadlock; a silent bus; drained."""
         still = Signal(range(self.watchdog + 1))
         quiet = Signal(32)
-        calm = Signal(range(self.settle + 1))
+        calm = Signal(range(self.SETTLE + 1))
         with m.If(self.begin | seen["progress"] | seen["outstanding"]):
             m.d.sync += still.eq(0)
         with m.Elif(still != self.watchdog):
@@ -225,10 +217,10 @@ class JobControl(wiring.Component):
             m.d.sync += quiet.eq(quiet + 1)
         with m.If(~self.draining | seen["outstanding"]):
             m.d.sync += calm.eq(0)
-        with m.Elif(calm != self.settle):
+        with m.Elif(calm != self.SETTLE):
             m.d.sync += calm.eq(calm + 1)
         deadlock, silent = still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout)
-        if self.pipeline:  # of this job, and as long as it lasts
-            deadlock = delayed(m, deadlock & ~self.begin, 1, name="dead", reset_less=False)
-            silent = delayed(m, silent & ~self.begin, 1, name="silent", reset_less=False)
-        return deadlock, silent, (calm == self.settle) & ~seen["outstanding"]
+        # of this job, and as long as it lasts
+        deadlock = delayed(m, deadlock & ~self.begin, 1, name="dead", reset_less=False)
+        silent = delayed(m, silent & ~self.begin, 1, name="silent", reset_less=False)
+        return deadlock, silent, (calm == self.SETTLE) & ~seen["outstanding"]

@@ -25,8 +25,9 @@ def queues(int4: bool, interpolation: bool) -> dict:
 class Dispatcher(wiring.Component):
     """Assembles commands, checks opcode and length and hands each to its queue; remembers those that are not complete.
 
-    One beat a cycle, a unit of a command has ``32 / axi_bytes``: a command is handed on in the cycle behind its last beat, while the
-    first beat of the next comes in. Nothing is taken behind a command that is wrong, for its length says where the next begins.
+    One beat a cycle, a unit of a command has ``32 / axi_bytes``. What the first beat means is known three cycles behind it, and then the
+    whole command is offered to its queue; the first beat of the next one comes in when it was taken. Nothing is taken behind a command
+    that is wrong, for its length says where the next begins.
 
     Parameters
     ----------
@@ -38,9 +39,6 @@ class Dispatcher(wiring.Component):
         The commands with 4-bit weights are known too.
     interpolation : bool
         INTERPOLATE is known too.
-    pipeline : bool
-        A command takes six cycles more: its length is checked in three cycles behind its first beat, it is offered a cycle late, that it
-        was taken counts a cycle late, and the next one's first beat does not come as it is handed on. Errors show a cycle later.
 
     Members
     -------
@@ -53,7 +51,7 @@ class Dispatcher(wiring.Component):
     load, execute, store : Out(stream of QUEUED_TRANSFER, QUEUED_EXECUTE, QUEUED_TRANSFER)
         Commands for each queue.
     load_done, execute_done, store_done : In(1)
-        A command of the queue is complete; with ``pipeline`` not in the cycle behind the one in which it was taken.
+        A command of the queue is complete; not in the cycle behind the one in which it was taken.
     halt : In(1)
         Hand on nothing. Stays up until reset.
     complete : Out(1)
@@ -67,10 +65,10 @@ class Dispatcher(wiring.Component):
         waits for what stands later in the stream.
     """
 
-    def __init__(self, *, axi_bytes, tracked, int4=False, interpolation=False, pipeline=False):
+    def __init__(self, *, axi_bytes, tracked, int4=False, interpolation=False):
         if tracked < 1:
             raise ValueError(f"Dispatcher tracked must be at least 1, not {tracked}")
-        self.axi_bytes, self.tracked, self.pipeline = axi_bytes, tracked, pipeline
+        self.axi_bytes, self.tracked = axi_bytes, tracked
         self.queues = queues(int4, interpolation)
         layouts = {"load": QUEUED_TRANSFER, "execute": QUEUED_EXECUTE, "store": QUEUED_TRANSFER}
         super().__init__({
@@ -94,7 +92,6 @@ class Dispatcher(wiring.Component):
         full, wrong, handed = Signal(), Signal(), Signal()
         index, left = Signal(INDEX_BITS), Signal(STREAM_BITS)  # of the command that is assembled; units from it to the stream's end
         begun, judged, bad = self._assemble(m, words, per_unit, full, wrong, handed)
-        cut = int(self.pipeline)  # cycles from the first beat to what it means
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
         mine = {queue: Cat(opcode == value for value in values).any() for queue, values in self.queues.items()}
@@ -102,35 +99,31 @@ class Dispatcher(wiring.Component):
             mine[queue] & Cat(units == length for length in units_of(values[0])).any() for queue, values in self.queues.items()
         ).any()
         known = Cat(mine.values()).any()
-        mine = {queue: delayed(m, is_mine, cut, name=f"{queue}_mine") for queue, is_mine in mine.items()}
-        legal, known = delayed(m, legal, cut, name="legal"), delayed(m, known, cut, name="known")
-        illegal = ~legal | delayed(m, units > left, cut, name="too_long")
-        if self.pipeline:
-            with m.If(bad | (judged & illegal)):
-                m.d.sync += wrong.eq(1)
-        else:
-            m.d.comb += wrong.eq(bad | (begun & illegal))
+        mine = {queue: delayed(m, is_mine, 1, name=f"{queue}_mine") for queue, is_mine in mine.items()}
+        legal, known = delayed(m, legal, 1, name="legal"), delayed(m, known, 1, name="known")
+        illegal = ~legal | delayed(m, units > left, 1, name="too_long")
+        with m.If(bad | (judged & illegal)):
+            m.d.sync += wrong.eq(1)
         for code, found in (
             (Error.AXI_READ, bad),
             (Error.BAD_OPCODE, begun & ~bad & ~known),
             (Error.BAD_FIELD, begun & ~bad & known & wrong),
         ):
-            latch(m, self.error, delayed(m, found, cut, name=code.name.lower(), reset_less=False), code, index)
+            latch(m, self.error, delayed(m, found, 1, name=code.name.lower(), reset_less=False), code, index)
 
         # A whole command goes to the queue of its opcode.
         oldest_of, handed_of = {}, {}
         for queue in self.queues:
             out = getattr(self, queue)
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
-            offers = full & ~wrong & ~self.halt & mine[queue]
-            handed_of[queue] = out.valid & out.ready
-            if self.pipeline:
-                offers = self._offered(m, queue, offers & begun & ~bad & indices.i.ready, handed)
-                handed_of[queue] = delayed(m, handed_of[queue], 1, name=f"{queue}_handed", reset_less=False)
+            taken, offered = out.valid & out.ready, Signal(name=f"{queue}_offered")
+            offers = full & ~wrong & ~self.halt & mine[queue] & begun & ~bad & indices.i.ready
+            m.d.sync += offered.eq(offers & ~handed & ~taken)
+            handed_of[queue] = delayed(m, taken, 1, name=f"{queue}_handed", reset_less=False)
             m.d.comb += [
                 out.payload.index.eq(index),
                 out.payload.command.eq(Cat(words)),
-                out.valid.eq(offers if self.pipeline else offers & indices.i.ready),
+                out.valid.eq(offered),
                 indices.i.payload.eq(index),
                 indices.i.valid.eq(handed_of[queue]),
                 indices.o.ready.eq(getattr(self, f"{queue}_done")),
@@ -144,28 +137,28 @@ class Dispatcher(wiring.Component):
             m.d.sync += [left.eq(self.units), index.eq(0)]
         with m.Elif(handed):
             m.d.sync += [left.eq(left - units), index.eq(index + 1)]
-        later = delayed(m, handed & self._waits_for_later(m, handed_of), cut, name="later", reset_less=False)
-        latch(m, self.error, later, Error.DEADLOCK, delayed(m, index, cut, name="handed_index"))
+        later = delayed(m, handed & self._waits_for_later(m, handed_of), 1, name="later", reset_less=False)
+        latch(m, self.error, later, Error.DEADLOCK, delayed(m, index, 1, name="handed_index"))
 
         # The oldest incomplete command: the first of a queue, or the next to be handed on.
         oldest = index
         for queue, head in oldest_of.items():
             oldest = Mux(head.valid & (head.payload < oldest), head.payload, oldest)
-            oldest = delayed(m, oldest, cut, name=f"{queue}_oldest", reset_less=False)
+            oldest = delayed(m, oldest, 1, name=f"{queue}_oldest", reset_less=False)
         m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
         m.d.comb += self.complete.eq((left == 0) & ~Cat(head.valid for head in oldest_of.values()).any())
         return m
 
     def _assemble(self, m, words, per_unit, full, wrong, handed):
-        """Beats fill the command, until it is whole or wrong. Expressions: what its first beat means is known; with ``pipeline``, becomes
-        known in this cycle; a beat of it is one of a bus error.
+        """Beats fill the command, until it is whole or wrong. Expressions: what its first beat means is known; it becomes known in this
+        cycle; a beat of it is one of a bus error.
         """
         number, length, bad = Signal(range(len(words))), Signal(8), Signal()
         beat = self.words.payload
         first, taken = number == 0, self.words.valid & self.words.ready
-        opened, judging = Signal(init=1), Signal(3)  # with ``pipeline``: a beat may come; what the first one means is not known yet
+        opened, judging = Signal(init=1), Signal(3)  # a beat may come; what the first one means is not known yet
         m.d.comb += [
-            self.words.ready.eq(opened if self.pipeline else handed | ~(full | wrong)),
+            self.words.ready.eq(opened),
             length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last
         ]
         with m.Switch(number):
@@ -179,20 +172,12 @@ class Dispatcher(wiring.Component):
                 m.d.sync += [word.eq(0) for word in words[EXECUTE_UNITS * per_unit :]]
         with m.Elif(handed):
             m.d.sync += full.eq(0)
-        if self.pipeline:
-            m.d.sync += judging.eq(Cat(taken & first, judging[:2]))
-            with m.If(taken & (first | last)):
-                m.d.sync += opened.eq(0)
-            with m.Elif(handed | (judging[2] & ~full & ~wrong)):
-                m.d.sync += opened.eq(1)
-            return (full | ~first) & ~judging[:2].any(), judging[1], bad
-        return full | ~first, None, bad
-
-    def _offered(self, m, queue, offers, handed):
-        """With ``pipeline``: a whole command is one of this queue, known a cycle later, until it is taken, which counts a cycle later."""
-        out, offered = getattr(self, queue), Signal(name=f"{queue}_offered")
-        m.d.sync += offered.eq(offers & ~handed & ~(out.valid & out.ready))
-        return offered
+        m.d.sync += judging.eq(Cat(taken & first, judging[:2]))
+        with m.If(taken & (first | last)):
+            m.d.sync += opened.eq(0)
+        with m.Elif(handed | (judging[2] & ~full & ~wrong)):
+            m.d.sync += opened.eq(1)
+        return (full | ~first) & ~judging[:2].any(), judging[1], bad
 
     def _waits_for_later(self, m, handed_of):
         """Expression: the command waits for more commands of some queue than stand before it."""
@@ -206,6 +191,5 @@ class Dispatcher(wiring.Component):
                 m.d.sync += handed_on.eq(handed_on + 1)
             later |= ~reached(handed_on, header[wait])
             if queue == "load":
-                execute = handed_of["execute"] if self.pipeline else self.execute.valid
-                later |= execute & ~reached(handed_on, weights.wait_load)
+                later |= handed_of["execute"] & ~reached(handed_on, weights.wait_load)
         return later

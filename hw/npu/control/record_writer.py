@@ -15,10 +15,8 @@ from hw.npu.parts.fifo import StreamFifo
 class RecordWriter(wiring.Component):
     """Writes each record to ``record_base + 64 * index``, or swallows it; the sources take turns.
 
-    A record leaves its source with its last beat, so it is stored nowhere here. It takes ``64 / axi_bytes + 1`` cycles; responses are
+    A record leaves its source for a register, out of which its beats are shifted. It takes ``64 / axi_bytes + 2`` cycles; responses are
     not waited for, up to `OUTSTANDING` bursts.
-
-    With ``pipeline`` it leaves its source first, and its beats are shifted out of a register.
 
     Parameters
     ----------
@@ -26,8 +24,6 @@ class RecordWriter(wiring.Component):
         Streams of records, at least 1.
     axi_bytes, address_bits, max_burst : int
         Bytes of a beat, width of an address, beats of the longest burst.
-    pipeline : bool
-        A record takes `CUTS` cycles more.
 
     Members
     -------
@@ -52,14 +48,13 @@ class RecordWriter(wiring.Component):
     """
 
     OUTSTANDING = 4
-    CUTS = 1
 
-    def __init__(self, *, sources, axi_bytes, address_bits, max_burst, pipeline=False):
+    def __init__(self, *, sources, axi_bytes, address_bits, max_burst):
         if sources < 1:
             raise ValueError(f"RecordWriter sources must be at least 1, not {sources}")
         if not 1 <= axi_bytes <= RECORD_BYTES:
             raise ValueError(f"RecordWriter axi_bytes must be from 1 to {RECORD_BYTES}, not {axi_bytes}")
-        self.sources, self.axi_bytes, self.pipeline = sources, axi_bytes, pipeline
+        self.sources, self.axi_bytes = sources, axi_bytes
         self.burst_beats = min(max_burst, RECORD_BYTES // axi_bytes)
         super().__init__({
             "records": In(stream.Signature(RECORD_LAYOUT)).array(sources),
@@ -77,31 +72,20 @@ class RecordWriter(wiring.Component):
         m = Module()
         m.submodules.in_flight = in_flight = StreamFifo(data.StructLayout({"index": unsigned(INDEX_BITS)}), depth=self.OUTSTANDING)
         aw, w, b = self.axi.aw, self.axi.w, self.axi.b
-        beats = RECORD_BYTES // self.axi_bytes
         waiting = Cat(source.valid for source in self.records).any()
-        turn = Signal(range(self.sources))
-        following = Mux(turn == self.sources - 1, 0, turn + 1)
-        beat = Signal(range(beats))
         swallow = ~self.enable | self.halt
-        index = Array(source.payload.index for source in self.records)[turn]
-        if self.pipeline:
-            index = Signal(INDEX_BITS, reset_less=True)
         m.d.comb += [
-            in_flight.i.payload.index.eq(index),
             aw.payload.size.eq(lane_bits(self.axi_bytes)),
             aw.payload.burst.eq(BURST_INCR),
             aw.payload.len.eq(self.burst_beats - 1),
         ]
         with m.If(aw.ready):
             m.d.sync += aw.valid.eq(0)
-        moves = self._shifted if self.pipeline else self._straight
-        inside, record = moves(m, in_flight.i, index, swallow, waiting, turn, following, beat)
+        inside = self._shift(m, in_flight.i, swallow, waiting)
         unstrobed = Signal()  # strobes of an offered beat may not change: the halt counts from the next beat
         m.d.sync += unstrobed.eq(self.halt & ~(w.valid & ~w.ready) | (unstrobed & self.halt))
         m.d.comb += [
-            w.payload.data.eq(record),
             w.payload.strb.eq(Mux(unstrobed, 0, (1 << self.axi_bytes) - 1)),
-            w.payload.last.eq((beat & (self.burst_beats - 1)) == self.burst_beats - 1),
             b.ready.eq(in_flight.o.valid),
             in_flight.o.ready.eq(b.valid),
             self.outstanding.eq(in_flight.level),
@@ -111,45 +95,22 @@ class RecordWriter(wiring.Component):
         latch(m, self.error, b.valid & b.ready & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, in_flight.o.payload.index)
         return m
 
-    def _straight(self, m, burst, index, swallow, waiting, turn, following, beat):
-        """Beats straight from the source; gives whether one is on its way, and its data."""
+    def _shift(self, m, burst, swallow, waiting):
+        """Takes a record into a register and shifts its beats out; gives whether there is one."""
         aw, w = self.axi.aw, self.axi.w
         beats = RECORD_BYTES // self.axi_bytes
-        valid = Array(source.valid for source in self.records)
-        place = beat << lane_bits(self.axi_bytes)
-        with m.FSM():
-            # Ends when a source has a record and there is room for its burst: the address goes out. Swallowing needs neither.
-            with m.State("WAIT_RECORD"):
-                with m.If(swallow):
-                    m.d.comb += [source.ready.eq(1) for source in self.records]
-                with m.Elif(valid[turn]):
-                    m.d.comb += burst.valid.eq(~aw.valid)
-                    with m.If(burst.valid & burst.ready):
-                        address = self.record_base + (index << lane_bits(RECORD_BYTES)) + place
-                        m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(address)]
-                        m.next = "WRITE"
-                with m.Elif(waiting):  # stands still between records, so that a job's cycles do not depend on when it starts
-                    m.d.sync += turn.eq(following)
-            # Ends with the last beat of the burst; with the last of the record, the record leaves its source.
-            with m.State("WRITE"):
-                m.d.comb += w.valid.eq(1)
-                with m.If(w.ready):
-                    m.d.sync += beat.eq(beat + 1)
-                with m.If(w.valid & w.ready & w.payload.last):
-                    m.next = "WAIT_RECORD"
-                    with m.If(beat == beats - 1):
-                        m.d.comb += [source.ready.eq(turn == number) for number, source in enumerate(self.records)]
-                        m.d.sync += [beat.eq(0), turn.eq(following)]
-        record = Array(source.payload.as_value() for source in self.records)[turn]
-        return w.valid, record.word_select(beat, 8 * self.axi_bytes)
-
-    def _shifted(self, m, burst, index, swallow, waiting, turn, following, beat):
-        """Beats from a register that takes the record first; gives whether there is one, and the data of its next beat."""
-        aw, w = self.axi.aw, self.axi.w
-        beats = RECORD_BYTES // self.axi_bytes
+        turn = Signal(range(self.sources))
+        beat = Signal(range(beats))
+        following = Mux(turn == self.sources - 1, 0, turn + 1)
+        index = Signal(INDEX_BITS, reset_less=True)
         valid = Array(source.valid for source in self.records)
         present = Array(source.payload.as_value() for source in self.records)[turn]
         record = Signal(8 * RECORD_BYTES, reset_less=True)
+        m.d.comb += [
+            burst.payload.index.eq(index),
+            w.payload.data.eq(record[: 8 * self.axi_bytes]),
+            w.payload.last.eq((beat & (self.burst_beats - 1)) == self.burst_beats - 1),
+        ]
         with m.FSM() as fsm:
             # Ends when a source has a record: it is taken. Swallowing takes all.
             with m.State("WAIT_RECORD"):
@@ -182,4 +143,4 @@ class RecordWriter(wiring.Component):
                     with m.If(beat == beats - 1):
                         m.d.sync += beat.eq(0)
                         m.next = "WAIT_RECORD"
-        return ~fsm.ongoing("WAIT_RECORD"), record[: 8 * self.axi_bytes]
+        return ~fsm.ongoing("WAIT_RECORD")

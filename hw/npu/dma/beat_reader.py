@@ -17,8 +17,8 @@ class BeatReader(wiring.Component):
 
     ::
 
-        runs -> BeatWalker -+-> read request ~~ read_latency ~~> answers -+
-                            +-> lanes ------------------------------------+-> beat register -> w
+        runs -> register -> BeatWalker -+-> register -> read request ~~ read_latency ~~> answers -+
+                                        +-> lanes ------------------------------------------------+-> beat register -> w
 
     An answer cannot be refused: a read is requested only while there is room for its answer.
 
@@ -27,9 +27,7 @@ class BeatReader(wiring.Component):
     axi_bytes : int
         Bytes of a beat.
     read_latency : int
-        Cycles from a request to its answer, at least 1; ``2 * read_latency + 4`` answers have room.
-    pipeline : bool
-        Runs and requests go through a register each; two answers more have room.
+        Cycles from a request to its answer, at least 1; ``2 * read_latency + 6`` answers have room.
 
     Members
     -------
@@ -45,10 +43,10 @@ class BeatReader(wiring.Component):
         A beat was requested in this cycle.
     """
 
-    def __init__(self, *, axi_bytes, read_latency, pipeline=False):
+    def __init__(self, *, axi_bytes, read_latency):
         if read_latency < 1:
             raise ValueError(f"BeatReader read_latency must be at least 1, not {read_latency}")
-        self.axi_bytes, self.pipeline, self.buffer = axi_bytes, pipeline, 2 * read_latency + 4 + (2 if pipeline else 0)
+        self.axi_bytes, self.buffer = axi_bytes, 2 * read_latency + 6
         super().__init__({
             "runs": In(stream.Signature(run_layout(axi_bytes))),
             "port": Out(ReadPort(axi_bytes)),
@@ -63,18 +61,16 @@ class BeatReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes, pipeline=self.pipeline)
+        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
         m.submodules.lanes = lanes = StreamFifo(
             data.StructLayout({"skip": unsigned(lane_bits(self.axi_bytes)), "strb": unsigned(self.axi_bytes), "last": unsigned(1)}),
             depth=self.buffer,
         )
         m.submodules.answers = answers = StreamFifo(unsigned(8 * self.axi_bytes), depth=self.buffer)
-        wiring.connect(m, registered(m, self.runs, True, name="run") if self.pipeline else wiring.flipped(self.runs), walker.runs)
-        request, beat, room = self.port.request, walker.beats.payload, self.room != 0
-        if self.pipeline:
-            m.submodules.request = register = StreamRegister(request.payload.shape())
-            wiring.connect(m, register.o, wiring.flipped(request))
-            request = register.i
+        wiring.connect(m, registered(m, self.runs, name="run"), walker.runs)
+        m.submodules.request = register = StreamRegister(self.port.request.payload.shape())
+        wiring.connect(m, register.o, wiring.flipped(self.port.request))
+        request, beat, room = register.i, walker.beats.payload, self.room != 0
         m.d.comb += [
             self.levels[0].eq(lanes.level),
             self.levels[1].eq(answers.level),

@@ -61,14 +61,13 @@ class BurstPlanner(wiring.Component):
     """Cuts each row of a transfer at the multiples of ``min(4096, max_burst * axi_bytes)`` bytes.
 
     So a burst neither crosses 4 KiB nor is longer than ``max_burst`` beats, and after a row's first every burst is aligned. One burst
-    a cycle, the first in the cycle after the transfer is taken; a transfer is taken while none is planned.
+    a cycle, the first three cycles after the transfer is taken: positions are found a burst ahead of what is offered, with one addition
+    between registers. A transfer is taken while none is planned.
 
     Parameters
     ----------
     axi_bytes, max_burst, address_bits : int
         Bytes of a beat and beats of the longest burst, powers of two; width of an address.
-    pipeline : bool
-        A burst takes two cycles more through registers: where it ends, what that means for its beats.
 
     Members
     -------
@@ -82,8 +81,7 @@ class BurstPlanner(wiring.Component):
         The row that is next ends beyond ``limit``; the planner stays there until it is reset.
     """
 
-    def __init__(self, *, axi_bytes, max_burst, address_bits, pipeline=False):
-        self.pipeline = pipeline
+    def __init__(self, *, axi_bytes, max_burst, address_bits):
         for name, value in (("axi_bytes", axi_bytes), ("max_burst", max_burst)):
             if value < 1 or value & value - 1:
                 raise ValueError(f"BurstPlanner {name} must be a power of two, not {value}")
@@ -96,67 +94,6 @@ class BurstPlanner(wiring.Component):
         })
 
     def elaborate(self, platform):
-        if self.pipeline:
-            return self._pipelined()
-        m = Module()
-        block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
-        active = Signal()
-        shape = Signal(transfer_layout(self.address_bits), reset_less=True)  # address and local: of the present row's start
-        row_local = Signal(LIMIT_BITS, reset_less=True)
-        address = Signal(self.address_bits, reset_less=True)
-        local = Signal(ADDRESS_BITS, reset_less=True)
-        remaining = Signal(_WIDTH["row_bytes"], reset_less=True)
-
-        # Where the present burst ends.
-        place = address[:block_bits]
-        room = Signal(block_bits + 1)
-        end = Signal(block_bits)  # place of its last byte in the block
-        row_done = Signal()
-        m.d.comb += [
-            room.eq(self.block - place),
-            row_done.eq(remaining <= room),
-            end.eq(Mux(row_done, place + remaining - 1, self.block - 1)),
-            self.outside.eq(active & (row_local + shape.row_bytes > self.limit)),
-        ]
-        burst = self.bursts.payload
-        m.d.comb += [
-            self.bursts.valid.eq(active & ~self.outside),
-            burst.address.eq(address[beat_bits:] << beat_bits),
-            burst.run.local.eq(local),
-            burst.run.len.eq(end[beat_bits:] - place[beat_bits:]),
-            burst.run.skip.eq(address[:beat_bits]),
-            burst.run.last_lane.eq(end[:beat_bits]),
-            burst.run.last.eq(row_done & (shape.rows == 1)),
-            self.transfers.ready.eq(~active),
-        ]
-        start = self.transfers.payload
-        with m.If(self.transfers.valid & self.transfers.ready):
-            m.d.sync += [
-                active.eq(1),
-                shape.eq(start),
-                row_local.eq(start.local),
-                address.eq(start.address),
-                local.eq(start.local),
-                remaining.eq(start.row_bytes),
-            ]
-        with m.If(self.bursts.valid & self.bursts.ready):
-            with m.If(row_done):
-                next_address, next_local = shape.address + shape.stride, row_local + shape.local_stride
-                m.d.sync += [
-                    shape.address.eq(next_address),
-                    row_local.eq(next_local),
-                    shape.rows.eq(shape.rows - 1),
-                    address.eq(next_address),
-                    local.eq(next_local),
-                    remaining.eq(shape.row_bytes),
-                    active.eq(shape.rows != 1),
-                ]
-            with m.Else():
-                m.d.sync += [address.eq((address[block_bits:] + 1) << block_bits), local.eq(local + room), remaining.eq(remaining - room)]
-        return m
-
-    def _pipelined(self):
-        """The same with one addition between registers: positions a burst ahead of what is offered."""
         m = Module()
         block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
         burst_shape = self.bursts.payload.shape()
@@ -244,8 +181,6 @@ class BeatWalker(wiring.Component):
     ----------
     axi_bytes : int
         Bytes of a beat, a power of two.
-    pipeline : bool
-        Each address comes from the one before instead of from the burst's start: one addition less, at the same cycle.
 
     Members
     -------
@@ -255,8 +190,8 @@ class BeatWalker(wiring.Component):
         Their beats.
     """
 
-    def __init__(self, *, axi_bytes, pipeline=False):
-        self.axi_bytes, self.pipeline = axi_bytes, pipeline
+    def __init__(self, *, axi_bytes):
+        self.axi_bytes = axi_bytes
         super().__init__({"runs": In(stream.Signature(run_layout(axi_bytes))), "beats": Out(stream.Signature(beat_layout(axi_bytes)))})
 
     def elaborate(self, platform):
@@ -266,11 +201,8 @@ class BeatWalker(wiring.Component):
         first = number == 0
         every = (1 << self.axi_bytes) - 1
         after = Signal(ADDRESS_BITS)  # address of lane 0, for the beats behind the first
-        if self.pipeline:
-            with m.If(self.beats.valid & self.beats.ready):
-                m.d.sync += after.eq(beat.address + Mux(first, self.axi_bytes - run.skip, self.axi_bytes))
-        else:
-            m.d.comb += after.eq(run.local - run.skip + (number << lane_bits(self.axi_bytes)))
+        with m.If(self.beats.valid & self.beats.ready):
+            m.d.sync += after.eq(beat.address + Mux(first, self.axi_bytes - run.skip, self.axi_bytes))
         m.d.comb += [
             beat.address.eq(Mux(first, run.local, after)),
             beat.skip.eq(Mux(first, run.skip, 0)),

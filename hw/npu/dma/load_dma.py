@@ -38,8 +38,6 @@ class LoadDma(wiring.Component):
         Bursts in flight, at least 1.
     act_bytes, weight_bytes : int
         Sizes of the scratchpads.
-    pipeline : bool
-        Register cuts, as in `TransferPlanner`; a burst waits a cycle more to be walked, and ``done`` comes a cycle later.
 
     Members
     -------
@@ -56,7 +54,7 @@ class LoadDma(wiring.Component):
     weights : Out(stream of write_layout)
         Port of the weight scratchpad: whole beats at multiples of the beat.
     done : Out(1)
-        The last byte of a command was accepted by its scratchpad.
+        The last byte of a command was accepted by its scratchpad in the cycle before.
     records : Out(stream of RECORD_LAYOUT)
         One for each command.
     cycle : In(32)
@@ -71,17 +69,16 @@ class LoadDma(wiring.Component):
         BAD_FIELD, ADDRESS, AXI_READ.
     """
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, weight_bytes, pipeline=False):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, weight_bytes):
         if outstanding < 1:
             raise ValueError(f"LoadDma outstanding must be at least 1, not {outstanding}")
-        self.axi_bytes, self.depth, self.pipeline = axi_bytes, outstanding, pipeline
+        self.axi_bytes, self.depth = axi_bytes, outstanding
         self._planner = {
             "axi_bytes": axi_bytes,
             "max_burst": max_burst,
             "address_bits": address_bits,
             "act_bytes": act_bytes,
             "weight_bytes": weight_bytes,
-            "pipeline": pipeline,
         }
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
@@ -106,7 +103,7 @@ class LoadDma(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
-        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes, pipeline=self.pipeline)
+        m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
         m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 2)
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
@@ -122,9 +119,8 @@ class LoadDma(wiring.Component):
         ]
 
         # A burst goes into the address register and, with what its beats need, into the list of those in flight.
-        burst, room = planner.bursts.payload, in_flight.i.ready
-        if self.pipeline:  # runs leave the list before their beats come
-            room = self.outstanding != self.depth
+        burst = planner.bursts.payload
+        room = self.outstanding != self.depth  # runs leave the list before their beats come
         issue = planner.bursts.valid & planner.bursts.ready
         m.d.comb += [
             planner.bursts.ready.eq((~ar.valid | ar.ready) & room & ~self.halt),
@@ -141,9 +137,11 @@ class LoadDma(wiring.Component):
             m.d.sync += ar.valid.eq(0)
 
         # A beat of R meets its place.
-        runs = registered(m, in_flight.o, self.pipeline, name="run")
+        runs = registered(m, in_flight.o, name="run")
         flying, place = runs.payload, walker.beats.payload
         written, loaded = Signal(), Signal()
+        m.submodules.beat = held = StreamRegister(self._beat_layout())
+        beat, occupied = held.o.payload, held.o.valid
         moved = {
             "address": place.address,
             "data": r.payload.data >> (place.skip << 3),
@@ -151,39 +149,23 @@ class LoadDma(wiring.Component):
             "target": flying.target,
             "last": place.last & flying.run.last,
         }
-        beat, occupied, free = self._hold(m, moved, loaded, written)
         m.d.comb += [
+            *(held.i.payload[name].eq(value) for name, value in moved.items()),
+            held.i.valid.eq(loaded),
+            held.o.ready.eq(written),
             walker.runs.payload.eq(flying.run),
             walker.runs.valid.eq(runs.valid),
             runs.ready.eq(walker.runs.ready),
-            r.ready.eq(walker.beats.valid & (free | self.halt)),
+            r.ready.eq(walker.beats.valid & (held.i.ready | self.halt)),
             walker.beats.ready.eq(r.valid & r.ready),
             loaded.eq(r.valid & r.ready & ~self.halt),
         ]
-        if self.pipeline:
-            m.d.sync += self.outstanding.eq(self.outstanding + issue - (walker.beats.ready & place.last))
-        else:
-            m.d.comb += self.outstanding.eq(in_flight.level)
+        m.d.sync += self.outstanding.eq(self.outstanding + issue - (walker.beats.ready & place.last))
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
         self._deliver(m, beat, occupied, written, records)
         m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
         return m
-
-    def _hold(self, m, moved, loaded, written):
-        """A beat on its way to its scratchpad: where it stands, whether there is one, and whether there is room for the next."""
-        if self.pipeline:
-            m.submodules.beat = held = StreamRegister(self._beat_layout())
-            m.d.comb += [held.i.payload[name].eq(value) for name, value in moved.items()]
-            m.d.comb += [held.i.valid.eq(loaded), held.o.ready.eq(written)]
-            return held.o.payload, held.o.valid, held.i.ready
-        beat = Signal(self._beat_layout(), reset_less=True)
-        occupied = Signal()
-        with m.If(loaded):
-            m.d.sync += [*(beat[name].eq(value) for name, value in moved.items()), occupied.eq(1)]
-        with m.Elif(written):
-            m.d.sync += occupied.eq(0)
-        return beat, occupied, ~occupied | written
 
     def _beat_layout(self):
         """A beat on its way to its scratchpad; ``last`` of its command."""
@@ -208,6 +190,6 @@ class LoadDma(wiring.Component):
         m.d.comb += [
             written.eq(occupied & taken),
             records.refused.eq(occupied & ~taken),
-            self.done.eq(delayed(m, written & beat.last, int(self.pipeline), name="written", reset_less=False)),
+            self.done.eq(delayed(m, written & beat.last, 1, name="written", reset_less=False)),
             records.complete.eq(self.done),
         ]

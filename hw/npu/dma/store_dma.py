@@ -37,8 +37,6 @@ class StoreDma(wiring.Component):
         Size of the activation scratchpad.
     read_latency : int
         Cycles from a request of the scratchpad to its answer, at least 1.
-    pipeline : bool
-        Register cuts, as in `TransferPlanner` and `BeatReader`; ``done`` comes a cycle later.
 
     Members
     -------
@@ -53,7 +51,7 @@ class StoreDma(wiring.Component):
     activations : Out(ReadPort)
         Port of the activation scratchpad: any byte address.
     done : Out(1)
-        The last write response of a command has come.
+        The last write response of a command came in the cycle before.
     records : Out(stream of RECORD_LAYOUT)
         One for each command.
     cycle : In(32)
@@ -70,17 +68,15 @@ class StoreDma(wiring.Component):
 
     RUNS = 2
 
-    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, read_latency, pipeline=False):
+    def __init__(self, *, axi_bytes, address_bits, max_burst, outstanding, act_bytes, read_latency):
         if outstanding < 1:
             raise ValueError(f"StoreDma outstanding must be at least 1, not {outstanding}")
         self.axi_bytes, self.depth, self.read_latency = axi_bytes, outstanding, read_latency
-        self.pipeline = pipeline
         self._planner = {
             "axi_bytes": axi_bytes,
             "max_burst": max_burst,
             "address_bits": address_bits,
             "act_bytes": act_bytes,
-            "pipeline": pipeline,
         }
         super().__init__({
             "commands": In(stream.Signature(QUEUED_TRANSFER)),
@@ -102,7 +98,7 @@ class StoreDma(wiring.Component):
         m = Module()
         m.submodules.planner = planner = TransferPlanner(opcode=Opcode.STORE, **self._planner)
         m.submodules.runs = runs = StreamFifo(run_layout(self.axi_bytes), depth=self.RUNS)
-        m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency, pipeline=self.pipeline)
+        m.submodules.reader = reader = BeatReader(axi_bytes=self.axi_bytes, read_latency=self.read_latency)
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
@@ -150,7 +146,7 @@ class StoreDma(wiring.Component):
         m.d.comb += [
             b.ready.eq(in_flight.o.valid),
             in_flight.o.ready.eq(answered),
-            self.done.eq(delayed(m, answered & flying.last & ~self.halt, int(self.pipeline), name="answered", reset_less=False)),
+            self.done.eq(delayed(m, answered & flying.last & ~self.halt, 1, name="answered", reset_less=False)),
             records.complete.eq(self.done),
             records.refused.eq(self.activations.request.valid & ~self.activations.request.ready),
             self.progress.eq(planner.taken | (aw.valid & aw.ready) | reader.read | (self.axi.w.valid & self.axi.w.ready) | answered),

@@ -46,8 +46,8 @@ def planned_layout(address_bits, axi_bytes) -> data.StructLayout:
 class TransferPlanner(wiring.Component):
     """Takes the commands of one queue in order, waits for their tokens, checks them and plans their bursts.
 
-    A command is taken when its tokens are there and the bursts of the one before are all planned; its first burst is offered in the
-    next cycle, then one a cycle. It does not wait for the transfer itself.
+    A command stands in a register for two cycles at least, while it is checked. It is taken when its tokens are there and the bursts of
+    the one before are all planned; its first burst is offered three cycles later, then one a cycle. It does not wait for the transfer.
 
     Parameters
     ----------
@@ -57,8 +57,6 @@ class TransferPlanner(wiring.Component):
         As in `BurstPlanner`.
     act_bytes, weight_bytes : int
         Sizes of the scratchpads.
-    pipeline : bool
-        A command waits two cycles more, in registers and for its checks, and its bursts leave two cycles later.
 
     Members
     -------
@@ -82,8 +80,10 @@ class TransferPlanner(wiring.Component):
         A command was taken in this cycle.
     """
 
-    def __init__(self, *, opcode, axi_bytes, max_burst, address_bits, act_bytes, weight_bytes=0, pipeline=False):
-        self.pipeline = pipeline
+    CHECKED = 1
+    """Cycles from a command in the register to what its checks say."""
+
+    def __init__(self, *, opcode, axi_bytes, max_burst, address_bits, act_bytes, weight_bytes=0):
         self.opcode, self.axi_bytes, self.max_burst, self.address_bits = opcode, axi_bytes, max_burst, address_bits
         self.sizes = {Target.ACTIVATIONS: act_bytes, Target.WEIGHTS: weight_bytes}
         for name, size in (("act_bytes", act_bytes), ("weight_bytes", weight_bytes)):
@@ -104,23 +104,21 @@ class TransferPlanner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.planner = planner = BurstPlanner(
-            axi_bytes=self.axi_bytes, max_burst=self.max_burst, address_bits=self.address_bits, pipeline=self.pipeline
-        )
-        checks = 1 if self.pipeline else 0
-        commands = registered(m, self.commands, self.pipeline, name="head", half=True)
+        sizes = {"axi_bytes": self.axi_bytes, "max_burst": self.max_burst, "address_bits": self.address_bits}
+        m.submodules.planner = planner = BurstPlanner(**sizes)
+        commands = registered(m, self.commands, name="head", half=True)
         head, dma = commands.payload, commands.payload.command.dma
         index, target = Signal(INDEX_BITS, reset_less=True), Signal(1, reset_less=True)
 
         # The head of the queue waits for its tokens, and is taken.
         arrived = {stall: reached(self.tokens[queue], head.command.header[wait]) for stall, (wait, queue) in WAITS.items()}
-        arrived = {stall: delayed(m, there, checks, name=f"{stall}_over") for stall, there in arrived.items()}
-        present = steady(m, commands.valid, self.taken, checks, name="checked")
+        arrived = {stall: delayed(m, there, self.CHECKED, name=f"{stall}_over") for stall, there in arrived.items()}
+        present = steady(m, commands.valid, self.taken, self.CHECKED, name="checked")
         sound, transfer = Signal(), planner.transfers.payload
         ready = Cat(arrived.values()).all() & planner.transfers.ready & ~self.halt & ~self.error.valid
         m.d.comb += [
-            sound.eq(~delayed(m, self._bad_field(dma), checks, name="bad_field")),
-            commands.ready.eq(ready & present if self.pipeline else ready),
+            sound.eq(~delayed(m, self._bad_field(dma), self.CHECKED, name="bad_field")),
+            commands.ready.eq(ready & present),
             self.taken.eq(present & commands.ready),
             planner.transfers.valid.eq(self.taken & sound),
             transfer.address.eq(Mux(dma.region == Region.ARENA, self.arena_base, self.model_base) + dma.ddr_offset),

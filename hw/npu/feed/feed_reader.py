@@ -10,7 +10,7 @@ from hw.npu.feed.port_turns import turn_layout
 from hw.npu.feed.port_window import window_layout
 from hw.npu.interface.isa import MAX_SPAN, Opcode
 from hw.npu.interface.ports import ReadPort
-from hw.npu.interface.wave import FEED_STEP, SENT_STEP, STAGED_STEP
+from hw.npu.interface.wave import FEED_STEP, SENT_STEP, FEED_STEP
 from hw.npu.parts.delay import delayed
 
 
@@ -22,7 +22,7 @@ def read_step(width) -> data.StructLayout:
 def placed_step(width, geometry) -> data.StructLayout:
     """A step, what a filler stands for, and what each port reads, where and when."""
     windows = data.ArrayLayout(turn_layout(width, geometry), MAX_SPAN)
-    return data.StructLayout({"step": STAGED_STEP, "cause": CAUSES, "windows": windows})
+    return data.StructLayout({"step": FEED_STEP, "cause": CAUSES, "windows": windows})
 
 
 class FeedReader(wiring.Component):
@@ -55,11 +55,11 @@ class FeedReader(wiring.Component):
     -------
     step : In(stream of read_step(width), or of placed_step(width, places))
         In order.
-    read : Out(ReadPort(width, parts=True, places=places)).array(MAX_SPAN)
+    read : Out(ReadPort(width, places=places)).array(MAX_SPAN)
         The scratchpad.
     held, early, accept : Out(1), Out(1), Out(1)
         A step waits here; it is kept apart; it is accepted.
-    present : Out(FEED_STEP, or STAGED_STEP)
+    present : Out(FEED_STEP, or FEED_STEP)
         The step that waits here.
     cause : Out(CAUSES)
         With ``places``: what it stands for, if it is a filler.
@@ -86,11 +86,11 @@ class FeedReader(wiring.Component):
         self.layout = placed_step(width, places) if places else read_step(width)
         super().__init__({
             "step": In(stream.Signature(self.layout)),
-            "read": Out(ReadPort(width, parts=True, places=places)).array(MAX_SPAN),
+            "read": Out(ReadPort(width, places=places)).array(MAX_SPAN),
             "held": Out(1),
             "early": Out(1),
             "accept": Out(1),
-            "present": Out(STAGED_STEP if places else FEED_STEP),
+            "present": Out(FEED_STEP if places else FEED_STEP),
             **({"cause": Out(CAUSES), "tile_loaded": In(1), "dry": Out(1)} if places else {}),
             "reads": Out(range(MAX_SPAN + 1)),
             "outside": Out(1),

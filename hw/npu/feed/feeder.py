@@ -113,7 +113,7 @@ class Feeder(wiring.Component):
         super().__init__({
             "command": In(stream.Signature(self.layout)),
             "tokens": In(TOKENS),
-            "read": Out(ReadPort(self.width, parts=True, places=places)).array(MAX_SPAN),
+            "read": Out(ReadPort(self.width, places=places)).array(MAX_SPAN),
             "tile_loaded": In(1),
             "half_free": In(1),
             "enable": Out(1),
@@ -238,7 +238,7 @@ class Feeder(wiring.Component):
         The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does;
         and one place is free, since a full queue takes nothing in the cycle in which its head leaves.
         """
-        later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY - (InterpolationWalk.CUTS if self.places else 0))
+        later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY)
         m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + 2 + later)
         m.d.comb += [
             generator.interpolates.eq(command.header.opcode == Opcode.INTERPOLATE),

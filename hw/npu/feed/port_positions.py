@@ -145,7 +145,7 @@ class PortPositions(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4, pipeline=self.pipeline)
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4)
         m.submodules.history = history = StepHistory()
         m.d.comb += [
             walk.start.eq(self.start),

@@ -10,7 +10,7 @@ from hw.npu.feed.feeder import Feeder
 from hw.npu.feed.port_positions import PortPositions
 from hw.npu.feed.wave_generator import WaveGenerator
 from hw.npu.interface.isa import MAX_SPAN, Opcode, is_operation
-from hw.npu.interface.wave import STAGED_STEP
+from hw.npu.interface.wave import FEED_STEP
 from hw.npu.parts.delay import delayed
 from hw.npu.walks.reduction_walk import ReductionWalk
 
@@ -131,9 +131,9 @@ class StagedFeeder(Feeder):
 
     def _settled(self, m, command, generator, positions, step, filler, ends, matmul, depthwise):
         """Describes a step, `ReductionWalk.SETTLES` cycles after it was taken: then it is known whether its tile is the job's last."""
-        described = Signal(STAGED_STEP, reset_less=True)
+        described = Signal(FEED_STEP, reset_less=True)
         self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise, taken=step)
-        settled, half, last_tile = Signal(STAGED_STEP), Signal(), positions.last_tile
+        settled, half, last_tile = Signal(FEED_STEP), Signal(), positions.last_tile
         last_wave = delayed(m, step & generator.last_pixel, ReductionWalk.SETTLES, name="last_wave", reset_less=False)
         tag = settled.sent.tag
         m.d.comb += [

@@ -112,7 +112,7 @@ class WaveGenerator(wiring.Component):
 
     def _between(self, m, ends):
         """Pixels between those of the image: gives whether the next row and the next pixel are moved by a kernel row, a column, more."""
-        m.submodules.between = between = InterpolationWalk(pipeline=self.pipeline)
+        m.submodules.between = between = InterpolationWalk()
         m.d.comb += [getattr(between, name).eq(getattr(self, name)) for name in ("start", "step", "loops", "input", "interpolation")]
         m.d.comb += [getattr(between, name).eq(getattr(self, name)) for name in ("interpolates", "vector", "position", "tile_end")]
         m.d.comb += [between.row_end.eq(ends["bx"]), self.weighs.eq(between.valid), self.weight.eq(between.weight)]

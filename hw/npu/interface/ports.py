@@ -20,22 +20,21 @@ class ReadPort(Signature):
     ----------
     width : int
         Bytes of an answer.
-    parts : bool
-        Requests say which bytes of the answer count, so that no bank is kept busy for the others, which mean nothing.
     places : BankGeometry, optional
-        Requests are places among these banks, found already: of bytes that count, too.
+        Requests are places among these banks, found already; they say which bytes of the answer count, so that no bank is kept busy
+        for the others, which mean nothing.
 
     Members
     -------
-    request : Out(stream of unsigned(24), of part_layout, or of places.layout)
-        Byte address, part, or place; accepted when valid and ready.
+    request : Out(stream of unsigned(24), or of places.layout)
+        Byte address or place; accepted when valid and ready.
     valid, data : In(1), In(array of bytes)
         The answer, a fixed latency of the memory after the request was accepted; it cannot be refused. The data hold until the next.
     """
 
-    def __init__(self, width, *, parts=False, places=None):
-        self.width, self.parts, self.places = width, parts, places
-        layout = places.layout if places else part_layout(width) if parts else unsigned(ADDRESS_BITS)
+    def __init__(self, width, *, places=None):
+        self.width, self.places = width, places
+        layout = places.layout if places else unsigned(ADDRESS_BITS)
         super().__init__({
             "request": Out(stream.Signature(layout)),
             "valid": In(1),

@@ -7,9 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import ADDRESS_BITS, ReadPort
 from hw.npu.parts.fifo import StreamFifo
-from hw.npu.parts.tally import Tally
+from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.walks.pixel_walk import WALK, PixelWalk
-from hw.npu.walks.walk_ahead import WalkAhead
 
 
 class OperandFetch(wiring.Component):
@@ -80,7 +79,7 @@ class OperandFetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kind = WalkAhead if self.pipeline else PixelWalk
+        kind = PixelWalk
         m.submodules.walk = walk = kind(cols=self.cols, lanes=self.lanes, size=self.size)
         m.submodules.answers = answers = Memory(shape=unsigned(8 * self.lanes), depth=self.depth, init=[])
         write, read = answers.write_port(), answers.read_port(domain="comb")
@@ -115,7 +114,7 @@ class OperandFetch(wiring.Component):
     def _requests_in_steps(self, m, walk):
         """With ``pipeline``: requests wait in a queue, that has room for all that are ahead; their answers are known a cycle later."""
         m.submodules.requests = requests = StreamFifo(unsigned(ADDRESS_BITS), depth=self.ahead_in_steps)
-        m.submodules.ahead = ahead = Tally(self.ahead_in_steps)
+        m.submodules.ahead = ahead = CreditCounter(self.ahead_in_steps)
         made, room = Signal(range(self.ahead_in_steps + 1)), Signal()
         wiring.connect(m, requests.o, wiring.flipped(self.read.request))
         m.d.comb += [

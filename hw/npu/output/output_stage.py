@@ -17,10 +17,9 @@ from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.write_slots import WriteSlots
 from hw.npu.parts.delay import delayed, latency
 from hw.npu.parts.fifo import StreamFifo
-from hw.npu.parts.tally import Tally
+from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from hw.npu.walks.pixel_walk import PixelWalk
-from hw.npu.walks.walk_ahead import WalkAhead
 
 FINAL_HALVES = 16
 """Halves of final entries that can wait: two, and those of partial sums, by which the feeder can be ahead for each command it holds."""
@@ -120,7 +119,7 @@ class OutputStage(wiring.Component):
     """Cycles without a vector between commands: take the next one, start its walk."""
     SECOND_COMMAND_GAP = COMMAND_GAP + 1
     """The same before a command with a second operand: ask for the first of them."""
-    COMMAND_CUTS = 1 + WalkAhead.FIRST - 1
+    COMMAND_CUTS = 1 + PixelWalk.FIRST - 1
     """Cycles more with ``pipeline``: see a command before it is taken; the first vector of the walk."""
     SECOND_COMMAND_CUTS = COMMAND_CUTS + 3
     """The same before a command with a second operand, and ``read_latency`` more: the queue of requests; vectors are promised behind it."""
@@ -160,7 +159,7 @@ class OutputStage(wiring.Component):
         m, cut = Module(), {"pipeline": self.pipeline}
         sizes = {"cols": self.cols, "lanes": self.lanes}
         m.submodules.shadow = shadow = ParameterShadow(self.cols, **cut)
-        m.submodules.walk = walk = (WalkAhead if self.pipeline else PixelWalk)(**sizes, size=self.size)
+        m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
         use_delay = self._entry_delay() + latency(OutputPipeline, self.pipeline)
         m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay, **cut)
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits, **cut)
@@ -289,7 +288,7 @@ class OutputStage(wiring.Component):
         """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
         least, joins = latency(SecondOperand, self.pipeline), issue & command.has_second
         if self.pipeline:
-            m.submodules.finals = tally = Tally(FINAL_HALVES * self.depth)
+            m.submodules.finals = tally = CreditCounter(FINAL_HALVES * self.depth)
             m.d.comb += [tally.up.eq(self.entry_final), tally.down.eq((step & walk.ends.entry_end) | softmax.start)]
         else:
             finals = Signal(range(FINAL_HALVES * self.depth))

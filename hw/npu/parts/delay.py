@@ -1,4 +1,4 @@
-"""Delay line: the same signal some cycles later; and how late a component with register cuts is."""
+"""Delay line: the same signal some cycles later."""
 
 from amaranth.hdl import Signal
 

@@ -58,8 +58,8 @@ class StreamRegister(wiring.Component):
         return m
 
 
-def registered(m, source, pipeline, *, name, half=False):
-    """The stream behind a `StreamRegister` where there are register cuts, else the stream itself.
+def registered(m, source, *, name, half=False):
+    """The stream behind a `StreamRegister`.
 
     Parameters
     ----------
@@ -67,15 +67,11 @@ def registered(m, source, pipeline, *, name, half=False):
         Receives the register as submodule.
     source : stream interface
         What offers: another component's output, or an input of the own one.
-    pipeline : bool
-        There are register cuts.
     name : str
         Of the submodule.
     half : bool
         As in `StreamRegister`.
     """
-    if not pipeline:
-        return source
     m.submodules[name] = register = StreamRegister(source.payload.shape(), half=half)
     m.d.comb += [register.i.valid.eq(source.valid), register.i.payload.eq(source.payload), source.ready.eq(register.i.ready)]
     return register.o

@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -12,7 +12,6 @@ from hw.npu.interface.ports import ReadPort, write_port
 from hw.npu.parts.delay import delayed
 from hw.npu.scratchpad.answer_select import AnswerSelect
 from hw.npu.scratchpad.bank import Bank
-from hw.npu.scratchpad.bank_arbiter import BankArbiter
 from hw.npu.scratchpad.bank_place import BankGeometry
 from hw.npu.scratchpad.port_queue import PortQueue, access_layout
 from hw.npu.scratchpad.spare_arbiter import SpareArbiter
@@ -31,9 +30,8 @@ OTHERS = PRIORITY[len(FEED) :]
 
 
 def places_of(config):
-    """Banks of a configuration's scratchpad, where its feeder says itself where it reads: with ``pipeline``."""
-    geometry = BankGeometry(banks=config.BANKS, word=config.word_bytes, depth=config.act_bytes // (config.BANKS * config.word_bytes))
-    return geometry if config.pipeline else None
+    """Banks of a configuration's scratchpad: its feeder says itself where it reads."""
+    return BankGeometry(banks=config.BANKS, word=config.word_bytes, depth=config.act_bytes // (config.BANKS * config.word_bytes))
 
 
 class ActivationScratchpad(wiring.Component):
@@ -42,24 +40,19 @@ class ActivationScratchpad(wiring.Component):
     Words of W bytes are interleaved over the banks by their low-order address, so that an access touches one bank, or
     two neighbours where it crosses a word: an access whose bytes that count stand in one word asks for one bank.
     A request is accepted whole or not at all; accesses to different banks go on at the same time: one access a port a cycle
-    without conflicts. A write is seen by every request accepted later.
-
-    ::
-
-        request --> arbiter --> bank input registers --> banks --> select, rotate --> answer
-        cycle 0                 1                        2                            3   (READ_LATENCY)
+    without conflicts.
 
     Addresses count up across the end of the memory: the byte behind the last is byte 0. The address itself must be
     inside; whoever asks checks that.
 
-    **With** ``pipeline`` every handshake is cut by registers. The feeder's requests come first, and are places already; those of one cycle
-    must not share a bank: `FeedReader` takes turns. The others wait in queues for banks that the feeder leaves, as `SpareArbiter` says::
+    Every handshake is cut by registers. The feeder's requests come first, and are places already; those of one cycle must not share
+    a bank: `FeedReader` takes turns. The others wait in queues for banks that the feeder leaves, as `SpareArbiter` says::
 
         feed ---------> places --> banks used --> granted --> bank input registers --> banks --> words --> bytes --> answer
         cycle 0         1          2              3           4                        5         6         7         8
         others: queue --> placed ---> arbiter ----^
 
-    So an answer on ``second`` and ``dma_read`` comes after *at least* `read_latency` cycles, in order, and a write is accepted before it is
+    So an answer on ``second`` and ``dma_read`` comes after *at least* `READ_LATENCY` cycles, in order, and a write is accepted before it is
     made. ``settled`` says when it is made: who reads behind a write waits for that.
 
     Parameters
@@ -68,170 +61,47 @@ class ActivationScratchpad(wiring.Component):
         Number of banks and bytes of a word (powers of two), bytes in all.
     feed_bytes, lanes, dma_bytes : int
         Width of the ports of the feeder, of the output stage and of the DMA, bytes, at most ``word``.
-    pipeline : bool
-        Registers between the stages of an access: five cycles more from a request to its answer.
 
     Members
     -------
     feed_0, feed_1, feed_2, second, dma_read : In(ReadPort)
-        Read ports of the feeder (with parts; places with ``pipeline``), of the second operand and of the store DMA.
+        Read ports of the feeder (requests are places), of the second operand and of the store DMA.
     write, dma_write : In(stream of write_layout)
         Write ports of the output stage and of the load DMA.
     complete, settled : In(1).array(2), Out(1).array(2)
-        With ``pipeline``, for each write port: pulses that tell of writes, not before the cycle behind their acceptance, and the same
+        For each write port: pulses that tell of writes, not before the cycle behind their acceptance, and the same
         pulses when these writes are made.
     """
 
-    READ_LATENCY = 1 + Bank.READ_LATENCY + 1
     PLACED = 3
-    """With ``pipeline``: cycles from a request of the feeder to its place among the granted."""
+    """Cycles from a request of the feeder to its place among the granted."""
+    READ_LATENCY = PLACED + 1 + Bank.READ_LATENCY + AnswerSelect.LATENCY
+    """Cycles from an accepted request of the feeder to its answer; of the others, at least."""
     FENCED = 63
     """Pulses of a fence that wait, at most."""
 
-    @classmethod
-    def read_latency(cls, pipeline):
-        """Cycles from an accepted request to its answer; with ``pipeline`` at least, but for the feeder's."""
-        return cls.PLACED + 1 + Bank.READ_LATENCY + AnswerSelect.LATENCY if pipeline else cls.READ_LATENCY
-
-    def __init__(self, *, banks, word, size, feed_bytes, lanes, dma_bytes, pipeline=False):
+    def __init__(self, *, banks, word, size, feed_bytes, lanes, dma_bytes):
         if size % (banks * word):
             raise ValueError(f"ActivationScratchpad size {size} must be a multiple of {banks} banks of {word}-byte words")
         if max(feed_bytes, lanes, dma_bytes) > word:
             raise ValueError(f"ActivationScratchpad word {word} must hold the widest port")
         self.banks, self.word, self.depth = banks, word, size // (banks * word)
         self.widths = dict.fromkeys(FEED, feed_bytes) | {"second": lanes, "dma_read": dma_bytes, "write": lanes, "dma_write": dma_bytes}
-        self.pipeline, self.geometry = pipeline, BankGeometry(banks=banks, word=word, depth=self.depth)
-        places = self.geometry if pipeline else None
-        readers = {name: In(ReadPort(self.widths[name], parts=True, places=places)) for name in FEED}
+        self.geometry = BankGeometry(banks=banks, word=word, depth=self.depth)
+        readers = {name: In(ReadPort(self.widths[name], places=self.geometry)) for name in FEED}
         readers |= {name: In(ReadPort(self.widths[name])) for name in READERS if name not in FEED}
-        fence = {"complete": In(1).array(len(WRITERS)), "settled": Out(1).array(len(WRITERS))} if pipeline else {}
+        fence = {"complete": In(1).array(len(WRITERS)), "settled": Out(1).array(len(WRITERS))}
         super().__init__(readers | {name: In(write_port(self.widths[name])) for name in WRITERS} | fence)
 
     def elaborate(self, platform):
         m = Module()
-        if self.pipeline:
-            self._staged(m)
-            return m
-        m.submodules.arbiter = arbiter = BankArbiter(ports=len(PRIORITY), banks=self.banks)
-        places = {name: self._locate(m, name) for name in PRIORITY}
-        data = {name: self._place_write(m, name, places[name]) for name in WRITERS}
-        for index, name in enumerate(PRIORITY):
-            self._ask(m, index, name, places[name], data, arbiter)
-        answers = []
-        for index in range(self.banks):
-            m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth)
-            self._drive_bank(m, index, bank, places, data, arbiter)
-            answers.append(bank.read_data)
-        for name in READERS:
-            self._answer(m, name, places[name], answers)
-        return m
-
-    def _stream(self, name):
-        """Stream that carries the requests of a port, and the address in it."""
-        port = getattr(self, name)
-        if name in WRITERS:
-            return port, port.payload.address
-        return port.request, port.request.payload.address if name in FEED else port.request.payload
-
-    def _locate(self, m, name):
-        """Splits an address into offset, bank and row."""
-        _, address = self._stream(name)
-        offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
-        offset = Signal(range(self.word), name=f"{name}_offset")
-        bank = Signal(range(self.banks), name=f"{name}_bank")
-        row = Signal(range(self.depth), name=f"{name}_row")
-        next_row = Signal(range(self.depth), name=f"{name}_next_row")
-        m.d.comb += [
-            Cat(offset, bank, row).eq(address[: offset_bits + bank_bits + len(row)]),
-            next_row.eq(Mux(row == self.depth - 1, 0, row + 1)),
-        ]
-        return {"offset": offset, "bank": bank, "row": row, "next_row": next_row}
-
-    def _ask(self, m, index, name, place, data, arbiter):
-        """Asks the arbiter for the banks of the words that hold a byte which counts."""
-        stream, _ = self._stream(name)
-        low, high = Signal(self.banks, name=f"{name}_low"), Signal(self.banks, name=f"{name}_high")
-        offset, bank = place["offset"], Signal(self.banks, name=f"{name}_one_hot")
-        if name in FEED:
-            part = stream.payload
-            begins, crosses = offset + part.first < self.word, offset + part.end > self.word
-        elif name in WRITERS:
-            begins, crosses = Const(1), data[name]["high"][1].any()
-        else:
-            begins, crosses = Const(1), offset > self.word - self.widths[name]
-        m.d.comb += [
-            bank.eq(1 << place["bank"]),
-            low.eq(Mux(begins, bank, 0)),
-            high.eq(Mux(crosses, Cat(bank[-1], bank[:-1]), 0)),
-            arbiter.request[index].eq(Mux(stream.valid, low | high, 0)),
-            stream.ready.eq(arbiter.grant[index]),
-        ]
-        place.update(low=low, high=high)
-
-    def _place_write(self, m, name, place):
-        """Moves the bytes of a write to their offset: a low and a high word of data and of mask."""
-        payload, word = getattr(self, name).payload, self.word
-        data = Signal(2 * 8 * word, name=f"{name}_placed")
-        mask = Signal(2 * word, name=f"{name}_placed_mask")
-        with m.If(getattr(self, name).valid):
-            m.d.comb += [
-                data.eq(payload.data.as_value() << Cat(Const(0, 3), place["offset"])),
-                mask.eq(payload.mask << place["offset"]),
-            ]
-        return {"low": (data[: 8 * word], mask[:word]), "high": (data[8 * word :], mask[word:])}
-
-    def _drive_bank(self, m, index, bank, places, data, arbiter):
-        """Registers the access that this bank makes in the next cycle."""
-        enable, write = Signal(name=f"enable_{index}"), Signal(name=f"write_{index}")
-        row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
-        write_data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
-        mask = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
-        m.d.sync += [enable.eq(0), write.eq(0)]
-        for port, name in enumerate(PRIORITY):
-            place = places[name]
-            for half in ("low", "high"):
-                wraps = half == "high" and index == 0  # the bank behind the last one is bank 0 of the next row
-                with m.If(arbiter.grant[port] & place[half][index]):
-                    m.d.sync += [enable.eq(1), row.eq(place["next_row"] if wraps else place["row"])]
-                    if name in WRITERS:
-                        m.d.sync += [write.eq(1), write_data.eq(data[name][half][0]), mask.eq(data[name][half][1])]
-        m.d.comb += [
-            bank.enable.eq(enable),
-            bank.write.eq(write),
-            bank.row.eq(row),
-            bank.write_data.eq(write_data),
-            bank.mask.eq(mask),
-        ]
-
-    def _answer(self, m, name, place, answers):
-        """Selects the two words that hold the answer and moves its first byte to the front."""
-        port, width = getattr(self, name), 8 * self.widths[name]
-        taken = Signal(name=f"{name}_taken")
-        m.d.comb += taken.eq(port.request.valid & port.request.ready)
-        wait = self.READ_LATENCY - 1
-        valid = delayed(m, taken, wait, name=f"{name}_valid", reset_less=False)
-        bank = delayed(m, place["bank"], wait, name=f"{name}_bank")
-        offset = delayed(m, place["offset"], wait, name=f"{name}_offset")
-        pair = Signal(unsigned(2 * 8 * self.word), name=f"{name}_pair")
-        with m.Switch(bank):
-            for index in range(self.banks):
-                with m.Case(index):
-                    m.d.comb += pair.eq(Cat(answers[index], answers[(index + 1) % self.banks]))
-        answer, answered = Signal(width, name=f"{name}_answer", reset_less=True), Signal(name=f"{name}_answered")
-        m.d.sync += answered.eq(valid)
-        with m.If(valid):
-            m.d.sync += answer.eq((pair >> Cat(Const(0, 3), offset))[:width])
-        m.d.comb += [port.valid.eq(answered), port.data.eq(answer)]
-
-    def _staged(self, m):
-        """All of it in stages."""
         m.submodules.arbiter = arbiter = SpareArbiter(ports=len(OTHERS), banks=self.banks)
-        granted = self._staged_feed(m, arbiter) | self._staged_others(m, arbiter)
+        granted = self._feed(m, arbiter) | self._others(m, arbiter)
         words = []
         for index in range(self.banks):
             # a memory for each byte: its enable is that of one bit of the mask
             m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth, lane=1)
-            self._staged_bank(m, index, bank, granted)
+            self._bank(m, index, bank, granted)
             word = Signal.like(bank.read_data, name=f"word_{index}", reset_less=True)
             m.d.sync += word.eq(bank.read_data)
             words.append(word)
@@ -248,8 +118,9 @@ class ActivationScratchpad(wiring.Component):
                 port.valid.eq(select.answered),
                 port.data.eq(select.answer),
             ]
+        return m
 
-    def _staged_feed(self, m, arbiter):
+    def _feed(self, m, arbiter):
         """Requests of the feeder: always granted, but in the cycle that the arbiter keeps free; gives them where they are granted."""
         layout, granted, used = access_layout(self.geometry, writes=False), {}, 0
         for name in FEED:
@@ -266,7 +137,7 @@ class ActivationScratchpad(wiring.Component):
         m.d.comb += arbiter.used.eq(delayed(m, used, 1, name="used", reset_less=False))
         return granted
 
-    def _staged_others(self, m, arbiter):
+    def _others(self, m, arbiter):
         """The other ports: queues in front of the arbiter, fences beside those of the writes; gives what was granted."""
         granted = {}
         for index, name in enumerate(OTHERS):
@@ -294,7 +165,7 @@ class ActivationScratchpad(wiring.Component):
                 ]
         return granted
 
-    def _staged_bank(self, m, index, bank, granted):
+    def _bank(self, m, index, bank, granted):
         """Registers the access that a bank makes in the next cycle: at most one of those that are granted is for it."""
         rows, lanes, masks, writes = [], [], [], []
         for name, (valid, access) in granted.items():

@@ -16,10 +16,10 @@ class WeightScratchpad(wiring.Component):
     Words of ``max(C, bus)`` bytes are interleaved over the banks. Beats of the DMA are gathered to words, so that it needs a bank
     every ``word / beat`` cycles only, and a word waits while the loader reads its bank: neither loses a cycle to the other where a
     word has two beats or more. A beat is accepted while the word before it waits; one access a port a cycle; an answer comes `READ_LATENCY`
-    cycles after its request. A row that is still among the gathered words is not read before it is written. ::
+    cycles after its request. A row that is still among the beats and words that wait is not read before it is written. ::
 
-        write --> gathered word --> waiting word --> bank, when the loader is not there
-        read  ------------------------------------> bank
+        write --> register --> gathered word --> waiting word --> bank, when the loader is not there
+        read  --> checked --------------------------------------> bank --> register --> answer
 
     Parameters
     ----------
@@ -27,8 +27,6 @@ class WeightScratchpad(wiring.Component):
         Number of banks (a power of two), bytes in all.
     cols, dma_bytes : int
         Bytes of a row and of a beat, powers of two.
-    pipeline : bool
-        Registers behind the check of a read, and behind the banks (`CUTS`), and before a beat is gathered.
 
     Members
     -------
@@ -38,32 +36,28 @@ class WeightScratchpad(wiring.Component):
         The load DMA; addresses are multiples of the beat inside the memory.
     """
 
-    READ_LATENCY = 1 + Bank.READ_LATENCY + 1
-    CUTS = 2
+    CHECKED = 1
+    """Cycles from a request to a bank's input register."""
+    READ_LATENCY = CHECKED + 1 + Bank.READ_LATENCY + 2
+    """Cycles from a request that is accepted to its answer."""
 
-    def __init__(self, *, banks, size, cols, dma_bytes, pipeline=False):
-        self.pipeline, self.size = pipeline, size
+    def __init__(self, *, banks, size, cols, dma_bytes):
+        self.size = size
         self.word = max(cols, dma_bytes)
         if size % (banks * self.word):
             raise ValueError(f"WeightScratchpad size {size} must be a multiple of {banks} banks of {self.word}-byte words")
         self.banks, self.cols, self.dma_bytes, self.depth = banks, cols, dma_bytes, size // (banks * self.word)
         super().__init__({"read": In(ReadPort(cols)), "write": In(write_port(dma_bytes))})
 
-    @classmethod
-    def read_latency(cls, pipeline) -> int:
-        """Cycles from a request that is accepted to its answer."""
-        return cls.READ_LATENCY + (cls.CUTS if pipeline else 0)
-
     def elaborate(self, platform):
         m = Module()
         offset_bits, bank_bits = (self.word - 1).bit_length(), (self.banks - 1).bit_length()
-        cut = int(self.pipeline)
-        read = delayed(m, self.read.request.payload, cut, name="checked")
+        read = delayed(m, self.read.request.payload, self.CHECKED, name="checked")
         read_bank = read[offset_bits : offset_bits + bank_bits]
         waiting, leaves = self._gather(m, offset_bits)
         taken, conflict = Signal(), Signal()
         m.d.comb += [
-            taken.eq(delayed(m, self.read.request.valid & self.read.request.ready, cut, name="read_checked", reset_less=False)),
+            taken.eq(delayed(m, self.read.request.valid & self.read.request.ready, self.CHECKED, name="read_checked", reset_less=False)),
             conflict.eq(taken & (read_bank == waiting.place[:bank_bits])),
             leaves.eq(waiting.valid & ~conflict),
         ]
@@ -87,17 +81,15 @@ class WeightScratchpad(wiring.Component):
                 bank.write_data.eq(data),
                 bank.mask.eq(lanes),
             ]
-            answers.append(delayed(m, bank.read_data, cut, name=f"answer_{index}"))
+            answers.append(delayed(m, bank.read_data, 1, name=f"answer_{index}"))
         self._answer(m, taken, read_bank, read[:offset_bits], answers)
         return m
 
     def _gather(self, m, offset_bits):
         """Gathers beats to words; gives the word that waits for its bank, and the signal that it leaves in this cycle."""
-        beats = self.write
-        if self.pipeline:
-            m.submodules.beat = register = StreamRegister(self.write.payload.shape())
-            wiring.connect(m, wiring.flipped(self.write), register.i)
-            beats = register.o
+        m.submodules.beat = register = StreamRegister(self.write.payload.shape())
+        wiring.connect(m, wiring.flipped(self.write), register.i)
+        beats = register.o
         write, address = beats.payload, beats.payload.address
         place_bits = len(address) - offset_bits
         gathered, waiting = _Word("gathered", place_bits, self.word), _Word("waiting", place_bits, self.word)
@@ -106,12 +98,10 @@ class WeightScratchpad(wiring.Component):
         place, mask = address[offset_bits:], Signal(self.word)
         beat = write.data.as_value().replicate(self.word // self.dma_bytes)
         read_place = self.read.request.payload[offset_bits:]
-        free = ~(gathered.valid & (gathered.place == read_place)) & ~(waiting.valid & (waiting.place == read_place))
-        if self.pipeline:
-            written = [(beats.valid, place), (register.waits, register.spare.address[offset_bits:])]
-            written += [(word.valid, word.place) for word in (gathered, waiting)]
-            inside = (self.size // self.word - 1).bit_length()  # bits that an address inside the memory has
-            free = ~Cat(valid & (where[:inside] == read_place[:inside]) for valid, where in written).any()
+        written = [(beats.valid, place), (register.waits, register.spare.address[offset_bits:])]
+        written += [(word.valid, word.place) for word in (gathered, waiting)]
+        inside = (self.size // self.word - 1).bit_length()  # bits that an address inside the memory has
+        free = ~Cat(valid & (where[:inside] == read_place[:inside]) for valid, where in written).any()
         m.d.comb += [
             same.eq(gathered.valid & (place == gathered.place)),
             moves.eq(gathered.valid & (~waiting.valid | leaves) & (gathered.mask.all() | ~(beats.valid & same))),
@@ -139,7 +129,7 @@ class WeightScratchpad(wiring.Component):
 
     def _answer(self, m, taken, bank, offset, answers):
         """Selects the word, and the row of C bytes in it."""
-        wait = self.READ_LATENCY - 1 + (1 if self.pipeline else 0)  # the request is a register late
+        wait = self.READ_LATENCY - self.CHECKED - 1  # from a checked request to the answer's register
         valid = delayed(m, taken, wait, name="valid", reset_less=False)
         bank = delayed(m, bank, wait, name="bank")
         offset = delayed(m, offset, wait, name="offset")

@@ -12,7 +12,6 @@ from hw.npu.softmax.softmax_reader import SoftmaxReader
 from hw.npu.softmax.softmax_reciprocal import SUM_BITS, SoftmaxReciprocal
 from hw.npu.softmax.softmax_table import SoftmaxTable
 from hw.npu.walks.pixel_walk import WALK, WALK_BITS, PixelWalk
-from hw.npu.walks.walk_ahead import WalkAhead
 
 SUM_SHIFT = 12
 """Rounding right shift of an exponential before it is added: Q0.31 to Q12.19."""
@@ -114,7 +113,7 @@ class SoftmaxUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cut = {"pipeline": self.pipeline}
-        m.submodules.rows = rows = (WalkAhead if self.pipeline else PixelWalk)(cols=self.cols, lanes=self.lanes, size=self.size)
+        m.submodules.rows = rows = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
         m.submodules.reader = reader = SoftmaxReader(lanes=self.lanes, length_bits=LENGTH_BITS, read_latency=self.read_latency, **cut)
         m.submodules.table = table = SoftmaxTable(self.cols)
         m.submodules.product = product = SoftmaxProduct(**cut)

@@ -25,11 +25,6 @@ class InterpolationWalk(wiring.Component):
 
     One step a cycle. The weight of a vector of another command is 1, in units of 2^-20 as all are.
 
-    Parameters
-    ----------
-    pipeline : bool
-        ``position`` is that of the step of the cycle before. A weight comes a cycle later.
-
     Members
     -------
     start : In(1)
@@ -41,18 +36,18 @@ class InterpolationWalk(wiring.Component):
     interpolates, vector : In(1), In(1)
         It is an INTERPOLATE; its waves go around the array.
     position : In(POSITION)
-        Of the step, for tap (0, 0).
+        Of the step of the cycle before, for tap (0, 0).
     carry_y, carry_x : Out(1), Out(1)
         The next block row, the next pixel, lies one kernel row, one kernel column, further than the steps say.
     valid, weight : Out(1), Out(WEIGHT_BITS)
         A weight for each step of a command whose waves go around the array, `LATENCY` cycles behind the step.
     """
 
-    LATENCY = 3
-    CUTS = 1
+    PLACED = 1
+    """Cycles from a step to its position."""
+    LATENCY = PLACED + 3
 
-    def __init__(self, *, pipeline=False):
-        self.pipeline = pipeline
+    def __init__(self):
         super().__init__({
             **{name: In(1) for name in ("start", "step", "row_end", "tile_end")},
             **{name: In(group_layout(name)) for name in ("loops", "input", "interpolation")},
@@ -77,20 +72,26 @@ class InterpolationWalk(wiring.Component):
                 m.d.sync += tap_y.eq(two_y & ~tap_y)
         with m.If(self.start):
             m.d.sync += [tap_y.eq(0), tap_x.eq(0)]
-        place, image, late = self.position, self.input, self.CUTS if self.pipeline else 0
+        place, image = self.position, self.input
         alone_y = (place.y < 0) | (place.y + image.tap_y_rows >= image.height) | ~two_y
         alone_x = (place.x < 0) | (place.x + image.tap_x_step >= image.image_row_bytes) | ~two_x
         factors = [
-            self._factor(m, axis, alone, delayed(m, tap, late, name=f"late_tap_{axis}"), delayed(m, fraction, late, name=f"late_{axis}"))
+            self._factor(
+                m,
+                axis,
+                alone,
+                delayed(m, tap, self.PLACED, name=f"late_tap_{axis}"),
+                delayed(m, fraction, self.PLACED, name=f"late_{axis}"),
+            )
             for axis, alone, tap, fraction in (("y", alone_y, tap_y, fraction_y), ("x", alone_x, tap_x, fraction_x))
         ]
         # 3: the product
         weight = Signal(WEIGHT_BITS, reset_less=True)
-        interpolates = delayed(m, self.interpolates, late + 2, name="interpolates")
+        interpolates = delayed(m, self.interpolates, self.LATENCY - 1, name="interpolates")
         m.d.sync += weight.eq(Mux(interpolates, factors[0] * factors[1], 1))
         m.d.comb += [
             self.weight.eq(weight),
-            self.valid.eq(delayed(m, self.step & self.vector, late + self.LATENCY, name="weighs", reset_less=False)),
+            self.valid.eq(delayed(m, self.step & self.vector, self.LATENCY, name="weighs", reset_less=False)),
         ]
         return m
 

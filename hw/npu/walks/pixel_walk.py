@@ -1,10 +1,11 @@
 """The order in which the output stage visits vectors, with their addresses."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import ADDRESS_BITS
+from hw.npu.parts.fifo import StreamFifo
 
 WALK_BITS = ADDRESS_BITS + 2
 """Width of an address that is computed: one step beyond the scratchpad cannot wrap, and no walk goes on after that."""
@@ -20,6 +21,9 @@ WALK = data.StructLayout({
 })
 """Loops and steps of a walk; names and units as in ``loops`` and ``output`` of a command. An address of ``input`` fits too: one below 0 is
 one beyond every scratchpad."""
+
+ENDS = data.StructLayout({"entry_end": 1, "job_end": 1, "command_end": 1, "outside": 1})
+"""What of a vector is known before it is taken: what ends with it, and whether a byte of it lies outside the scratchpad."""
 
 
 def vector_layout(*, lanes, groups) -> data.StructLayout:
@@ -38,9 +42,17 @@ def vector_layout(*, lanes, groups) -> data.StructLayout:
 
 
 class PixelWalk(wiring.Component):
-    """Walks over column tiles, rows, columns and groups of lanes, the last fastest; a vector a step.
+    r"""Walks over column tiles, rows, columns and groups of lanes, the last fastest; a vector a cycle.
 
-    Groups without a used channel are left out: a pixel of the last column tile takes ceil(last_cols / lanes) vectors.
+    Groups without a used channel are left out: a pixel of the last column tile takes ceil(last_cols / lanes) vectors. It walks ahead of
+    those who take the vectors, which wait in a queue.
+
+    ::
+
+        loops --> addresses --> outside? --> queue --> ends, before the vector is taken
+                                                  \--> vector, after that
+
+    The first vector can be taken `FIRST` cycles after ``start``.
 
     Parameters
     ----------
@@ -52,16 +64,21 @@ class PixelWalk(wiring.Component):
     Members
     -------
     start : In(1)
-        Takes ``walk`` and stands at its first vector in the next cycle.
+        Begins; not before the last vector of the walk before is taken.
     walk : In(WALK)
-        Loops and steps, steady until the end.
+        Loops and steps, steady from ``start`` to the end.
+    valid, ends : Out(1), Out(ENDS)
+        There is a vector, and what is known of it.
     step : In(1)
-        Goes to the next vector; only while ``valid``.
-    valid, vector : Out(1), Out(vector_layout)
-        The present vector; low after the last.
-    outside : Out(1)
-        A byte of the present vector that counts lies outside the scratchpad.
+        Takes it; only while ``valid``.
+    vector : Out(vector_layout)
+        The vector that was taken in the cycle before.
     """
+
+    DEPTH = 8
+    """Vectors ahead: four on their way, and the answer to ``step`` takes two cycles."""
+    FIRST = 5
+    """Cycles from ``start`` to the first vector: loops, addresses, outside, queue, ends."""
 
     def __init__(self, *, cols, lanes, size):
         self.cols, self.lanes, self.size = cols, lanes, size
@@ -69,82 +86,120 @@ class PixelWalk(wiring.Component):
         super().__init__({
             "start": In(1),
             "walk": In(WALK),
-            "step": In(1),
             "valid": Out(1),
+            "ends": Out(ENDS),
+            "step": In(1),
             "vector": Out(self.layout),
-            "outside": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        walk, lanes = self.walk, self.lanes
+        launch = Signal()
+        looped = self._loops(m, launch)
+        addressed = self._addresses(m, looped)
+        self._queue(m, launch, addressed)
+        return m
+
+    def _loops(self, m, launch):
+        """Stage 1: counters, each with a register that says that it is at its end. Gives what it launches, a cycle later."""
+        walk, lanes, layout = self.walk, self.lanes, self.layout
 
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
 
-        address, pixel, row, tile = (register(WALK_BITS, name) for name in ("address", "pixel", "row", "tile"))
-        entry, group = register(8, "entry"), register(self.layout["group"].shape, "group")
-        channels = register(range(self.cols + 1), "channels")  # of the pixel, from this vector on
-        cols_left, rows_left, tiles_left = register(9, "cols_left"), register(9, "rows_left"), register(12, "tiles_left")
-        # what ends with this vector
-        entry_end, row_end, job_end = channels <= lanes, cols_left == 1, Signal()
-        used = Mux(entry_end, channels, lanes)
+        running, room = Signal(), Signal()
+        ahead = Signal(range(self.DEPTH + 1))
+        m.d.comb += launch.eq(running & room)
+        m.d.sync += [ahead.eq(ahead + launch - self.step), room.eq(ahead < self.DEPTH - 2)]
+        entry, group = register(8, "entry"), register(layout["group"].shape, "group")
+        channels, entry_end = register(range(self.cols + 1), "channels"), register(1, "entry_end")
+        cols_left, row_end = register(9, "cols_left"), register(1, "row_end")
+        rows_left, rows_end = register(9, "rows_left"), register(1, "rows_end")
+        tiles_left, tiles_end, next_tiles_end = register(12, "tiles_left"), register(1, "tiles_end"), register(1, "next_tiles_end")
+        job_end, last_tile = Signal(), Signal()  # the last of a job, if it is one of an entry; the vector behind is of the last column tile
         m.d.comb += [
-            job_end.eq(entry_end & row_end & (rows_left == 1)),
-            self.vector.address.eq(address),
-            self.vector.bytes.eq(used),
-            self.vector.entry.eq(entry),
-            self.vector.group.eq(group),
-            self.vector.entry_end.eq(entry_end),
-            self.vector.job_end.eq(job_end),
-            self.vector.command_end.eq(job_end & (tiles_left == 1)),
-            self.outside.eq(address + used > self.size),
+            job_end.eq(row_end & rows_end),
+            last_tile.eq(Mux(self.start, walk.column_tiles == 1, Mux(job_end, next_tiles_end, tiles_end))),
         ]
-
-        def channels_of(tiles):
-            return Mux(tiles == 1, walk.last_cols, self.cols)
-
-        # one adder: from the start of what goes on to its next member; at the very start, the first address and nothing to add
-        base, stride, following = Signal(WALK_BITS), Signal(ADDRESS_BITS), Signal(WALK_BITS)
-        m.d.comb += following.eq(base + stride)
-        with m.If(self.start):
-            m.d.comb += [base.eq(walk.address), stride.eq(0)]
-        with m.Elif(~entry_end):
-            m.d.comb += [base.eq(address), stride.eq(lanes)]
-        with m.Elif(~row_end):
-            m.d.comb += [base.eq(pixel), stride.eq(walk.pixel_step)]
-        with m.Elif(~job_end):
-            m.d.comb += [base.eq(row), stride.eq(walk.row_step)]
-        with m.Else():
-            m.d.comb += [base.eq(tile), stride.eq(self.cols)]
-        starts = (address, Const(1)), (pixel, entry_end), (row, entry_end & row_end), (tile, job_end)
-        for place, ends in starts:
-            with m.If(self.start | (self.step & ends)):
-                m.d.sync += place.eq(following)
-
-        with m.If(self.start):
-            m.d.sync += [
-                self.valid.eq(1),
-                entry.eq(0),
-                group.eq(0),
-                channels.eq(channels_of(walk.column_tiles)),
-                cols_left.eq(walk.block_cols),
-                rows_left.eq(walk.block_rows),
-                tiles_left.eq(walk.column_tiles),
-            ]
-        with m.Elif(self.step & ~entry_end):
-            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes)]
-        with m.Elif(self.step):
+        with m.If(self.start | (launch & entry_end)):
             m.d.sync += [
                 group.eq(0),
-                entry.eq(Mux(job_end, 0, entry + 1)),
-                channels.eq(channels_of(Mux(job_end, tiles_left - 1, tiles_left))),
-                cols_left.eq(Mux(row_end, walk.block_cols, cols_left - 1)),
+                channels.eq(Mux(last_tile, walk.last_cols, self.cols)),
+                entry_end.eq(Mux(last_tile, walk.last_cols <= lanes, self.cols <= lanes)),
             ]
+        with m.Elif(launch):
+            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes), entry_end.eq(channels <= 2 * lanes)]
+        with m.If(self.start | (launch & entry_end & row_end)):
+            m.d.sync += [cols_left.eq(walk.block_cols), row_end.eq(walk.block_cols == 1)]
+        with m.Elif(launch & entry_end):
+            m.d.sync += [cols_left.eq(cols_left - 1), row_end.eq(cols_left == 2)]
+        with m.If(self.start | (launch & entry_end & job_end)):
+            m.d.sync += [entry.eq(0), rows_left.eq(walk.block_rows), rows_end.eq(walk.block_rows == 1)]
+        with m.Elif(launch & entry_end):
+            m.d.sync += entry.eq(entry + 1)
             with m.If(row_end):
-                m.d.sync += rows_left.eq(Mux(job_end, walk.block_rows, rows_left - 1))
-            with m.If(job_end):
-                m.d.sync += tiles_left.eq(tiles_left - 1)
-            with m.If(self.vector.command_end):
-                m.d.sync += self.valid.eq(0)
-        return m
+                m.d.sync += [rows_left.eq(rows_left - 1), rows_end.eq(rows_left == 2)]
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(1),
+                tiles_left.eq(walk.column_tiles),
+                tiles_end.eq(walk.column_tiles == 1),
+                next_tiles_end.eq(walk.column_tiles == 2),
+            ]
+        with m.Elif(launch & entry_end & job_end):
+            m.d.sync += [
+                running.eq(~tiles_end),
+                tiles_left.eq(tiles_left - 1),
+                tiles_end.eq(next_tiles_end),
+                next_tiles_end.eq(tiles_left == 3),
+            ]
+
+        vector, stride = register(layout, "looped"), register(ADDRESS_BITS, "stride")
+        ends = Signal(2, name="ends_of", reset_less=True)  # none, of an entry, of a row, of a job
+        m.d.sync += [
+            vector.bytes.eq(Mux(entry_end, channels, lanes)),
+            vector.entry.eq(entry),
+            vector.group.eq(group),
+            vector.entry_end.eq(entry_end),
+            vector.job_end.eq(entry_end & job_end),
+            vector.command_end.eq(entry_end & job_end & tiles_end),
+            ends.eq(Mux(~entry_end, 0, Mux(~row_end, 1, Mux(~rows_end, 2, 3)))),
+            stride.eq(Mux(~entry_end, lanes, Mux(~row_end, walk.pixel_step, Mux(~rows_end, walk.row_step, self.cols)))),
+        ]
+        launched = Signal()
+        m.d.sync += launched.eq(launch)
+        return launched, vector, stride, ends
+
+    def _addresses(self, m, looped):
+        """Stage 2: the vector's address; one adder goes from the start of what goes on to its next member. Stage 3 holds the vector."""
+        valid, vector, stride, ends = looped
+        places = [Signal(WALK_BITS, name=name, reset_less=True) for name in ("address", "pixel", "row", "tile")]
+        following = Signal(WALK_BITS)
+        m.d.comb += following.eq(Array(places)[ends] + stride)
+        for number, place in enumerate(places):
+            with m.If(self.start):
+                m.d.sync += place.eq(self.walk.address)
+            with m.Elif(valid & (ends >= number)):
+                m.d.sync += place.eq(following)
+        addressed, limit, there = Signal(self.layout, reset_less=True), Signal(WALK_BITS, reset_less=True), Signal()
+        m.d.sync += [addressed.eq(vector), addressed.address.eq(places[0]), limit.eq(self.size - vector.bytes), there.eq(valid)]
+        return there, addressed, limit
+
+    def _queue(self, m, launch, addressed):
+        """Stage 4: vectors wait, what ends with them in a queue of its own that ends in a register. All that are ahead fit."""
+        there, vector, limit = addressed
+        m.submodules.waiting = waiting = StreamFifo(self.layout, depth=self.DEPTH)
+        m.submodules.waiting_ends = waiting_ends = StreamFifo(ENDS, depth=self.DEPTH)
+        ends = waiting_ends.i.payload
+        m.d.comb += [
+            waiting.i.payload.eq(vector),
+            waiting.i.valid.eq(there),
+            *(ends[name].eq(vector[name]) for name in ("entry_end", "job_end", "command_end")),
+            ends.outside.eq(vector.address > limit),
+            waiting_ends.i.valid.eq(there),
+            waiting_ends.o.ready.eq(~self.valid | self.step),
+            waiting.o.ready.eq(self.step),
+        ]
+        with m.If(waiting_ends.o.ready):
+            m.d.sync += [self.valid.eq(waiting_ends.o.valid), self.ends.eq(waiting_ends.o.payload)]
+        m.d.sync += self.vector.eq(waiting.o.payload)

@@ -58,7 +58,8 @@ def reduction_tiles(*, taps_y: int, taps_x: int, lanes: int, span: int, rows: in
 
 
 class ReductionWalk(wiring.Component):
-    """Walks over the reduction tiles of a command, one a step; the tile is known as long as it lasts.
+    """Walks over the reduction tiles of a command, one a step. What a tile is stands on the outputs from `SETTLES` cycles behind its first
+    cycle on, but for ``first``, which is there at once: a tile must last for more cycles than that.
 
     MATMUL: taps of ``lanes`` bytes, or with ``span`` 2 or 3 kernel rows laid end to end: a tile takes the rest of a kernel row, and then
     from up to two further rows, as far as it has room. SUM and MAX: one tile a tap (``span`` and ``lanes`` are 1). DEPTHWISE: ``span``
@@ -74,9 +75,6 @@ class ReductionWalk(wiring.Component):
         Rows of the array, R.
     int4 : bool
         There are commands with two weights a row.
-    pipeline : bool
-        The outputs come `SETTLES` cycles later, but for ``first``: a tile lasts for more cycles than that, as the caller sees to, and the
-        command is steady two cycles before ``start``.
 
     Members
     -------
@@ -87,7 +85,7 @@ class ReductionWalk(wiring.Component):
     paired : In(1)
         With ``int4``: it is a MATMUL with two weights a row, whose tiles are of 2R bytes.
     loops : In(group loops)
-        The command, steady from the cycle after ``start`` on; ``lanes``, ``taps_y`` in the cycle of ``start`` too.
+        The command, steady from two cycles before ``start`` on.
     end : Out(range(rows + 1)).array(MAX_SPAN)
         Lanes of the kernel rows 0 to s of the tile; the last is its number of bytes. Twice the range with ``int4``.
     side : Out(1).array(MAX_SPAN)
@@ -101,10 +99,10 @@ class ReductionWalk(wiring.Component):
     """
 
     SETTLES = 2
-    """With ``pipeline``: cycles from a tile's first to the one in which the outputs are its own."""
+    """Cycles from a tile's first to the one in which the outputs are its own."""
 
-    def __init__(self, *, rows, int4=False, pipeline=False):
-        self.rows, self.int4, self.pipeline = rows, int4, pipeline
+    def __init__(self, *, rows, int4=False):
+        self.rows, self.int4 = rows, int4
         self.deepest = 2 * rows if int4 else rows
         super().__init__({
             "start": In(1),
@@ -130,10 +128,7 @@ class ReductionWalk(wiring.Component):
         rest = Signal.like(loops.lanes, name="rest", reset_less=True)  # bytes of the tap from this tile on
         rows_left = Signal.like(loops.taps_y, name="rows_left", reset_less=True)  # kernel rows from this tile on
         column, first = Signal.like(loops.taps_x, name="column", reset_less=True), Signal(reset_less=True)
-        if self.pipeline:
-            self._staged(m, rest, rows_left, column)
-        else:
-            self._present(m, rest, rows_left, column)
+        self._settle(m, rest, rows_left, column)
         with m.If(self.step):
             m.d.sync += [
                 first.eq(self.last),
@@ -141,30 +136,13 @@ class ReductionWalk(wiring.Component):
                 rest.eq(Mux(self.same_tap, rest - self.depth, loops.lanes - self.taken)),
                 rows_left.eq(rows_left - self.advance),
             ]
-        with m.If((self.start | self.step) & (self.start | self.last) if self.pipeline else self.start | (self.step & self.last)):
+        with m.If((self.start | self.step) & (self.start | self.last)):
             m.d.sync += [first.eq(1), column.eq(0), rest.eq(loops.lanes), rows_left.eq(loops.taps_y)]
         m.d.comb += self.first.eq(first)
         return m
 
-    def _present(self, m, rest, rows_left, column):
-        """The outputs in the same cycle."""
-        loops, whole = self.loops, self._ends(m, rest, rows_left)
-        tap_end, row_end = rest <= self.depth, column == loops.taps_x - 1
-        with m.If(self.depthwise):
-            m.d.comb += [self.advance.eq(loops.span), self.last.eq(rows_left <= loops.span)]
-        with m.Elif(~tap_end):
-            m.d.comb += self.same_tap.eq(1)
-        with m.Elif(~row_end):
-            m.d.comb += self.next_tap.eq(1)
-        with m.Else():
-            m.d.comb += [
-                self.advance.eq(1 + whole[1] + whole[2]),
-                self.taken.eq(Mux(whole[2], 0, Mux(whole[1], self.end[2] - self.end[1], self.end[1] - self.end[0]))),
-                self.last.eq(rows_left == self.advance),
-            ]
-
-    def _staged(self, m, rest, rows_left, column):
-        """The outputs two registers later: lengths and comparisons, then where the rows end and what that means."""
+    def _settle(self, m, rest, rows_left, column):
+        """The outputs, in two stages: lengths and comparisons, then where the rows end and what that means."""
         loops, depth, lane = self.loops, self.depth, range(self.deepest + 1)
 
         def register(shape, name):
@@ -206,21 +184,3 @@ class ReductionWalk(wiring.Component):
             self.advance.eq(Mux(fir, loops.span, Mux(wraps, 1 + whole[1] + whole[2], 0))),
             self.taken.eq(Mux(wraps, taken, 0)),
         ]
-
-    def _ends(self, m, rest, rows_left):
-        """Where the kernel rows end among the tile's lanes; gives for each of them whether the tile takes it up to its end."""
-        loops, depth, whole = self.loops, self.depth, [None]
-        row_lanes = Signal(range(self.deepest + 1))  # of a whole kernel row, at most a tile: what is beyond cannot matter
-        m.d.comb += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), self.side[0].eq(1)]
-        m.d.comb += self.end[0].eq(Mux(self.depthwise, loops.taps_x, Mux(rest > depth, depth, rest)))
-        for side in range(1, MAX_SPAN):
-            total, fits = Signal(range(2 * self.deepest + 1), name=f"total_{side}"), Signal(name=f"fits_{side}")
-            length = Mux(self.depthwise, Mux(loops.span > side, loops.taps_x, 0), Mux(self.side[side], row_lanes, 0))
-            m.d.comb += [
-                self.side[side].eq((loops.span > side) & (rows_left > side)),
-                total.eq(self.end[side - 1] + length),
-                fits.eq(total <= depth),
-                self.end[side].eq(Mux(fits, total, depth)),
-            ]
-            whole.append(self.side[side] & fits)
-        return whole

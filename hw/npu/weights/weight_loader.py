@@ -113,9 +113,9 @@ class WeightLoader(wiring.Component):
         if self.int4:
             m.submodules.pairs = pairs = PairRows(cols=self.cols)
             connect(m, queue.o, pairs.i)
-            self._deliver(m, registered(m, pairs.o, self.pipeline, name="row_ahead"))
+            self._deliver(m, registered(m, pairs.o, name="row_ahead"))
         else:
-            self._deliver(m, registered(m, queue.o, self.pipeline, name="row_ahead"))
+            self._deliver(m, registered(m, queue.o, name="row_ahead"))
         # rows asked for and not yet delivered: never more than the queue holds
         inside = Signal(range(self.QUEUE + 1))
         m.d.sync += inside.eq(inside + taken - (queue.o.valid & queue.o.ready))

@@ -59,7 +59,7 @@ class WeightSets(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4, pipeline=True)
+        m.submodules.walk = walk = ReductionWalk(rows=self.rows, int4=self.int4)
         m.submodules.ahead = ahead = StreamRegister(self.sets.payload.shape())
         wiring.connect(m, ahead.o, wiring.flipped(self.sets))
         command, opcode = self.command, self.command.opcode

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 
-class Tally(wiring.Component):
+class CreditCounter(wiring.Component):
     """Counts what is there; whether there is any stands in a register of its own, exact in every cycle, that no wide comparison delays.
 
     Parameters
