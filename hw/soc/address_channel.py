@@ -15,11 +15,12 @@ from hw.soc.regulator import Regulator
 
 
 class AddressChannel(wiring.Component):
-    """One grant a cycle at most; the granted address is registered once and stands until the port takes it.
+    """A grant in `PERIOD` cycles at most; the granted address is registered once and stands until the port takes it.
 
-    The choice is `GrantArbiter`'s among the masters whose `Regulator` is open. It is made when the register is free, not before: who
-    asks while an address waits for the port takes part. So what goes before the only master of the highest level, once it asks, is the
-    address in the register and at most one grant to another.
+    The choice is `GrantArbiter`'s among the masters whose `Regulator` is open and who asked in the cycle before; it is granted in the next
+    cycle. It is made while nothing stands on ``port``, not before: who asks while an address waits for the port takes part. So an address
+    stands on ``port`` three cycles after it was offered to an idle channel, and what goes before the only master of the highest level,
+    once it asks, is the address in the register and at most one grant to another.
 
     ::
 
@@ -34,10 +35,6 @@ class AddressChannel(wiring.Component):
         2 to 16.
     address_bits : int
         Width of an address.
-    pipeline : bool
-        Register cuts: a grant in `PERIOD` cycles at most, chosen while nothing stands on ``port``, among those who asked in the cycle
-        before, and granted in the next. So an address stands on ``port`` three cycles after it was offered to an idle channel instead
-        of one. What goes before the only master of the highest level stays: the address in the register, and one grant to another.
 
     Members
     -------
@@ -60,12 +57,12 @@ class AddressChannel(wiring.Component):
     """
 
     PERIOD = 4
-    """Where ``pipeline``, cycles from a choice to the next: the choice, its grant, the tokens that it takes, and who asks then."""
+    """Cycles from a choice to the next: the choice, its grant, the tokens that it takes, and who asks then."""
 
-    def __init__(self, *, masters, address_bits, pipeline=False):
+    def __init__(self, *, masters, address_bits):
         if not 2 <= masters <= 16:
             raise ValueError(f"AddressChannel masters must be 2 to 16, not {masters}")
-        self.masters, self.pipeline = masters, pipeline
+        self.masters = masters
         super().__init__({
             "master": In(stream.Signature(address_layout(address_bits))).array(masters),
             "settings": In(fabric_settings(masters)),
@@ -76,47 +73,38 @@ class AddressChannel(wiring.Component):
             "owner": Out(range(masters)),
             "beats": Out(range(257)),
         })
-        self.arbiter = GrantArbiter(masters=masters, age_bits=AGE_BITS, pipeline=pipeline)
+        self.arbiter = GrantArbiter(masters=masters, age_bits=AGE_BITS)
         self.chosen, self.level = Signal(masters), Signal(range(LEVELS))
-        """Where ``pipeline``: who is granted now, and the level; nobody: 0."""
+        """Who is granted now, and the level; nobody: 0."""
         self.spent, self.spent_beats = Signal(masters), Signal(range(257))
-        """Where ``pipeline``: who was granted in the cycle before, and the beats."""
+        """Who was granted in the cycle before, and the beats."""
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.arbiter = arbiter = self.arbiter
-        port, free = self.port, Signal()
+        port = self.port
         m.d.comb += [
-            *(() if self.pipeline else (free.eq((~port.valid | port.ready) & self.enable),)),
             arbiter.request.eq(Cat(master.valid for master in self.master)),
             arbiter.urgent.eq(self.urgent),
             arbiter.age_limit.eq(self.settings.age_limit),
         ]
-        if self.pipeline:
-            one_hot, index, level, spent, spent_beats = self._choose_ahead(m, free)
-        else:
-            one_hot, index, level, spent, spent_beats = arbiter.one_hot, arbiter.index, arbiter.level, None, self.beats
-            m.d.comb += [
-                arbiter.take.eq(self.granted),
-                self.granted.eq(arbiter.valid & free),
-                self.owner.eq(arbiter.index),
-            ]
+        self._choose(m)
         for number, master in enumerate(self.master):
-            settings, chosen = self.settings.master[number], one_hot[number]
-            m.submodules[f"regulator_{number}"] = regulator = Regulator(pipeline=self.pipeline)
+            settings = self.settings.master[number]
+            m.submodules[f"regulator_{number}"] = regulator = Regulator()
             m.d.comb += [
                 arbiter.klass[number].eq(settings.klass),
                 arbiter.allowed[number].eq(regulator.open),
                 regulator.rate.eq(settings.rate),
                 regulator.depth.eq(settings.depth),
-                regulator.granted.eq(spent[number] if self.pipeline else self.granted & chosen),
-                regulator.beats.eq(spent_beats),
-                master.ready.eq(chosen if self.pipeline else free & arbiter.valid & chosen),
+                regulator.granted.eq(self.spent[number]),
+                regulator.beats.eq(self.spent_beats),
+                master.ready.eq(self.chosen[number]),
             ]
 
         winner = Signal(self.master[0].payload.shape())
         offers = (
-            Value.cast(master.payload) & one_hot[number].replicate(len(winner.as_value())) for number, master in enumerate(self.master)
+            Value.cast(master.payload) & self.chosen[number].replicate(len(winner.as_value())) for number, master in enumerate(self.master)
         )
         m.d.comb += [winner.eq(reduce(or_, offers)), self.beats.eq(winner.len + 1)]
         with m.If(port.ready):
@@ -125,15 +113,15 @@ class AddressChannel(wiring.Component):
             m.d.sync += [
                 port.valid.eq(1),
                 port.payload.id.id.eq(winner.id),
-                port.payload.id.master.eq(index),
-                port.payload.qos.eq(QOS_HIGHEST - level),
+                port.payload.id.master.eq(self.owner),
+                port.payload.qos.eq(QOS_HIGHEST - self.level),
             ]
             m.d.sync += [port.payload[name].eq(winner[name]) for name in ("addr", "len", "size", "burst")]
         return m
 
-    def _choose_ahead(self, m, free):
-        """The choice in registers, and `PERIOD`: gives who is granted now and the level, who was granted before and the beats."""
-        arbiter, resting = self.arbiter, Signal(self.PERIOD - 1)
+    def _choose(self, m):
+        """The choice in registers, once in `PERIOD`: who is granted now and the level, who was granted before and the beats."""
+        arbiter, free, resting = self.arbiter, Signal(), Signal(self.PERIOD - 1)
         m.d.comb += [
             free.eq(~self.port.valid & self.enable & (resting == 0)),
             arbiter.take.eq(free & arbiter.valid),
@@ -147,4 +135,3 @@ class AddressChannel(wiring.Component):
             self.spent_beats.eq(self.beats),
         ]
         m.d.comb += self.owner.eq(encode(self.chosen))
-        return self.chosen, self.owner, self.level, self.spent, self.spent_beats

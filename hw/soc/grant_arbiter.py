@@ -37,9 +37,11 @@ class GrantArbiter(wiring.Component):
 
     A master is aged when ``age_limit`` grants have gone to others while it asked, until it is granted or stops requesting.
 
-    Combinational from the inputs to the choice, and short: the queues search side by side, and a flat AND-OR selects the first that is not
-    empty (to ``one_hot`` 5 levels of 6-input tables for 4 masters as for 8, by yosys' ``abc -lut 6``). ``take`` goes to registers only. A
-    choice that is not taken is not held: a more urgent request replaces it.
+    The choice is that of the inputs of the cycle before, and patience is lost a cycle late: behind a cycle with ``take``, `REST` cycles
+    without one, in which the choice may be anything. A master that requests goes on until it is granted. The way to the choice is short:
+    the queues search side by side, and a flat AND-OR selects the first that is not empty (to ``one_hot`` 5 levels of 6-input tables for
+    4 masters as for 8, by yosys' ``abc -lut 6``). ``take`` goes to registers only. A choice that is not taken is not held: a more urgent
+    request replaces it.
 
     Parameters
     ----------
@@ -47,9 +49,6 @@ class GrantArbiter(wiring.Component):
         At least 1.
     age_bits : int
         Width of ``age_limit``, at least 1.
-    pipeline : bool
-        The choice is that of the inputs of the cycle before, and patience is lost a cycle late: behind a cycle with ``take``, `REST`
-        cycles without one, in which the choice may be anything. A master that requests goes on until it is granted.
 
     Members
     -------
@@ -76,12 +75,12 @@ class GrantArbiter(wiring.Component):
     """
 
     REST = 2
-    """Where ``pipeline``: cycles behind a grant in which there is no choice."""
+    """Cycles behind a grant in which there is no choice."""
 
-    def __init__(self, *, masters, age_bits=8, pipeline=False):
+    def __init__(self, *, masters, age_bits=8):
         if masters < 1 or age_bits < 1:
             raise ValueError(f"GrantArbiter needs at least one master and one bit of age, not {masters} and {age_bits}")
-        self.masters, self.age_bits, self.pipeline = masters, age_bits, pipeline
+        self.masters, self.age_bits = masters, age_bits
         super().__init__({
             "request": In(masters),
             "allowed": In(masters),
@@ -114,14 +113,13 @@ class GrantArbiter(wiring.Component):
         asks = Signal(self.masters)
         in_class = [Cat(klass == number for klass in self.klass) for number in range(CLASSES)]
         m.d.comb += asks.eq(self.request & self.allowed)
-        asked = delayed(m, asks, 1 if self.pipeline else 0, name="asked", reset_less=False)
-        enter = m.d.sync if self.pipeline else m.d.comb
-        enter += [
+        asked = delayed(m, asks, 1, name="asked", reset_less=False)
+        m.d.sync += [
             self.first.waiting.eq(asks & (self.urgent | (self.aged & in_class[0]))),
             self.late.waiting.eq(asks & ~self.urgent & self.aged & ~in_class[0]),
         ]
         for number, queue in enumerate(self.classes):
-            enter += queue.waiting.eq(asks & ~self.urgent & ~self.aged & in_class[number])
+            m.d.sync += queue.waiting.eq(asks & ~self.urgent & ~self.aged & in_class[number])
 
         # Which queue goes.
         front = self.first.some | self.classes[0].some
@@ -149,21 +147,11 @@ class GrantArbiter(wiring.Component):
         with m.If(granted):
             m.d.sync += self.front_before.eq(~late_turn & front)
 
-        # Who has waited for long.
-        if self.pipeline:
-            self._lose_patience_late(m, granted, asked)
-            return m
-        for master, patience in enumerate(self.patience):
-            with m.If(~self.request[master] | (granted & self.one_hot[master])):
-                m.d.sync += [patience.eq(self.age_limit), self.aged[master].eq(0)]
-            with m.Elif((patience == 0) & ~self.aged[master]):
-                m.d.sync += patience.eq(self.age_limit)
-            with m.Elif(granted & self.allowed[master] & (patience != 0)):
-                m.d.sync += [patience.eq(patience - 1), self.aged[master].eq(patience == 1)]
+        self._lose_patience(m, granted, asked)
         return m
 
-    def _lose_patience_late(self, m, granted, asked):
-        """As without a pipeline, from registers that say whose turn it was and who saw it go."""
+    def _lose_patience(self, m, granted, asked):
+        """Who has waited for long: from registers that say whose turn it was and who saw it go."""
         won, lost = Signal(self.masters), Signal(self.masters)
         impatient = Cat(patience != 0 for patience in self.patience)
         m.d.sync += [

@@ -13,7 +13,7 @@ from hw.soc.fabric_settings import fabric_settings
 class ReadFabric(wiring.Component):
     """Addresses through an `AddressChannel`; data go straight to the master that the upper bits of their ID name.
 
-    An address a cycle, one cycle of latency; data a beat a cycle, no latency. The order of bursts with equal IDs is the memory's to
+    An address in `AddressChannel.PERIOD` cycles, three cycles of latency; data a beat a cycle, no latency. The order of bursts with equal IDs is the memory's to
     keep, and so is what of different IDs may pass what: the fabric keeps no list of bursts.
 
     A master that does not take its data holds up the data of all: `ReadGate` stands before each that might.
@@ -24,8 +24,6 @@ class ReadFabric(wiring.Component):
         2 to 16.
     address_bits, data_bits : int
         Widths of the channels.
-    pipeline : bool
-        Register cuts, those of `AddressChannel`.
 
     Members
     -------
@@ -39,14 +37,14 @@ class ReadFabric(wiring.Component):
         Bit i: master i goes first now.
     """
 
-    def __init__(self, *, masters, address_bits, data_bits, pipeline=False):
+    def __init__(self, *, masters, address_bits, data_bits):
         super().__init__({
             "master": In(ReadChannels(address_bits=address_bits, data_bits=data_bits)).array(masters),
             "port": Out(PortRead(address_bits=address_bits, data_bits=data_bits, masters=masters)),
             "settings": In(fabric_settings(masters)),
             "urgent": In(masters),
         })
-        self.address = AddressChannel(masters=masters, address_bits=address_bits, pipeline=pipeline)
+        self.address = AddressChannel(masters=masters, address_bits=address_bits)
 
     def elaborate(self, platform):
         m = Module()

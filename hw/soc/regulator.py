@@ -15,19 +15,18 @@ class Regulator(wiring.Component):
     The level fills by ``rate`` a cycle, up to ``depth``. A burst of any length goes from level 0 on, so that no depth is too small for one;
     the debt that it leaves is waited out. In any window of n cycles in which ``depth`` stands still, the granted beats are at most
 
-        n * rate / 65536 + depth + max_beats
+        n * rate / 65536 + depth + max_beats + 1
 
-    and the regulator is closed for at most ``max_beats * 65536 / rate`` cycles, rounded up, at a time. The bucket is that of J. Turner,
+    and the regulator is closed for at most ``max_beats * 65536 / rate + 1`` cycles, rounded up, at a time: a token reaches the level a cycle
+    late. The bucket is that of J. Turner,
     "New directions in communications", IEEE Communications Magazine 24 (1986); the debt stands in place of a look at the burst's length.
 
-    ``open`` is the sign bit of a register; ``granted`` selects between two sums that are ready before it.
+    ``open`` is the sign bit of a register. All sums stand side by side; ``granted`` selects between two that are ready before it.
 
     Parameters
     ----------
     beats_bits : int
         Width of ``beats``, at least 1; ``max_beats``, the longest burst, is ``1 << (beats_bits - 1)``.
-    pipeline : bool
-        A token reaches the level a cycle late: the bound on the beats of a window grows by one beat, and that on a closed time by a cycle.
 
     Members
     -------
@@ -44,10 +43,10 @@ class Regulator(wiring.Component):
         The master may go.
     """
 
-    def __init__(self, beats_bits=9, *, pipeline=False):
+    def __init__(self, beats_bits=9):
         if beats_bits < 1:
             raise ValueError(f"Regulator beats_bits must be at least 1, not {beats_bits}")
-        self.max_beats, self.pipeline = 1 << (beats_bits - 1), pipeline
+        self.max_beats = 1 << (beats_bits - 1)
         super().__init__({
             "rate": In(unsigned(RATE_BITS)),
             "depth": In(unsigned(DEPTH_BITS)),
@@ -60,7 +59,7 @@ class Regulator(wiring.Component):
         self.fraction = Signal(RATE_BITS)
         """The part of the next token that is there, in 1/65536; does not count where the bucket is full."""
         self.late_token = Signal()
-        """Where ``pipeline``: a token that is whole and not in the level yet; does not count where the bucket is full."""
+        """A token that is whole and not in the level yet; does not count where the bucket is full."""
 
     def elaborate(self, platform):
         m = Module()
@@ -70,27 +69,14 @@ class Regulator(wiring.Component):
             full.eq(self.level >= self.depth),
             Cat(fraction, token).eq(self.fraction + self.rate),
         ]
-        if self.pipeline:  # all sums stand side by side
-            filled = self.level + self.late_token
-            kept = Mux(full, self.depth, filled)
-            spent = Mux(full, self.depth - self.beats, filled - self.beats)
-            m.d.sync += [
-                self.fraction.eq(Mux(full, 0, fraction)),
-                self.late_token.eq(token & ~full),
-                self.level.eq(Mux(self.granted, spent, kept)),
-            ]
-        else:
-            kept, spent = Signal.like(self.level), Signal.like(self.level)
-            m.d.comb += [
-                kept.eq(Mux(full, self.depth, self.level + token)),
-                spent.eq(kept - self.beats),
-            ]
-            m.d.sync += [
-                self.fraction.eq(Mux(full, 0, fraction)),
-                self.level.eq(Mux(self.granted, spent, kept)),
-            ]
+        filled = self.level + self.late_token
+        kept = Mux(full, self.depth, filled)
+        spent = Mux(full, self.depth - self.beats, filled - self.beats)
+        m.d.sync += [
+            self.fraction.eq(Mux(full, 0, fraction)),
+            self.late_token.eq(token & ~full),
+            self.level.eq(Mux(self.granted, spent, kept)),
+        ]
         with m.If(self.rate == 0):
-            m.d.sync += [self.fraction.eq(0), self.level.eq(0)]
-            if self.pipeline:
-                m.d.sync += self.late_token.eq(0)
+            m.d.sync += [self.fraction.eq(0), self.level.eq(0), self.late_token.eq(0)]
         return m

@@ -131,7 +131,6 @@ class Soc(wiring.Component):
 
     def elaborate(self, platform):
         m, config, widths = Module(), self.config, self._widths
-        cuts = {"pipeline": config.npu.pipeline}
         video = {**widths, "burst_beats": config.burst_beats}
         m.submodules.decoder = decoder = AddressDecoder(
             address_bits=LITE_ADDRESS_BITS, windows=((NPU_BASE, NPU_MAP_BITS), (SOC_BASE, MAP_BITS))
@@ -144,8 +143,8 @@ class Soc(wiring.Component):
         m.submodules.npu_write = npu_write = WriteGate(**widths, depth=config.npu_gate)
         m.submodules.cpu_read = cpu_read = ReadGate(**widths, depth=config.cpu_gate)
         m.submodules.cpu_write = cpu_write = WriteGate(**widths, depth=config.cpu_gate)
-        m.submodules.read = read = ReadFabric(masters=len(MASTERS), **widths, **cuts)
-        m.submodules.write = write = WriteFabric(masters=len(MASTERS), **widths, depth=config.write_ahead, **cuts)
+        m.submodules.read = read = ReadFabric(masters=len(MASTERS), **widths)
+        m.submodules.write = write = WriteFabric(masters=len(MASTERS), **widths, depth=config.write_ahead)
 
         connect(m, decoder.block_1, registers.bus)
         npu.s_axil.connect(m, npu, {name: getattr(decoder.block_0, name) for name in CHANNELS}, outside=True)

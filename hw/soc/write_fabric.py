@@ -16,11 +16,11 @@ class WriteFabric(wiring.Component):
 
     ``order`` holds whose beats come next; the oldest one's W passes straight through until its last beat. The last beats of a burst
     may come before its address is accepted, never before it is offered. Responses go straight to the master that the upper bits
-    of their ID name. An address a cycle, a beat a cycle without bubbles between bursts.
+    of their ID name. An address in `AddressChannel.PERIOD` cycles, a beat a cycle without bubbles between bursts that are longer.
 
     **Bounded wait.** Beats on W cannot overtake: a burst granted early is one more that a request of the highest level has to wait for.
-    So a burst is granted when fewer than ``depth`` beats of earlier ones are left, and what is left before a burst that is granted next
-    is at most one burst and ``depth`` - 1 beats.
+    So a burst is granted when at most ``depth`` beats of earlier ones are left (they count a cycle late, what passes and what is granted),
+    and what is left before a burst that is granted next is at most one burst and ``depth`` beats.
 
     A master whose beats are late, or that does not take its responses, holds up all: `WriteGate` stands before each that might. A
     master's ``last`` is where its ``len`` says.
@@ -37,11 +37,8 @@ class WriteFabric(wiring.Component):
     address_bits, data_bits : int
         Widths of the channels.
     depth : int
-        Beats of granted bursts below which the next is granted, 1 to 64; so many bursts the order has room for. A burst's address goes out
-        ``depth`` - 1 beats before its data can: 2 is enough for a port that takes both at once, 4 with ``pipeline``.
-    pipeline : bool
-        Register cuts, those of `AddressChannel`; ``left`` counts a cycle late, what passes and what is granted, so a burst
-        is granted when ``depth`` beats are left.
+        Beats of granted bursts that may be left when the next is granted, 1 to 64; so many bursts the order has room for. A burst's address goes out
+        that many beats before its data can: 4 is enough for a port that takes both at once.
 
     Members
     -------
@@ -55,28 +52,28 @@ class WriteFabric(wiring.Component):
         Bit i: master i goes first now.
     """
 
-    def __init__(self, *, masters, address_bits, data_bits, depth, pipeline=False):
+    def __init__(self, *, masters, address_bits, data_bits, depth):
         if not 1 <= depth <= 64:
             raise ValueError(f"WriteFabric depth must be 1 to 64, not {depth}")
-        self.masters, self.depth, self.pipeline = masters, depth, pipeline
+        self.masters, self.depth = masters, depth
         super().__init__({
             "master": In(WriteChannels(address_bits=address_bits, data_bits=data_bits)).array(masters),
             "port": Out(PortWrite(address_bits=address_bits, data_bits=data_bits, masters=masters)),
             "settings": In(fabric_settings(masters)),
             "urgent": In(masters),
         })
-        self.address = AddressChannel(masters=masters, address_bits=address_bits, pipeline=pipeline)
+        self.address = AddressChannel(masters=masters, address_bits=address_bits)
         self.order = [Signal(range(masters), name=f"order_{place}") for place in range(depth)]
         """Owner of each burst whose beats are not all through, the oldest first; zero behind the level."""
         self.level = Signal(range(depth + 1))
         """Entries of ``order`` that count."""
-        self.left = Signal(range(depth + 256 + pipeline))
+        self.left = Signal(range(depth + 257))
         """Beats of these bursts that have not passed."""
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.address = address = self.address
-        enable = (self.left <= self.depth) & (self.level != self.depth) if self.pipeline else self.left < self.depth
+        enable = (self.left <= self.depth) & (self.level != self.depth)
         m.d.comb += [address.settings.eq(self.settings), address.urgent.eq(self.urgent), address.enable.eq(enable)]
         wiring.connect(m, address.port, wiring.flipped(self.port.aw))
 
@@ -106,13 +103,12 @@ class WriteFabric(wiring.Component):
     def _follow(self, m, address, passed, ended):
         """Bursts enter behind the youngest, and leave with their last beat."""
         place = Signal(range(self.depth + 1))
-        late = 1 if self.pipeline else 0
-        granted = delayed(m, address.granted, late, name="granted", reset_less=False)
-        beats = delayed(m, address.beats, late, name="beats")
+        granted = delayed(m, address.granted, 1, name="granted", reset_less=False)
+        beats = delayed(m, address.beats, 1, name="beats")
         m.d.comb += place.eq(self.level - ended)
         m.d.sync += [
             self.level.eq(place + address.granted),
-            self.left.eq(self.left - delayed(m, passed, late, name="passed", reset_less=False) + Mux(granted, beats, 0)),
+            self.left.eq(self.left - delayed(m, passed, 1, name="passed", reset_less=False) + Mux(granted, beats, 0)),
         ]
         for number, owner in enumerate(self.order):
             following = self.order[number + 1] if number + 1 < self.depth else 0
