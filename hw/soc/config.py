@@ -35,7 +35,7 @@ class SocConfig:
     burst_beats : int
         Bursts of camera and display, beats: 1 to 256, a power of two, at most 4 KiB.
     write_ahead : int
-        The next write is granted when fewer beats than this are left of those before, 1 to 64: how early the memory learns of it, and how
+        The next write is granted when at most so many beats are left of those before, 1 to 64: how early the memory learns of it, and how
         long one of the highest level waits behind it.
 
     Raises

@@ -121,7 +121,12 @@ class GrantArbiter(wiring.Component):
         for number, queue in enumerate(self.classes):
             m.d.sync += queue.waiting.eq(asks & ~self.urgent & ~self.aged & in_class[number])
 
-        # Which queue goes.
+        granted = self._choose(m, asked)
+        self._lose_patience(m, granted, asked)
+        return m
+
+    def _choose(self, m, asked):
+        """Which queue goes; gives whether its choice is granted."""
         front = self.first.some | self.classes[0].some
         late_turn = self.late.some & (self.front_before | ~front)
         m.d.comb += [self.late.take.eq(self.take & late_turn), self.first.take.eq(self.take & ~late_turn)]
@@ -146,9 +151,7 @@ class GrantArbiter(wiring.Component):
         m.d.comb += granted.eq(self.take & self.valid)
         with m.If(granted):
             m.d.sync += self.front_before.eq(~late_turn & front)
-
-        self._lose_patience(m, granted, asked)
-        return m
+        return granted
 
     def _lose_patience(self, m, granted, asked):
         """Who has waited for long: from registers that say whose turn it was and who saw it go."""

@@ -33,9 +33,9 @@ def rows_of(transfer):
 
 
 @pytest.mark.parametrize(("axi_bytes", "max_burst"), [(4, 1), (8, 1), (8, 64), (16, 256), (32, 16), (8, 256)])
-def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed, pipeline):
+def test_bursts_cover_every_byte_once_and_obey_axi(axi_bytes, max_burst, seed):
     rng = random.Random(seed)
-    dut = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32, pipeline=pipeline)
+    dut = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32)
     transfers = [random_transfer(rng) for _ in range(8)]
 
     async def check(ctx):
@@ -60,10 +60,10 @@ LENGTHS = [(1 << bits) + more for bits in range(12, 19) for more in (-1, 0, 1)] 
 
 
 @pytest.mark.parametrize(("axi_bytes", "max_burst"), [(16, 256), (32, 128), (32, 16)])
-def test_rows_of_many_blocks_are_cut_where_the_blocks_end(axi_bytes, max_burst, seed, pipeline):
+def test_rows_of_many_blocks_are_cut_where_the_blocks_end(axi_bytes, max_burst, seed):
     """Each bit of a row's length is the highest one in some row; rows begin at any byte of a block."""
     rng = random.Random(seed)
-    dut, block = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32, pipeline=pipeline), axi_bytes * max_burst
+    dut, block = BurstPlanner(axi_bytes=axi_bytes, max_burst=max_burst, address_bits=32), axi_bytes * max_burst
     lengths = LENGTHS if block == 4096 else [length for length in LENGTHS if length <= 1 << 14]
     transfers = [
         {"address": rng.randrange(1 << 20), "stride": 0, "rows": 1, "row_bytes": length, "local": rng.randrange(LIMIT - length)}
@@ -90,8 +90,8 @@ def test_rows_of_many_blocks_are_cut_where_the_blocks_end(axi_bytes, max_burst, 
 
 
 @pytest.mark.parametrize(("beyond", "bursts"), [(0, 3), (1, 2)])
-def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts, pipeline):
-    dut = BurstPlanner(axi_bytes=8, max_burst=16, address_bits=32, pipeline=pipeline)
+def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts):
+    dut = BurstPlanner(axi_bytes=8, max_burst=16, address_bits=32)
     transfer = {"address": 0, "stride": 64, "local": 100, "local_stride": 64, "row_bytes": 10, "rows": 3}
 
     async def check(ctx):
@@ -104,9 +104,9 @@ def test_a_row_beyond_the_limit_is_not_offered(beyond, bursts, pipeline):
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 32])
-def test_beats_cover_the_run(axi_bytes, seed, pipeline):
+def test_beats_cover_the_run(axi_bytes, seed):
     rng = random.Random(seed)
-    dut = BeatWalker(axi_bytes=axi_bytes, pipeline=pipeline)
+    dut = BeatWalker(axi_bytes=axi_bytes)
     runs, beats = [], []
     for _ in range(60):
         count = rng.choice([1, 1, 2, rng.randint(1, 40)])
@@ -128,6 +128,6 @@ def test_beats_cover_the_run(axi_bytes, seed, pipeline):
 
 
 @pytest.mark.parametrize("wrong", [{"axi_bytes": 12}, {"max_burst": 3}])
-def test_planner_refuses_what_is_no_power_of_two(wrong, pipeline):
+def test_planner_refuses_what_is_no_power_of_two(wrong):
     with pytest.raises(ValueError, match="power of two"):
         BurstPlanner(**{"axi_bytes": 8, "max_burst": 16, "address_bits": 32, **wrong})

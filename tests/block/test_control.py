@@ -9,18 +9,20 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.control.control import JobControl
 from hw.npu.interface.isa import Error
-from hw.npu.parts.taps import REACH, Taps
+from hw.npu.parts.fanout_chain import REACH, FanoutChain
 from tests.streams import plain, simulate
 
 WATCHDOG = 20
+SEEN = JobControl.SEEN
 
 
 class Bench:
     """Job control with a bus that holds transactions, as a test says."""
 
-    def __init__(self, units=2, pipeline=False):
-        self.dut = JobControl(units=units, watchdog=WATCHDOG, pipeline=pipeline)
-        self.cycle, self.events, self.resets, self.begun = 0, [], [], None
+    def __init__(self, units=2):
+        self.dut = JobControl(units=units, watchdog=WATCHDOG)
+        self.cycle, self.events, self.begun = 0, [], None
+        self.resets = []  # first cycle of each, and the one behind its last
 
     async def observe(self, ctx):
         dut = self.dut
@@ -34,8 +36,10 @@ class Bench:
                 self.begun = self.cycle
             if done or error:
                 self.events.append((self.cycle, "error" if error else "done"))
+            if reset and not (self.resets and self.resets[-1][1] == self.cycle):
+                self.resets.append([self.cycle, self.cycle])
             if reset:
-                self.resets.append(self.cycle)
+                self.resets[-1][1] += 1
             self.cycle += 1
 
     async def pulse(self, ctx, name):
@@ -64,9 +68,10 @@ def test_a_job_ends_well_and_counts_its_cycles():
                 await ctx.tick()
             ctx.set(bench.dut.complete, 1)
             status = await bench.until_idle(ctx)
-            assert (status["done"], status["error"], status["cycles_lo"]) == (1, 0, length)
-            assert bench.events.pop() == (bench.begun + length, "done") and not bench.events
-            assert bench.resets[-1] == bench.begun + length + 1
+            assert (status["done"], status["error"], status["cycles_lo"]) == (1, 0, length + SEEN)
+            assert bench.events.pop() == (bench.begun + length + SEEN, "done") and not bench.events
+            await ctx.tick().repeat(2 * REACH)
+            assert bench.resets[-1] == [bench.begun + length + SEEN + 2, bench.begun + length + SEEN + 3 + REACH]
 
     bench.run(check)
 
@@ -82,7 +87,8 @@ def test_the_first_error_is_kept_and_waits_for_the_bus():
             ctx.set(bench.dut.errors[unit], {"valid": 1, "code": code, "index": 10 + unit})
         await ctx.tick()
         ctx.set(bench.dut.errors[0], {"valid": 1, "code": Error.BAD_FIELD, "index": 3})
-        for _ in range(15):
+        await ctx.tick().repeat(SEEN)
+        for _ in range(15 + REACH):
             await ctx.tick()
             assert ctx.get(bench.dut.halt) and ctx.get(bench.dut.status.draining) and not ctx.get(bench.dut.core_reset)
         ctx.set(bench.dut.outstanding, 0)
@@ -235,9 +241,9 @@ def _ends_well(bench):
 
 
 @pytest.mark.parametrize("later", [*range(1, 5), *range(5, 2 * REACH + 6, 7), 2 * REACH + 2, 2 * REACH + 3])
-def test_with_cuts_a_start_while_the_core_is_reset_counts(later):
+def test_a_start_while_the_core_is_reset_counts(later):
     """Whenever it comes behind the event: the host sees a job that runs, no end of the one before, and one begin, behind the reset."""
-    bench = Bench(pipeline=True)
+    bench = Bench()
 
     async def check(ctx):
         await _ends_well(bench)(ctx)
@@ -250,16 +256,16 @@ def test_with_cuts_a_start_while_the_core_is_reset_counts(later):
         while bench.begun == ended:
             assert ctx.get(bench.dut.status.busy)
             await ctx.tick()
-        assert bench.begun > bench.resets[-1] + REACH, "the last part is reset so much later"
+        assert bench.begun > bench.resets[-1][1] - 1 + REACH, "the last part is reset so much later"
         await ctx.tick().repeat(2 * REACH)
-        assert len(bench.resets) == REACH + 1 and not bench.events
+        assert [last - first for first, last in bench.resets] == [REACH + 1] and not bench.events
 
     bench.run(check)
 
 
 @pytest.mark.parametrize("later", [0, 3, 20])
-def test_with_cuts_a_soft_reset_while_the_core_is_reset_cancels_the_start(later):
-    bench = Bench(pipeline=True)
+def test_a_soft_reset_while_the_core_is_reset_cancels_the_start(later):
+    bench = Bench()
 
     async def check(ctx):
         await _ends_well(bench)(ctx)
@@ -284,7 +290,7 @@ class Parts(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        resets = Taps(m, self.reset, True, name="reset")
+        resets = FanoutChain(m, self.reset, name="reset")
         for number in range(REACH):
             part = Module()
             part.d.sync += self.count[number].eq(self.count[number] + 1)
@@ -310,6 +316,6 @@ def test_a_reset_as_long_as_its_reach_has_all_parts_in_reset_at_once():
 
 
 def test_a_signal_goes_to_no_more_parts_than_its_reach_allows_for():
-    taps = Taps(Module(), Signal(), True, name="x", start=REACH)
+    chain = FanoutChain(Module(), Signal(), name="x", start=REACH)
     with pytest.raises(AssertionError, match="more parts than REACH"):
-        taps.tap()
+        chain.tap()

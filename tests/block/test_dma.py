@@ -60,10 +60,9 @@ def copy(command, ddr, scratchpads):
 class Bench:
     """A DMA, its memories, and what was seen of it."""
 
-    def __init__(self, opcode, seed, *, axi_bytes=8, max_burst=16, outstanding=4, busy=0.3, latency=5, pipeline=False):
+    def __init__(self, opcode, seed, *, axi_bytes=8, max_burst=16, outstanding=4, busy=0.3, latency=5):
         self.rng, self.opcode, self.axi_bytes = random.Random(seed), opcode, axi_bytes
         numbers = {"axi_bytes": axi_bytes, "address_bits": 32, "max_burst": max_burst, "outstanding": outstanding, "act_bytes": ACT}
-        numbers["pipeline"] = pipeline
         self.ddr = AxiMemory(self.rng, size=DDR, busy=busy, latency=latency)
         self.scratchpads = [bytearray(self.rng.randbytes(ACT)), bytearray(self.rng.randbytes(WEIGHT))]
         if opcode == Opcode.LOAD:
@@ -94,8 +93,8 @@ class Bench:
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize(("axi_bytes", "max_burst", "outstanding"), [(8, 16, 4), (4, 1, 1), (16, 4, 2), (32, 256, 16)])
-def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, outstanding, seed, pipeline):
-    bench = Bench(opcode, seed, axi_bytes=axi_bytes, max_burst=max_burst, outstanding=outstanding, pipeline=pipeline)
+def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, outstanding, seed):
+    bench = Bench(opcode, seed, axi_bytes=axi_bytes, max_burst=max_burst, outstanding=outstanding)
     commands = [random_transfer(bench.rng, opcode, axi_bytes) for _ in range(25 if outstanding > 1 else 8)]
     want_ddr, want_local = bytearray(bench.ddr.bytes), [bytearray(memory) for memory in bench.scratchpads]
     for command in commands:
@@ -124,8 +123,8 @@ def test_random_transfers_move_the_right_bytes(opcode, axi_bytes, max_burst, out
 
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
-def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode, pipeline):
-    bench = Bench(opcode, 1, busy=0, latency=20, outstanding=8, pipeline=pipeline)
+def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode):
+    bench = Bench(opcode, 1, busy=0, latency=20, outstanding=8)
     commands = [Command(opcode, {"dma": {"ddr_offset": 1024 * i, "sram_address": 512 * i, "row_bytes": 512, "rows": 1}}) for i in range(4)]
 
     async def collect(ctx):
@@ -138,9 +137,9 @@ def test_a_free_bus_moves_a_beat_a_cycle_across_commands(opcode, pipeline):
 
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
-def test_the_bus_never_waits_for_a_record(opcode, pipeline):
+def test_the_bus_never_waits_for_a_record(opcode):
     """A memory may hold up writes, and so the record writer, until its responses are taken: they may not wait for the writer."""
-    bench = Bench(opcode, 4, pipeline=pipeline)
+    bench = Bench(opcode, 4)
     commands = [Command(opcode, {"dma": {"ddr_offset": 64 * i, "sram_address": 64 * i, "row_bytes": 64, "rows": 1}}) for i in range(20)]
 
     async def check(ctx):
@@ -156,13 +155,13 @@ def test_the_bus_never_waits_for_a_record(opcode, pipeline):
 
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
-def test_a_command_waits_for_its_tokens_and_counts_the_cycles(opcode, pipeline):
-    bench = Bench(opcode, 2, busy=0, pipeline=pipeline)
+def test_a_command_waits_for_its_tokens_and_counts_the_cycles(opcode):
+    bench = Bench(opcode, 2, busy=0)
     dma = {"row_bytes": 8, "rows": 1}
     command = Command(opcode, {"header": {"wait_exec": 1, "wait_load": 0xFFFF, "wait_store": 2}, "dma": dma})
 
     async def check(ctx):
-        late = 2 if pipeline else 0  # it stands in a register, and what it waits for is known a cycle later
+        late = 2  # it stands in a register, and what it waits for is known a cycle later
         await ctx.tick().repeat(10)
         ctx.set(bench.dut.tokens.exec, 1)
         await ctx.tick().repeat(7)
@@ -196,8 +195,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("opcode", "change", "code"), WRONG)
-def test_a_wrong_command_stops_with_its_code_and_index(opcode, change, code, pipeline):
-    bench = Bench(opcode, 3, pipeline=pipeline)
+def test_a_wrong_command_stops_with_its_code_and_index(opcode, change, code):
+    bench = Bench(opcode, 3)
     bench.ddr.bad = range(0x3000, 0x3020)
     commands = [Command(opcode, {"dma": fields}) for fields in (GOOD, GOOD, {**GOOD, **change}, GOOD)]
 
@@ -224,8 +223,8 @@ def test_a_wrong_command_stops_with_its_code_and_index(opcode, change, code, pip
 
 @pytest.mark.parametrize("opcode", [Opcode.LOAD, Opcode.STORE])
 @pytest.mark.parametrize("when", range(8, 60, 7))
-def test_halt_finishes_what_is_on_the_bus(opcode, when, pipeline):
-    bench = Bench(opcode, when, pipeline=pipeline)
+def test_halt_finishes_what_is_on_the_bus(opcode, when):
+    bench = Bench(opcode, when)
     command = Command(opcode, {"dma": {"ddr_offset": 3, "sram_address": 0, "row_bytes": 2000, "rows": 1}})
     before = {}
 
@@ -246,9 +245,9 @@ def test_halt_finishes_what_is_on_the_bus(opcode, when, pipeline):
 
 
 @pytest.mark.parametrize("when", [20, 33, 50])
-def test_no_beat_behind_a_halt_writes_a_byte(when, pipeline):
+def test_no_beat_behind_a_halt_writes_a_byte(when):
     """The beat that is offered as the halt comes may not change; all behind it have no strobe, and memory stays as it is."""
-    bench = Bench(Opcode.STORE, when, pipeline=pipeline)
+    bench = Bench(Opcode.STORE, when)
     command = Command(Opcode.STORE, {"dma": {"ddr_offset": 3, "sram_address": 0, "row_bytes": 2000, "rows": 1}})
     strobes = []
 

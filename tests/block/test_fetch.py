@@ -52,9 +52,9 @@ def random_commands(rng, number):
 class FrontEnd(wiring.Component):
     """Fetch and dispatcher, as the top connects them."""
 
-    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True, interpolation=True, pipeline=False):
-        self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead, pipeline=pipeline)
-        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4, interpolation=interpolation, pipeline=pipeline)
+    def __init__(self, *, axi_bytes, max_burst, ahead=4, tracked=4, int4=True, interpolation=True):
+        self.fetch = CommandFetch(axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, ahead=ahead)
+        self.dispatch = Dispatcher(axi_bytes=axi_bytes, tracked=tracked, int4=int4, interpolation=interpolation)
         super().__init__({})
 
     def elaborate(self, platform):
@@ -124,10 +124,10 @@ BUSES = [(4, 256), (4, 16), (4, 2), (4, 1), (8, 64), (8, 2), (16, 8), (16, 1), (
     ("axi_bytes", "max_burst", "ahead", "tracked", "busy"),
     thin([(*bus, *numbers) for bus in BUSES for numbers in ((1, 1, 0.5), (4, 4, 0.2), (8, 3, 0))]),
 )
-def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed, pipeline):
+def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, busy, seed):
     rng = random.Random(seed)
     commands = random_commands(rng, 24)
-    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked, busy=busy, pipeline=pipeline)
+    bench = Bench(seed, commands, axi_bytes=axi_bytes, max_burst=max_burst, ahead=ahead, tracked=tracked, busy=busy)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -157,9 +157,9 @@ def test_every_command_reaches_its_queue(axi_bytes, max_burst, ahead, tracked, b
 @pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
 @pytest.mark.parametrize("units", range(1, 10))
 def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units):
-    rng, pipeline = random.Random(units), (units + axi_bytes.bit_length()) % 2 == 0  # each length and each bus with and without cuts
+    rng = random.Random(units)
     commands = [random_command(rng, Opcode.LOAD) for _ in range(units)]
-    bench = Bench(units, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
+    bench = Bench(units, commands, axi_bytes=axi_bytes, max_burst=16)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -173,11 +173,11 @@ def test_a_stream_of_every_length_is_read_to_its_end(axi_bytes, units):
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 32])
-def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes, pipeline):
+def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes):
     rng = random.Random(6)
     full = [Command(opcode, {"second": {field.name: -1 if field.signed else 1 for field in GROUPS["second"]}}) for opcode in EXECUTE]
     commands = [command for both in full for command in (both, random_command(rng, Opcode.LOAD), Command(both.opcode, {}))]
-    bench = Bench(6, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
+    bench = Bench(6, commands, axi_bytes=axi_bytes, max_burst=16)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -190,8 +190,8 @@ def test_an_absent_second_operand_is_zero_behind_one_that_was_there(axi_bytes, p
     assert second[0] == commands[0]["second"] and commands[2].units == commands[0].units - 1
 
 
-def test_a_job_without_commands_is_complete_at_once(pipeline):
-    bench = Bench(1, [], axi_bytes=8, max_burst=16, pipeline=pipeline)
+def test_a_job_without_commands_is_complete_at_once():
+    bench = Bench(1, [], axi_bytes=8, max_burst=16)
 
     async def check(ctx):
         await bench.start(ctx)
@@ -227,39 +227,39 @@ def with_header(command, *, opcode=None, units=None) -> bytes:
 @pytest.mark.parametrize("units", [0, 1, 3, 255])
 @pytest.mark.parametrize("opcode", [0, max(Opcode) + 1, 255])
 def test_an_unknown_opcode_stops_at_its_index(opcode, units, axi_bytes):
-    rng, pipeline = random.Random(2), (opcode + units) % 2 == 0
+    rng = random.Random(2)
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
     bad = with_header(good[0], opcode=opcode, units=units)
-    assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline), Error.BAD_OPCODE, 3)
+    assert_stops(Bench(2, [*good, bad, *good], axi_bytes=axi_bytes, max_burst=16), Error.BAD_OPCODE, 3)
 
 
 @pytest.mark.parametrize(
     ("opcode", "switch"), [*((opcode, "int4") for opcode in Opcode if opcode.int4), (Opcode.INTERPOLATE, "interpolation")]
 )
-def test_without_its_switch_an_opcode_is_unknown(opcode, switch, pipeline):
+def test_without_its_switch_an_opcode_is_unknown(opcode, switch):
     rng = random.Random(2)
     good = [random_command(rng, Opcode.LOAD) for _ in range(3)]
-    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, **{switch: False}, pipeline=pipeline)
+    bench = Bench(2, [*good, random_command(rng, opcode), *good], axi_bytes=8, max_burst=16, **{switch: False})
     assert_stops(bench, Error.BAD_OPCODE, 3)
 
 
 @pytest.mark.parametrize(("opcode", "axi_bytes"), thin([(opcode, axi_bytes) for axi_bytes in (8, 32) for opcode in Opcode]))
-def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes, pipeline):
+def test_a_length_that_is_wrong_for_the_opcode_is_a_bad_field(opcode, axi_bytes):
     rng = random.Random(8)
     good = random_commands(rng, 3)
     command, longest = random_command(rng, opcode), Command(Opcode.SUM, {"second": {"operation": Second.ADD}}).units
     for units in {0, *range(1, longest + 2), 1 << 7, 255} - set(units_of(opcode)):
-        bench = Bench(8, [*good, with_header(command, units=units), *good, *good], axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
+        bench = Bench(8, [*good, with_header(command, units=units), *good, *good], axi_bytes=axi_bytes, max_burst=16)
         assert_stops(bench, Error.BAD_FIELD, 3)
 
 
 @pytest.mark.parametrize("axi_bytes", [4, 8, 16, 32])
 @pytest.mark.parametrize("missing", [1, 2, 3])
-def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes, pipeline):
+def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes):
     rng = random.Random(10)
     commands = [random_command(rng, Opcode.LOAD) for _ in range(4)]
     commands.append(Command(Opcode.SUM, {"second": {"operation": Second.ADD}}))
-    bench = Bench(10, commands, axi_bytes=axi_bytes, max_burst=16, pipeline=pipeline)
+    bench = Bench(10, commands, axi_bytes=axi_bytes, max_burst=16)
     bench.image = bench.image[: -missing * UNIT_BYTES]
     assert_stops(bench, Error.BAD_FIELD, 4)
 
@@ -273,7 +273,7 @@ def test_a_command_that_the_stream_ends_in_is_a_bad_field(missing, axi_bytes, pi
         ("weights", "wait_load", "load"),
     ],
 )
-def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline):
+def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue):
     rng = random.Random(4)
     commands = random_commands(rng, 12)
     before = sum(QUEUE_OF[command.opcode] == queue for command in commands)
@@ -284,7 +284,6 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline)
         [*commands, last, Command(Opcode.SUM, {group: {field: before + (queue == "execute") + 1}})],
         axi_bytes=8,
         max_burst=16,
-        pipeline=pipeline,
     )
 
     async def check(ctx):
@@ -297,14 +296,13 @@ def test_a_wait_for_a_later_command_is_a_deadlock(group, field, queue, pipeline)
 
 
 @pytest.mark.parametrize(("axi_bytes", "beat"), [(4, 0), (4, 1), (4, 23), (8, 0), (8, 5), (8, 11), (32, 0), (32, 1), (32, 2)])
-def test_a_bus_error_names_the_command(axi_bytes, beat, pipeline):
+def test_a_bus_error_names_the_command(axi_bytes, beat):
     rng = random.Random(3)
     bench = Bench(
         3,
         [random_command(rng, Opcode.STORE) for _ in range(2)] + [Command(Opcode.MAX, {})] * 3,
         axi_bytes=axi_bytes,
         max_burst=16,
-        pipeline=pipeline,
     )
     start = BASE + 2 * UNIT_BYTES + beat * axi_bytes
     bench.ddr.bad = range(start, start + axi_bytes)
@@ -313,10 +311,10 @@ def test_a_bus_error_names_the_command(axi_bytes, beat, pipeline):
 
 
 @pytest.mark.parametrize(("axi_bytes", "ahead"), [(4, 4), (8, 8), (16, 16), (32, 32)])
-def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead, pipeline):
+def test_a_free_bus_delivers_a_beat_a_cycle_but_six_a_command(axi_bytes, ahead):
     rng = random.Random(5)
     commands = [random_command(rng, rng.choice(list(Opcode))) for _ in range(80)]
-    bench = Bench(5, commands, axi_bytes=axi_bytes, max_burst=256, ahead=ahead, busy=0, latency=64, tracked=8, pipeline=pipeline)
+    bench = Bench(5, commands, axi_bytes=axi_bytes, max_burst=256, ahead=ahead, busy=0, latency=64, tracked=8)
     beats = len(bench.image) // axi_bytes
 
     async def check(ctx):
@@ -324,8 +322,8 @@ def test_a_free_bus_delivers_a_beat_a_cycle(axi_bytes, ahead, pipeline):
             ctx.set(getattr(bench.dut.dispatch, queue).ready, 1)
             ctx.set(getattr(bench.dut.dispatch, f"{queue}_done"), 1)
         await bench.start(ctx)
-        cuts = 6 * len(commands) + 3 if pipeline else 0  # the register behind the buffer, the burst's length
-        await ctx.tick().repeat(64 + beats + 5 + cuts)  # latency, and a cycle each for AR, buffer, last beat and hand-over
+        # latency, six cycles more a command, and a cycle each for the burst's length, AR, buffer, register, last beat and hand-over
+        await ctx.tick().repeat(64 + beats + 6 * len(commands) + 8)
         assert ctx.get(bench.dut.dispatch.complete)
 
     simulate(bench.dut, check, background=[bench.ddr.reads(bench.dut.fetch.axi)])

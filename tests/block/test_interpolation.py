@@ -48,9 +48,9 @@ def _command(rng) -> Command:
     )
 
 
-def test_a_vector_has_the_weight_of_its_tap_and_its_pixel(pipeline, seed):
+def test_a_vector_has_the_weight_of_its_tap_and_its_pixel(seed):
     """Of several commands one behind the other, of which each third is a SUM, with pauses between their steps."""
-    rng, dut, waiting = np.random.default_rng([seed, pipeline]), InterpolationWalk(pipeline=pipeline), deque()
+    rng, dut, waiting = np.random.default_rng(seed), InterpolationWalk(), deque()
     late = [{"address": 0, "y": 0, "x": 0}]  # where the step of the cycle before stood
 
     async def walk(ctx):
@@ -74,7 +74,7 @@ def test_a_vector_has_the_weight_of_its_tap_and_its_pixel(pipeline, seed):
                 await _step(ctx, place, ends)
                 while rng.random() < 0.3:
                     await _pause(ctx)
-            for _ in range(dut.LATENCY + dut.CUTS + 1):
+            for _ in range(dut.LATENCY + 1):
                 await _pause(ctx)
         assert not waiting
 
@@ -82,14 +82,13 @@ def test_a_vector_has_the_weight_of_its_tap_and_its_pixel(pipeline, seed):
         ctx.set(dut.row_end, ends[0])
         ctx.set(dut.tile_end, ends[1])
         ctx.set(dut.step, 1)
-        ctx.set(dut.position, late.pop() if pipeline else place)
+        ctx.set(dut.position, late.pop())
         late[:] = [place]
         await ctx.tick()
         ctx.set(dut.step, 0)
 
     async def _pause(ctx):
-        if pipeline:
-            ctx.set(dut.position, late[0])
+        ctx.set(dut.position, late[0])
         await ctx.tick()
 
     async def observe(ctx):

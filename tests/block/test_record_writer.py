@@ -16,9 +16,9 @@ BASE = 0x2000
 class Bench:
     """Three sources with random records, and a DDR."""
 
-    def __init__(self, seed, *, axi_bytes=8, max_burst=16, enable=1, count=30, pipeline=False):
+    def __init__(self, seed, *, axi_bytes=8, max_burst=16, enable=1, count=30):
         self.rng = random.Random(seed)
-        self.dut = RecordWriter(sources=3, axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst, pipeline=pipeline)
+        self.dut = RecordWriter(sources=3, axi_bytes=axi_bytes, address_bits=32, max_burst=max_burst)
         self.ddr = AxiMemory(self.rng)
         self.enable = enable
         self.records = [{field.name: self.rng.getrandbits(32) for field in RECORD} | {"index": index} for index in range(count)]
@@ -50,8 +50,8 @@ class Bench:
 
 
 @pytest.mark.parametrize(("axi_bytes", "max_burst"), [(8, 16), (8, 1), (4, 2), (32, 256), (16, 4)])
-def test_every_record_lands_at_its_index(axi_bytes, max_burst, seed, pipeline):
-    bench = Bench(seed, axi_bytes=axi_bytes, max_burst=max_burst, pipeline=pipeline)
+def test_every_record_lands_at_its_index(axi_bytes, max_burst, seed):
+    bench = Bench(seed, axi_bytes=axi_bytes, max_burst=max_burst)
     want = bytearray(bench.ddr.bytes)
     for record in bench.records:
         where = BASE + RECORD_BYTES * record["index"]
@@ -67,15 +67,15 @@ def test_every_record_lands_at_its_index(axi_bytes, max_burst, seed, pipeline):
     assert bench.ddr.bytes == want, f"seed {seed}"
 
 
-def test_records_that_nobody_wants_are_swallowed(pipeline):
-    bench = Bench(2, enable=0, pipeline=pipeline)
+def test_records_that_nobody_wants_are_swallowed():
+    bench = Bench(2, enable=0)
     before = bytes(bench.ddr.bytes)
     bench.run(bench.until_idle)
     assert bench.ddr.bytes == before and not bench.ddr.write_bursts
 
 
-def test_a_bus_error_names_the_command(pipeline):
-    bench = Bench(3, pipeline=pipeline)
+def test_a_bus_error_names_the_command():
+    bench = Bench(3)
     bench.ddr.bad = range(BASE + 64 * 7, BASE + 64 * 8)
 
     async def check(ctx):
@@ -87,8 +87,8 @@ def test_a_bus_error_names_the_command(pipeline):
 
 
 @pytest.mark.parametrize("when", range(4, 60, 9))
-def test_halt_finishes_the_burst_and_swallows_the_rest(when, pipeline):
-    bench = Bench(when, pipeline=pipeline)
+def test_halt_finishes_the_burst_and_swallows_the_rest(when):
+    bench = Bench(when)
 
     async def check(ctx):
         await ctx.tick().repeat(when)

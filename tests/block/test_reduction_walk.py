@@ -35,17 +35,16 @@ def test_every_byte_of_the_kernel_stands_in_one_tile(rows, seed):
 
 async def _settle(ctx, dut):
     """The outputs are those of the tile."""
-    for _ in range(ReductionWalk.SETTLES if dut.pipeline else 0):
+    for _ in range(ReductionWalk.SETTLES):
         await ctx.tick()
 
 
-@pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 @pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize("array_rows", [4, 8, 16, 64])
-def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, pipeline, seed):
+def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, seed):
     """Twice round, so that what follows the last tile is seen too; commands of one and two weights a row at random."""
     rng = random.Random(seed)
-    dut = ReductionWalk(rows=array_rows, int4=int4, pipeline=pipeline)
+    dut = ReductionWalk(rows=array_rows, int4=int4)
 
     async def run(ctx):
         for _ in range(60):
@@ -81,10 +80,9 @@ def test_walk_visits_the_tiles_of_its_twin(array_rows, int4, pipeline, seed):
     _simulate(dut, run)
 
 
-@pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 @pytest.mark.parametrize(("taps_y", "taps_x", "span"), [(3, 3, 3), (5, 5, 2), (7, 7, 1), (7, 5, 3), (1, 16, 1), (2, 3, 3)])
-def test_a_pass_of_depthwise_takes_span_kernel_rows(taps_y, taps_x, span, pipeline):
-    dut = ReductionWalk(rows=16, pipeline=pipeline)
+def test_a_pass_of_depthwise_takes_span_kernel_rows(taps_y, taps_x, span):
+    dut = ReductionWalk(rows=16)
 
     async def run(ctx):
         ctx.set(dut.loops, {"taps_y": taps_y, "taps_x": taps_x, "span": span})

@@ -128,11 +128,11 @@ FAULTS = (
         ("tests/unit/test_unsigned.py",),
     ),
     Fault(
-        "the bank arbiter serves the last aged port first",
-        "hw/npu/scratchpad/bank_arbiter.py",
+        "the arbiter of banks serves the last aged port first",
+        "hw/npu/scratchpad/spare_arbiter.py",
         "for port in reversed(range(self.ports)):",
         "for port in range(self.ports):",
-        ("tests/block/test_bank_arbiter.py::test_aged_ports_go_from_the_first_to_the_last",),
+        ("tests/block/test_spare_arbiter.py::test_aged_ports_go_from_the_first_to_the_last",),
     ),
     Fault(
         "a state that is overwritten before its old value is read again",

@@ -1,4 +1,7 @@
-"""Proofs of `RoundRobin` and `GrantArbiter`: who is granted, and how long anybody waits."""
+"""Proofs of `RoundRobin` and `GrantArbiter`: who is granted, and how long anybody waits.
+
+Priority and waits are proven of `PlainArbiter`, and `GrantArbiter` to choose as that does: so they hold of it.
+"""
 
 import pytest
 from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Mux, Signal, unsigned
@@ -8,6 +11,7 @@ from amaranth.lib.wiring import In
 from hw.soc.grant_arbiter import GrantArbiter
 from hw.soc.round_robin import RoundRobin
 from tests.formal.prove import prove, refute
+from tests.soc.plain_arbiter import PlainArbiter
 
 AGE_BITS = 4
 
@@ -60,7 +64,7 @@ class RoundRobinProof(wiring.Component):
         return m
 
 
-class GrantArbiterProof(wiring.Component):
+class PlainArbiterProof(wiring.Component):
     """Any requests, permissions, urgencies and classes, which may change in any cycle, and grants at any time; one ``age_limit`` for ever.
 
     ``who`` is any master, for ever. It *waits* from the cycle on in which it asks; claims count the grants that go to others meanwhile:
@@ -86,7 +90,7 @@ class GrantArbiterProof(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = GrantArbiter(masters=self.masters, age_bits=AGE_BITS)
+        m.submodules.dut = dut = PlainArbiter(masters=self.masters, age_bits=AGE_BITS)
         m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in ("request", "allowed", "urgent", "age_limit", "take")]
         m.d.comb += [inside.eq(outside) for inside, outside in zip(dut.klass, self.klass)]
         self.claim_choice(m, dut)
@@ -198,8 +202,8 @@ class GrantArbiterProof(wiring.Component):
         ]
 
 
-class PipelineProof(wiring.Component):
-    """The arbiter with register cuts chooses as the one without, whose inputs are a cycle late: so what is proven of that holds of it.
+class GrantArbiterProof(wiring.Component):
+    """`GrantArbiter` chooses as `PlainArbiter`, whose inputs are a cycle late: so what is proven of that holds of it.
 
     Whoever requests goes on until he is granted and a cycle more (in which the grant is handed over); what is allowed, urgent and who asks
     may change in any cycle else. Behind a grant there is none for ``rest`` cycles. Classes and limit stand still.
@@ -218,8 +222,8 @@ class PipelineProof(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = GrantArbiter(masters=self.masters, age_bits=AGE_BITS, pipeline=True)
-        m.submodules.plain = plain = GrantArbiter(masters=self.masters, age_bits=AGE_BITS)
+        m.submodules.dut = dut = GrantArbiter(masters=self.masters, age_bits=AGE_BITS)
+        m.submodules.plain = plain = PlainArbiter(masters=self.masters, age_bits=AGE_BITS)
         for name in ("request", "allowed", "urgent"):
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
             m.d.sync += getattr(plain, name).eq(getattr(self, name))
@@ -239,7 +243,7 @@ class PipelineProof(wiring.Component):
         chooses = resting == 0
         m.d.comb += [
             *(
-                Assert(~chooses | (getattr(dut, name) == getattr(plain, name)), "it chooses as without cuts")
+                Assert(~chooses | (getattr(dut, name) == getattr(plain, name)), "it chooses as the plain one")
                 for name in ("valid", "index", "one_hot", "level")
             ),
             *(Assert(mine.behind == other.behind) for mine, other in zip(queues(dut), queues(plain))),
@@ -274,18 +278,18 @@ def test_that_nobody_goes_ahead_is_refuted(tmp_path):
 
 @pytest.mark.parametrize("masters", [1, 2, 4])
 def test_grants_keep_to_priority_and_waits_are_bounded(tmp_path, masters):
-    prove(GrantArbiterProof(masters=masters), tmp_path, depth=2)
+    prove(PlainArbiterProof(masters=masters), tmp_path, depth=2)
 
 
 @pytest.mark.parametrize("claim", [{"masters": 2, "front_most": 0}, {"masters": 2, "most": 1}])
 def test_a_bound_that_is_too_small_is_refuted(tmp_path, claim):
-    refute(GrantArbiterProof(**claim), tmp_path, depth=6)
+    refute(PlainArbiterProof(**claim), tmp_path, depth=6)
 
 
 @pytest.mark.parametrize("masters", [2, 4])
-def test_register_cuts_change_no_choice(tmp_path, masters):
-    prove(PipelineProof(masters=masters), tmp_path, depth=4)
+def test_its_registers_change_no_choice(tmp_path, masters):
+    prove(GrantArbiterProof(masters=masters), tmp_path, depth=4)
 
 
 def test_a_grant_too_early_behind_another_is_noticed(tmp_path):
-    refute(PipelineProof(masters=2, rest=0), tmp_path, depth=8)
+    refute(GrantArbiterProof(masters=2, rest=0), tmp_path, depth=8)

@@ -25,10 +25,9 @@ def claim_addresses(m, dut, addresses, port):
     offered = Array([Value.cast(address.payload) for address in addresses])
     owner, expected, level = Signal(range(MASTERS)), Signal.like(Value.cast(addresses[0].payload)), Signal(range(5))
     channel, index = dut.address, dut.address.owner
-    if channel.pipeline:  # the choice is made before the grant
-        m.d.comb += [Assume(held(m, address)) for address in addresses]
+    m.d.comb += [Assume(held(m, address)) for address in addresses]  # the choice is made before the grant
     with m.If(taken.any()):
-        m.d.sync += [owner.eq(index), expected.eq(offered[index]), level.eq(channel.level if channel.pipeline else channel.arbiter.level)]
+        m.d.sync += [owner.eq(index), expected.eq(offered[index]), level.eq(channel.level)]
     for number, address in enumerate(addresses):
         waiting = counted(m, f"waiting_{number}", moved(address), moved(port) & (port.payload.id.master == number))
         m.d.comb += [
@@ -48,8 +47,8 @@ def claim_addresses(m, dut, addresses, port):
 def claim_wait(m, dut, addresses, port, who, most):
     """While ``who`` is the only master in front (urgent or of class 0) and not regulated: grants to others, and their bursts on the port.
 
-    Grants are `most` at most, bursts on the port one more: the address that was granted before ``who`` asked. With register cuts there is
-    one more where another was in front when the choice was made, and is not when it is granted.
+    Grants are `most` at most, bursts on the port one more: the address that was granted before ``who`` asked. One is of a
+    master that was in front when the choice was made, and is not when it is granted.
     """
     urgent, arbiter = dut.urgent, dut.address.arbiter
     klass = Array([dut.settings.master[number].klass for number in range(MASTERS)])
@@ -68,7 +67,7 @@ def claim_wait(m, dut, addresses, port, who, most):
     waits, others = alone & ((granted & me) == 0), (granted & ~me).any()
     passed, on_port = Signal(3), Signal(3)
     theirs = port.payload.id.master != chosen
-    mine_next = (dut.address.chosen & me) != 0  # with register cuts: chosen, and granted now
+    mine_next = (dut.address.chosen & me) != 0  # chosen, and granted now
     m.d.sync += [
         passed.eq(Mux(waits, passed + others, 0)),
         on_port.eq(Mux(waits, on_port + (moved(port) & theirs), 0)),
@@ -99,9 +98,9 @@ def claim_answers(m, masters, port):
 class ReadFabricProof(wiring.Component):
     """Addresses, answers and the bounded wait of `ReadFabric`."""
 
-    def __init__(self, most=1, break_it=False, pipeline=False):
-        self.most, self.break_it = most + pipeline, break_it
-        self.dut = ReadFabric(masters=MASTERS, **WIDTHS, pipeline=pipeline)
+    def __init__(self, most=2, break_it=False):
+        self.most, self.break_it = most, break_it
+        self.dut = ReadFabric(masters=MASTERS, **WIDTHS)
         super().__init__(dict(self.dut.signature.members.items()) | {"who": In(range(MASTERS))})
 
     def elaborate(self, platform):
@@ -123,9 +122,9 @@ class WriteFabricProof(wiring.Component):
     ``lengths`` are the lengths of the bursts in ``order``; a master's ``last`` is where its length says, and that is assumed.
     """
 
-    def __init__(self, depth=2, most=1, break_it=False, pipeline=False):
-        self.depth, self.most, self.break_it, self.pipeline = depth, most + pipeline, break_it, pipeline
-        self.dut = WriteFabric(masters=MASTERS, **WIDTHS, depth=depth, pipeline=pipeline)
+    def __init__(self, depth=2, most=2, break_it=False):
+        self.depth, self.most, self.break_it = depth, most, break_it
+        self.dut = WriteFabric(masters=MASTERS, **WIDTHS, depth=depth)
         super().__init__(dict(self.dut.signature.members.items()) | {"who": In(range(MASTERS))})
 
     def elaborate(self, platform):
@@ -158,16 +157,15 @@ class WriteFabricProof(wiring.Component):
         m.d.sync += beat.eq(Mux(ended, 0, beat + passed))
         total = sum(Mux(number < dut.level, lengths[number] + 1, 0) for number in range(depth))
         late = Signal(range(-1, 257))  # what `left` does not know yet
-        if self.pipeline:
-            m.d.sync += late.eq(Mux(taken.any(), length + 1, 0) - passed)
+        m.d.sync += late.eq(Mux(taken.any(), length + 1, 0) - passed)
         m.d.comb += [
             Assume(~w.valid | (w.payload.last == (beat == lengths[0]))),
             *(Assert((dut.order[number] == owners[number]) & ((number < dut.level) | (owners[number] == 0))) for number in range(depth)),
             Assert(dut.level <= depth),
             Assert(beat <= Mux(dut.level != 0, lengths[0], 0), "no beat behind the last"),
             Assert(dut.left + late + beat == total),
-            Assert(~taken.any() | (dut.left < depth + self.pipeline), "a grant waits for the beats before it, all but a few"),
-            Assert(dut.left < depth + 256 + self.pipeline, "so what stands before the next one is a burst and these"),
+            Assert(~taken.any() | (dut.left <= depth), "a grant waits for the beats before it, all but a few"),
+            Assert(dut.left <= depth + 256, "so what stands before the next one is a burst and these"),
             Assert((dut.level != 0) | ~w.valid, "no beat before its address is offered"),
         ]
         for number, master in enumerate(dut.master):
@@ -180,16 +178,15 @@ class WriteFabricProof(wiring.Component):
 
 
 @pytest.mark.parametrize("proof", [ReadFabricProof, WriteFabricProof])
-@pytest.mark.parametrize("pipeline", [False, True])
-def test_fabrics_are_proven(pipeline, proof, tmp_path):
-    prove(proof(pipeline=pipeline), tmp_path, depth=5 if pipeline else 2)
+def test_fabrics_are_proven(proof, tmp_path):
+    prove(proof(), tmp_path, depth=5)
 
 
 @pytest.mark.parametrize("proof", [ReadFabricProof, WriteFabricProof])
 def test_the_proof_reaches_states_and_can_fail(proof, tmp_path):
-    refute(proof(break_it=True), tmp_path, depth=8)
+    refute(proof(break_it=True), tmp_path, depth=12)
 
 
-def test_an_aged_master_goes_once_before_the_highest_class(tmp_path):
-    """The bound of one grant is reached."""
-    refute(ReadFabricProof(most=0), tmp_path, depth=10)
+def test_an_aged_master_goes_before_the_highest_class(tmp_path):
+    """The bound of two grants is reached."""
+    refute(ReadFabricProof(most=1), tmp_path, depth=12)

@@ -30,8 +30,6 @@ class FabricTop(wiring.Component):
         Beats of each master's gates.
     depth : int
         Of the write fabric.
-    pipeline : bool
-        Register cuts of the fabrics.
 
     Members
     -------
@@ -47,8 +45,8 @@ class FabricTop(wiring.Component):
         Behind the gates: an address is offered to the fabric; it is granted.
     """
 
-    def __init__(self, *, gates, depth, pipeline=False):
-        self.gates, self.depth, self.pipeline, masters = gates, depth, pipeline, len(gates)
+    def __init__(self, *, gates, depth):
+        self.gates, self.depth, masters = gates, depth, len(gates)
         self.slaves = [axi_port(f"s{i}_axi", In, **WIDTHS, id_bits=ID_BITS) for i in range(masters)]
         self.m_axi = axi_port("m_axi", Out, **WIDTHS, id_bits=port_id_bits(masters), qos_bits=4)
         members = {"age_limit": In(8), "urgent": In(masters), **self.m_axi.members()}
@@ -61,8 +59,8 @@ class FabricTop(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         masters = len(self.gates)
-        m.submodules.read = read = ReadFabric(masters=masters, **WIDTHS, pipeline=self.pipeline)
-        m.submodules.write = write = WriteFabric(masters=masters, **WIDTHS, depth=self.depth, pipeline=self.pipeline)
+        m.submodules.read = read = ReadFabric(masters=masters, **WIDTHS)
+        m.submodules.write = write = WriteFabric(masters=masters, **WIDTHS, depth=self.depth)
         for fabric in (read, write):
             m.d.comb += [fabric.urgent.eq(self.urgent), fabric.settings.age_limit.eq(self.age_limit)]
             for number in range(masters):

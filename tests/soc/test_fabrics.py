@@ -15,9 +15,9 @@ WIDTHS = {"address_bits": 32, "data_bits": 64}
 LEN = 3
 
 
-def granted(masters, cycles, *, classes=None, rates=(), urgent=0, age_limit=0, depth=0, pipeline=False):
+def granted(masters, cycles, *, classes=None, rates=(), urgent=0, age_limit=0, depth=0):
     """``(master, qos)`` of the bursts that leave a read fabric whose masters all ask always, for bursts of ``LEN + 1`` beats."""
-    dut, seen = ReadFabric(masters=masters, **WIDTHS, pipeline=pipeline), []
+    dut, seen = ReadFabric(masters=masters, **WIDTHS), []
 
     async def ask(ctx):
         settings = [
@@ -39,45 +39,29 @@ def granted(masters, cycles, *, classes=None, rates=(), urgent=0, age_limit=0, d
     return seen
 
 
-def test_one_class_takes_turns_and_a_burst_goes_every_cycle():
-    seen = granted(3, 31, classes=[1, 1, 1])
+def test_one_class_takes_turns_and_a_burst_goes_every_four_cycles():
+    """Three cycles from the first request to the port; bursts of four beats keep it busy."""
+    seen = granted(3, 3 + 4 * 30, classes=[1, 1, 1])
     assert seen == [(number % 3, QOS_HIGHEST - 2) for number in range(30)]
 
 
 def test_the_highest_class_goes_first_and_its_quality_of_service_says_so():
-    assert granted(3, 11, classes=[2, 0, 1]) == [(1, QOS_HIGHEST - 1)] * 10
-
-
-def test_with_register_cuts_a_burst_goes_every_four_cycles_in_the_same_order():
-    """Three cycles from the first request to the port; bursts of four beats keep it busy."""
-    seen = granted(3, 3 + 4 * 30, classes=[1, 1, 1], pipeline=True)
-    assert seen == [(number % 3, QOS_HIGHEST - 2) for number in range(30)]
-    seen = granted(3, 3 + 4 * 10, classes=[2, 0, 1], pipeline=True)
-    assert seen == [(1, QOS_HIGHEST - 1)] * 10
-    aged = [master for master, _ in granted(2, 4 * 41, classes=[1, 2], age_limit=4, pipeline=True)]
-    assert [number for number, master in enumerate(aged) if master == 1] == list(range(4, len(aged), 5))
-
-
-def test_with_register_cuts_a_regulated_master_has_its_rate():
-    """A burst of four beats in 32 cycles; what flows in while it waits for its turn is kept, up to ``depth``."""
-    seen = [master for master, _ in granted(2, 643, classes=[0, 3], rates=[1 << 13], depth=4, pipeline=True)]
-    assert seen.count(0) in (20, 21, 22) and len(seen) == 160
+    assert granted(3, 3 + 4 * 10, classes=[2, 0, 1]) == [(1, QOS_HIGHEST - 1)] * 10
 
 
 def test_urgent_goes_before_every_class():
-    assert granted(3, 11, classes=[3, 0, 0], urgent=0b001) == [(0, QOS_HIGHEST)] * 10
+    assert granted(3, 3 + 4 * 10, classes=[3, 0, 0], urgent=0b001) == [(0, QOS_HIGHEST)] * 10
 
 
 def test_an_aged_master_goes_once_and_waits_again():
-    seen = [master for master, _ in granted(2, 41, classes=[1, 2], age_limit=4)]
-    waits = [len(list(group)) for master, group in itertools.groupby(seen) if master == 0]
-    assert seen.count(1) >= 6 and set(waits[:-1]) <= {4, 5}, seen
+    aged = [master for master, _ in granted(2, 4 * 41, classes=[1, 2], age_limit=4)]
+    assert [number for number, master in enumerate(aged) if master == 1] == list(range(4, len(aged), 5))
 
 
 def test_a_regulated_master_has_its_rate_and_the_rest_is_for_others():
-    """A quarter of a beat a cycle is a burst of four beats in 16 cycles; after the first, which finds no debt."""
-    seen = [master for master, _ in granted(2, 161, classes=[0, 3], rates=[1 << 14])]
-    assert seen.count(0) in (10, 11) and seen.count(0) + seen.count(1) == 160
+    """A burst of four beats in 32 cycles; what flows in while it waits for its turn is kept, up to ``depth``."""
+    seen = [master for master, _ in granted(2, 643, classes=[0, 3], rates=[1 << 13], depth=4)]
+    assert seen.count(0) in (20, 21, 22) and len(seen) == 160
 
 
 @pytest.mark.parametrize(("masters", "depth"), [(2, 1), (3, 64), (4, 4), (16, 2)])
@@ -85,8 +69,6 @@ def test_any_number_of_masters_makes_clean_verilog(masters, depth, tmp_path):
     for dut, name in (
         (ReadFabric(masters=masters, **WIDTHS), "read_fabric"),
         (WriteFabric(masters=masters, **WIDTHS, depth=depth), "write_fabric"),
-        (ReadFabric(masters=masters, **WIDTHS, pipeline=True), "read_fabric"),
-        (WriteFabric(masters=masters, **WIDTHS, depth=depth, pipeline=True), "write_fabric"),
     ):
         assert lint(emit_verilog(dut, name), name, tmp_path) == "", f"{name}, {masters} masters, depth {depth}"
 

@@ -17,14 +17,14 @@ DEPTH = 4
 
 
 @functools.cache
-def bench(pipeline):
-    verilog = emit_verilog(FabricTop(gates=LONGEST, depth=DEPTH, pipeline=pipeline), "fabric")
+def bench():
+    verilog = emit_verilog(FabricTop(gates=LONGEST, depth=DEPTH), "fabric")
     return build(verilog, BuildOptions("quick"), top="fabric", main=Path(__file__).parent / "scoreboard" / "main.cpp")
 
 
-def run(mode, seed, transactions, *, pipeline=False):
+def run(mode, seed, transactions):
     """Figures of a run that found nothing lost, doubled, corrupted or out of order."""
-    command = [bench(pipeline), mode, str(seed), str(transactions), *map(str, LONGEST)]
+    command = [bench(), mode, str(seed), str(transactions), *map(str, LONGEST)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"{mode}, seed {seed}, {transactions} transactions: {done.stderr}"
     return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
@@ -62,14 +62,5 @@ def test_the_highest_class_waits_for_one_burst_of_another(seed):
     figures = run("priority", seed, 10_000)
     assert figures["read_front_wait"] == figures["write_front_wait"] == 0, "without ageing no other is granted first"
     assert figures["read_port_wait"] == 1 and figures["write_port_wait"] <= 1, "AR waits for a slow port, AW for beats"
-    longest = max(LONGEST) + DEPTH - 1
-    assert longest - DEPTH <= figures["w_wait"] <= longest + 2, figures
-
-
-@pytest.mark.parametrize(("mode", "busy"), [("random", 0), ("both", 0.99), ("alone", 0.99), ("priority", 0.95)])
-def test_with_register_cuts_traffic_arrives_whole_and_the_port_is_busy(mode, busy, seed):
-    figures = run(mode, seed, 5000, pipeline=True)
-    assert min(figures["read_busy"], figures["write_busy"]) > busy, figures
-    if mode == "priority":
-        assert figures["read_front_wait"] == figures["write_front_wait"] == 0, "without ageing no other is granted first"
-        assert figures["w_wait"] <= max(LONGEST) + DEPTH + 5, figures
+    assert max(LONGEST) <= figures["w_wait"] <= max(LONGEST) + DEPTH + 5, figures
+    assert min(figures["read_busy"], figures["write_busy"]) > 0.95, figures

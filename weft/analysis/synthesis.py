@@ -28,7 +28,7 @@ BLOCKS = {
 TOP = "npu"
 """Module of the whole, and prefix of the others."""
 BANK = re.compile(rf"^module ({TOP}_bank(?:_\d+)?)\(", re.MULTILINE)
-"""Modules that are memory: macros of the process, which Yosys would make of flip-flops. (`npu_bank_arbiter` is logic.)"""
+"""Modules that are memory: macros of the process, which Yosys would make of flip-flops. (`npu_spare_arbiter` is logic.)"""
 MAPPING = "-booth -noshare"
 """Options of Yosys' ``synth``. Booth multipliers make both arrays smaller, the element without INT4 by 25 %, the one with it
 by 10 %. Sharing by SAT saves 0.1 % of the array and takes longer than all else.

@@ -1,7 +1,7 @@
 """How often the feeder's read ports meet in one bank, for each row pitch that a tensor could have: what `plan` chooses pitches by.
 
 Kernel rows that are read side by side lie ``tap * pitch`` apart, less what the later ports lag behind or what stands before them in
-a reduction tile. Ports that ask for the same bank are granted one after the other, a cycle each (`hw.npu.scratchpad.bank_arbiter`).
+a reduction tile. Ports that ask for the same bank are granted one after the other, a cycle each (`hw.npu.scratchpad.spare_arbiter`).
 """
 
 from functools import lru_cache

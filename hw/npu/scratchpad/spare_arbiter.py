@@ -9,7 +9,7 @@ class SpareArbiter(wiring.Component):
     """A port gets all the banks that it asks for, or waits; what is used already is known, and cannot be taken.
 
     Port 0 goes first. A port waits for every port in front of it that asks for one of its banks, even if that one has to wait itself:
-    so each grant is decided by itself, where `BankArbiter` decides one after the other. A port that was refused `PATIENCE` times in a row
+    so each grant is decided by itself, and none waits for the decision in front of it. A port that was refused `PATIENCE` times in a row
     goes before all others once (the lowest port first where several are that old): it is the only one that is served until it had its
     turn, and ``hold`` makes a cycle in which nothing is used. All ports have had such a turn before one can be as old again, so that none
     waits for ever.

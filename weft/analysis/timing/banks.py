@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import FRACTION_BITS
-from hw.npu.scratchpad.bank_arbiter import BankArbiter
+from hw.npu.scratchpad.spare_arbiter import SpareArbiter
 
 PIECE = 128
 """Vectors of the stream that waits: half a block."""
-PATIENCE = BankArbiter.PATIENCE
+PATIENCE = SpareArbiter.PATIENCE
 SLOWEST = PATIENCE + 1
 """Cycles from vector to vector of a stream that always waits until it is old enough."""
 
@@ -95,7 +95,7 @@ def _mask(address, width, word, banks):
 
 @lru_cache(maxsize=4096)
 def rate(feeder: Walk, other: Walk, word: int, banks: int) -> float:
-    """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.scratchpad.bank_arbiter`); at most 1."""
+    """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.scratchpad.spare_arbiter`); at most 1."""
     count = PIECE
     theirs = _masks(other, word, banks, count)
     most = count * SLOWEST

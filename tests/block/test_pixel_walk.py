@@ -1,11 +1,11 @@
-"""The walk ahead against nested loops: every vector, its ends and its place, and a vector a cycle."""
+"""The walk over pixels against nested loops: every vector, its ends and its place, and a vector a cycle."""
 
 import random
 
 import pytest
 
-from hw.npu.parts.tally import Tally
-from hw.npu.walks.walk_ahead import WalkAhead
+from hw.npu.parts.credit_counter import CreditCounter
+from hw.npu.walks.pixel_walk import PixelWalk
 from tests.streams import plain, random_pattern, simulate
 
 SIZE = 1 << 12
@@ -51,7 +51,7 @@ def _vectors(walk, cols, lanes):
 @pytest.mark.parametrize("always", [True, False])
 def test_vectors_are_those_of_the_loops(cols, lanes, always, seed):
     rng = random.Random(f"{seed} {cols} {lanes} {always}")
-    dut = WalkAhead(cols=cols, lanes=lanes, size=SIZE)
+    dut = PixelWalk(cols=cols, lanes=lanes, size=SIZE)
 
     async def check(ctx):
         for _ in range(12):
@@ -72,7 +72,7 @@ def test_vectors_are_those_of_the_loops(cols, lanes, always, seed):
                 ctx.set(dut.step, 0)
                 assert ends == {name: vector[name] for name in ("entry_end", "job_end", "command_end")} | {"outside": outside}
                 assert plain(ctx.get(dut.vector)) == vector
-            assert not always or cycle == WalkAhead.FIRST + len(vectors) - 1
+            assert not always or cycle == PixelWalk.FIRST + len(vectors) - 1
             for _ in range(rng.randrange(3)):
                 await ctx.tick()
                 assert not ctx.get(dut.valid)
@@ -82,7 +82,7 @@ def test_vectors_are_those_of_the_loops(cols, lanes, always, seed):
 
 def test_tally_knows_whether_there_is_any(seed):
     rng = random.Random(seed)
-    dut, count = Tally(5), 0
+    dut, count = CreditCounter(5), 0
 
     async def check(ctx):
         nonlocal count
