@@ -93,4 +93,4 @@ def test_windows_are_bounded_and_it_opens_again(tmp_path):
 
 @pytest.mark.parametrize("claim", [{"slack": DEBT - 1}, {"debt": DEBT - 1}])
 def test_a_bound_that_is_one_too_small_is_noticed(tmp_path, claim):
-    refute(RegulatorProof(**claim), tmp_path, depth=5)
+    refute(RegulatorProof(**claim), tmp_path, depth=9)

@@ -62,5 +62,5 @@ def test_the_highest_class_waits_for_one_burst_of_another(seed):
     figures = run("priority", seed, 10_000)
     assert figures["read_front_wait"] == figures["write_front_wait"] == 0, "without ageing no other is granted first"
     assert figures["read_port_wait"] == 1 and figures["write_port_wait"] <= 1, "AR waits for a slow port, AW for beats"
-    assert max(LONGEST) <= figures["w_wait"] <= max(LONGEST) + DEPTH + 5, figures
+    assert max(LONGEST) - DEPTH <= figures["w_wait"] <= max(LONGEST) + DEPTH + 5, figures
     assert min(figures["read_busy"], figures["write_busy"]) > 0.95, figures
