@@ -10,7 +10,7 @@ from hw.npu.feed.port_positions import port_layout
 from hw.npu.feed.port_turns import PortTurns
 from hw.npu.feed.port_window import PortWindow
 from hw.npu.interface.isa import MAX_SPAN, group_layout
-from hw.npu.interface.wave import STAGED_STEP
+from hw.npu.interface.wave import FEED_STEP
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 
@@ -35,7 +35,7 @@ class FeedStages(wiring.Component):
     start, input : In(1), In(group input)
         Begins a command, whose first step comes `PortPositions.LATENCY` cycles later at the earliest, and at least one cycle after the last
         step of the command before; its image, steady for two cycles.
-    valid, step, ports : In(1), In(STAGED_STEP), In(port_layout(width)).array(MAX_SPAN)
+    valid, step, ports : In(1), In(FEED_STEP), In(port_layout(width)).array(MAX_SPAN)
         A step, and where it reads.
     cause : In(CAUSES)
         Why there is none, or what the filler stands for; nothing where no step could be taken.
@@ -54,7 +54,7 @@ class FeedStages(wiring.Component):
             "start": In(1),
             "input": In(group_layout("input")),
             "valid": In(1),
-            "step": In(STAGED_STEP),
+            "step": In(FEED_STEP),
             "ports": In(port_layout(width)).array(MAX_SPAN),
             "cause": In(CAUSES),
             "o": Out(stream.Signature(placed_step(width, geometry))),
@@ -69,7 +69,7 @@ class FeedStages(wiring.Component):
         with m.If(self.start):
             m.d.sync += image.eq(self.input)
         for side in range(MAX_SPAN):
-            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size, pipeline=True)
+            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size)
             m.d.comb += [window.port.eq(self.ports[side]), window.input.eq(image), turns.windows[side].eq(window.window)]
             m.d.comb += queue.i.payload.windows[side].eq(turns.placed[side])
         valid = delayed(m, self.valid, self.LATENCY, name="valid", reset_less=False)

@@ -40,9 +40,7 @@ FEED_STEP = data.StructLayout({
     "apart": unsigned(1),
     "index": unsigned(32),
     "opcode": unsigned(8),
+    "opens": unsigned(1),
 })
 """One step of the feeder. ``filler``: it only pushes a depthwise convolution on; ``apart``: it keeps away from the step before; the
-command's index and opcode."""
-
-STAGED_STEP = data.StructLayout({name: field.shape for name, field in FEED_STEP} | {"opens": unsigned(1)})
-"""The same with ``pipeline``; ``opens``: it has the first wave of a reduction tile in the array."""
+command's index and opcode; ``opens``: it has the first wave of a reduction tile in the array."""

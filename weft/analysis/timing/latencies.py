@@ -6,7 +6,7 @@ from hw.npu.array.accumulators import Accumulators
 from hw.npu.array.array import array_latency
 from hw.npu.config import NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
-from hw.npu.feed.staged_feeder import StagedFeeder
+from hw.npu.feed.feeder import Feeder
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
@@ -88,33 +88,31 @@ class Latencies:
 def latencies(config: NpuConfig) -> Latencies:
     """The latencies of a configuration: each with cuts is that of the hardware's class, or a register that its docstring names."""
     sizes = {"rows": config.rows, "cols": config.cols, "broadcast": config.broadcast}
-    array = array_latency(**sizes, pipeline=config.pipeline)
+    array = array_latency(**sizes)
     if not config.pipeline:
         return Latencies(array)
     scratchpad = ActivationScratchpad.read_latency(True)
-    take = 1 + StagedFeeder.PREPARED + 1
-    output = OutputStage.LATENCY + OutputStage.CUTS
     return Latencies(
         array,
         offered=1 + CHECK_CYCLES + 1,  # the head's register, and the decision's
         send=CHECK_CYCLES + 3,
-        take=take,
-        between=StagedFeeder.BETWEEN - take,
-        pending=StagedFeeder.LATENCY,
+        take=Feeder.TAKE,
+        between=Feeder.BETWEEN - Feeder.TAKE,
+        pending=Feeder.LATENCY,
         gate=1,
         loaded=3,  # row register, count, the reader's decision
-        loaded_at_gate=3 + StagedFeeder.LATENCY,
-        enter=scratchpad + 1 + StagedFeeder.SENT,
-        final=Accumulators.LATENCY + Accumulators.CUTS + 1,
+        loaded_at_gate=3 + Feeder.LATENCY,
+        enter=scratchpad + 1 + Feeder.SENT,
+        final=Accumulators.LATENCY + 1,
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
-        issue=2 + OutputStage.COMMAND_CUTS,
-        waiting=OutputStage.SLOTS_IN_STEPS - output - 1,
-        output=output,
-        second_output=OutputStage.SECOND_LATENCY + OutputStage.SECOND_CUTS,
-        second=SecondOperand.LATENCY + SecondOperand.CUTS,
-        retire=OutputStage.RETIRE + OutputStage.RETIRE_CUTS,
-        load_take=2 + WeightLoader.CUTS,
+        issue=OutputStage.COMMAND_GAP,
+        waiting=OutputStage.SLOTS - OutputStage.LATENCY - 1,
+        output=OutputStage.LATENCY,
+        second_output=OutputStage.SECOND_LATENCY,
+        second=SecondOperand.LATENCY,
+        retire=OutputStage.RETIRE,
+        load_take=WeightLoader.TAKE,
         row_read=WeightScratchpad.read_latency(True) + 2,  # the register ahead of the array, too
         scratchpad=scratchpad,
         hand=2,  # offered

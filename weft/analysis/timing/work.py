@@ -158,7 +158,7 @@ def _tiles(operation, loops, depth) -> tuple[int, ...]:
 def _softmax_row_cycles(cols, lanes, size, pipeline) -> int:
     """Cycles of a row of SOFTMAX beyond its passes."""
     latency = ActivationScratchpad.read_latency(pipeline)
-    return SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=latency, pipeline=pipeline).row_cycles + SOFTMAX_HEADROOM
+    return SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=latency).row_cycles + SOFTMAX_HEADROOM
 
 
 def _beside(loops, source, around, depthwise) -> tuple[int, ...]:
