@@ -31,9 +31,8 @@ OTHERS = PRIORITY[len(FEED) :]
 
 
 def places_of(config):
-    """Banks of a configuration's scratchpad, where its feeder says itself where it reads: with ``pipeline``."""
-    geometry = BankGeometry(banks=config.BANKS, word=config.word_bytes, depth=config.act_bytes // (config.BANKS * config.word_bytes))
-    return geometry if config.pipeline else None
+    """Banks of a configuration's scratchpad: its feeder says itself where it reads."""
+    return BankGeometry(banks=config.BANKS, word=config.word_bytes, depth=config.act_bytes // (config.BANKS * config.word_bytes))
 
 
 class ActivationScratchpad(wiring.Component):
