@@ -21,8 +21,6 @@ CONFIG = PRESETS["nano"]
 ARRAY = {"rows": CONFIG.rows, "cols": CONFIG.cols}
 INT4 = {"int4": True}
 """Where a component has members more for 4-bit weights."""
-PIPELINE = {"pipeline": True}
-"""Where a component has members more with its register cuts."""
 LANES = {"cols": CONFIG.cols, "lanes": CONFIG.lanes}
 BUS = {"address_bits": CONFIG.address_bits, "data_bits": CONFIG.axi_bits}
 BURSTS = {"axi_bytes": CONFIG.axi_bytes, "address_bits": CONFIG.address_bits, "max_burst": CONFIG.max_burst}
@@ -51,7 +49,6 @@ EXAMPLES = {
     "hw.npu.feed.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
     "hw.npu.feed.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 8, **INT4, "places": PLACES},
     "hw.npu.feed.feed_stages.FeedStages": {"width": 8, "size": CONFIG.act_bytes, "geometry": PLACES},
-    "hw.npu.feed.feeder.Feeder": {**ARRAY, "size": CONFIG.act_bytes, "read_latency": 3, "array_latency": 9, **INT4},
     "hw.npu.parts.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
     "hw.npu.walks.interpolation_walk.InterpolationWalk": {},
     "hw.npu.array.interpolator.Interpolator": {"cols": CONFIG.cols},
@@ -61,8 +58,8 @@ EXAMPLES = {
     "hw.npu.output.output_pipeline.OutputPipeline": {**LANES, **BITS},
     "hw.npu.output.output_stage.OutputStage": {**LANES, **BITS, "depth": DEPTH, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.weights.pair_rows.PairRows": {"cols": 8},
-    "hw.npu.output.parameter_shadow.ParameterShadow": ((8,), PIPELINE),
-    "hw.npu.array.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4, **PIPELINE},
+    "hw.npu.output.parameter_shadow.ParameterShadow": ((8,), {}),
+    "hw.npu.array.pe_row.PeRow": {"cols": 4, "psum_bits": 20, **INT4},
     "hw.npu.walks.pixel_walk.PixelWalk": {**LANES, "size": CONFIG.act_bytes},
     "hw.npu.weights.plane_handoff.PlaneHandoff": {"groups": 1},
     "hw.npu.feed.port_positions.PortPositions": {**ARRAY, **INT4},
@@ -83,9 +80,9 @@ EXAMPLES = {
     "hw.npu.softmax.softmax_reader.SoftmaxReader": {"lanes": 4, "length_bits": 16, "read_latency": 3},
     "hw.npu.softmax.softmax_reciprocal.SoftmaxReciprocal": {},
     "hw.npu.softmax.softmax_table.SoftmaxTable": ((8,), {}),
-    "hw.npu.softmax.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3, **PIPELINE},
+    "hw.npu.softmax.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.scratchpad.spare_arbiter.SpareArbiter": {"ports": 4, "banks": 8},
-    "hw.npu.feed.staged_feeder.StagedFeeder": {
+    "hw.npu.feed.feeder.Feeder": {
         **ARRAY,
         "size": CONFIG.act_bytes,
         "read_latency": 8,
@@ -112,7 +109,7 @@ EXAMPLES = {
     "hw.npu.scratchpad.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
     "hw.npu.dma.write_arbiter.WriteArbiter": BUS,
     "hw.npu.scratchpad.write_fence.WriteFence": {"writes": 4, "pulses": 8},
-    "hw.npu.output.write_slots.WriteSlots": {"lanes": 8, "slots": 4, **PIPELINE},
+    "hw.npu.output.write_slots.WriteSlots": {"lanes": 8, "slots": 4},
     "hw.soc.grant_arbiter.GrantArbiter": {"masters": 4},
     "hw.soc.regulator.Regulator": {},
     "hw.soc.round_robin.RoundRobin": ((4,), {}),

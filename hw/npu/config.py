@@ -54,9 +54,6 @@ class NpuConfig:
     interpolation : bool
         Vectors that go around the array pass multipliers of 8 x 21 bits, one a column, so that RESIZE_BILINEAR runs for every ratio and
         alignment, 4 cycles for C outputs. Its sums take ``accumulator_bits`` of 28 or more.
-    pipeline : bool
-        More registers between the same steps, for a higher clock where wires and carry chains are slow (an FPGA): the same bytes, some
-        cycles later.
 
     Raises
     ------
@@ -79,7 +76,6 @@ class NpuConfig:
     address_bits: int = 32
     int4: bool = False
     interpolation: bool = False
-    pipeline: bool = False
 
     BANKS = 8
     """Banks of the activation scratchpad, low-order interleaved."""
@@ -187,8 +183,16 @@ def _neighbours(value: int, values: tuple[int, ...]) -> list[int]:
     return [*[legal for legal in values if legal < value][-1:], *[legal for legal in values if legal > value][:1]]
 
 
+SUCCESSORS = {
+    "pipeline": "every NPU has these registers now: leave the field out, whether it was true or false",
+}
+"""Fields that configurations had, and what took the place of each."""
+
+
 def _check_known(field):
     known = [known.name for known in dataclasses.fields(NpuConfig)]
+    if field in SUCCESSORS:
+        raise WeftError(f"configuration field {field!r} is gone", remedy=SUCCESSORS[field])
     if field not in known:
         raise WeftError(f"unknown configuration field {field!r}", remedy=f"the fields are {', '.join(known)}")
 

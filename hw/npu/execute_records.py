@@ -12,7 +12,7 @@ from hw.npu.parts.stream_register import steady
 
 
 class ExecuteRecords(wiring.Component):
-    """One record for each retired command, in order.
+    """One record for each retired command, in order. Its bytes are summed in two steps, so that it comes a cycle after its last part.
 
     Parameters
     ----------
@@ -20,8 +20,6 @@ class ExecuteRecords(wiring.Component):
         Bytes of a row of weights.
     depth : int
         Commands between dispatch and record, at most.
-    pipeline : bool
-        A record comes a cycle later: its bytes are summed in two steps.
 
     Members
     -------
@@ -37,8 +35,8 @@ class ExecuteRecords(wiring.Component):
         Records.
     """
 
-    def __init__(self, *, cols, depth, pipeline=False):
-        self.cols, self.depth, self.pipeline = cols, depth, pipeline
+    def __init__(self, *, cols, depth):
+        self.cols, self.depth = cols, depth
         super().__init__({
             "window": In(stream.Signature(FEED_WINDOW)),
             "loader_end": In(1),
@@ -67,11 +65,9 @@ class ExecuteRecords(wiring.Component):
         ]
         window, record = self.window.payload, self.record.payload
         present = self.window.valid & weights.o.valid & retired.o.valid
-        read_bytes = window.sram_read_bytes + weights.o.payload * self.cols + retired.o.payload.read
-        if self.pipeline:
-            present = steady(m, present, self.record.valid & self.record.ready, 1, name="present")
-            beside = delayed(m, (weights.o.payload * self.cols + retired.o.payload.read)[:32], 1, name="beside")
-            read_bytes = window.sram_read_bytes + beside
+        present = steady(m, present, self.record.valid & self.record.ready, 1, name="present")
+        beside = delayed(m, (weights.o.payload * self.cols + retired.o.payload.read)[:32], 1, name="beside")
+        read_bytes = window.sram_read_bytes + beside
         taken = present & self.record.ready
         m.d.comb += [
             self.record.valid.eq(present),

@@ -11,7 +11,6 @@ from hw.npu.control.execute_checks import CHECK_CYCLES, bad_field
 from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed.feed_monitor import FeedMonitor
 from hw.npu.feed.feeder import Feeder
-from hw.npu.feed.staged_feeder import StagedFeeder
 from hw.npu.interface.isa import MAX_SPAN, Error
 from hw.npu.interface.load_command import LOAD_COMMAND
 from hw.npu.interface.ports import ReadPort, write_port
@@ -22,9 +21,9 @@ from hw.npu.interface.tokens import TOKENS
 from hw.npu.output.output_command import OUTPUT_COMMAND, source_of
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.fanout_chain import FanoutChain
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.stream_register import registered, steady
-from hw.npu.parts.fanout_chain import FanoutChain
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 from hw.npu.weights.weight_loader import WeightLoader
@@ -71,7 +70,7 @@ class ExecuteUnit(wiring.Component):
     progress, idle : Out(1), Out(1)
         Something moved in this cycle; no command is inside.
     reset : In(1)
-        With cuts: resets all of it, each part some cycles later; a cycle old as it comes.
+        Resets all of it, each part some cycles later; a cycle old as it comes.
     """
 
     IN_FLIGHT = 8
@@ -94,12 +93,11 @@ class ExecuteUnit(wiring.Component):
             "error": Out(ERROR_LAYOUT),
             "progress": Out(1),
             "idle": Out(1),
-            **({"reset": In(1)} if config.pipeline else {}),
+            "reset": In(1),
         })
 
     def elaborate(self, platform):
         m, config = Module(), self.config
-        pipeline = {"pipeline": config.pipeline}
         resets = FanoutChain(m, self.reset, name="reset", start=1)
 
         def part(name, component):
@@ -108,14 +106,12 @@ class ExecuteUnit(wiring.Component):
 
         sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
         act_latency = ActivationScratchpad.READ_LATENCY
-        array = part("array", SystolicArray(**sizes, broadcast=config.broadcast, **pipeline))
+        array = part("array", SystolicArray(**sizes, broadcast=config.broadcast))
         weight_latency = WeightScratchpad.READ_LATENCY
-        loader = part(
-            "loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency, **pipeline)
-        )
+        loader = part("loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency))
         feeder = part(
             "feeder",
-            (StagedFeeder if config.pipeline else Feeder)(
+            Feeder(
                 **sizes,
                 size=config.act_bytes,
                 read_latency=act_latency,
@@ -124,14 +120,14 @@ class ExecuteUnit(wiring.Component):
                 interpolation=config.interpolation,
             ),
         )
-        outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits, **pipeline}
-        late = Interpolator.CUTS if config.interpolation and config.pipeline else 0
+        outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits}
+        late = Interpolator.LATENCY if config.interpolation else 0
         sum_bits = max(array.psum_bits, PRODUCT_BITS) if config.interpolation else array.psum_bits
         accumulators = part("accumulators", Accumulators(**outputs, sum_bits=sum_bits, late=late))
         output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=act_latency))
-        monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT, **pipeline))
-        records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT, **pipeline))
-        own = part("own", Module()) if config.pipeline else m  # what the unit itself keeps
+        monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT))
+        records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT))
+        own = part("own", Module())  # what the unit itself keeps
 
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
             connect(m, ours, flipped(theirs))
@@ -198,7 +194,7 @@ class ExecuteUnit(wiring.Component):
         sums, vectors, around = array.sums, feeder.lanes, feeder.vector
         if self.config.interpolation:
             late = accumulators.late
-            m.submodules.interpolator = interpolator = Interpolator(cols=cols, pipeline=self.config.pipeline)
+            m.submodules.interpolator = interpolator = Interpolator(cols=cols)
             m.d.comb += [interpolator.weight.eq(feeder.weight), *(interpolator.vector[col].eq(vectors[col]) for col in range(cols))]
             sums = [delayed(m, array.sums[col], late, name=f"late_sum_{col}") for col in range(cols)]
             vectors, around = interpolator.products, delayed(m, around, late, name="late_around")
@@ -208,7 +204,6 @@ class ExecuteUnit(wiring.Component):
     def _dispatch(self, m, feeder, loader, output):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
         config = self.config
-        checks = CHECK_CYCLES if config.pipeline else 0
         offered = registered(m, self.command, name="head", half=True)
         payload = offered.payload
         command, queues = payload.command, []
@@ -221,7 +216,7 @@ class ExecuteUnit(wiring.Component):
             weight_bytes=config.weight_bytes,
             int4=config.int4,
             interpolation=config.interpolation,
-            hold=lambda value, name: delayed(m, value, int(config.pipeline), name=name),
+            hold=lambda value, name: delayed(m, value, 1, name=name),
         )
         groups = ("header", "loops", "input", "weights", "output", "interpolation", "second")
         fields = {group: command[group] for group in groups} | {
@@ -238,15 +233,12 @@ class ExecuteUnit(wiring.Component):
             queues.append(queue)
         inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
-        present = steady(m, offered.valid, sent, checks, name="checked")
-        if config.pipeline:
-            m.d.sync += sent.eq(present & room & ~bad & ~sent)
-            m.d.comb += offered.ready.eq(sent)
-        else:
-            m.d.comb += [sent.eq(present & room & ~bad), offered.ready.eq(room & ~bad)]
+        present = steady(m, offered.valid, sent, CHECK_CYCLES, name="checked")
+        m.d.sync += sent.eq(present & room & ~bad & ~sent)
+        m.d.comb += offered.ready.eq(sent)
         m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
         m.d.sync += inside.eq(inside + sent - recorded)
-        waiting = self.command.valid | offered.valid if config.pipeline else self.command.valid
+        waiting = self.command.valid | offered.valid
         m.d.comb += self.idle.eq((inside == 0) & ~waiting)
         with m.If(present & bad & ~refused.valid):
             m.d.sync += [refused.valid.eq(1), refused.code.eq(Error.BAD_FIELD), refused.index.eq(payload.index)]
@@ -264,4 +256,4 @@ class ExecuteUnit(wiring.Component):
             self.command.valid & self.command.ready,
             self.record.valid & self.record.ready,
         )
-        m.d.comb += self.progress.eq(delayed(m, sum(moves) != 0, int(self.config.pipeline), name="moves", reset_less=False))
+        m.d.comb += self.progress.eq(delayed(m, sum(moves) != 0, 1, name="moves", reset_less=False))

@@ -104,7 +104,7 @@ class Npu(wiring.Component):
 
     def _show(self, m, core):
         """Writes late: then the last one of a command stands beside its retirement, and the next one's come after it."""
-        late = OutputStage.RETIRE + (OutputStage.RETIRE_CUTS if self.config.pipeline else 0)
+        late = OutputStage.RETIRE
         m.d.comb += [
             self.obs_write_valid.eq(delayed(m, core.wrote, late, name="wrote", reset_less=False)),
             self.obs_write_address.eq(delayed(m, core.written.address, late, name="written_address")),

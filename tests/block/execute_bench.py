@@ -36,14 +36,14 @@ class Bench(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
-            pipeline=config.pipeline,
+            pipeline=True,
         )
         self.weights = WeightScratchpad(
             banks=config.WEIGHT_BANKS,
             size=config.weight_bytes,
             cols=config.cols,
             dma_bytes=config.axi_bytes,
-            pipeline=config.pipeline,
+            pipeline=True,
         )
         self.board = TokenBoard()
         self.before = 2 * config.rows
@@ -65,10 +65,7 @@ class Bench(wiring.Component):
         self._connect(m, unit.weights, self.weights.read, noise[20:24] >= weights)
         wiring.connect(m, unit.second, self.activations.second)
         wiring.connect(m, unit.write, self.activations.write)
-        if self.config.pipeline:
-            m.d.comb += [self.activations.complete[0].eq(unit.done), board.exec.eq(self.activations.settled[0])]
-        else:
-            m.d.comb += board.exec.eq(unit.done)
+        m.d.comb += [self.activations.complete[0].eq(unit.done), board.exec.eq(self.activations.settled[0])]
         m.d.comb += [unit.tokens.eq(board.tokens), unit.record.ready.eq(1)]
         before = Signal(range(self.before + 1))  # the job begins
         m.d.comb += unit.running.eq(before == self.before)
@@ -165,8 +162,7 @@ def run(program, inputs, *, busy=(0, 0)):
                 while state["retired"] < command["header"]["wait_exec"]:
                     await ctx.tick()
                 await _load(ctx, bench, command["dma"], regions[Region(command["dma"]["region"])])
-                if config.pipeline:
-                    await _settle(ctx, bench.activations)
+                await _settle(ctx, bench.activations)
                 ctx.set(bench.board.load, 1)
                 await ctx.tick()
                 ctx.set(bench.board.load, 0)
@@ -185,7 +181,7 @@ def run(program, inputs, *, busy=(0, 0)):
 
     async def observe(ctx):
         port, unit = bench.activations.write, bench.unit
-        late = deque([None] * (OutputStage.RETIRE_CUTS if config.pipeline else 0))  # writes, until their retirement would be seen
+        late = deque([None] * (OutputStage.RETIRE - 1))  # writes, until their retirement would be seen
         while len(records) < len(execute):
             *_, valid, ready, payload, done, index, recorded, record, failed, code = await ctx.tick().sample(
                 port.valid,

@@ -19,9 +19,9 @@ DEPTH = 256
 ROWS_OF = {Params.NONE: 0, Params.BIAS: 4, Params.FULL: 9}
 
 
-def stage(cols, lanes, bits=32, depth=DEPTH, *, pipeline=False, read_latency=READ_LATENCY):
+def stage(cols, lanes, bits=32, depth=DEPTH, *, read_latency=READ_LATENCY):
     sizes = {"cols": cols, "lanes": lanes, "depth": depth, "size": SIZE}
-    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency, pipeline=pipeline)
+    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency)
 
 
 def _scale(rng, least=0):
@@ -239,7 +239,7 @@ class Bench:
 
     async def accumulator_memory(self, ctx):
         dut = self.dut
-        answers = [None] * (Accumulators.READ_LATENCY + Accumulators.READ_CUTS * dut.pipeline - 1)
+        answers = [None] * (Accumulators.READ_LATENCY - 1)
         while True:
             *_, enable, half, entry, freed = await ctx.tick().sample(dut.acc_enable, dut.acc_half, dut.acc_entry, dut.half_free)
             self.events["freed"] += freed

@@ -6,19 +6,16 @@ from amaranth.sim import Simulator
 
 from hw.npu.array.array import SystolicArray, array_latency
 
-PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 
-
-@PIPELINE
 @pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize(("rows", "cols", "broadcast"), [(4, 4, 16), (4, 8, 4), (8, 4, 1), (16, 16, 16), (4, 16, 2)])
-def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, int4, pipeline, seed):
+def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, int4, seed):
     """Tiles of random length alternate planes; row r of a plane is rewritten as early as the rule allows, the cycle after its last wave.
 
     With `int4` tiles of one and of two weights a row follow each other at random.
     """
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4, pipeline=pipeline)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
     lengths = [int(rng.integers(1, 3 * rows)) for _ in range(8)]
     lengths = [max(length, rows + dut.groups) for length in lengths]  # the next tile's weights are written while this one computes
     doubles = [bool(rng.integers(2)) and int4 for _ in lengths]
@@ -81,13 +78,12 @@ def _packed(matrix):
     return ((matrix[1::2] & 15) << 4 | matrix[::2] & 15).astype(np.uint8).view(np.int8)
 
 
-@PIPELINE
 @pytest.mark.parametrize("int4", [False, True])
 @pytest.mark.parametrize(("rows", "cols", "broadcast"), [(16, 4, 16), (8, 8, 2), (16, 2, 1), (4, 4, 4)])
-def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, int4, pipeline, seed):
+def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, int4, seed):
     """Wave u enters with step u; row r of group g multiplies the vector of kernel row g of step u + r. Steps come at random."""
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4, pipeline=pipeline)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
     spans = [span for span in (1, 2, 3) if span <= rows]
     span = int(rng.choice(spans))
     taps = int(rng.integers(1, rows // span + 1))
@@ -134,7 +130,6 @@ def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast
 
 
 def test_latency_counts_rows_and_groups():
-    assert array_latency(rows=16, cols=16, broadcast=16) == 16
-    assert array_latency(rows=8, cols=64, broadcast=16) == 8 + 3
-    assert array_latency(rows=4, cols=4, broadcast=1) == 4 + 3
-    assert array_latency(rows=8, cols=64, broadcast=16, pipeline=True) == 8 + 3 + 6
+    assert array_latency(rows=16, cols=16, broadcast=16) == 16 + 6
+    assert array_latency(rows=4, cols=4, broadcast=1) == 4 + 3 + 6
+    assert array_latency(rows=8, cols=64, broadcast=16) == 8 + 3 + 6

@@ -31,17 +31,12 @@ def test_writes_are_those_of_the_machine(case, seed):
     assert_writes_are_those_of_the_machine(case, seed, int4=False, busy=(0, 0))
 
 
-@pytest.mark.parametrize("case", range(3))
-def test_writes_of_a_pipelined_unit_are_those_of_the_machine(case, seed):
-    assert_writes_are_those_of_the_machine(case, seed, int4=False, busy=(0, 0), pipeline=True)
-
-
 def test_writes_of_4_bit_weights_are_those_of_the_machine(seed):
     """Every second layer of the network has them; ports are refused now and then."""
     assert_writes_are_those_of_the_machine(6, seed, int4=True, busy=(6, 4))
 
 
-def assert_writes_are_those_of_the_machine(case, seed, *, int4, busy, pipeline=False):
+def assert_writes_are_those_of_the_machine(case, seed, *, int4, busy):
     rng = random.Random(1000 * seed + case)
     config = NpuConfig(
         rows=rng.choice([4, 8]),
@@ -52,7 +47,6 @@ def assert_writes_are_those_of_the_machine(case, seed, *, int4, busy, pipeline=F
         lane_divisor=rng.choice([1, 2, 4]),
         broadcast=rng.choice([2, 4, 16]),
         int4=int4,
-        pipeline=pipeline,
     )
     print(config)
     graph = _network(1000 * seed + case)

@@ -13,9 +13,9 @@ LATENCY = 5
 """Of the array, cycles."""
 COMMANDS = 80
 PREPARED = 3
-"""With ``pipeline``: cycles for which a command stands before it is active, and steps of the shortest tile."""
+"""Cycles for which a command stands before it is active, and steps of the shortest tile."""
 CYCLE_OLD = 2
-"""With ``pipeline``: cycles after which the gate must have seen what there is."""
+"""Cycles after which the gate must have seen what there is."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Step:
         }
 
 
-def commands(rng, pipeline):
+def commands(rng):
     """Lists of steps, one a command."""
     partial_in, counts = False, dict.fromkeys(("load", "exec", "store"), 2**16 - 20)
     for number in range(COMMANDS):
@@ -82,7 +82,7 @@ def commands(rng, pipeline):
             "waits": {queue: count % 2**16 for queue, count in counts.items()},
         }
         jobs, tiles = 1 if partial_in or partial_out else rng.randint(1, 2), rng.randint(1, 3)
-        waves = rng.randint(PREPARED if pipeline else 1, 5)
+        waves = rng.randint(PREPARED, 5)
         regroups = kind == "depthwise" and rng.random() < 0.5
         yield [
             Step(command, wave == 0, wave == waves - 1, tile == 0, tile == tiles - 1, regroups and not (job or tile or wave))
@@ -96,17 +96,17 @@ def commands(rng, pipeline):
 class GateBench:
     """Offers steps to a gate, and gives it tokens, tiles and halves as an NPU could."""
 
-    def __init__(self, rng, pipeline):
-        self.rng, self.pipeline = rng, pipeline
-        self.dut = FeedGate(array_latency=LATENCY, pipeline=pipeline)
+    def __init__(self, rng):
+        self.rng = rng
+        self.dut = FeedGate(array_latency=LATENCY)
         self.supply = Supply(dict.fromkeys(("load", "exec", "store"), 2**16 - 20), 0, 2, LATENCY + 1)
         self.history, self.causes = [self.supply] * CYCLE_OLD, Counter()
         self.carried, self.done_jobs, self.left = False, 0, []  # jobs whose half may be read out; cycles in which array steps left
         self.prompt = 0
 
     async def run(self, ctx):
-        for steps in commands(self.rng, self.pipeline):
-            for _ in range(self.rng.randint(PREPARED, 6) if self.pipeline else self.rng.randint(1, 3)):
+        for steps in commands(self.rng):
+            for _ in range(self.rng.randint(PREPARED, 6)):
                 await self._cycle(ctx, steps[0], active=False)
             for step in steps:
                 while not await self._cycle(ctx, step, active=True):
@@ -115,12 +115,12 @@ class GateBench:
     async def _cycle(self, ctx, step, *, active):
         """One cycle, in which the step stands at the gate; gives whether it left."""
         dut, mine, rng, now = self.dut, step.command, self.rng, len(self.history)
-        near = any(leaves + self.pipeline < now <= leaves + self.pipeline + stays for leaves, stays in self.left[-6:])
+        near = any(leaves + 1 < now <= leaves + 1 + stays for leaves, stays in self.left[-6:])
         self.supply.quiet = 0 if near else self.supply.quiet + 1
         loaded, freed = self.supply.tiles < 2 and rng.random() < 0.3, self.done_jobs > 0 and rng.random() < 0.2
         ctx.set(dut.tokens, {queue: count % 2**16 for queue, count in self.supply.tokens.items()})
         ctx.set(dut.header, {f"wait_{queue}": count for queue, count in mine["waits"].items()})
-        for name in ("array", "partial_in", "partial_out", *(["streams"] if self.pipeline else [])):
+        for name in ("array", "partial_in", "partial_out", "streams"):
             ctx.set(getattr(dut, name), mine[name])
         for name in step.flags:
             ctx.set(getattr(dut, name), getattr(step, name))
@@ -130,15 +130,15 @@ class GateBench:
         self.history.append(seen)
         is_open = ctx.get(dut.open)
         self._check(ctx, step, active, is_open)
-        leaves = bool(active and (is_open or (self.pipeline and not step.first_pixel)) and rng.random() < 0.8)
+        leaves = bool(active and (is_open or not step.first_pixel) and rng.random() < 0.8)
         ctx.set(dut.leaves, leaves)
         await ctx.tick()
         self._count(step, leaves, loaded, freed, now)
         return leaves
 
     def _check(self, ctx, step, active, is_open):
-        """The gate is open when nothing lacks; with ``pipeline`` soon after, for first waves."""
-        dut, weights = self.dut, step.command["streams"] if self.pipeline else step.command["array"]
+        """The gate is open soon after nothing lacks, for first waves."""
+        dut, weights = self.dut, step.command["streams"]
         lacking = [step.lacks(supply, carried=self.carried, weights=weights) for supply in self.history[-1 - CYCLE_OLD :]]
         causes = [name for name, holds in plain(ctx.get(dut.cause)).items() if holds]
         here = f"cycle {len(self.history)}: {step}, {self.history[-1]}, open {is_open}, cause {causes}"
@@ -147,9 +147,7 @@ class GateBench:
             assert causes == ["command"], here
             return
         assert len(causes) == (not is_open), here
-        if not self.pipeline:
-            assert causes == [name for name, holds in lacking[-1].items() if holds][:1], here
-        elif step.first_pixel:
+        if step.first_pixel:
             assert not (is_open and any(lacking[-1].values())), here
             assert is_open or any(any(lacks.values()) for lacks in lacking), here
             self.prompt += is_open and not any(any(lacks.values()) for lacks in lacking)
@@ -173,8 +171,8 @@ class GateBench:
 
 
 @pytest.mark.parametrize("draw", range(2))
-def test_a_step_leaves_when_all_is_there_and_not_before(pipeline, draw, seed):
-    bench = GateBench(random.Random(f"{seed} {draw} {pipeline}"), pipeline)
+def test_a_step_leaves_when_all_is_there_and_not_before(draw, seed):
+    bench = GateBench(random.Random(f"{seed} {draw}"))
     simulate(bench.dut, bench.run)
     assert all(bench.causes[name] > 5 for name in ("command", "ddr_read", "ddr_write", "activations", "output", "weights")), bench.causes
-    assert not pipeline or bench.prompt > 50
+    assert bench.prompt > 50

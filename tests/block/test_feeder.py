@@ -1,4 +1,4 @@
-"""The feeder as a whole, each of its bodies: every byte that a wave meets, in its order, and never before what it needs is there."""
+"""The feeder as a whole: every byte that a wave meets, in its order, and never before what it needs is there."""
 
 import random
 
@@ -7,7 +7,6 @@ import pytest
 
 from hw.npu.config import NpuConfig
 from hw.npu.feed.feeder import Feeder
-from hw.npu.feed.staged_feeder import StagedFeeder
 from hw.npu.interface.isa import Command, Opcode
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
 from tests.block.execute_commands import CommandMaker
@@ -23,12 +22,11 @@ LONGEST = 150
 """Steps of a command whose sums are its own."""
 
 
-def feeder(pipeline):
-    """One of the two bodies."""
-    latency = ActivationScratchpad.read_latency(pipeline)
+def feeder():
+    latency = ActivationScratchpad.read_latency(True)
     settings = {"rows": CONFIG.rows, "cols": CONFIG.cols, "size": CONFIG.act_bytes, "array_latency": ARRAY_LATENCY}
     settings |= {"int4": True, "interpolation": True}
-    return (StagedFeeder if pipeline else Feeder)(**settings, read_latency=latency, places=places_of(CONFIG.replace(pipeline=pipeline)))
+    return Feeder(**settings, read_latency=latency, places=places_of(CONFIG))
 
 
 def random_commands(rng, seed):
@@ -62,10 +60,10 @@ def softmax(rng, waits):
 
 
 @pytest.mark.parametrize("moody", [False, True], ids=["", "moody"])
-def test_waves_are_those_of_the_loops_and_find_what_they_need(pipeline, moody, seed):
+def test_waves_are_those_of_the_loops_and_find_what_they_need(moody, seed):
     rng = random.Random(f"{seed} {moody}")
     memory = np.random.default_rng(seed).integers(0, 256, CONFIG.act_bytes, np.uint8)
-    bench = FeedBench(rng, feeder(pipeline), CONFIG, memory, random_commands(rng, [seed, int(moody)]), moody=moody)
+    bench = FeedBench(rng, feeder(), CONFIG, memory, random_commands(rng, [seed, int(moody)]), moody=moody)
     simulate(bench.dut, bench.run, cycles=60_000)
     tokens = ("ddr_read", "ddr_write", "activations")
     seen = {"tokens": any(bench.spent[name] for name in tokens)} | {

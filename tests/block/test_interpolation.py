@@ -3,7 +3,6 @@
 from collections import deque
 
 import numpy as np
-import pytest
 from amaranth.sim import Simulator
 
 from golden.machine_reads import pixels_of, tap_weights
@@ -13,11 +12,6 @@ from hw.npu.interface.isa import Command, Opcode
 from hw.npu.walks.interpolation_walk import InterpolationWalk
 
 CONFIG = NpuConfig(rows=4, cols=8, act_kib=16, weight_kib=8, interpolation=True)
-
-
-@pytest.fixture(params=[False, True], ids=["plain", "pipeline"])
-def pipeline(request):
-    return request.param
 
 
 def _command(rng) -> Command:
@@ -103,24 +97,22 @@ def test_a_vector_has_the_weight_of_its_tap_and_its_pixel(seed):
     sim.run()
 
 
-def test_a_byte_is_multiplied_by_the_weight_of_its_vector(pipeline, seed):
-    rng, dut, cuts = np.random.default_rng(seed), Interpolator(cols=4, pipeline=pipeline), Interpolator.CUTS if pipeline else 0
+def test_a_byte_is_multiplied_by_the_weight_of_its_vector(seed):
+    rng, dut, late = np.random.default_rng(seed), Interpolator(cols=4), Interpolator.LATENCY
     got = []
     weights = [0, 1, 1 << 20, *rng.integers(0, 1 << 20, 60).tolist()]
     vectors = [[-128, 127, -1, 0], *rng.integers(-128, 128, (len(weights) - 1, 4)).tolist()]
 
     async def run(ctx):
-        for weight, vector in zip(weights + [0] * cuts, vectors + [[0] * 4] * cuts, strict=True):
+        for weight, vector in zip(weights + [0] * late, vectors + [[0] * 4] * late, strict=True):
             ctx.set(dut.weight, weight)
             for lane, byte in zip(dut.vector, vector, strict=True):
                 ctx.set(lane, byte)
             got.append([ctx.get(product) for product in dut.products])
-            if pipeline:
-                await ctx.tick()
+            await ctx.tick()
 
     sim = Simulator(dut)
-    if pipeline:
-        sim.add_clock(1e-6)
+    sim.add_clock(1e-6)
     sim.add_testbench(run)
     sim.run()
-    assert got[cuts:] == [[weight * byte for byte in vector] for weight, vector in zip(weights, vectors, strict=True)]
+    assert got[late:] == [[weight * byte for byte in vector] for weight, vector in zip(weights, vectors, strict=True)]

@@ -9,13 +9,11 @@ from hw.npu.output.operand_fetch import OperandFetch
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.write_slots import WriteSlots
-from hw.npu.parts.delay import latency
 from tests.block.output_bench import READ_LATENCY, SIZE, Bench, random_command, random_softmax, stage
 from tests.streams import plain, put, simulate
 from tests.thin import thin
 
 ALWAYS = ["1"] * 5
-PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
 TIMED = [(16, 16), (16, 8), (16, 4), (4, 1)]
 SHAPES = [(4, 4), (4, 2), (4, 1), (8, 8), (8, 4), (16, 16), (16, 4), (32, 8), (64, 16)]
 
@@ -38,10 +36,10 @@ def random_commands(rng, cols, count):
 
 
 @pytest.mark.parametrize(("cols", "lanes"), SHAPES)
-@pytest.mark.parametrize(("run", "pipeline"), thin([(1, False), (0, False), (1, True), (0, True), (2, False)], first=0))
-def test_random_commands(cols, lanes, run, pipeline, seed):
+@pytest.mark.parametrize("run", thin([1, 0, 2], first=0))
+def test_random_commands(cols, lanes, run, seed):
     rng = random.Random(f"{seed} {cols} {lanes} {run}")
-    dut = stage(cols, lanes, bits=rng.choice((32, 32, 20, 27)), pipeline=pipeline, read_latency=3 + 3 * run * pipeline)
+    dut = stage(cols, lanes, bits=rng.choice((32, 32, 20, 27)), read_latency=3 + 3 * run)
     commands = random_commands(rng, cols, 14 if cols <= 16 else 6)
     dependent = {index for index in range(len(commands)) if rng.random() < 0.3}
     Bench(dut, commands, rng.random(), dependent).run(60_000, patterns=ALWAYS if run == 0 else None)
@@ -63,34 +61,30 @@ def plain_command(rng, cols, *sizes, **fields):
     return block(rng, cols, *sizes, **{"second__operation": Second.NONE, "weights__load_table": 0} | fields)
 
 
-@PIPELINE
 @pytest.mark.parametrize(("cols", "lanes", "second"), thin([(*shape, second) for shape in TIMED for second in Second], 3))
-def test_a_vector_a_cycle_and_no_gap_between_column_tiles(cols, lanes, second, pipeline, seed):
+def test_a_vector_a_cycle_and_no_gap_between_column_tiles(cols, lanes, second, seed):
     """Three tiles of 64 pixels: finals come faster than they are used, parameters of the next tile while one drains."""
     command = plain_command(random.Random(seed), cols, 4, 16, 3, cols, second__operation=second, weights__params=Params.FULL)
-    bench = timed(stage(cols, lanes, pipeline=pipeline, read_latency=5 if pipeline else 3), [command])
+    bench = timed(stage(cols, lanes, read_latency=5), [command])
     vectors = 3 * 64 * (cols // lanes)
     assert len(bench.writes) == vectors
     assert bench.writes[-1] - bench.writes[0] == vectors - 1
-    assert bench.retires == [bench.writes[-1] + OutputStage.RETIRE + OutputStage.RETIRE_CUTS * pipeline]
+    assert bench.retires == [bench.writes[-1] + OutputStage.RETIRE]
 
 
-@PIPELINE
 @pytest.mark.parametrize(("last_cols", "vectors"), [(1, 1), (4, 1), (5, 2), (12, 3), (13, 4), (16, 4)])
-def test_groups_of_lanes_without_a_channel_take_no_cycle(last_cols, vectors, pipeline, seed):
-    bench = timed(stage(16, 4, pipeline=pipeline), [plain_command(random.Random(seed), 16, 2, 10, 1, last_cols)])
+def test_groups_of_lanes_without_a_channel_take_no_cycle(last_cols, vectors, seed):
+    bench = timed(stage(16, 4), [plain_command(random.Random(seed), 16, 2, 10, 1, last_cols)])
     assert bench.writes[-1] - bench.writes[0] == 20 * vectors - 1
 
 
-@PIPELINE
-def test_gap_between_commands(pipeline, seed):
+def test_gap_between_commands(seed):
     rng = random.Random(seed)
-    bench = timed(stage(8, 8, pipeline=pipeline), [plain_command(rng, 8, 2, 20, 1, 8, weights__params=Params.BIAS) for _ in range(4)])
+    bench = timed(stage(8, 8), [plain_command(rng, 8, 2, 20, 1, 8, weights__params=Params.BIAS) for _ in range(4)])
     gaps = [bench.writes[40 * i] - bench.writes[40 * i - 1] - 1 for i in range(1, 4)]
-    assert gaps == [OutputStage.COMMAND_GAP + OutputStage.COMMAND_CUTS * pipeline] * 3
+    assert gaps == [OutputStage.COMMAND_GAP] * 3
 
 
-@PIPELINE
 @pytest.mark.parametrize(
     "order",
     [
@@ -102,44 +96,39 @@ def test_gap_between_commands(pipeline, seed):
         (Second.MUL, Second.NONE),
     ],
 )
-def test_gap_between_commands_with_and_without_second_operand(order, pipeline, seed):
+def test_gap_between_commands_with_and_without_second_operand(order, seed):
     """The writes of a command with a second operand come later by the latency of `SecondOperand`, those behind it close up."""
     rng = random.Random(seed)
     commands = [plain_command(rng, 8, 2, 20, 1, 8, second__operation=second) for second in order]
-    bench = timed(stage(8, 8, pipeline=pipeline), commands)
+    bench = timed(stage(8, 8), commands)
     gap = 0
     if order[1]:
-        gap = OutputStage.SECOND_COMMAND_GAP + (OutputStage.SECOND_COMMAND_CUTS + READ_LATENCY) * pipeline
-        gap += 0 if order[0] else latency(SecondOperand, pipeline)
+        gap = OutputStage.SECOND_COMMAND_GAP + READ_LATENCY
+        gap += 0 if order[0] else SecondOperand.LATENCY
     assert bench.writes[40] - bench.writes[39] - 1 == gap
 
 
-@PIPELINE
 @pytest.mark.parametrize("second", list(Second))
-def test_latency_from_issue_to_write(second, pipeline, seed):
+def test_latency_from_issue_to_write(second, seed):
     command = plain_command(random.Random(seed), 8, 1, 1, 1, 8, second__operation=second)
-    bench = timed(stage(8, 8, pipeline=pipeline), [command])
-    cuts = (OutputStage.SECOND_CUTS if second else OutputStage.CUTS) * pipeline
-    assert bench.writes[0] - bench.issues[0] == (OutputStage.SECOND_LATENCY if second else OutputStage.LATENCY) + cuts
+    bench = timed(stage(8, 8), [command])
+    assert bench.writes[0] - bench.issues[0] == (OutputStage.SECOND_LATENCY if second else OutputStage.LATENCY)
 
 
-@PIPELINE
-def test_a_busy_scratchpad_costs_no_cycle_of_its_own(pipeline, seed):
+def test_a_busy_scratchpad_costs_no_cycle_of_its_own(seed):
     """Writes refused every fourth cycle: three vectors in four cycles, none lost."""
     command = plain_command(random.Random(seed), 8, 4, 30, 1, 8, second__operation=Second.ADD)
-    bench = timed(stage(8, 8, pipeline=pipeline), [command], patterns=["1", "1", "1", "1", "1110"])
+    bench = timed(stage(8, 8), [command], patterns=["1", "1", "1", "1", "1110"])
     assert bench.writes[-1] - bench.writes[0] in range(158, 161)
 
 
-@PIPELINE
-def test_second_operand_refused_now_and_then_costs_those_cycles_only(pipeline, seed):
+def test_second_operand_refused_now_and_then_costs_those_cycles_only(seed):
     command = plain_command(random.Random(seed), 8, 4, 30, 1, 8, second__operation=Second.ADD)
-    bench = timed(stage(8, 8, pipeline=pipeline), [command], patterns=["1", "1", "1", "11110", "1"])
+    bench = timed(stage(8, 8), [command], patterns=["1", "1", "1", "11110", "1"])
     assert bench.writes[-1] - bench.writes[0] in range(147, 151)
 
 
-@PIPELINE
-def test_residual_add_in_place(pipeline, seed):
+def test_residual_add_in_place(seed):
     """The result takes the place of the second operand, byte for byte."""
     rng = random.Random(seed)
     place = {
@@ -148,12 +137,11 @@ def test_residual_add_in_place(pipeline, seed):
         for field, value in (("address", 40), ("pixel_step", 11), ("row_step", 100))
     }
     command = plain_command(rng, 8, 3, 8, 1, 8, second__operation=Second.ADD, **place)
-    timed(stage(8, 2, pipeline=pipeline), [command], patterns=["1", "1", "101", "10", "100110"])
+    timed(stage(8, 2), [command], patterns=["1", "1", "101", "10", "100110"])
 
 
-@PIPELINE
 @pytest.mark.parametrize(("cols", "lanes"), thin([(16, 4), (16, 16), (4, 1)]))
-def test_softmax_between_commands_of_every_kind(cols, lanes, pipeline, seed):
+def test_softmax_between_commands_of_every_kind(cols, lanes, seed):
     """Behind and before each kind of second operand, partial sums and other tables, and behind another SOFTMAX; long rows too."""
     rng = random.Random(f"{seed} {cols} {lanes}")
     commands = []
@@ -164,15 +152,14 @@ def test_softmax_between_commands_of_every_kind(cols, lanes, pipeline, seed):
     commands.append(plain_command(rng, cols, 1, 3, 1, cols, loops__partial_out=1))
     commands.append(random_softmax(rng))
     commands.append(plain_command(rng, cols, 1, 3, 1, cols))
-    Bench(stage(cols, lanes, pipeline=pipeline), commands, seed).run(60_000)
+    Bench(stage(cols, lanes), commands, seed).run(60_000)
 
 
-@PIPELINE
 @pytest.mark.parametrize("group", ["input", "output"])
 @pytest.mark.parametrize("beyond", [0, 1])
-def test_last_row_of_a_softmax_ends_with_the_scratchpad_or_is_an_address_error(group, beyond, pipeline, seed):
+def test_last_row_of_a_softmax_ends_with_the_scratchpad_or_is_an_address_error(group, beyond, seed):
     rng = random.Random(seed)
-    dut = stage(8, 4, pipeline=pipeline)
+    dut = stage(8, 4)
     place = {f"{group}__pixel_step": 30, f"{group}__row_step": 60, f"{group}__address": SIZE - 110 + beyond}
     sizes = {"loops__block_rows": 2, "loops__block_cols": 2, "loops__lanes": 20}
     other = {"output": "input", "input": "output"}[group]
@@ -202,19 +189,17 @@ def test_last_row_of_a_softmax_ends_with_the_scratchpad_or_is_an_address_error(g
     )
 
 
-@PIPELINE
 @pytest.mark.parametrize("pixels", [1, 255, 256])
-def test_blocks_of_one_and_of_a_whole_half(pixels, pipeline, seed):
+def test_blocks_of_one_and_of_a_whole_half(pixels, seed):
     rng = random.Random(f"{seed} {pixels}")
-    timed(stage(4, 4, pipeline=pipeline), [plain_command(rng, 4, 1, pixels, 2, 3, output__pixel_step=8) for _ in range(2)])
+    timed(stage(4, 4), [plain_command(rng, 4, 1, pixels, 2, 3, output__pixel_step=8) for _ in range(2)])
 
 
-@PIPELINE
 @pytest.mark.parametrize("group", ["output", "second"])
 @pytest.mark.parametrize("beyond", [0, 1])
-def test_last_byte_of_the_scratchpad_is_written_and_the_next_is_an_address_error(group, beyond, pipeline, seed):
+def test_last_byte_of_the_scratchpad_is_written_and_the_next_is_an_address_error(group, beyond, seed):
     rng = random.Random(seed)
-    dut = stage(8, 4, pipeline=pipeline)
+    dut = stage(8, 4)
     place = {f"{group}__pixel_step": 10, f"{group}__row_step": 40, f"{group}__address": SIZE - 40 - 20 - 7 + beyond}
     good, edge = (plain_command(rng, 8, 2, 3, 1, 7, second__operation=Second.ADD, **fields) for fields in ({}, place))
     if not beyond:
@@ -251,11 +236,10 @@ def test_last_byte_of_the_scratchpad_is_written_and_the_next_is_an_address_error
     )
 
 
-@PIPELINE
 @pytest.mark.parametrize(("exponent", "bad"), [(31, False), (-31, False), (32, True), (-32, True), (127, True), (-128, True)])
-def test_exponent_of_a_channel_outside_its_range_is_a_bad_field(exponent, bad, pipeline, seed):
+def test_exponent_of_a_channel_outside_its_range_is_a_bad_field(exponent, bad, seed):
     rng = random.Random(seed)
-    dut = stage(4, 4, pipeline=pipeline)
+    dut = stage(4, 4)
     bench = Bench(dut, [plain_command(rng, 4, 1, 2, 1, 4, weights__params=Params.FULL, output__single_rounding=0)], seed)
     bench.rows[8]["data"][2] = exponent & 255
 

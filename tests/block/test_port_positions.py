@@ -15,7 +15,7 @@ from tests.streams import plain, simulate
 CONFIG = NpuConfig("positions", rows=16, cols=4, act_kib=16, weight_kib=8, lane_divisor=2, int4=True)
 OPCODES = (Opcode.MATMUL, Opcode.MATMUL_INT4, Opcode.SUM, Opcode.DEPTHWISE)
 PREPARED, SHORTEST = 2, ReductionWalk.SETTLES + 1
-"""With ``pipeline``: cycles for which a command stands before it starts, and those of the shortest tile."""
+"""Cycles for which a command stands before it starts, and those of the shortest tile."""
 
 
 class Ports:
@@ -58,10 +58,10 @@ def shown(ctx, dut):
 class PositionsBench:
     """Takes steps through `PortPositions` as the feeder does, and compares what its ports show."""
 
-    def __init__(self, rng, pipeline):
-        self.rng, self.pipeline = rng, pipeline
-        self.dut = PortPositions(rows=CONFIG.rows, cols=CONFIG.cols, int4=True, pipeline=pipeline)
-        self.late = deque([None] * (PortPositions.LATENCY if pipeline else 0))
+    def __init__(self, rng):
+        self.rng = rng
+        self.dut = PortPositions(rows=CONFIG.rows, cols=CONFIG.cols, int4=True)
+        self.late = deque([None] * PortPositions.LATENCY)
         self.reads = Counter()
 
     async def command(self, ctx, model, here):
@@ -71,21 +71,21 @@ class PositionsBench:
         settings = {"loops": model.loops | one_byte, "input": model.command["input"], "matmul": model.matmul, "depthwise": model.depthwise}
         for name, value in (settings | {"paired": model.command.opcode == Opcode.MATMUL_INT4}).items():
             ctx.set(getattr(dut, name), value)
-        await self._idle(ctx, PREPARED if self.pipeline else 0)
+        await self._idle(ctx, PREPARED)
         ctx.set(dut.start, 1)
         await self._tick(ctx, None)
         ctx.set(dut.start, 0)
         ports, density, age = Ports(model), rng.choice((1, 0.6)), 1  # cycles since the tile's first, with this one
         for step in model.steps():
             tiles = step.tile == 0, step.tile == len(model.tiles) - 1
-            while rng.random() > density or (self.pipeline and step.tile_end and age < SHORTEST):
+            while rng.random() > density or (step.tile_end and age < SHORTEST):
                 if model.depthwise and step.first_pixel and ports.past and rng.random() < 0.7:
                     await self._step(ctx, ports, step, None, here)
                 else:
                     await self._idle(ctx, 1)
                 age += 1
             assert ctx.get(dut.first_tile) == tiles[0], here
-            if age >= SHORTEST or not self.pipeline:
+            if age >= SHORTEST:
                 assert ctx.get(dut.last_tile) == tiles[1], here
                 ends = [sum(model.tiles[step.tile].bytes[: side + 1]) for side in range(MAX_SPAN)]
                 assert not model.array or [ctx.get(end) for end in dut.row_ends] == ends, here
@@ -93,21 +93,18 @@ class PositionsBench:
             age = 1 if step.tile_end else age + 1
         for _ in range(model.tiles[-1].rows if model.depthwise else 0):
             await self._step(ctx, ports, model.steps()[-1], None, here)
-        await self._idle(ctx, PortPositions.LATENCY + 1 if self.pipeline else 0)
+        await self._idle(ctx, PortPositions.LATENCY + 1)
 
     async def _step(self, ctx, ports, step, taken, here):
-        """A step, or a filler where ``taken`` is None; the pixel comes a cycle later with ``pipeline``."""
+        """A step, or a filler where ``taken`` is None; the pixel comes a cycle later."""
         dut, model = self.dut, ports.model
         ctx.set(dut.step, 1)
         ctx.set(dut.filler, taken is None)
         ctx.set(dut.tile_end, taken is not None and step.tile_end)
         ctx.set(dut.last_column, step.column == model.loops["column_tiles"] - 1)
-        if not self.pipeline:
-            ctx.set(dut.pixel, vars(step.pixel))
         expected = ports.of(step, taken is None)
         await self._tick(ctx, (expected, f"{here}, {step}, filler {taken is None}"))
-        if self.pipeline:
-            ctx.set(dut.pixel, vars(step.pixel))
+        ctx.set(dut.pixel, vars(step.pixel))
         ctx.set(dut.step, 0)
         ctx.set(dut.tile_end, 0)
 
@@ -116,7 +113,7 @@ class PositionsBench:
             await self._tick(ctx, None)
 
     async def _tick(self, ctx, expected):
-        """A cycle; what is expected of its step is compared `PortPositions.LATENCY` cycles later with ``pipeline``."""
+        """A cycle; what is expected of its step is compared `PortPositions.LATENCY` cycles later."""
         self.late.append(expected)
         due = self.late.popleft()
         if due is not None:
@@ -127,8 +124,8 @@ class PositionsBench:
 
 
 @pytest.mark.parametrize("draw", range(2))
-def test_ports_read_the_kernel_rows_of_each_step(pipeline, draw, seed):
-    bench = PositionsBench(random.Random(f"{seed} {draw} {pipeline}"), pipeline)
+def test_ports_read_the_kernel_rows_of_each_step(draw, seed):
+    bench = PositionsBench(random.Random(f"{seed} {draw}"))
 
     async def check(ctx):
         for number, model in enumerate(random_models([seed, draw], CONFIG, OPCODES)):

@@ -17,7 +17,6 @@ from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.output.requantize import Requantize
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.table import Table
-from hw.npu.parts.delay import latency
 
 LOW, HIGH = -(1 << 31), (1 << 31) - 1
 JOINS = (Second.ADD, Second.SUB, Second.MUL)
@@ -74,7 +73,7 @@ def test_operand_of_add_needs_nine_bits(q):
 
 def _run(dut, drive, vectors, gaps, read):
     """Feeds the vectors, a pattern of gaps between them; checks that each leaves exactly its latency after it entered."""
-    entered, left, cycles = [], [], latency(type(dut), dut.pipeline)
+    entered, left, cycles = [], [], type(dut).LATENCY
 
     async def feed(ctx):
         for number, vector in enumerate(vectors):
@@ -117,14 +116,10 @@ def _clamp(rng):
     return {"zero_point": rng.randint(-128, 127), "clamp_min": low, "clamp_max": high}
 
 
-PIPELINE = pytest.mark.parametrize("pipeline", [False, True], ids=["", "pipeline"])
-
-
-@PIPELINE
 @pytest.mark.parametrize(("lanes", "bits"), [(1, 32), (4, 32), (3, 20), (2, 27)])
-def test_requantize(lanes, bits, pipeline, seed):
+def test_requantize(lanes, bits, seed):
     rng = random.Random(f"{seed} {lanes} {bits}")
-    dut = Requantize(lanes=lanes, accumulator_bits=bits, pipeline=pipeline)
+    dut = Requantize(lanes=lanes, accumulator_bits=bits)
     config = [{"single_rounding": single, "clamp": _clamp(rng)} for single in rng.sample((0, 1), 2)]
 
     def signed(bits):
@@ -186,13 +181,12 @@ def _joined(numbers, first, second):
     return multiply_double_rounding(total, numbers["out_multiplier"], 0, numbers["out_shift"])
 
 
-@PIPELINE
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("operations", [(a, b) for a in JOINS for b in JOINS], ids=lambda pair: "-".join(each.name for each in pair))
-def test_second_operand(lanes, operations, pipeline, seed):
+def test_second_operand(lanes, operations, seed):
     """Two banks of every pair of operations: vectors of both follow each other, each after the same latency."""
     rng = random.Random(f"{seed} {lanes} {operations}")
-    dut = SecondOperand(lanes, pipeline=pipeline)
+    dut = SecondOperand(lanes)
     config = [_second_config(rng, operation) for operation in operations]
     vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
     extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
@@ -213,11 +207,10 @@ def test_second_operand(lanes, operations, pipeline, seed):
     _run(dut, drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
-@PIPELINE
 @pytest.mark.parametrize(("lanes", "cols"), [(1, 4), (4, 16), (2, 64)])
-def test_table(lanes, cols, pipeline, seed):
+def test_table(lanes, cols, seed):
     rng = random.Random(f"{seed} {lanes} {cols}")
-    dut = Table(lanes=lanes, cols=cols, pipeline=pipeline)
+    dut = Table(lanes=lanes, cols=cols)
     table = [rng.randrange(256) for _ in range(256)]
     rows = [table[i : i + cols] for i in range(0, 256, cols)]
     vectors = [("row", number, row) for number, row in enumerate(rows)]

@@ -13,13 +13,13 @@ from tests.streams import plain, simulate
 CONFIG = NpuConfig("generator", rows=8, cols=4, act_kib=16, weight_kib=8, lane_divisor=2, interpolation=True)
 OPCODES = (Opcode.MATMUL, Opcode.SUM, Opcode.DEPTHWISE, Opcode.INTERPOLATE)
 PREPARED = 2
-"""With ``pipeline``: cycles for which a command stands before it starts."""
+"""Cycles for which a command stands before it starts."""
 
 
 @pytest.mark.parametrize("draw", range(2))
-def test_steps_are_those_of_the_loops(pipeline, draw, seed):
-    rng = random.Random(f"{seed} {draw} {pipeline}")
-    dut = WaveGenerator(cols=CONFIG.cols, interpolation=True, pipeline=pipeline)
+def test_steps_are_those_of_the_loops(draw, seed):
+    rng = random.Random(f"{seed} {draw}")
+    dut = WaveGenerator(cols=CONFIG.cols, interpolation=True)
 
     async def check(ctx):
         for number, model in enumerate(random_models([seed, draw], CONFIG, OPCODES)):
@@ -29,7 +29,7 @@ def test_steps_are_those_of_the_loops(pipeline, draw, seed):
             ctx.set(dut.channels, not model.matmul)
             ctx.set(dut.interpolates, model.interpolates)
             ctx.set(dut.interpolation, model.fractions)
-            for _ in range(PREPARED if pipeline else rng.randrange(2)):
+            for _ in range(PREPARED):
                 await ctx.tick()
             ctx.set(dut.start, 1)
             await ctx.tick()
@@ -46,12 +46,9 @@ def test_steps_are_those_of_the_loops(pipeline, draw, seed):
                     assert flags == {name: getattr(step, name) for name in flags}, here
                     assert ctx.get(dut.entry) == step.entry, here
                     assert ctx.get(dut.last_column) == (step.column == model.loops["column_tiles"] - 1), here
-                    if pipeline:
-                        await ctx.tick()
+                    await ctx.tick()
                     position = plain(ctx.get(dut.position))
                     assert position == vars(step.pixel), here
-                    if not pipeline:
-                        await ctx.tick()
             ctx.set(dut.step, 0)
 
     simulate(dut, check, cycles=50_000)

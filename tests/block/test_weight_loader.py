@@ -7,9 +7,9 @@ from tests.streams import simulate
 
 
 @pytest.mark.parametrize(("rows", "int4"), [(4, False), (8, True)])
-def test_zeros_go_into_every_row_of_both_planes_after_the_reset(rows, int4, pipeline):
+def test_zeros_go_into_every_row_of_both_planes_after_the_reset(rows, int4):
     """A short reduction tile multiplies the rows behind it by 0: they must hold something, and nobody knows what they hold at power-on."""
-    dut = WeightLoader(rows=rows, cols=4, groups=2, size=256, read_latency=2, int4=int4, pipeline=pipeline)
+    dut = WeightLoader(rows=rows, cols=4, groups=2, size=256, read_latency=2, int4=int4)
     written = []
 
     async def check(ctx):

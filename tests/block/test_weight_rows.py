@@ -60,23 +60,22 @@ def _expected(command):
 
 
 @pytest.mark.parametrize("int4", [False, True], ids=["int8", "int4"])
-def test_rows_come_in_the_order_of_the_specification(int4, seed, pipeline):
+def test_rows_come_in_the_order_of_the_specification(int4, seed):
     rng = random.Random(seed)
-    dut, seen = WeightRows(rows=ROWS, cols=COLS, int4=int4, pipeline=pipeline), set()
+    dut, seen = WeightRows(rows=ROWS, cols=COLS, int4=int4), set()
 
     async def run(ctx):
         for _ in range(200):
             command = _command(rng, int4)
             want = _expected(command)
             ctx.set(dut.command, command)
-            if pipeline:
-                await ctx.tick().repeat(2)
+            await ctx.tick().repeat(2)
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
             assert ctx.get(dut.empty) == (not want), f"seed {seed}: {command}"
             for number, row in enumerate(want):
-                while pipeline and not ctx.get(dut.valid):
+                while not ctx.get(dut.valid):
                     await ctx.tick()
                 kind = {"table": 0, "params": 0} | ({"pair": 0} if int4 else {})
                 row = kind | row | {"end": int(number == len(want) - 1)}

@@ -12,20 +12,15 @@ from hw.npu.parts.delay import delayed
 class Accumulators(wiring.Component):
     """Adds waves into entries of C accumulators, and lets the output stage read what is final.
 
-    ::
-
-        sums, tag --> read entry --> add, or maximum --> write entry
-        cycle 0       1              2
-
     One wave a cycle, never stalls. Two waves of the same entry must be at least `MIN_PERIOD` cycles apart: the feeder
-    keeps that. Each half has one read port and one write port: waves that add and the output stage use different halves, since an
-    entry is shown as final only when the last wave of its job has been written; waves that overwrite leave the read port alone.
-
-    With ``pipeline`` registers stand before and behind the memories, and the sum and the choice are a cycle each. The least distance stays:
-    an entry that is written in the cycle in which it is read, or in the next, goes to the adder past the memory. ::
+    keeps that. Registers stand before and behind the memories, and the sum and the choice are a cycle each; so an entry that is written in
+    the cycle in which it is read, or in the next, goes to the adder past the memory. ::
 
         sums, tag --> address --> read --> entry --> add, compare --> choose --> write entry
         cycle 0       1           2        3                          4          5
+
+    Each half has one read port and one write port: waves that add and the output stage use different halves, since an entry is shown as
+    final only when the last wave of its job has been written; waves that overwrite leave the read port alone.
 
     Parameters
     ----------
@@ -34,9 +29,7 @@ class Accumulators(wiring.Component):
     sum_bits, accumulator_bits : int
         Width of what is added, and of an accumulator; sums wrap (the compiler bounds them).
     late : int
-        With ``pipeline``: cycles by which ``sums`` come later than their wave, 0 to `MOST_LATE`.
-    pipeline : bool
-        `CUTS` more registers from a wave to its entry, `READ_CUTS` from a read to its data.
+        Cycles by which ``sums`` come later than their wave, 0 to `MOST_LATE`.
 
     Members
     -------
@@ -51,23 +44,20 @@ class Accumulators(wiring.Component):
         The entry, `READ_LATENCY` cycles later.
     """
 
-    LATENCY = 3
+    LATENCY = 6
     """Cycles from a wave to the entry that can be read."""
-    CUTS = 3
-    """Cycles more with ``pipeline``: address, entry, choice."""
-    MIN_PERIOD = LATENCY
+    MIN_PERIOD = 3
     """Least distance of two waves of the same entry."""
-    READ_LATENCY = 1
-    """Cycles from a read to its data."""
-    READ_CUTS = 2
-    """Cycles more with ``pipeline``: address, entry."""
-    MOST_LATE = CUTS
+    READ_LATENCY = 3
+    """Cycles from a read to its data: address, memory, entry."""
+    MOST_LATE = 3
+    """Cycles from a wave to where its sums are first needed."""
 
-    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0, pipeline=False):
-        if not 0 <= late <= (self.MOST_LATE if pipeline else 0):
-            raise ValueError(f"Accumulators late = {late} must be from 0 to {self.MOST_LATE}, and 0 without pipeline")
+    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0):
+        if not 0 <= late <= self.MOST_LATE:
+            raise ValueError(f"Accumulators late = {late} must be from 0 to {self.MOST_LATE}")
         self.late = late
-        self.cols, self.depth, self.accumulator_bits, self.pipeline = cols, depth, accumulator_bits, pipeline
+        self.cols, self.depth, self.accumulator_bits = cols, depth, accumulator_bits
         super().__init__({
             "valid": In(1),
             "tag": In(WAVE_TAG),
@@ -81,53 +71,9 @@ class Accumulators(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if self.pipeline:
-            self._columns_in_steps(m)
-            return m
-        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in (0, 1, 2)]
-        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in (0, 1, 2)]
-        read_half = delayed(m, self.read_half, 1, name="read_half_1")
-        for col in range(self.cols):
-            halves = [self._half(m, half, col, valid, tag) for half in range(2)]
-            # stage 1: the entry as it was, and the sum that goes in
-            added = Signal.like(self.sums[col], name=f"added_{col}", reset_less=True)
-            with m.If(valid[0]):
-                m.d.sync += added.eq(self.sums[col])
-            old = Mux(tag[1].half, halves[1][0].data, halves[0][0].data).as_signed()
-            # stage 2: what is written
-            result = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True)
-            with m.If(valid[1]):
-                keeps = tag[1].overwrite | (tag[1].maximum & (added > old))
-                with m.If(keeps):
-                    m.d.sync += result.eq(added)
-                with m.Elif(tag[1].maximum):
-                    m.d.sync += result.eq(old)
-                with m.Else():
-                    m.d.sync += result.eq(old + added)
-            for _, write in halves:
-                m.d.comb += write.data.eq(result)
-            m.d.comb += self.read_data[col].eq(Mux(read_half, halves[1][0].data, halves[0][0].data))
-        self._announce(m, valid[2], tag[2])
-        return m
-
-    def _half(self, m, half, col, valid, tag):
-        """Memory of one column of one half, and its ports."""
-        m.submodules[f"half_{half}_column_{col}"] = memory = Memory(shape=signed(self.accumulator_bits), depth=self.depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
-        accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
-        m.d.comb += [
-            read.en.eq(accumulates | (self.read_enable & (self.read_half == half))),
-            read.addr.eq(Mux(accumulates, tag[0].entry, self.read_entry)),
-            write.en.eq(valid[2] & (tag[2].half == half)),
-            write.addr.eq(tag[2].entry),
-        ]
-        return read, write
-
-    def _columns_in_steps(self, m):
-        """The columns with ``pipeline``."""
         valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in range(7)]
         tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in range(7)]
-        read_half = delayed(m, self.read_half, self.READ_LATENCY + self.READ_CUTS, name="read_half")
+        read_half = delayed(m, self.read_half, self.READ_LATENCY, name="read_half")
         # 0: the entry that each half reads, and whether
         reads, entries = [], []
         for half in range(2):
@@ -169,28 +115,14 @@ class Accumulators(wiring.Component):
                 m.d.sync += result.eq(late_old)
             with m.Else():
                 m.d.sync += result.eq(total)
-        self._announce_in_steps(m, valid[3], tag[3])
+        self._announce(m, valid[3], tag[3])
+        return m
 
     def _announce(self, m, valid, tag):
         """Announces final entries: those of a job of several tiles together when its last wave is written, since until then its waves
-        read the half; those of a job of one tile, which reads nothing, one by one.
+        read the half; those of a job of one tile, which reads nothing, one by one. It begins two stages before the write: entries that
+        become final, their count, the pulse are a cycle each.
         """
-        gathered = Signal(range(self.depth + 1))
-        pending = Signal(range(2 * self.depth + 1))
-        total = gathered + 1
-        announced = Signal()
-        m.d.comb += announced.eq(pending != 0)
-        m.d.sync += pending.eq(pending - announced)
-        with m.If(valid & tag.final & tag.overwrite):
-            m.d.sync += pending.eq(pending - announced + 1)
-        with m.Elif(valid & tag.final):
-            m.d.sync += gathered.eq(total)
-            with m.If(tag.job_end):
-                m.d.sync += [gathered.eq(0), pending.eq(pending - announced + total)]
-        m.d.comb += self.entry_final.eq(announced)
-
-    def _announce_in_steps(self, m, valid, tag):
-        """The same with ``pipeline``, two stages earlier: entries that become final, their count, the pulse are a cycle each."""
         gathered, more = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
         pending = Signal(range(2 * self.depth + 1))
         total, announced = gathered + 1, pending != 0

@@ -46,8 +46,6 @@ class SystolicArray(wiring.Component):
         Columns that an activation reaches in one cycle (P); 1 is the textbook array.
     int4 : bool
         There are paired waves.
-    pipeline : bool
-        `PeRow.CUTS` more registers in each element, which are passed once.
 
     Members
     -------
@@ -67,12 +65,12 @@ class SystolicArray(wiring.Component):
         One row of weights into one plane.
     """
 
-    def __init__(self, *, rows, cols, broadcast, int4=False, pipeline=False):
-        self.rows, self.cols, self.int4, self.pipeline = rows, cols, int4, pipeline
+    def __init__(self, *, rows, cols, broadcast, int4=False):
+        self.rows, self.cols, self.int4 = rows, cols, int4
         self.group_cols = min(broadcast, cols)
         self.groups = cols // self.group_cols
         self.psum_bits = psum_bits(rows)
-        self.latency = array_latency(rows=rows, cols=cols, broadcast=broadcast, pipeline=pipeline)
+        self.latency = array_latency(rows=rows, cols=cols, broadcast=broadcast)
         super().__init__({
             "enable": In(1),
             "valid": In(1),
@@ -100,12 +98,11 @@ class SystolicArray(wiring.Component):
             vectors = self._vectors(m, group)
             for row in range(self.rows):
                 wave = waves[row][group]
-                pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits, int4=self.int4, pipeline=self.pipeline)
+                pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits, int4=self.int4)
                 m.submodules[f"row_{row}_{group}"] = pes
                 m.d.comb += [getattr(pes, name).eq(signal & self.enable if name == "valid" else signal) for name, signal in wave.items()]
-                if self.pipeline:
-                    m.d.comb += pes.enable.eq(self.enable)
                 m.d.comb += [
+                    pes.enable.eq(self.enable),
                     pes.side.eq(sides[row]),
                     pes.write.eq(write_rows[row]),
                     pes.write_plane.eq(self.write_plane),
@@ -176,6 +173,6 @@ def psum_bits(rows) -> int:
     return 16 + (rows - 1).bit_length()
 
 
-def array_latency(*, rows, cols, broadcast, pipeline=False) -> int:
-    """Cycles from a wave at row 0 to its sums: one a row, one for each register on the way right, and once the cuts of an element."""
-    return rows * PeRow.LATENCY + max(1, cols // broadcast) - 1 + (PeRow.CUTS if pipeline else 0)
+def array_latency(*, rows, cols, broadcast) -> int:
+    """Cycles from a wave at row 0 to its sums: one a row, one for each register on the way right, and an element's others once."""
+    return rows + max(1, cols // broadcast) - 1 + (PeRow.LATENCY - 1)

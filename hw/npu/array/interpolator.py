@@ -13,16 +13,14 @@ LOW_BITS = WEIGHT_BITS // 2 + 1
 
 
 class Interpolator(wiring.Component):
-    """Each byte of a vector times the vector's weight. One vector a cycle, combinational.
+    """Each byte of a vector times the vector's weight. One vector a cycle.
 
-    With ``pipeline`` the products come `CUTS` cycles later: the operands, then the products with the halves of the weight.
+    The products come `LATENCY` cycles later: the operands, then the products with the halves of the weight, a register each.
 
     Parameters
     ----------
     cols : int
         Bytes of a vector, C.
-    pipeline : bool
-        There are registers.
 
     Members
     -------
@@ -34,10 +32,10 @@ class Interpolator(wiring.Component):
         The products.
     """
 
-    CUTS = 2
+    LATENCY = 2
 
-    def __init__(self, *, cols, pipeline=False):
-        self.cols, self.pipeline = cols, pipeline
+    def __init__(self, *, cols):
+        self.cols = cols
         super().__init__({
             "weight": In(WEIGHT_BITS),
             "vector": In(signed(8)).array(cols),
@@ -46,9 +44,6 @@ class Interpolator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if not self.pipeline:
-            m.d.comb += [product.eq(byte * self.weight) for product, byte in zip(self.products, self.vector, strict=True)]
-            return m
         weight = delayed(m, self.weight, 1, name="weight")
         for col, (product, byte) in enumerate(zip(self.products, self.vector, strict=True)):
             operand = delayed(m, byte, 1, name=f"operand_{col}")

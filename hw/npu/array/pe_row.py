@@ -1,13 +1,11 @@
 """One row of processing elements."""
 
-from operator import add
-
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import MAX_SPAN
-from hw.npu.parts.delay import delayed, latency
+from hw.npu.parts.delay import delayed
 
 
 class PeRow(wiring.Component):
@@ -17,8 +15,12 @@ class PeRow(wiring.Component):
     vector of the kernel row that the row belongs to, or 0 if it belongs to none.
 
     Every processing element holds two weights, one of each plane: the wave says which plane computes, the other may be
-    written meanwhile. One wave a cycle; the partial sums leave one cycle after the wave came (`LATENCY`). A row without a
-    wave keeps still. Nothing here checks that a plane is not written while it computes: the weight loader keeps that.
+    written meanwhile. Weights count in the cycle in which the wave comes. One wave a cycle; its partial sums leave `LATENCY` cycles
+    later, one cycle after those from above came. A row without a wave keeps still. Nothing here checks that a plane is not written
+    while it computes: the weight loader keeps that.
+
+    Operand and weight pass `AROUND` registers, and the product as many: the multipliers of an FPGA are few and far away, so that some of
+    the registers can stand beside them, the others on the way.
 
     With ``int4`` an element multiplies by the two halves of its weight apart. In a ``paired`` wave they are two weights, of two
     activations; else one, whose lower half has no sign and whose upper half counts sixteen times. ::
@@ -34,15 +36,11 @@ class PeRow(wiring.Component):
         Width of a partial sum.
     int4 : bool
         There are paired waves.
-    pipeline : bool
-        `CUTS` more registers: `AROUND` for operand and weight, and as many for the product. The multipliers of an FPGA are few and far
-        away: some of the registers can stand beside them, the others on the way. Weights count, as without, in the cycle in which the
-        wave comes.
 
     Members
     -------
     enable : In(1)
-        With ``pipeline``: the row moves; ``valid`` is low where it does not.
+        The row moves; ``valid`` is low where it does not.
     valid, plane, activation : In(1), In(1), In(signed(8))
         The wave: its plane, and the activation that every element of the row gets.
     paired, other : In(1), In(signed(8))
@@ -57,16 +55,16 @@ class PeRow(wiring.Component):
         In a cycle with ``write``, the weights of a plane are replaced.
     """
 
-    LATENCY = 1
     AROUND = 3
-    CUTS = 2 * AROUND
-    """Cycles from a wave to its partial sums more with ``pipeline``; to the partial sums from above it is one all the same."""
+    """Registers before a multiplier, and behind it."""
+    LATENCY = 2 * AROUND + 1
+    """Cycles from a wave to its partial sums; from the partial sums from above it is one."""
 
-    def __init__(self, *, cols, psum_bits, int4=False, pipeline=False):
-        self.cols, self.psum_bits, self.int4, self.pipeline = cols, psum_bits, int4, pipeline
+    def __init__(self, *, cols, psum_bits, int4=False):
+        self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
         pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
-            **({"enable": In(1)} if pipeline else {}),
+            "enable": In(1),
             "valid": In(1),
             "plane": In(1),
             "activation": In(signed(8)),
@@ -93,10 +91,7 @@ class PeRow(wiring.Component):
             operand = self._operand(m, col, self.activation, f"operand_{col}")
             weight = Mux(self.plane, planes[1], planes[0])
             other = self._operand(m, col, self.other, f"other_{col}") if self.int4 else None
-            if self.pipeline:
-                product = self._product(m, col, operand, other, weight, moves)
-            else:
-                product = add(*self._pair(m, col, operand, other, weight, self.paired)) if self.int4 else operand * weight
+            product = self._product(m, col, operand, other, weight, moves)
             with m.If(moves[-1]):
                 m.d.sync += psum.eq(self.psum_in[col] + product)
             m.d.comb += self.psum_out[col].eq(psum)
@@ -116,14 +111,14 @@ class PeRow(wiring.Component):
     def _moves(self, m):
         """Whether a wave enters each of the row's stages."""
         moves, valid = [self.valid], self.valid
-        for stage in range(1, latency(PeRow, self.pipeline)):
+        for stage in range(1, PeRow.LATENCY):
             valid, late = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable), Signal(name=f"moves_{stage}")
             m.d.comb += late.eq(valid & self.enable)
             moves.append(late)
         return moves
 
     def _product(self, m, col, operand, other, weight, moves):
-        """Expression: what is added, with ``pipeline``: of an operand and a weight that are registered, and registered itself."""
+        """Expression: what is added: of an operand and a weight that are registered, and registered itself."""
         first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
         for stage in range(self.AROUND):
             first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}

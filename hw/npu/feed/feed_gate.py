@@ -17,18 +17,18 @@ class FeedGate(wiring.Component):
     """Opens when the step that comes next may leave; holds the credits of planes and halves.
 
     Vectors need no cycles in the array and would overtake: they leave when the array is empty. A DEPTHWISE whose rows are grouped
-    otherwise than those of the last one waits for the same.
+    otherwise than those of the last one waits for the same. Only a DEPTHWISE waits here for its weights, since fillers push on what is
+    before it; others wait for them at the scratchpad, so that a tile's turn in the array is shorter by the stages between.
+
+    ``open`` is a register, and valid only for first waves: if a step is present that begins its reduction tile, for that step; otherwise
+    for the next tile. It lags what it depends on by a cycle, and tokens and the array by two: so a command must be steady three cycles
+    before it is ``active``, ``array`` and ``regroups`` two, and two first waves must not follow each other within two cycles.
+    ``last_pixel`` may come later than with its wave, but not behind the last step of the tile.
 
     Parameters
     ----------
     array_latency : int
         Cycles of the array.
-    pipeline : bool
-        ``open`` is a register and holds for first waves only: of the present step, or where that is none, of the next tile's. It is a cycle
-        old, tokens and the array two: so a command must be steady three cycles before it is ``active``, ``array`` and ``regroups`` two,
-        and two first waves must not follow each other within two cycles. ``last_pixel`` may come later than with its wave, but not behind
-        the last step of the tile. Only a DEPTHWISE waits here for its weights, since fillers push on what is before it; others wait for
-        them at the scratchpad, so that a tile's turn in the array is shorter by the stages between.
 
     Members
     -------
@@ -49,7 +49,7 @@ class FeedGate(wiring.Component):
     tile_loaded, half_free : In(1), In(1)
         A pulse for each reduction tile whose weights are in the array, and for each half of the accumulators that was read out.
     streams : In(1)
-        With ``pipeline``: it is a DEPTHWISE.
+        It is a DEPTHWISE.
     open : Out(1)
         Nothing holds the step up.
     cause : Out(CAUSES)
@@ -57,10 +57,10 @@ class FeedGate(wiring.Component):
     """
 
     AHEAD = 63
-    """With ``pipeline``: tiles between gate and scratchpad at most."""
+    """Tiles between gate and scratchpad at most."""
 
-    def __init__(self, *, array_latency, pipeline=False):
-        self.array_latency, self.pipeline = array_latency, pipeline
+    def __init__(self, *, array_latency):
+        self.array_latency = array_latency
         flags = (
             "active",
             "array",
@@ -75,14 +75,14 @@ class FeedGate(wiring.Component):
         )
         super().__init__(
             {"tokens": In(TOKENS), "header": In(group_layout("header")), "open": Out(1), "cause": Out(CAUSES)}
-            | {flag: In(1) for flag in (*flags, "array_near", "tile_loaded", "half_free", *(("streams",) if pipeline else ()))}
+            | {flag: In(1) for flag in (*flags, "array_near", "tile_loaded", "half_free", "streams")}
         )
 
     def elaborate(self, platform):
         m = Module()
         wait, first_of_job = self.header, self.first_pixel & self.first_tile
-        # weights in the array that no wave has used: 2 planes at most; with ``pipeline`` also waves that have left without
-        tiles = Signal(range(-self.AHEAD, 4) if self.pipeline else range(4))
+        # weights in the array that no wave has used: 2 planes at most; also waves that have left without
+        tiles = Signal(range(-self.AHEAD, 4))
         halves = Signal(range(3), init=2)
         carried = Signal()  # a half holds partial sums: the next job has it already
         starts_tile, starts_job = self.leaves & self.first_pixel & self.array, self.leaves & first_of_job & ~carried
@@ -94,12 +94,12 @@ class FeedGate(wiring.Component):
             m.d.sync += drain.eq(self.array_latency)
         with m.Elif(drain != 0):
             m.d.sync += drain.eq(drain - 1)
-        waits_as_first = Mux(self.first_pixel, self.first_tile, self.last_tile) if self.pipeline else first_of_job
+        waits_as_first = Mux(self.first_pixel, self.first_tile, self.last_tile)
         # Vectors stay two cycles behind the last wave of the array; those that add to its entries, one more: `Accumulators.MIN_PERIOD`.
         overtakes = ~self.array & (self.array_near | (drain > Mux(self.partial_in, 0, 1)))
 
         def early(value, name):
-            return delayed(m, value, 1 if self.pipeline else 0, name=name)
+            return delayed(m, value, 1, name=name)
 
         waits = {
             "command": ~self.active,
@@ -109,20 +109,13 @@ class FeedGate(wiring.Component):
             "output": (waits_as_first & ~carried & (halves == 0))
             | early(overtakes, "overtakes")
             | early(self.regroups & (self.array_near | (drain != 0)), "regroups"),
-            "weights": self.streams & (tiles <= 0) if self.pipeline else self.array & self.first_pixel & (tiles == 0),
+            "weights": self.streams & (tiles <= 0),
         }
-        if self.pipeline:
-            self._register(m, waits)
-            return m
-        stuck = Const(0)
-        for name, waiting in waits.items():
-            m.d.comb += self.cause[name].eq(waiting & ~stuck)
-            stuck = stuck | waiting
-        m.d.comb += self.open.eq(~stuck)
+        self._register(m, waits)
         return m
 
     def _register(self, m, waits):
-        """The same a cycle later, but for whether there is a command."""
+        """Whether the step may leave, and why not, a cycle later; but whether there is a command in the same cycle."""
         stuck, cause = Const(0), Signal(CAUSES)
         for name, waiting in waits.items():
             if name != "command":

@@ -50,7 +50,8 @@ FEED_WINDOW = data.StructLayout(
 class FeedMonitor(wiring.Component):
     """Splits the job's cycles into windows, one for each execute command, and counts the events of each.
 
-    A window ends with the last step of its command; the next begins in the next cycle.
+    A window ends with the last step of its command; the next begins in the next cycle. Two registers stand in front of the counters, the
+    first near what they count, so that a window is there three cycles after its last step.
 
     Parameters
     ----------
@@ -60,8 +61,6 @@ class FeedMonitor(wiring.Component):
         Windows held until they are taken: at least the number of commands between feeder and retirement.
     int4 : bool
         There are commands with 4-bit weights.
-    pipeline : bool
-        Two registers in front of the counters, the first near what they count: windows are there two cycles later.
 
     Members
     -------
@@ -75,8 +74,8 @@ class FeedMonitor(wiring.Component):
         Finished windows, in order.
     """
 
-    def __init__(self, *, rows, cols, depth, int4=False, pipeline=False):
-        self.rows, self.cols, self.depth, self.int4, self.pipeline = rows, cols, depth, int4, pipeline
+    def __init__(self, *, rows, cols, depth, int4=False):
+        self.rows, self.cols, self.depth, self.int4 = rows, cols, depth, int4
         super().__init__({
             "running": In(1),
             "cycle": In(unsigned(32)),
@@ -88,10 +87,7 @@ class FeedMonitor(wiring.Component):
         m = Module()
         m.submodules.fifo = fifo = StreamFifo(FEED_WINDOW, depth=self.depth)
         start = Signal(32)
-        event, running, cycle = (
-            delayed(m, getattr(self, name), 2 if self.pipeline else 0, name=name, reset_less=False)
-            for name in ("event", "running", "cycle")
-        )
+        event, running, cycle = (delayed(m, getattr(self, name), 2, name=name, reset_less=False) for name in ("event", "running", "cycle"))
         finished = fifo.i.payload
         # products before the choice: without a step the opcode may be unknown in a simulation, and 0 times unknown is unknown there
         bytes_read = Mux(event.opcode == Opcode.MATMUL, event.reads * self.rows, event.reads * self.cols)

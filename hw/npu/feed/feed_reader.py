@@ -7,16 +7,10 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.array.accumulators import Accumulators
 from hw.npu.feed.feed_gate import CAUSES
 from hw.npu.feed.port_turns import turn_layout
-from hw.npu.feed.port_window import window_layout
 from hw.npu.interface.isa import MAX_SPAN, Opcode
 from hw.npu.interface.ports import ReadPort
-from hw.npu.interface.wave import FEED_STEP, SENT_STEP, FEED_STEP
+from hw.npu.interface.wave import FEED_STEP, SENT_STEP
 from hw.npu.parts.delay import delayed
-
-
-def read_step(width) -> data.StructLayout:
-    """A step, and what each port reads for it."""
-    return data.StructLayout({"step": FEED_STEP, "windows": data.ArrayLayout(window_layout(width), MAX_SPAN)})
 
 
 def placed_step(width, geometry) -> data.StructLayout:
@@ -30,8 +24,10 @@ class FeedReader(wiring.Component):
 
         step --> waits --> scratchpad (READ_LATENCY) --> mask, pad, join --> array or vector path
 
-    The ports are granted one by one. The step is *accepted* with the last of them; no port asks for the next step before, so
-    that all their answers stand `read_latency` cycles later. A step of padding reads nothing. One step a cycle.
+    The ports are granted one by one. They ask in turns, and the next turn begins when all of the present one were granted. Where each port
+    stands, and its turn, is known before (`PortTurns`), so that nothing but the scratchpad's ``ready`` decides here. The step is
+    *accepted* with the last port; no port asks for the next step before, so that all their answers stand `read_latency` cycles later.
+    A step of padding reads nothing. One step a cycle.
 
     A lane is the byte of the port that owns it, the pad value where that is outside the image, 0 where no port does. In MATMUL the lanes
     of all ports make one vector; in DEPTHWISE each port has its own.
@@ -46,25 +42,23 @@ class FeedReader(wiring.Component):
         Cycles from request to answer.
     int4 : bool
         There are commands with 4-bit weights.
-    places : BankGeometry, optional
-        Of a scratchpad that takes places, of ports that do not share a bank: ports ask in turns, and the next turn begins when all of the
-        present one were granted. Where each port stands, and its turn, is known before (`PortTurns`), so that nothing but the scratchpad's
-        ``ready`` decides here.
+    places : BankGeometry
+        Of the scratchpad, which takes places, of ports that do not share a bank.
 
     Members
     -------
-    step : In(stream of read_step(width), or of placed_step(width, places))
+    step : In(stream of placed_step(width, places))
         In order.
     read : Out(ReadPort(width, places=places)).array(MAX_SPAN)
         The scratchpad.
     held, early, accept : Out(1), Out(1), Out(1)
         A step waits here; it is kept apart; it is accepted.
-    present : Out(FEED_STEP, or FEED_STEP)
+    present : Out(FEED_STEP)
         The step that waits here.
     cause : Out(CAUSES)
-        With ``places``: what it stands for, if it is a filler.
+        What it stands for, if it is a filler.
     tile_loaded, dry : In(1), Out(1)
-        With ``places``: a pulse for each reduction tile whose weights are in the array; a step waits here for them.
+        A pulse for each reduction tile whose weights are in the array; a step waits here for them.
     reads : Out(range(MAX_SPAN + 1))
         Ports that read for it.
     outside : Out(1)
@@ -81,17 +75,19 @@ class FeedReader(wiring.Component):
         The vectors beside it, where it has them.
     """
 
-    def __init__(self, *, width, cols, read_latency, int4=False, places=None):
+    def __init__(self, *, width, cols, read_latency, places, int4=False):
         self.width, self.cols, self.read_latency, self.int4, self.places = width, cols, read_latency, int4, places
-        self.layout = placed_step(width, places) if places else read_step(width)
+        self.layout = placed_step(width, places)
         super().__init__({
             "step": In(stream.Signature(self.layout)),
             "read": Out(ReadPort(width, places=places)).array(MAX_SPAN),
             "held": Out(1),
             "early": Out(1),
             "accept": Out(1),
-            "present": Out(FEED_STEP if places else FEED_STEP),
-            **({"cause": Out(CAUSES), "tile_loaded": In(1), "dry": Out(1)} if places else {}),
+            "present": Out(FEED_STEP),
+            "cause": Out(CAUSES),
+            "tile_loaded": In(1),
+            "dry": Out(1),
             "reads": Out(range(MAX_SPAN + 1)),
             "outside": Out(1),
             "sent": Out(1),
@@ -107,11 +103,10 @@ class FeedReader(wiring.Component):
         m.d.comb += self.step.ready.eq(self.accept | ~held)
         with m.If(self.step.ready):
             m.d.sync += held.eq(self.step.valid)
-        with m.If(self.step.ready if self.places else self.step.valid & self.step.ready):
+        with m.If(self.step.ready):
             m.d.sync += pending.eq(self.step.payload)
         m.d.comb += [self.held.eq(held), self.present.eq(pending.step)]
-        if self.places:
-            m.d.comb += self.cause.eq(pending.cause)
+        m.d.comb += self.cause.eq(pending.cause)
         self._request(m, pending)
         self._send(m, pending)
         return m
@@ -123,27 +118,12 @@ class FeedReader(wiring.Component):
             m.d.sync += since.eq(Accumulators.MIN_PERIOD - 1)
         with m.Elif(since != 0):
             m.d.sync += since.eq(since - 1)
-        if self.places:
-            may = self._may_ahead(m, pending, since)
-        else:
-            m.d.comb += self.early.eq(pending.step.apart & (since != 0))
-            may = self.held & ~self.early
+        may = self._may_ahead(m, pending, since)
         missing = Signal(MAX_SPAN)
         windows = [pending.windows[side] for side in range(MAX_SPAN)]
-        last_turn = self._turns(m, may, missing, windows) if self.places else None
-        for side in range(0 if self.places else MAX_SPAN):
-            request, window, got = self.read[side].request, windows[side], Signal(name=f"got_{side}")
-            m.d.comb += [
-                request.payload.eq(window.part),
-                request.valid.eq(may & window.reads & ~got),
-                missing[side].eq(window.reads & ~got & ~request.ready),
-            ]
-            with m.If(self.accept):
-                m.d.sync += got.eq(0)
-            with m.Elif(request.valid & request.ready):
-                m.d.sync += got.eq(1)
+        last_turn = self._turns(m, may, missing, windows)
         m.d.comb += [
-            self.accept.eq(may & ~missing.any() & last_turn if self.places else may & ~missing.any()),
+            self.accept.eq(may & ~missing.any() & last_turn),
             self.reads.eq(sum(window.reads for window in windows)),
             self.outside.eq(Cat(window.reads & window.outside for window in windows).any()),
         ]

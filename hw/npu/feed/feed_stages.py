@@ -69,7 +69,7 @@ class FeedStages(wiring.Component):
         with m.If(self.start):
             m.d.sync += image.eq(self.input)
         for side in range(MAX_SPAN):
-            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size, pipeline=True)
+            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size)
             m.d.comb += [window.port.eq(self.ports[side]), window.input.eq(image), turns.windows[side].eq(window.window)]
             m.d.comb += queue.i.payload.windows[side].eq(turns.placed[side])
         valid = delayed(m, self.valid, self.LATENCY, name="valid", reset_less=False)

@@ -8,8 +8,8 @@ from hw.npu.array.accumulators import Accumulators
 from hw.npu.feed.feed_gate import CAUSES, FeedGate
 from hw.npu.feed.feed_monitor import FEED_EVENT
 from hw.npu.feed.feed_reader import FeedReader
-from hw.npu.feed.port_positions import PortPositions, port_layout
-from hw.npu.feed.port_window import PortWindow
+from hw.npu.feed.feed_stages import FeedStages
+from hw.npu.feed.port_positions import PortPositions
 from hw.npu.feed.wave_generator import WaveGenerator
 from hw.npu.interface.isa import MAX_SPAN, Error, Opcode, group_layout, is_operation
 from hw.npu.interface.ports import ReadPort
@@ -19,6 +19,7 @@ from hw.npu.interface.wave import FEED_STEP, WAVE_TAG
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.walks.interpolation_walk import WEIGHT_BITS, InterpolationWalk
+from hw.npu.walks.reduction_walk import ReductionWalk
 
 
 def feed_command(interpolation=False) -> data.StructLayout:
@@ -32,13 +33,18 @@ class Feeder(wiring.Component):
 
     A step is a wave, but in DEPTHWISE, where the array is a FIR filter along a block row and some steps are data only. ::
 
-        generator --> placed step --> windows --> pending step --> scratchpad --> array or vector path
-        FeedGate      PortPositions   PortWindow  FeedReader
-        waits here                                waits here
+        generator --> PortPositions --> FeedStages: windows, banks, turns --> queue --> FeedReader --> array or vector path
+        FeedGate      (LATENCY)         (LATENCY)                                       waits here
+        waits here
 
-    Behind the scratchpad's ports nothing stalls. In front of the generator a step waits for tokens (the command's three counts), for the
-    weights of a reduction tile, for a free half of the accumulators, and where it has to, for the array to be empty (`FeedGate`).
-    A command takes two cycles from the queue to its first step; then there are no bubbles.
+    Behind the scratchpad's ports nothing stalls. In front of the generator a step waits for tokens (the command's three counts), for a free
+    half of the accumulators, for the weights of a DEPTHWISE, and where it has to, for the array to be empty (`FeedGate`). A MATMUL waits
+    for its weights at the reader. A step is taken while fewer than `FeedStages.ROOM` are inside.
+
+    The command is registered `PREPARED` cycles before its first step can come, so that what it alone decides is known by then; what
+    depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after the tile's first step, and the last step of a tile waits
+    for that: no tile that short could follow another in the accumulators.
+    From a command's last step to the next one's first pass `BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
 
     **Streams.** In DEPTHWISE vectors do not move through the array, but partial sums and waves do: both must move in the same cycles. From
     the first step of the command to its last, the array moves only in cycles in which a step arrives (``enable``). The steps must
@@ -65,6 +71,8 @@ class Feeder(wiring.Component):
         The array takes two activations a row in commands with 4-bit weights.
     interpolation : bool
         Vectors have weights.
+    places : BankGeometry
+        Of the scratchpad.
 
     Members
     -------
@@ -72,8 +80,8 @@ class Feeder(wiring.Component):
         In order.
     tokens : In(TOKENS)
         Completed commands.
-    read : Out(ReadPort(width, parts=True)).array(MAX_SPAN)
-        The scratchpad; of max(R, C) bytes, with ``int4`` max(2R, C).
+    read : Out(ReadPort(width, places=places)).array(MAX_SPAN)
+        The scratchpad; of max(R, C) bytes, with ``int4`` max(2R, C). Requests are places, and ports that ask in one cycle share no bank.
     tile_loaded : In(1)
         A pulse for each reduction tile whose weights are in the array.
     half_free : In(1)
@@ -100,12 +108,20 @@ class Feeder(wiring.Component):
         ADDRESS, if a byte of the image lies outside the scratchpad.
     """
 
-    SENT = 0
+    SENT = 1
     """Registers between the end of the reader and the array."""
-    STEPS = 2
-    """Steps between the generator and the scratchpad."""
+    STEPS = FeedStages.ROOM + 2
+    """Steps between the generator and the scratchpad, at most."""
+    PREPARED = 2
+    """Cycles that a command stands before its first step can come."""
+    TAKE = 1 + PREPARED + 1
+    """Cycles from a command that is taken to its first step in the generator: registered, prepared, started."""
+    LATENCY = PortPositions.LATENCY + FeedStages.LATENCY + 2
+    """Cycles from a step that is taken to the reader."""
+    BETWEEN = ReductionWalk.SETTLES + 1 + PREPARED + 2
+    """Cycles from a command's last step to the next one's first."""
 
-    def __init__(self, *, rows, cols, size, read_latency, array_latency, int4=False, interpolation=False, places=None):
+    def __init__(self, *, rows, cols, size, read_latency, array_latency, places, int4=False, interpolation=False):
         self.rows, self.cols, self.size, self.int4, self.interpolation = rows, cols, size, int4, interpolation
         self.read_latency, self.array_latency = read_latency, array_latency
         self.places, self.layout = places, feed_command(interpolation)
@@ -137,58 +153,70 @@ class Feeder(wiring.Component):
         m.submodules.generator = generator = WaveGenerator(cols=self.cols, interpolation=self.interpolation)
         m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
-        m.submodules.reader = reader = FeedReader(width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4)
-        command = Signal(self.layout, reset_less=True)
-        placed = Signal(
-            data.StructLayout({"step": FEED_STEP, "ports": data.ArrayLayout(port_layout(self.width), MAX_SPAN)}), reset_less=True
+        m.submodules.stages = stages = FeedStages(width=self.width, size=self.size, geometry=self.places)
+        m.submodules.reader = reader = FeedReader(
+            width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4, places=self.places
         )
-        has_placed, active, starting, begun = Signal(), Signal(), Signal(), Signal()
+        command = Signal(self.layout, reset_less=True)
+        active, preparing, begun, room = Signal(), Signal(), Signal(), Signal()
         fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
-        matmul, depthwise = (is_operation(command.header.opcode, operation, self.int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))
+        quiet, settling = Signal(range(ReductionWalk.SETTLES + 1)), Signal(range(ReductionWalk.SETTLES + 1))
+        step, filler, spaced, taken = Signal(), Signal(), Signal(), Signal()
+        opcode = command.header.opcode
+        matmul, depthwise = (
+            delayed(m, is_operation(opcode, operation, self.int4), 1, name=operation.name.lower())
+            for operation in (Opcode.MATMUL, Opcode.DEPTHWISE)
+        )
+        starting = delayed(m, taken, 1 + self.PREPARED, name="starting", reset_less=False)
         command_end = generator.tile_end & positions.last_tile & generator.last_column
-        room, step, filler, idle = Signal(), Signal(), Signal(), Signal()
         waits_at_tile = active & ~gate.open & generator.first_pixel
         m.d.comb += [
-            room.eq(~has_placed | reader.step.ready),
-            step.eq(active & gate.open & room),
+            spaced.eq(generator.tile_end & (settling != 0)),
+            step.eq(active & (gate.open | ~generator.first_pixel) & room & ~spaced),
             filler.eq(begun & ((fillers_left != 0) | waits_at_tile) & room),
-            idle.eq(~active & ~starting & (fillers_left == 0)),
-            self.command.ready.eq(idle & room),  # the step that is placed still needs its command
+            self.command.ready.eq(~active & ~preparing & (fillers_left == 0) & (quiet == 0)),
+            taken.eq(self.command.valid & self.command.ready),
         ]
         self._walk(m, command, generator, positions, starting, step, filler, matmul, depthwise)
-        self._group(m, command, generator, positions, gate, active, step, matmul, depthwise)
-        m.d.comb += gate.array_near.eq((has_placed & placed.step.sent.array) | (reader.held & reader.present.sent.array))
+        row_ends, regroups = self._rows(m, command, step, depthwise)
+        # a tile's last wave may come before it is known to be the job's last: what matters is that it is known by the tile's last step
+        self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.tile_end)
+        m.d.comb += [gate.streams.eq(depthwise), reader.tile_loaded.eq(self.tile_loaded)]
 
-        with m.If(self.command.valid & self.command.ready):
-            m.d.sync += [starting.eq(1), *self._take(command)]
+        with m.If(self.command.ready):  # whether there is one or not
+            m.d.sync += self._take(command)
+        with m.If(taken):
+            m.d.sync += preparing.eq(1)
         with m.If(starting):
-            m.d.sync += [starting.eq(0), active.eq(1)]
+            m.d.sync += [preparing.eq(0), active.eq(1)]
         with m.If(step):
             m.d.sync += begun.eq(depthwise)
             with m.If(command_end):
-                m.d.sync += [active.eq(0), fillers_left.eq(Mux(depthwise, positions.row_ends[-1], 0))]
+                m.d.sync += active.eq(0)
+        ended = delayed(m, step & command_end, 1, name="ended", reset_less=False)
+        with m.If(ended):
+            m.d.sync += fillers_left.eq(Mux(depthwise, row_ends[-1], 0))
         with m.If(filler & (fillers_left != 0)):
             m.d.sync += [fillers_left.eq(fillers_left - 1), begun.eq(fillers_left != 1)]
+        for count, moves in ((quiet, step | filler), (settling, starting | (step & generator.tile_end))):
+            with m.If(moves):
+                m.d.sync += count.eq(ReductionWalk.SETTLES)
+            with m.Elif(count != 0):
+                m.d.sync += count.eq(count - 1)
 
-        cause = Signal(CAUSES, init={"command": 1})  # why there is no placed step, or only a filler
-        with m.If(room):
-            m.d.sync += [has_placed.eq(step | filler), cause.eq(Mux(step, 0, gate.cause.as_value()))]
-            with m.If(fillers_left != 0):
+        ends = Mux(depthwise, fillers_left == 1, command_end)
+        described = self._settled(m, command, generator, positions, step, filler, ends, matmul, depthwise)
+        cause = Signal(CAUSES)  # why there is no step, or only a filler
+        m.d.sync += cause.eq(0)
+        with m.If(room & ~step):
+            m.d.sync += cause.eq(gate.cause)
+            with m.If(spaced | ended | (fillers_left != 0)):
                 m.d.sync += cause.eq(CAUSES.const({"output": 1}))
-        with m.If(step | filler):
-            m.d.sync += [port.eq(place) for port, place in zip(placed.ports, positions.ports, strict=True)]
-            ends = Mux(depthwise, fillers_left == 1, command_end)
-            self._describe(m, command, generator, positions, placed.step, filler, ends, matmul, depthwise)
-        for side in range(MAX_SPAN):
-            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size)
-            m.d.comb += [
-                window.port.eq(placed.ports[side]),
-                window.input.eq(command.input),
-                reader.step.payload.windows[side].eq(window.window),
-            ]
-            connect(m, reader.read[side], flipped(self.read[side]))
-        m.d.comb += [reader.step.valid.eq(has_placed), reader.step.payload.step.eq(placed.step)]
-        self._report(m, reader, cause)
+        for side, port in enumerate(reader.read):
+            connect(m, port, flipped(self.read[side]))
+        self._stage(m, starting, positions, stages, reader, command, step | filler, described, cause)
+        self._count(m, gate, stages, reader, room, step | filler, matmul | depthwise)
+        self._report(m, reader, stages.missing)
         self._send(m, reader)
         return m
 
@@ -250,13 +278,18 @@ class Feeder(wiring.Component):
             self.weight.eq(weights.o.payload),
         ]
 
-    def _group(self, m, command, generator, positions, gate, active, step, matmul, depthwise):
-        """Guards the step that comes next; groups the array's rows with the first step of a DEPTHWISE."""
-        differs = [mine != now for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
-        regroups = depthwise & (differs[0] | differs[1] | differs[2])
-        self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.last_pixel)
+    def _rows(self, m, command, step, depthwise):
+        """Groups the array's rows with the first step of a DEPTHWISE, once the last step of the one before has arrived there."""
+        loops, ends = command.loops, [Signal.like(end, name=f"row_ends_{side}") for side, end in enumerate(self.group_ends)]
+        taps = [Mux(loops.span > side, loops.taps_x, 0) for side in range(MAX_SPAN)]
+        m.d.sync += [end.eq(sum(taps[: side + 1])) for side, end in enumerate(ends)]
+        groups = [Signal.like(end, name=f"group_{side}") for side, end in enumerate(ends)]
         with m.If(step & depthwise):
-            m.d.sync += [now.eq(mine) for mine, now in zip(positions.row_ends, self.group_ends, strict=True)]
+            m.d.sync += [group.eq(end) for group, end in zip(groups, ends, strict=True)]
+        differs = [group != end for group, end in zip(groups, ends, strict=True)]
+        for side, (now, group) in enumerate(zip(self.group_ends, groups, strict=True)):
+            m.d.comb += now.eq(delayed(m, group, self.read_latency + self.SENT, name=f"group_{side}_arrives", reset_less=False))
+        return ends, depthwise & (differs[0] | differs[1] | differs[2])
 
     def _guard(self, m, command, generator, positions, gate, active, step, array, regroups, last_pixel):
         """Tells the gate of the step that comes next."""
@@ -277,11 +310,11 @@ class Feeder(wiring.Component):
             gate.half_free.eq(self.half_free),
         ]
 
-    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise, taken=None):
-        """Registers what the step is; its wave gets its plane and its half. In cycles in which it is taken, or ``taken`` says whether."""
+    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise, taken):
+        """Registers what the step is; its wave gets its plane and its half. ``taken`` says whether it is taken."""
         loops, sent, array = command.loops, step.sent, matmul | depthwise
         half, plane = Signal(), Signal()
-        last_wave = ~filler & generator.last_pixel if taken is None else taken & generator.last_pixel
+        last_wave = taken & generator.last_pixel
         with m.If(last_wave & array):
             m.d.sync += plane.eq(~plane)
         with m.If(last_wave & positions.last_tile & ~loops.partial_out):
@@ -306,32 +339,69 @@ class Feeder(wiring.Component):
             sent.tag.job_end.eq(generator.last_pixel & positions.last_tile),
             step.filler.eq(filler),
             step.apart.eq(~filler & generator.first_pixel & ((short & ~depthwise) | continues)),
-            *([step.opens.eq(~filler & generator.first_pixel & array)] if self.places else []),
+            step.opens.eq(~filler & generator.first_pixel & array),
             step.index.eq(command.index),
             step.opcode.eq(command.header.opcode),
         ]
 
-    def _report(self, m, reader, placed_cause, known=None):
-        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none: where that is not
-        ``known``, it moves as the steps do.
-        """
-        cause, present, event = Signal(CAUSES, init={"command": 1}), reader.present, self.event
-        if known is not None:
-            cause = known
-        else:
-            with m.If(reader.step.ready):
-                m.d.sync += cause.eq(placed_cause)
+    def _settled(self, m, command, generator, positions, step, filler, ends, matmul, depthwise):
+        """Describes a step, `ReductionWalk.SETTLES` cycles after it was taken: then it is known whether its tile is the job's last."""
+        described = Signal(FEED_STEP, reset_less=True)
+        self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise, taken=step)
+        settled, half, last_tile = Signal(FEED_STEP), Signal(), positions.last_tile
+        last_wave = delayed(m, step & generator.last_pixel, ReductionWalk.SETTLES, name="last_wave", reset_less=False)
+        tag = settled.sent.tag
+        m.d.comb += [
+            settled.eq(delayed(m, described, ReductionWalk.SETTLES - 1, name="described")),
+            tag.final.eq(last_tile),
+            tag.job_end.eq(last_wave & last_tile),
+            tag.half.eq(half),
+        ]
+        with m.If(last_wave & last_tile & ~command.loops.partial_out):
+            m.d.sync += half.eq(~half)
+        return settled
+
+    @staticmethod
+    def _stage(m, starting, positions, stages, reader, command, taken, settled, cause):
+        """Brings together what a step is, and where it reads."""
+        rest = PortPositions.LATENCY
+        m.d.comb += [
+            stages.start.eq(delayed(m, starting, 3, name="started", reset_less=False)),
+            stages.input.eq(command.input),
+            stages.valid.eq(delayed(m, taken, rest, name="taken", reset_less=False)),
+            stages.step.eq(delayed(m, settled, rest - ReductionWalk.SETTLES, name="settled")),
+            stages.cause.eq(delayed(m, cause, rest - 1, name="cause", reset_less=False)),
+            *(mine.eq(port) for mine, port in zip(stages.ports, positions.ports, strict=True)),
+        ]
+        connect(m, stages.o, reader.step)
+
+    @staticmethod
+    def _count(m, gate, stages, reader, room, taken, array):
+        """Counts the steps in front of the reader, and of those in front of the scratchpad the ones for the array."""
+        inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 3))
+        popped = delayed(m, stages.o.valid & stages.o.ready, 1, name="popped", reset_less=False)
+        enters = delayed(m, taken & array, 1, name="array_taken", reset_less=False)
+        leaves = delayed(m, reader.accept & reader.present.sent.array, 1, name="array_accepted", reset_less=False)
+        m.d.sync += [
+            inside.eq(inside + taken - popped),
+            room.eq(inside < FeedStages.ROOM - 1),  # of the cycle before, in which one more may have been taken
+            near.eq(near + enters - leaves),
+        ]
+        m.d.comb += gate.array_near.eq(near != 0)
+
+    def _report(self, m, reader, behind):
+        """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
+        present, event = reader.present, self.event
+        missing = Signal(CAUSES)
+        m.d.comb += missing.eq(Mux(reader.held, reader.cause, behind))
         idle = ~reader.held | (reader.accept & present.filler)
-        m.d.comb += [event[name].eq(cause[name] & idle) for name, _ in CAUSES]
-        early = reader.early
-        if self.places:
-            early = early | reader.dry
-            m.d.comb += event.weights.eq((cause.weights & idle) | reader.dry)
+        m.d.comb += [event[name].eq(missing[name] & idle) for name, _ in CAUSES]
+        m.d.comb += event.weights.eq((missing.weights & idle) | reader.dry)
         m.d.comb += [
             event.held.eq(reader.held),
             event.active.eq(reader.accept & ~present.filler),
             event.reads.eq(Mux(reader.accept, reader.reads, 0)),
-            event.bank.eq(reader.held & ~early & ~reader.accept),
+            event.bank.eq(reader.held & ~(reader.early | reader.dry) & ~reader.accept),
             event.apart.eq(reader.held & reader.early),
             event.command_end.eq(reader.accept & present.sent.command_end),
             event.index.eq(present.index),

@@ -78,14 +78,14 @@ class PortPositions(wiring.Component):
     its bytes come out at their own lanes. SUM and MAX: port 0. DEPTHWISE: port 0 reads the first kernel row of the pass; port s
     reads kernel row s at the position at which port 0 was s times ``taps_x`` steps ago.
 
-    Combinational from the present step to ``ports``; one step a cycle.
-
-    With ``pipeline`` the ports of a step come `LATENCY` cycles later, and nothing stalls in between::
+    One step a cycle. The ports of a step come `LATENCY` cycles later, and nothing stalls in between::
 
         pixel ----------------------------> + --> port 0 --> past steps --> + --> ports
         walk --> where rows end --> + ------^                               |
         kernel rows, tap -----------^-----------> of ports 1 and 2 ---------^
         0        1, 2               3       4                5                6
+
+    A reduction tile takes at least three cycles. From the last step of a command to the next ``start`` pass `LATENCY` - 1 cycles at least.
 
     Parameters
     ----------
@@ -93,9 +93,6 @@ class PortPositions(wiring.Component):
         Size of the array.
     int4 : bool
         There are commands with two weights a row of the array.
-    pipeline : bool
-        Registers between the additions: `LATENCY` cycles, a reduction tile takes at least three, and a command must be steady two
-        cycles before ``start`` and `LATENCY` - 1 cycles behind its last step pass until the next ``start``.
 
     Members
     -------
@@ -104,25 +101,25 @@ class PortPositions(wiring.Component):
     step, filler, tile_end : In(1), In(1), In(1)
         A step is taken; port 0 reads nothing in it; it is the last of its reduction tile.
     loops, input : In(group loops), In(group input)
-        The command, steady from ``start`` on.
+        The command, steady from two cycles before ``start`` on.
     matmul, depthwise : In(1), In(1)
         Its kind, SUM or MAX if neither.
     paired : In(1)
         With ``int4``: it is a MATMUL with two weights a row.
     pixel, last_column : In(POSITION), In(1)
-        Position of the step without the tap, with ``pipeline`` of the step of the cycle before; it is in the last column tile.
+        Position, without the tap, of the step of the cycle before; the present step is in the last column tile.
     ports : Out(port_layout(width)).array(MAX_SPAN)
-        What each port reads in this step; of max(R, C) lanes, with ``int4`` max(2R, C).
+        What each port reads; of max(R, C) lanes, with ``int4`` max(2R, C).
     row_ends : Out(range(rows + 1)).array(MAX_SPAN)
         Where the tile's kernel rows end among its bytes: in DEPTHWISE the rows of the array. Twice the range with ``int4``.
     first_tile, last_tile : Out(1), Out(1)
-        The reduction tile is the first or the last of its job. With ``pipeline`` ``last_tile`` comes `ReductionWalk.SETTLES` cycles later.
+        The reduction tile is the first or the last of its job; ``last_tile`` comes `ReductionWalk.SETTLES` cycles later.
     """
 
     LATENCY = 6
 
-    def __init__(self, *, rows, cols, int4=False, pipeline=False):
-        self.rows, self.cols, self.int4, self.pipeline = rows, cols, int4, pipeline
+    def __init__(self, *, rows, cols, int4=False):
+        self.rows, self.cols, self.int4 = rows, cols, int4
         self.deepest = 2 * rows if int4 else rows
         self.width = max(self.deepest, cols)
         super().__init__({
@@ -156,41 +153,24 @@ class PortPositions(wiring.Component):
             self.last_tile.eq(walk.last),
             history.start.eq(self.start),
         ]
-        if not self.pipeline:
-            self._remember(m, walk, history)
         m.d.comb += [ours.eq(theirs) for ours, theirs in zip(self.row_ends, walk.end, strict=True)]
-        if not self.pipeline:
-            m.d.comb += [lag.eq(self.loops.taps_x * side) for side, lag in enumerate(history.lag, start=1)]
-        kernel_rows, shifts = self._tile(m, walk)
-        if self.pipeline:
-            self._staged(m, walk, history, kernel_rows, shifts)
-        else:
-            for side in range(MAX_SPAN):
-                self._port(m, side, walk, history, kernel_rows[side], shifts[side])
+        kernel_rows, along = self._tile(m, walk)
+        command = self._hold(m)
+        offsets = self._offsets(m, walk, command, kernel_rows, along)
+        self._ports(m, walk, history, command, offsets)
         if self.int4:
             m.d.comb += walk.paired.eq(self.paired)
         return m
 
-    def _remember(self, m, walk, history):
-        """The present step becomes a past one."""
-        m.d.comb += [
-            history.step.eq(self.step & self.depthwise),
-            history.real.eq(~self.filler),
-            history.present.position.eq(self.ports[0].position),
-            history.present.side.eq(Cat(walk.side)),
-            history.present.last_column.eq(self.last_column),
-        ]
-
     def _tile(self, m, walk):
-        """Where the kernel rows of the present tile begin, and how far into (or before) them each port does."""
+        """Where the kernel rows of the present tile begin, and how far into them port 0 does."""
         inp, transposed = self.input, self.depthwise & self.loops.transposed
         step = row_to_row(inp, transposed, address="tap_y_step", y="tap_y_rows", name="kernel_row_step", m=m)
         double = moved(m, step, "kernel_row_double", step)
-        if self.pipeline:
-            step, double, triple = (
-                delayed(m, place, 1, name=name)
-                for place, name in ((step, "by_one"), (double, "by_two"), (moved(m, double, "kernel_row_triple", step), "by_three"))
-            )
+        step, double, triple = (
+            delayed(m, place, 1, name=name)
+            for place, name in ((step, "by_one"), (double, "by_two"), (moved(m, double, "kernel_row_triple", step), "by_three"))
+        )
         along, tap = Signal(signed(25), reset_less=True), Signal(signed(25), reset_less=True)
         begins = POSITION.const({})  # of kernel row 0: the pixel itself
         rows = [Signal(POSITION, name=f"kernel_row_{side}", reset_less=True) for side in range(MAX_SPAN)]
@@ -198,7 +178,7 @@ class PortPositions(wiring.Component):
         moves = walk.step, walk.same_tap, walk.next_tap, walk.advance, walk.taken, restart
         names = ("tile_step", "same_tap", "next_tap", "advance", "taken", "restart")
         next_tile, same_tap, next_tap, advance, taken, restart = (
-            delayed(m, move, 1 if self.pipeline else 0, name=name, reset_less=False) for move, name in zip(moves, names, strict=True)
+            delayed(m, move, 1, name=name, reset_less=False) for move, name in zip(moves, names, strict=True)
         )
         with m.If(next_tile):
             with m.If(same_tap):
@@ -211,80 +191,47 @@ class PortPositions(wiring.Component):
             m.d.sync += [along.eq(0), tap.eq(0)]
         for side, (row, first) in enumerate(zip(rows, (begins, step, double), strict=True)):
             # by 1, 2 or 3 kernel rows; in DEPTHWISE rows 1 and 2 are relative to a past step, and stay
-            if self.pipeline:  # one addition
-                leap = Signal(POSITION, name=f"leap_{side}")
-                with m.Switch(advance):
-                    for number, place in enumerate((step, double, triple), start=1):
-                        with m.Case(number):
-                            m.d.comb += leap.eq(place)
-                leaps = (leap,)
-            else:
-                leaps = one, two = [Signal(POSITION, name=f"{name}_{side}") for name in ("by_one", "by_two")]
-                with m.If(advance[0]):
-                    m.d.comb += one.eq(step)
-                with m.If(advance[1]):
-                    m.d.comb += two.eq(double)
+            leap = Signal(POSITION, name=f"leap_{side}")
+            with m.Switch(advance):
+                for number, place in enumerate((step, double, triple), start=1):
+                    with m.Case(number):
+                        m.d.comb += leap.eq(place)
             with m.If(restart):
                 m.d.sync += row.eq(first)
             with m.Elif(next_tile & (~self.depthwise if side else 1)):
-                m.d.sync += row.eq(moved(m, row, f"next_row_{side}", *leaps))
-        return rows, (along, *(Mux(self.depthwise, 0, -walk.end[side]) for side in range(MAX_SPAN - 1)))
+                m.d.sync += row.eq(moved(m, row, f"next_row_{side}", leap))
+        return rows, along
 
-    def _port(self, m, side, walk, history, kernel_row, shift):
-        """One port: position, and lanes."""
-        port, base, last_column, loops = self.ports[side], self.pixel, self.last_column, self.loops
-        on, first, end = ~self.filler, 0, Mux(self.matmul, walk.end[0], self.cols)
-        if side:
-            past, past_real = history.past[side - 1], history.past_real[side - 1]
-            chosen = Signal(POSITION, name=f"base_{side}")
-            m.d.comb += chosen.eq(Mux(self.depthwise, past.position, self.pixel))
-            base, last_column = chosen, past_real & past.last_column
-            on = Mux(self.depthwise, past_real & past.side[side], self.matmul & walk.side[side])
-            first, end = Mux(self.matmul, walk.end[side - 1], 0), Mux(self.matmul, walk.end[side], 0)
-        m.d.comb += [
-            port.position.address.eq(base.address + kernel_row.address + shift),
-            port.position.x.eq(base.x + kernel_row.x + shift),
-            port.position.y.eq(base.y + kernel_row.y),
-            port.on.eq(on),
-            port.first.eq(first),
-            port.end.eq(end),
-            port.pad_end.eq(end),
-        ]
-        # A step of the last column tile may be padding for a wave of the tile before it: what is no column in the last tile is one there.
-        with m.If(self.depthwise):
-            m.d.comb += [
-                port.end.eq(Mux(last_column, loops.last_cols, self.cols)),
-                port.pad_end.eq(Mux(loops.column_tiles == 1, loops.last_cols, self.cols)),
-            ]
-
-    def _staged(self, m, walk, history, kernel_rows, shifts):
-        """All ports, in stages."""
+    def _hold(self, m):
+        """The command of the later stages: steps of it are still there when the next one starts."""
         late = data.StructLayout({"loops": self.loops.shape(), "matmul": 1, "depthwise": 1})
-        command = Signal(late, name="late", reset_less=True)  # steps of the command before are still in the later stages
+        command = Signal(late, name="late", reset_less=True)
         with m.If(self.start):
             m.d.sync += [command.loops.eq(self.loops), command.matmul.eq(self.matmul), command.depthwise.eq(self.depthwise)]
-        loops, depthwise = command.loops, command.depthwise
+        return command
 
-        def register(value, shape, name):
-            held = Signal(shape, name=name, reset_less=True)
-            m.d.sync += held.eq(value)
-            return held
-
-        # 2: where the tile's rows end; its kernel rows moved a cycle later than the walk. 3: how far from the pixel each port begins
+    def _offsets(self, m, walk, command, kernel_rows, along):
+        """2: where the tile's rows end; its kernel rows moved a cycle later than the walk. 3: how far from the pixel each port begins;
+        those of ports 1 and 2 a cycle later.
+        """
         settled = ReductionWalk.SETTLES - 1
-        offsets = []  # those of ports 1 and 2 a cycle later
-        for side, (row, shift) in enumerate(zip(kernel_rows, shifts, strict=True)):
+        offsets = []
+        for side, row in enumerate(kernel_rows):
             row = delayed(m, row, settled + (side != 0), name=f"settled_row_{side}")
             if side:
-                before = Signal(signed(len(walk.end[0]) + 1), name=f"before_{side}", reset_less=True)
-                m.d.sync += before.eq(Mux(depthwise, 0, -walk.end[side - 1]))
-                shift = before
+                shift = Signal(signed(len(walk.end[0]) + 1), name=f"before_{side}", reset_less=True)
+                m.d.sync += shift.eq(Mux(command.depthwise, 0, -walk.end[side - 1]))
             else:
-                shift = delayed(m, shift, settled, name="settled_along")
+                shift = delayed(m, along, settled, name="settled_along")
             offset = Signal(POSITION, name=f"offset_{side}", reset_less=True)
             m.d.sync += [offset.address.eq(row.address + shift), offset.x.eq(row.x + shift), offset.y.eq(row.y)]
             offsets.append(offset)
-        # 4: port 0, and its past steps
+        return offsets
+
+    def _ports(self, m, walk, history, command, offsets):
+        """4: port 0, and its past steps. 5: what each port begins at. 6: where it reads."""
+        loops, depthwise = command.loops, command.depthwise
+        # 4
         pixel = delayed(m, self.pixel, 2, name="pixel")
         position = Signal(POSITION, reset_less=True)
         m.d.sync += [position[field].eq(pixel[field] + offsets[0][field]) for field, _ in POSITION]
@@ -299,12 +246,15 @@ class PortPositions(wiring.Component):
             history.present.last_column.eq(last_column),
         ]
         for side, lag in enumerate(history.lag, start=1):
-            m.d.comb += lag.eq(register(loops.taps_x * side, lag.shape(), f"lag_{side}"))
-        # 5: what each port begins at. 6: where it reads
+            ago = Signal.like(lag, name=f"lag_{side}", reset_less=True)
+            m.d.sync += ago.eq(loops.taps_x * side)
+            m.d.comb += lag.eq(ago)
+        # 5
         pixel, position = delayed(m, pixel, 2, name="late_pixel"), delayed(m, position, 1, name="late_position")
         filler, last_column = delayed(m, filler, 1, name="late_filler"), delayed(m, last_column, 1, name="late_last_column")
         sides = delayed(m, sides, 1, name="late_sides")
         ends = [delayed(m, end, 3, name=f"end_{number}") for number, end in enumerate(walk.end)]
+        # 6
         for side in range(MAX_SPAN):
             port = Signal(self.ports[side].shape(), name=f"port_{side}", reset_less=True)
             m.d.comb += self.ports[side].eq(port)

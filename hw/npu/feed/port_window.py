@@ -21,7 +21,7 @@ def window_layout(width) -> data.StructLayout:
 
 
 class PortWindow(wiring.Component):
-    """Wraps the address of a port's vector, and finds which of its lanes are bytes of the image. Combinational.
+    """Wraps the address of a port's vector, and finds which of its lanes are bytes of the image: `LATENCY` cycles later.
 
     Rows from ``wrap_row`` on lie ``wrap_bytes`` lower: the image may be a ring of rows. The address of byte 0 is then brought into the
     scratchpad by its size, once.
@@ -32,56 +32,27 @@ class PortWindow(wiring.Component):
         Lanes.
     size : int
         Bytes of the activation scratchpad.
-    pipeline : bool
-        The window comes `LATENCY` cycles after the port; ``input`` is read in the first two of them.
 
     Members
     -------
     port : In(port_layout(width))
         What the port reads.
     input : In(group input)
-        The image.
+        The image, as it is in the cycle of the port and the next.
     window : Out(window_layout(width))
         What it asks for.
     """
 
     LATENCY = 4
 
-    def __init__(self, *, width, size, pipeline=False):
+    def __init__(self, *, width, size):
         if size >> ADDRESS_BITS:
             raise ValueError(f"PortWindow size {size} does not fit {ADDRESS_BITS} bits")
-        self.width, self.size, self.pipeline = width, size, pipeline
+        self.width, self.size = width, size
         super().__init__({"port": In(port_layout(width)), "input": In(group_layout("input")), "window": Out(window_layout(width))})
 
     def elaborate(self, platform):
         m = Module()
-        if self.pipeline:
-            self._staged(m)
-            return m
-        width, port, inp, window = self.width, self.port, self.input, self.window
-        place, ring, wrapped = port.position, Signal(signed(27)), Signal(signed(28))
-        m.d.comb += [
-            ring.eq(place.address - Mux(place.y >= inp.wrap_row, inp.wrap_bytes, 0)),
-            wrapped.eq(ring + Mux(ring < 0, self.size, Mux(ring >= self.size, -self.size, 0))),
-        ]
-        row_inside, behind = (place.y >= 0) & (place.y < inp.height), inp.image_row_bytes - place.x
-        low, high = Signal(range(width + 1)), Signal(range(width + 1))
-        first, end = window.part.first, window.part.end
-        m.d.comb += [
-            low.eq(Mux(place.x >= 0, 0, Mux(place.x <= -width, width, -place.x))),
-            high.eq(Mux((behind <= 0) | ~row_inside | ~port.on, 0, Mux(behind >= width, width, behind))),
-            window.part.address.eq(wrapped),
-            first.eq(Mux(low > port.first, low, port.first)),
-            end.eq(Mux(high < port.end, high, port.end)),
-            window.reads.eq(end.any() & (first < end)),  # a port that is off has no end; where it begins may be unknown in a simulation
-            window.outside.eq((wrapped < 0) | (wrapped >= self.size)),
-            window.real.eq(ones(end, width) & ~ones(first, width)),
-            window.used.eq(ones(port.pad_end, width) & ~ones(port.first, width)),
-        ]
-        return m
-
-    def _staged(self, m):
-        """The same in stages."""
         width, size, lane = self.width, self.size, range(self.width + 1)
 
         def register(value, shape, name, stage=None):
@@ -115,7 +86,7 @@ class PortWindow(wiring.Component):
             (window.part.address, ring + Mux(below, size, Mux(above, -size, 0))),
             (window.part.first, starts),
             (window.part.end, stops),
-            (window.reads, stops.any() & (starts < stops)),  # as above
+            (window.reads, stops.any() & (starts < stops)),  # off: no end, and an unknown start in a simulation
             (window.outside, outside),
             (window.real, ones(stops, width) & ~ones(starts, width)),
             (window.used, used),
@@ -123,6 +94,7 @@ class PortWindow(wiring.Component):
             held = Signal(len(target), reset_less=True)
             m.d.sync += held.eq(value)
             m.d.comb += target.eq(held)
+        return m
 
 
 def ones(count, width):

@@ -39,7 +39,7 @@ class WaveGenerator(wiring.Component):
     DEPTHWISE: ``positions`` steps along a block row; the step at ``stride`` times a column is the column's wave, the others are data only.
 
     One step a cycle, no bubble between tiles and between column tiles. Every level keeps the position at which it began
-    (column tile, block row), so that a step is one addition.
+    (column tile, block row), so that a step is one addition. The ends of the loops are registers.
 
     Parameters
     ----------
@@ -47,9 +47,6 @@ class WaveGenerator(wiring.Component):
         Columns of the array: bytes from column tile to column tile, where these read different bytes.
     interpolation : bool
         There are commands INTERPOLATE, whose pixels lie between those of the image.
-    pipeline : bool
-        The ends of the loops are registers: the command must be steady two cycles before ``start``. ``position`` is that of the step of the
-        cycle before.
 
     Members
     -------
@@ -58,13 +55,13 @@ class WaveGenerator(wiring.Component):
     step : In(1)
         Go to the next step.
     loops, input : In(group loops), In(group input)
-        The command, steady from ``start`` on.
+        The command, steady from two cycles before ``start`` on.
     depthwise, channels : In(1), In(1)
         It is a DEPTHWISE; each column tile reads its own bytes (all but MATMUL).
     last_tile : In(1)
         The present reduction tile is the last of its job.
     position : Out(POSITION)
-        Of the present step, for tap (0, 0).
+        Of the step of the cycle before, for tap (0, 0).
     wave : Out(1)
         The step has a wave.
     entry : Out(unsigned(8))
@@ -80,8 +77,8 @@ class WaveGenerator(wiring.Component):
         (`InterpolationWalk.LATENCY`).
     """
 
-    def __init__(self, *, cols, interpolation=False, pipeline=False):
-        self.cols, self.interpolation_walk, self.pipeline = cols, interpolation, pipeline
+    def __init__(self, *, cols, interpolation=False):
+        self.cols, self.interpolation_walk = cols, interpolation
         between = {"interpolates": In(1), "vector": In(1), "interpolation": In(group_layout("interpolation"))}
         between |= {"weighs": Out(1), "weight": Out(WEIGHT_BITS)}
         flags = ("wave", "first_pixel", "last_pixel", "tile_end", "last_column")
@@ -130,10 +127,7 @@ class WaveGenerator(wiring.Component):
         ):
             count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
             all_inner = all_inner & inner
-            if self.pipeline:
-                end = self._end(m, loop, count, bound, self.step & all_inner)
-            else:
-                m.d.comb += end.eq(count == bound - 1)
+            end = self._end(m, loop, count, bound, self.step & all_inner)
             with m.If(self.step & all_inner):
                 m.d.sync += count.eq(Mux(end, 0, count + 1))
             with m.If(self.start):
@@ -202,24 +196,7 @@ class WaveGenerator(wiring.Component):
             further = Signal(POSITION)
             m.d.comb += [further.address.eq(Mux(carry_y, inp.tap_y_step, 0)), further.y.eq(Mux(carry_y, inp.tap_y_rows, 0))]
             row_step = moved(m, row_step, "row_step_between", further)
-        if self.pipeline:
-            self._moves(m, ends, (column, row, pixel), (tile_step, row_step, pixel_step))
-            return
-        with m.If(self.step):
-            with m.If(~ends["bx"]):
-                m.d.sync += pixel.eq(moved(m, pixel, "next_pixel", pixel_step))
-            with m.Elif(~ends["by"]):
-                next_row = moved(m, row, "next_row", row_step)
-                m.d.sync += [row.eq(next_row), pixel.eq(next_row)]
-            with m.Elif(~self.last_tile):
-                m.d.sync += [row.eq(column), pixel.eq(column)]
-            with m.Else():
-                next_column = moved(m, column, "next_column", tile_step)
-                m.d.sync += [column.eq(next_column), row.eq(next_column), pixel.eq(next_column)]
-        with m.If(self.start):
-            origin = Signal(POSITION)
-            m.d.comb += [origin.address.eq(inp.address), origin.x.eq(inp.x_bytes), origin.y.eq(inp.y)]
-            m.d.sync += [place.eq(origin) for place in (column, row, pixel)]
+        self._moves(m, ends, (column, row, pixel), (tile_step, row_step, pixel_step))
 
     def _moves(self, m, ends, places, steps):
         """The positions a cycle later, when it is registered what moves: the pixel, a row, back to the column tile, or that too."""

@@ -98,26 +98,9 @@ class OutputCommand:
                 m.d.sync += [self.config[i].eq(config), self.index[i].eq(payload.index), self.thrice[i].eq(softmax)]
 
     def retire(self, m, stage, slots):
-        """Commands retire in their order, so that their banks alternate; the stage says so."""
-        written, oldest = Signal(32), Signal()
-        last = slots.accepted & slots.accepted_slot.last
-        total = Signal(32)
-        has_second = Mux(oldest, self.config[1].has_second, self.config[0].has_second)
-        read = Mux(Mux(oldest, self.thrice[1], self.thrice[0]), total * SoftmaxUnit.PASSES, Mux(has_second, total, 0))
-        m.d.comb += total.eq(written + slots.accepted_slot.bytes)
-        m.d.sync += stage.retire.eq(last | self.settled)
-        with m.If(slots.accepted):
-            m.d.sync += written.eq(Mux(last, 0, total))
-        with m.If(last | self.settled):
-            m.d.sync += [
-                oldest.eq(~oldest),
-                stage.retire_index.eq(Mux(oldest, self.index[1], self.index[0])),
-                stage.written_bytes.eq(Mux(last, total, 0)),
-                stage.read_bytes.eq(Mux(last, read, 0)),
-            ]
-
-    def retire_in_steps(self, m, stage, slots):
-        """The same with ``pipeline``: the command's bytes are summed, then multiplied by what was read of them."""
+        """Commands retire in their order, so that their banks alternate; the stage says so. The command's bytes are summed, then multiplied
+        by what was read of them.
+        """
         written, total, oldest = Signal(32), Signal(32, reset_less=True), Signal()
         last, ends = slots.accepted & slots.accepted_slot.last, Signal()
         with m.If(slots.accepted):

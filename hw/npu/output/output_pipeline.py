@@ -65,8 +65,6 @@ class OutputPipeline(wiring.Component):
         Output channels, and channels of a vector.
     accumulator_bits : int
         20 to 32.
-    pipeline : bool
-        `CUTS` more registers: behind the selection, and those of the blocks.
 
     Members
     -------
@@ -90,13 +88,11 @@ class OutputPipeline(wiring.Component):
         The vector.
     """
 
-    LATENCY = Requantize.LATENCY + Table.LATENCY
-    """Cycles from accumulators to result without a second operand, and to ``pop``."""
-    CUTS = 1 + Requantize.CUTS + Table.CUTS
-    """Cycles more with ``pipeline``."""
+    LATENCY = 1 + Requantize.LATENCY + Table.LATENCY
+    """Cycles from accumulators to result without a second operand, and to ``pop``: select, requantize, map."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, pipeline=False):
-        self.cols, self.lanes, self.accumulator_bits, self.pipeline = cols, lanes, accumulator_bits, pipeline
+    def __init__(self, *, cols, lanes, accumulator_bits):
+        self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -117,14 +113,13 @@ class OutputPipeline(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits, pipeline=self.pipeline)
-        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols, pipeline=self.pipeline)
-        m.submodules.second = second = SecondOperand(self.lanes, pipeline=self.pipeline)
-        selects = 1 if self.pipeline else 0
+        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits)
+        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols)
+        m.submodules.second = second = SecondOperand(self.lanes)
         joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
         m.d.comb += [
-            requantize.valid.eq(delayed(m, self.valid, selects, name="selected", reset_less=False)),
-            requantize.bank.eq(delayed(m, self.bank, selects, name="selected_bank")),
+            requantize.valid.eq(delayed(m, self.valid, 1, name="selected", reset_less=False)),
+            requantize.bank.eq(delayed(m, self.bank, 1, name="selected_bank")),
             table.valid.eq(requantize.result_valid),
             table.bank.eq(requantize.result_bank),
             table.write.eq(self.table_write),
@@ -141,7 +136,7 @@ class OutputPipeline(wiring.Component):
                 table.use[i].eq(self.config[i].use_table),
                 second.config[i].eq(self.config[i].second),
             ]
-        common = self._common(m, delayed(m, self.bank, selects, name="common_bank"))
+        common = self._common(m, delayed(m, self.bank, 1, name="common_bank"))
         for lane in range(self.lanes):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
@@ -167,7 +162,7 @@ class OutputPipeline(wiring.Component):
             *rest, value = [getattr(self, name)[col] for col in range(lane, self.cols, self.lanes)]
             for index, other in reversed(list(enumerate(rest))):
                 value = Mux(self.group == index, other, value)
-            return delayed(m, value, 1, name=f"{name}_{lane}", enable=self.valid) if self.pipeline else value
+            return delayed(m, value, 1, name=f"{name}_{lane}", enable=self.valid)
 
         exponent = of_group("exponent")
         left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)

@@ -15,9 +15,9 @@ from hw.npu.output.output_pipeline import OutputPipeline
 from hw.npu.output.parameter_shadow import ParameterShadow
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.write_slots import WriteSlots
-from hw.npu.parts.delay import delayed, latency
-from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.credit_counter import CreditCounter
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.fifo import StreamFifo
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from hw.npu.walks.pixel_walk import PixelWalk
 
@@ -63,9 +63,6 @@ class OutputStage(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``second_read`` to its answer.
-    pipeline : bool
-        More registers: `CUTS` and `SECOND_CUTS` cycles from a vector's entry to its write, `COMMAND_CUTS` between commands, `RETIRE_CUTS`
-        behind a command's last write; parameters and half free a few cycles later. Throughput stays.
 
     Members
     -------
@@ -103,38 +100,30 @@ class OutputStage(wiring.Component):
         If ``lanes`` does not fit ``cols``, or a number is out of range.
     """
 
-    LATENCY = Accumulators.READ_LATENCY + OutputPipeline.LATENCY + 1
+    LATENCY = Accumulators.READ_LATENCY + OutputPipeline.LATENCY + WriteSlots.LATENCY
     """Cycles from the read of a vector's entry to its write, without a second operand: accumulators, pipeline, slot."""
-    CUTS = Accumulators.READ_CUTS + OutputPipeline.CUTS + WriteSlots.CUTS
-    """Cycles more with ``pipeline``."""
     SECOND_LATENCY = LATENCY + SecondOperand.LATENCY
     """The same with a second operand."""
-    SECOND_CUTS = CUTS + SecondOperand.CUTS
-    """Cycles more of it with ``pipeline``."""
-    SLOTS = SECOND_LATENCY + 1 + 4
-    """Vectors on their way or waiting to be written: one a cycle with a second operand, and four that a busy scratchpad holds up."""
-    SLOTS_IN_STEPS = SLOTS + 1 + SECOND_CUTS + WriteSlots.SPARE
-    """The same with ``pipeline``: also between the choice to issue and the read."""
-    COMMAND_GAP = 2
-    """Cycles without a vector between commands: take the next one, start its walk."""
-    SECOND_COMMAND_GAP = COMMAND_GAP + 1
-    """The same before a command with a second operand: ask for the first of them."""
-    COMMAND_CUTS = 1 + PixelWalk.FIRST - 1
-    """Cycles more with ``pipeline``: see a command before it is taken; the first vector of the walk."""
-    SECOND_COMMAND_CUTS = COMMAND_CUTS + 3
-    """The same before a command with a second operand, and ``read_latency`` more: the queue of requests; vectors are promised behind it."""
-    RETIRE = 1
-    """Cycles from a command's last write to ``retire``."""
-    RETIRE_CUTS = 2
-    """Cycles more with ``pipeline``."""
+    SLOTS = 1 + SECOND_LATENCY + 1 + 4 + WriteSlots.SPARE
+    """Vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
+    scratchpad holds up, and what is not yet known of them."""
+    COMMAND_GAP = 2 + PixelWalk.FIRST
+    """Cycles without a vector between commands: see the next one, take it, and the first vector of its walk."""
+    SECOND_COMMAND_GAP = COMMAND_GAP + 4
+    """The same before a command with a second operand, and ``read_latency`` more: ask for the first of them, through the queue of requests;
+    vectors are promised behind it."""
+    ENTRY_DELAY = 1 + Accumulators.READ_LATENCY
+    """Cycles from the choice to issue a vector to its entry, at the pipeline."""
+    RETIRE = 3
+    """Cycles from a command's last write to ``retire``: known, summed, multiplied."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, pipeline=False):
+    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
             raise ValueError(f"OutputStage lanes must be cols = {cols}, half or a quarter of it, not {lanes}")
         if not 1 <= depth <= 256:
             raise ValueError(f"OutputStage depth must be 1 to 256, not {depth}")
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
-        self.depth, self.size, self.read_latency, self.pipeline = depth, size, read_latency, pipeline
+        self.depth, self.size, self.read_latency = depth, size, read_latency
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
@@ -156,20 +145,19 @@ class OutputStage(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m, cut = Module(), {"pipeline": self.pipeline}
+        m = Module()
         sizes = {"cols": self.cols, "lanes": self.lanes}
-        m.submodules.shadow = shadow = ParameterShadow(self.cols, **cut)
+        m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
-        use_delay = self._entry_delay() + latency(OutputPipeline, self.pipeline)
-        m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay, **cut)
-        m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits, **cut)
-        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS_IN_STEPS if self.pipeline else self.SLOTS, **cut)
-        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency, **cut)
-        rows = self.parameters
-        if self.pipeline:  # the loader does not wait for what is done with a row
-            m.submodules.rows = queue = StreamFifo(parameter_layout(self.cols), depth=2)
-            wiring.connect(m, wiring.flipped(self.parameters), queue.i)
-            rows = queue.o
+        use_delay = self.ENTRY_DELAY + OutputPipeline.LATENCY
+        m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay)
+        m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
+        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
+        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency)
+        # the loader does not wait for what is done with a row
+        m.submodules.rows = queue = StreamFifo(parameter_layout(self.cols), depth=2)
+        wiring.connect(m, wiring.flipped(self.parameters), queue.i)
+        rows = queue.o
         wiring.connect(m, wiring.flipped(self.write), slots.write)
         for col in range(self.cols):
             m.d.comb += [getattr(pipeline, name)[col].eq(getattr(shadow, name)[col]) for name in ("bias", "multiplier", "exponent")]
@@ -190,31 +178,24 @@ class OutputStage(wiring.Component):
         issue = self._control(m, command, rows, walk, operands, slots, shadow, pipeline, softmax)
         self._second_read(m, command, walk, operands, softmax)
         self._places(m, issue, walk, slots, pipeline, softmax)
-        (command.retire_in_steps if self.pipeline else command.retire)(m, self, slots)
+        command.retire(m, self, slots)
         handshakes = (self.command, self.parameters, self.second_read.request)
         moves = (issue, slots.accepted, self.entry_final, *(stream.valid & stream.ready for stream in handshakes))
-        m.d.comb += self.progress.eq(delayed(m, Cat(moves).any(), 1 if self.pipeline else 0, name="moved", reset_less=False))
+        m.d.comb += self.progress.eq(delayed(m, Cat(moves).any(), 1, name="moved", reset_less=False))
         return m
-
-    def _entry_delay(self):
-        """Cycles from the choice to issue a vector to its entry, at the pipeline."""
-        return Accumulators.READ_LATENCY + (1 + Accumulators.READ_CUTS if self.pipeline else 0)
 
     def _control(self, m, command, rows, walk, operands, slots, shadow, pipeline, softmax):
         """Issues the vectors of a command, or starts the softmax unit; gives the expression that a vector is issued."""
         fed = Signal()  # the feeder has passed the waits of this command, so that its second operand may be read
         error = Signal(Error, reset_less=True)
         step, issue, table_ready, exponentials_ready = Signal(), Signal(), Signal(), Signal()
-        vector, row = walk.ends if self.pipeline else walk.vector, rows
+        vector, row = walk.ends, rows
         table_end = row.valid & row.payload.table & row.payload.last
         final, behind = self._conditions(m, command, walk, step, issue, softmax)
         ready = final & (~command.has_params | shadow.available)
         bad_exponent = ready & command.has_params & shadow.bad_exponent
         in_order = Mux(command.has_second, operands.available, behind)
-        if self.pipeline:
-            outside, ready = walk.valid & walk.ends.outside, walk.valid & ready
-        else:
-            outside = walk.outside
+        outside, ready = walk.valid & walk.ends.outside, walk.valid & ready
         m.d.comb += [
             walk.step.eq(step | softmax.target_step),
             operands.take.eq(issue & command.has_second),
@@ -272,45 +253,32 @@ class OutputStage(wiring.Component):
         room = command.inside != 2
         with m.State("FETCH"):  # until there is a command, and a bank for it
             m.d.sync += fed.eq(0)
-            if self.pipeline:
-                with m.If(self.command.valid & room):
-                    m.next = "TAKE"
-            else:
-                m.d.comb += self.command.ready.eq(room)
-                with m.If(self.command.valid & self.command.ready):
-                    m.next = "START"
-        if self.pipeline:
-            with m.State("TAKE"):  # one cycle
-                m.d.comb += self.command.ready.eq(1)
-                m.next = "START"
+            with m.If(self.command.valid & room):
+                m.next = "TAKE"
+        with m.State("TAKE"):  # one cycle
+            m.d.comb += self.command.ready.eq(1)
+            m.next = "START"
 
     def _conditions(self, m, command, walk, step, issue, softmax):
         """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
-        least, joins = latency(SecondOperand, self.pipeline), issue & command.has_second
-        if self.pipeline:
-            m.submodules.finals = tally = CreditCounter(FINAL_HALVES * self.depth)
-            m.d.comb += [tally.up.eq(self.entry_final), tally.down.eq((step & walk.ends.entry_end) | softmax.start)]
-        else:
-            finals = Signal(range(FINAL_HALVES * self.depth))
+        least, joins = SecondOperand.LATENCY, issue & command.has_second
+        m.submodules.finals = finals = CreditCounter(FINAL_HALVES * self.depth)
+        m.d.comb += [finals.up.eq(self.entry_final), finals.down.eq((step & walk.ends.entry_end) | softmax.start)]
         behind_second = Signal(range(least + 1))  # cycles until it does
-        if self.pipeline:
-            behind = Signal(init=1)
-            m.d.sync += behind.eq(~joins & (behind_second <= 1))
-        else:
-            m.d.sync += finals.eq(finals + self.entry_final - (step & walk.vector.entry_end) - softmax.start)
+        behind = Signal(init=1)
+        m.d.sync += behind.eq(~joins & (behind_second <= 1))
         m.d.sync += behind_second.eq(Mux(joins, least, behind_second - (behind_second != 0)))
-        return (tally.some, behind) if self.pipeline else (finals != 0, behind_second == 0)
+        return finals.some, behind
 
     def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
         """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""
         vector, half, release = walk.vector, Signal(), Signal()
-        if self.pipeline:
-            ended = step & walk.ends.job_end & command.has_params
-            m.d.comb += [
-                shadow.ended.eq(ended),
-                release.eq(delayed(m, ended, self._entry_delay(), name="ended", reset_less=False)),
-            ]
-            issue = delayed(m, issue, 1, name="issued", reset_less=False)  # the vector is there
+        ended = step & walk.ends.job_end & command.has_params
+        m.d.comb += [
+            shadow.ended.eq(ended),
+            release.eq(delayed(m, ended, self.ENTRY_DELAY, name="ended", reset_less=False)),
+        ]
+        issue = delayed(m, issue, 1, name="issued", reset_less=False)  # the vector is there
         job_end = (issue & vector.job_end) | softmax.start
         m.d.comb += [
             self.acc_enable.eq(issue),
@@ -318,22 +286,13 @@ class OutputStage(wiring.Component):
             self.acc_entry.eq(vector.entry),
             shadow.released.eq(release),
         ]
-        if self.pipeline:
-            read = Accumulators.READ_LATENCY + Accumulators.READ_CUTS
-            m.d.sync += self.half_free.eq(job_end)
-            m.d.comb += [
-                pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),
-                pipeline.bank.eq(delayed(m, command.bank, read, name="read_bank", reset_less=False)),
-                pipeline.group.eq(delayed(m, vector.group, read, name="read_group")),
-            ]
-        else:
-            m.d.sync += [
-                self.half_free.eq(job_end),
-                release.eq(step & vector.job_end & command.has_params),
-                pipeline.valid.eq(issue),
-            ]
-            with m.If(issue):
-                m.d.sync += [pipeline.bank.eq(command.bank), pipeline.group.eq(vector.group)]
+        read = Accumulators.READ_LATENCY
+        m.d.sync += self.half_free.eq(job_end)
+        m.d.comb += [
+            pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),
+            pipeline.bank.eq(delayed(m, command.bank, read, name="read_bank", reset_less=False)),
+            pipeline.group.eq(delayed(m, vector.group, read, name="read_group")),
+        ]
         with m.If(job_end):
             m.d.sync += half.eq(~half)
 
@@ -383,7 +342,7 @@ class OutputStage(wiring.Component):
             softmax.length.eq(command.length),
             softmax.target.eq(walk.vector.address),
             softmax.target_end.eq(walk.vector.command_end),
-            *([softmax.target_valid.eq(walk.valid)] if self.pipeline else []),
+            softmax.target_valid.eq(walk.valid),
             request.valid.eq(operands.read.request.valid | softmax.read.request.valid),
             request.payload.eq(Mux(unit_reads, softmax.read.request.payload, operands.read.request.payload)),
         ]
@@ -398,9 +357,8 @@ class OutputStage(wiring.Component):
         """Places among the writes: reserved by a vector that is issued and filled by its result; the softmax unit does both at once."""
         vector, write = walk.vector, softmax.write
         placed = write.valid & write.ready
-        if self.pipeline:
-            m.d.comb += slots.claim.eq(issue | placed)
-            issue = self.acc_enable  # the vector is there
+        m.d.comb += slots.claim.eq(issue | placed)
+        issue = self.acc_enable  # the vector is there
         m.d.comb += [
             write.ready.eq(slots.free),
             slots.reserve.eq(issue | placed),

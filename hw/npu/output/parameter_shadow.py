@@ -17,14 +17,13 @@ class ParameterShadow(wiring.Component):
     """Two sets of parameters: vectors use the active one while the shadow fills, a row a cycle.
 
     A full shadow becomes active when no set is active or the active one is released, in that same cycle. Sets are used in the
-    order in which they arrive, one for each job that has parameters.
+    order in which they arrive, one for each job that has parameters. A set is used up, ``ended``, before it is released: sets that
+    arrived may be counted on before they are active.
 
     Parameters
     ----------
     cols : int
         Output channels, C.
-    pipeline : bool
-        A set is used up, ``ended``, before it is released: sets that arrived may be counted on before they are active.
 
     Members
     -------
@@ -33,9 +32,9 @@ class ParameterShadow(wiring.Component):
     released : In(1)
         The active set is used for the last time in this cycle.
     ended : In(1)
-        With ``pipeline``: who uses the sets has asked for the last use of one, which it releases later.
+        Who uses the sets has asked for the last use of one, which it releases later.
     available : Out(1)
-        A set that is not yet released will be active in the next cycle; with ``pipeline``, one that is not used up is there.
+        A set that is not used up is there.
     bad_exponent : Out(1)
         The set that ``available`` tells of holds an exponent outside -31 to 31.
     bias, multiplier : Out(signed(32)).array(cols)
@@ -44,12 +43,12 @@ class ParameterShadow(wiring.Component):
         The active set's: a left shift, or a right shift where negative.
     """
 
-    def __init__(self, cols, *, pipeline=False):
-        self.cols, self.pipeline = cols, pipeline
+    def __init__(self, cols):
+        self.cols = cols
         super().__init__({
             "rows": In(stream.Signature(parameter_layout(cols))),
             "released": In(1),
-            **({"ended": In(1)} if pipeline else {}),
+            "ended": In(1),
             "available": Out(1),
             "bad_exponent": Out(1),
             "bias": Out(signed(32)).array(cols),
@@ -63,11 +62,8 @@ class ParameterShadow(wiring.Component):
         move = full & (~active | self.released)
         written = self.rows.valid & self.rows.ready
         used = Signal(range(3))  # sets that are used up and not released
-        if self.pipeline:
-            available = Mux(used == 0, full | active, full & active & (used == 1))
-            m.d.sync += used.eq(used + self.ended - self.released)
-        else:
-            available = Mux(self.released, full, full | active)
+        available = Mux(used == 0, full | active, full & active & (used == 1))
+        m.d.sync += used.eq(used + self.ended - self.released)
         m.d.comb += [self.rows.ready.eq(~full), self.available.eq(available)]
         with m.If(move):
             m.d.sync += [active.eq(1), full.eq(0)]
@@ -76,7 +72,7 @@ class ParameterShadow(wiring.Component):
         with m.If(written & self.rows.payload.last):
             m.d.sync += full.eq(1)
         bad, bad_active = Signal(reset_less=True), Signal(reset_less=True)
-        first = used == 0 if self.pipeline else ~self.released  # the active set is the one that ``available`` tells of
+        first = used == 0  # the active set is the one that ``available`` tells of
         m.d.comb += self.bad_exponent.eq(Mux(active & first, bad_active, bad))
         with m.If(written):
             m.d.sync += bad.eq((self.rows.payload.row == PARAMETER_ROWS - 1) & Cat(map(_out_of_range, self.rows.payload.data)).any())

@@ -5,7 +5,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.output.scale import CLAMP, ROUNDING, Scale, travel
-from hw.npu.parts.delay import latency
 from hw.npu.parts.product import Q31_BITS
 
 REQUANTIZE = data.StructLayout({"single_rounding": unsigned(1), "clamp": CLAMP})
@@ -28,8 +27,6 @@ class Requantize(wiring.Component):
         Values of a vector, at least 1.
     accumulator_bits : int
         20 to 32.
-    pipeline : bool
-        `CUTS` more registers: in the left shift, and those of `Scale`.
 
     Members
     -------
@@ -54,16 +51,15 @@ class Requantize(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = 2 + Scale.LATENCY
-    CUTS = 1 + Scale.CUTS
-    """Cycles more with ``pipeline``."""
+    LATENCY = 3 + Scale.LATENCY
+    """Cycles: the biased sum, shifted left in two steps, scaled."""
 
-    def __init__(self, *, lanes, accumulator_bits, pipeline=False):
+    def __init__(self, *, lanes, accumulator_bits):
         if lanes < 1:
             raise ValueError(f"Requantize lanes must be at least 1, not {lanes}")
         if not 20 <= accumulator_bits <= 32:
             raise ValueError(f"Requantize accumulator_bits must be 20 to 32, not {accumulator_bits}")
-        self.lanes, self.pipeline = lanes, pipeline
+        self.lanes = lanes
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -80,8 +76,8 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = Scale(lanes=self.lanes, width=32, rules=self.lanes, pipeline=self.pipeline)
-        valid, bank = travel(m, self.valid, self.bank, latency(Requantize, self.pipeline) - latency(Scale, self.pipeline))
+        m.submodules.scale = scale = Scale(lanes=self.lanes, width=32, rules=self.lanes)
+        valid, bank = travel(m, self.valid, self.bank, Requantize.LATENCY - Scale.LATENCY)
         single = Signal()
         m.d.comb += [
             single.eq(Mux(bank[1], self.config[1].single_rounding, self.config[0].single_rounding)),
@@ -110,38 +106,29 @@ class Requantize(wiring.Component):
                 left.eq(self.left[lane]),
                 right.eq(self.right[lane]),
             ]
-        # 2: shifted left, with its multiplier and its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
+        # 2: shifted left by a multiple of 4, with its multiplier
         factor, scaled, rule = register(signed(32), "factor"), register(signed(32), "scaled"), register(ROUNDING, "rule")
         whole = single & (left == 31) & (right == 0)
-        if self.pipeline:  # by a multiple of 4 first
-            coarse, late = register(signed(32), "coarse"), register(signed(32), "late_multiplier")
-            rest, late_right, less = register(2, "rest"), register(6, "late_right"), register(5, "less")
-            late_nudge, late_whole = register(1, "late_nudge"), register(1, "late_whole")
-            with m.If(valid[1]):
-                m.d.sync += [
-                    coarse.eq(Mux(single, biased, (biased << Cat(Const(0, 2), left[2:]))[:32].as_signed())),
-                    rest.eq(Mux(single, 0, left[:2])),
-                    less.eq(Mux(single, left, 0)),
-                    late.eq(multiplier),
-                    late_right.eq((Q31_BITS - 1) + right),
-                    late_nudge.eq(~single & (right != 0)),
-                    late_whole.eq(whole),
-                ]
-            with m.If(valid[2]):
-                m.d.sync += [
-                    scaled.eq((coarse << rest)[:32].as_signed()),
-                    factor.eq(late),
-                    rule.amount.eq(Mux(late_whole, 0, late_right - less)),
-                    rule.nudge.eq(late_nudge),
-                    rule.whole.eq(late_whole),
-                ]
-        else:
-            with m.If(valid[1]):
-                m.d.sync += [
-                    scaled.eq(Mux(single, biased, (biased << left)[:32].as_signed())),
-                    factor.eq(multiplier),
-                    rule.amount.eq(Mux(whole, 0, (Q31_BITS - 1) + right - Mux(single, left, 0))),
-                    rule.nudge.eq(~single & (right != 0)),
-                    rule.whole.eq(whole),
-                ]
+        coarse, late = register(signed(32), "coarse"), register(signed(32), "late_multiplier")
+        rest, late_right, less = register(2, "rest"), register(6, "late_right"), register(5, "less")
+        late_nudge, late_whole = register(1, "late_nudge"), register(1, "late_whole")
+        with m.If(valid[1]):
+            m.d.sync += [
+                coarse.eq(Mux(single, biased, (biased << Cat(Const(0, 2), left[2:]))[:32].as_signed())),
+                rest.eq(Mux(single, 0, left[:2])),
+                less.eq(Mux(single, left, 0)),
+                late.eq(multiplier),
+                late_right.eq((Q31_BITS - 1) + right),
+                late_nudge.eq(~single & (right != 0)),
+                late_whole.eq(whole),
+            ]
+        # 3: shifted by the rest, with its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
+        with m.If(valid[2]):
+            m.d.sync += [
+                scaled.eq((coarse << rest)[:32].as_signed()),
+                factor.eq(late),
+                rule.amount.eq(Mux(late_whole, 0, late_right - less)),
+                rule.nudge.eq(late_nudge),
+                rule.whole.eq(late_whole),
+            ]
         m.d.comb += [scale.value[lane].eq(scaled), scale.multiplier[lane].eq(factor), scale.rule[lane].eq(rule)]

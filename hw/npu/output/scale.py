@@ -4,8 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.delay import latency
-from hw.npu.parts.product import Q31_BITS, WIDE_CUTS, registered_product
+from hw.npu.parts.product import Q31_BITS, WIDE_LATENCY, registered_product
 
 ROUNDING = data.StructLayout({"amount": unsigned(6), "nudge": unsigned(1), "whole": unsigned(1)})
 """How a product is rounded: shift right by ``amount`` and then once more, rounding half up; ``nudge``: move it by half a unit
@@ -13,13 +12,6 @@ of Q31 away from zero first; ``whole``: it is an integer already, neither shift 
 
 CLAMP = data.StructLayout({"zero_point": signed(8), "clamp_min": signed(8), "clamp_max": signed(8)})
 """What ends a requantization."""
-
-
-def rounded(m, shifted, *, name):
-    """``(shifted + 1) >> 1``: the last bit of a shift, rounded half up."""
-    result = Signal(signed(len(shifted)), name=name)
-    m.d.comb += result.eq((shifted + 1) >> 1)
-    return result
 
 
 class Scale(wiring.Component):
@@ -39,7 +31,7 @@ class Scale(wiring.Component):
 
     ::
 
-        value -> product -> nudged -> shifted, 10 bits -> + zero point, clamp
+        value -> product -> nudged -> shifted by a multiple of 4, by the rest -> 10 bits -> + zero point -> clamp
 
     One vector a cycle, never stalls. Registers of a stage move only with a valid vector.
 
@@ -51,8 +43,6 @@ class Scale(wiring.Component):
         Bits of a value, at most 32.
     rules : int
         Multipliers and roundings: ``lanes``, or 1 for all lanes.
-    pipeline : bool
-        `CUTS` more registers: in the product, in the shifter, before the clamp.
 
     Members
     -------
@@ -77,18 +67,17 @@ class Scale(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = 4
-    CUTS = WIDE_CUTS + 2 + 1
-    """Cycles more with ``pipeline``."""
+    LATENCY = WIDE_LATENCY + 6
+    """Cycles: the product in its stages; nudged, shifted in two steps, saturated, + zero point, clamped."""
 
-    def __init__(self, *, lanes, width, rules, pipeline=False):
+    def __init__(self, *, lanes, width, rules):
         if lanes < 1:
             raise ValueError(f"Scale lanes must be at least 1, not {lanes}")
         if not 1 <= width <= 32:
             raise ValueError(f"Scale width must be 1 to 32, not {width}")
         if rules not in (1, lanes):
             raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
-        self.lanes, self.width, self.rules, self.pipeline = lanes, width, rules, pipeline
+        self.lanes, self.width, self.rules = lanes, width, rules
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -103,63 +92,22 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stages = latency(Scale, self.pipeline)
+        stages = Scale.LATENCY
         valid, bank = travel(m, self.valid, self.bank, stages)
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         rule = [self.rule]
-        for stage in range(1, stages - 1 if self.pipeline else 3):  # a rule stays beside its vector until the shift
+        for stage in range(1, stages - 1):  # a rule stays beside its vector until the shift
             rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
             with m.If(valid[stage - 1]):
                 m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
-        config = Signal(CLAMP, reset_less=self.pipeline)
-        if self.pipeline:
-            with m.If(valid[-3]):
-                m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
-        else:
-            m.d.comb += config.eq(Mux(bank[-2], self.config[1], self.config[0]))
+        config = Signal(CLAMP, reset_less=True)
+        with m.If(valid[-3]):
+            m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
         for lane in range(self.lanes):
-            if self.pipeline:
-                self._lane_in_steps(m, lane, valid, bank, rule, config)
-            else:
-                self._lane(m, lane, valid, rule, config)
+            self._lane(m, lane, valid, bank, rule, config)
         return m
 
-    def _lane(self, m, lane, valid, rule, config):
-        which = lane % self.rules
-        value, multiplier = self.value[lane], self.multiplier[which]
-        product_bits = self.width + 32
-        # 1: the product, and the sign of the nudge
-        product = Signal(signed(product_bits), name=f"product_{lane}", reset_less=True)
-        down = Signal(name=f"down_{lane}", reset_less=True)
-        with m.If(valid[0]):
-            m.d.sync += [product.eq(value * multiplier), down.eq(value[-1] ^ multiplier[-1])]
-        # 2: the product, nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
-        nudged = Signal(signed(product_bits), name=f"nudged_{lane}", reset_less=True)
-        low, halves = product[: Q31_BITS - 1], product[Q31_BITS - 1 :].as_signed()
-        nudge = Mux(rule[1][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
-        with m.If(valid[1]):
-            m.d.sync += nudged.eq(Cat(low, (halves + nudge)[: len(halves)]))
-        # 3: shifted, saturated to the 10 bits that can matter behind + zero point and the clamp; one fraction bit
-        moved = Signal(signed(product_bits), name=f"moved_{lane}")
-        shifted = Signal(signed(10), name=f"shifted_{lane}", reset_less=True)
-        whole = Signal(name=f"whole_{lane}", reset_less=True)
-        fits = (moved[9:] == 0) | moved[9:].all()
-        m.d.comb += moved.eq(nudged >> rule[2][which].amount)
-        with m.If(valid[2]):
-            m.d.sync += [
-                shifted.eq(Mux(fits, moved[:10].as_signed(), Mux(moved[-1], Const(-512, signed(10)), Const(511, signed(10))))),
-                whole.eq(rule[2][which].whole),
-            ]
-        # 4: rounded, + zero point, clamped
-        total = Signal(signed(11), name=f"total_{lane}")
-        m.d.comb += total.eq(Mux(whole, shifted, rounded(m, shifted, name=f"rounded_{lane}")) + config.zero_point)
-        clamped = Signal(signed(8), name=f"clamped_{lane}", reset_less=True)
-        with m.If(valid[3]):
-            m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
-        m.d.comb += self.result[lane].eq(clamped)
-
-    def _lane_in_steps(self, m, lane, valid, bank, rule, config):
-        """The same with ``pipeline``."""
+    def _lane(self, m, lane, valid, bank, rule, config):
         which = lane % self.rules
 
         def register(shape, name):
@@ -169,13 +117,13 @@ class Scale(wiring.Component):
         value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
         m.d.comb += value.eq(self.value[lane])
         down = value[-1] ^ multiplier[-1]
-        for stage in range(1 + WIDE_CUTS):
+        for stage in range(WIDE_LATENCY):
             old, down = down, register(1, f"down_{stage + 1}")
             with m.If(valid[stage]):
                 m.d.sync += down.eq(old)
-        product = registered_product(m, value, multiplier, valid[: 1 + WIDE_CUTS], name=f"{lane}")
-        # 1: nudged; the stages behind the product count from here
-        at = 1 + WIDE_CUTS
+        product = registered_product(m, value, multiplier, valid[:WIDE_LATENCY], name=f"{lane}")
+        # 1 behind the product: nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
+        at = WIDE_LATENCY
         nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
         nudge = Mux(rule[at][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
         with m.If(valid[at]):

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
-from hw.npu.output.scale import CLAMP, Scale, rounded, travel
-from hw.npu.parts.delay import delayed, latency
-from hw.npu.parts.product import NARROW_CUTS, Q31_BITS, registered_product
+from hw.npu.output.scale import CLAMP, Scale, travel
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.product import NARROW_LATENCY, Q31_BITS, registered_product
 
 OPERAND = data.StructLayout({"zero_point": signed(8), "multiplier": signed(32), "shift": unsigned(5)})
 """One operand of an ADD or SUB; of a MUL its zero point counts, and the first's shift, which is the left shift of the product."""
@@ -48,8 +48,6 @@ class SecondOperand(wiring.Component):
     ----------
     lanes : int
         Values of a vector, at least 1.
-    pipeline : bool
-        `CUTS` more registers: before and in the products, behind the nudge, in the shifters, behind the rounding, and those of `Scale`.
 
     Members
     -------
@@ -70,14 +68,13 @@ class SecondOperand(wiring.Component):
         If ``lanes`` is below 1.
     """
 
-    LATENCY = 4 + Scale.LATENCY
-    CUTS = 1 + NARROW_CUTS + 1 + 1 + 1 + Scale.CUTS
-    """Cycles more with ``pipeline``."""
+    LATENCY = 2 + NARROW_LATENCY + 5 + Scale.LATENCY
+    """Cycles: less zero points, factors; products in their stages; nudged, shifted in two steps, rounded, their sum; scaled."""
 
-    def __init__(self, lanes, *, pipeline=False):
+    def __init__(self, lanes):
         if lanes < 1:
             raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
-        self.lanes, self.pipeline = lanes, pipeline
+        self.lanes = lanes
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -91,8 +88,8 @@ class SecondOperand(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1, pipeline=self.pipeline)
-        stages = latency(SecondOperand, self.pipeline) - latency(Scale, self.pipeline)
+        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1)
+        stages = SecondOperand.LATENCY - Scale.LATENCY
         valid, bank = travel(m, self.valid, self.bank, stages)
 
         def of_bank(stage, number, name):
@@ -103,12 +100,11 @@ class SecondOperand(wiring.Component):
             return chosen
 
         operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(stages)]
-        kind = _OperandInSteps if self.pipeline else _Operand
-        operands = [kind(m, name, of_bank, valid, operation) for name in ("first", "second")]
+        operands = [_Operand(m, name, of_bank, valid, operation) for name in ("first", "second")]
         for lane in range(self.lanes):
             # 1: the operands less their zero points
             first, second = (operand.centred(lane, value[lane]) for operand, value in zip(operands, (self.first, self.second)))
-            # 2: the products with their multipliers; in MUL the product of both. 3: shifted, but for the bit that rounds
+            # the products with their multipliers, in MUL the product of both; shifted and rounded
             first, second = operands[0].scaled(lane, first, other=second), operands[1].scaled(lane, second)
             # last: the sum of what remains: the second operand, its complement, or nothing
             subtract = operation[-1] == Second.SUB
@@ -132,19 +128,18 @@ class SecondOperand(wiring.Component):
         return m
 
     def _scaling(self, m, of_bank, valid):
-        """The multiplier and the shift of the sum; with ``pipeline`` they are chosen beside it."""
-        stage = len(valid) - (2 if self.pipeline else 1)
+        """The multiplier and the shift of the sum, chosen beside it."""
+        stage = len(valid) - 2
         shift = of_bank(stage, lambda config: config.out_shift, "out_shift")
         multiplier = of_bank(stage, lambda config: config.out_multiplier, "out_multiplier")
-        cuts = 1 if self.pipeline else 0
         return tuple(
-            delayed(m, number, cuts, name=name, enable=valid[stage])
+            delayed(m, number, 1, name=name, enable=valid[stage])
             for number, name in ((multiplier, "chosen_multiplier"), (shift, "chosen_shift"))
         )
 
 
 class _Operand:
-    """The three stages of one operand in every lane; what all lanes share is made once.
+    """The stages of one operand in every lane, before the sum; what all lanes share is made once.
 
     Parameters
     ----------
@@ -156,19 +151,27 @@ class _Operand:
         Of the vector that enters each stage.
     """
 
+    AT = 2 + NARROW_LATENCY
+    """Stage, from 0, that takes the product."""
+
     def __init__(self, m, name, of_bank, valid, operation):
         self._m, self._name, self._valid = m, name, valid
         self._zero_point = of_bank(0, lambda config: config[name].zero_point, f"{name}_zero_point")
         self._multiplier = of_bank(1, lambda config: config[name].multiplier, f"{name}_multiplier")
         self._multiplies = operation[1] == Second.MUL
-        self._product = operation[2] == Second.MUL
-        # the shift of stage 3 is taken beside stage 2, that the shifter does not wait for a subtraction
+        # the shift is taken beside the factors, that the shifter does not wait for a subtraction
         shift = of_bank(1, lambda config: config[name].shift, f"{name}_shift")
         self._amount = Signal(6, name=f"{name}_amount", reset_less=True)
         self._nudges = Signal(name=f"{name}_nudges", reset_less=True)
         amount = Mux(self._multiplies, MAX_PRODUCT_SHIFT - shift, shift + (OPERAND_FRACTION - 1))
         with m.If(valid[1]):
             m.d.sync += [self._amount.eq(amount), self._nudges.eq(~self._multiplies & (shift != 0))]
+        # what goes on beside a vector, from stage 3 on
+        *_, self._nudges = self._later(self._nudges, 2, self.AT)
+        *_, self._coarse, self._rest = self._later(self._amount, 2, self.AT + 2)
+        self._raises = operation[self.AT] == Second.MUL
+        # the second operand stands still in MUL
+        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
 
     def _register(self, lane, shape, name):
         return Signal(shape, name=f"{name}_{self._name}_{lane}", reset_less=True)
@@ -180,38 +183,6 @@ class _Operand:
             self._m.d.sync += centred.eq(operand - self._zero_point)
         return centred
 
-    def scaled(self, lane, centred, other=None):
-        """Stages 2 and 3: times the multiplier, or the other operand in MUL, and shifted; the second operand stands still in MUL."""
-        m, second = self._m, other is None
-        factor = self._multiplier if second else Mux(self._multiplies, other, self._multiplier)
-        product, down = self._register(lane, signed(41), "product"), self._register(lane, 1, "down")
-        with m.If(self._valid[1] & (~self._multiplies if second else 1)):
-            m.d.sync += [product.eq(centred * factor), down.eq(centred[-1] ^ factor[-1])]
-        half = 1 << (OPERAND_FRACTION - 1)
-        nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
-        # one bit more than the product's left shift, for the rounding of what follows drops it
-        raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
-        shifted = self._register(lane, signed(31), "shifted")
-        with m.If(self._valid[2] & (~self._product if second else 1)):
-            m.d.sync += shifted.eq(((product if second else Mux(self._product, raised, product)) + nudge) >> self._amount)
-        return rounded(m, shifted, name=f"rounded_{self._name}_{lane}")
-
-
-class _OperandInSteps(_Operand):
-    """The same with ``pipeline``: the stages from 2 on."""
-
-    AT = 3 + NARROW_CUTS
-    """Stage, from 0, that takes the product."""
-
-    def __init__(self, m, name, of_bank, valid, operation):
-        super().__init__(m, name, of_bank, valid, operation)
-        # what goes on beside a vector, from stage 3 on
-        *_, self._nudges = self._later(self._nudges, 2, self.AT)
-        *_, self._coarse, self._rest = self._later(self._amount, 2, self.AT + 2)
-        self._raises = operation[self.AT] == Second.MUL
-        # the second operand stands still in MUL
-        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
-
     def _later(self, signal, first, end):
         """A number of the vector that enters stage ``first`` (from 0): the same of the vectors that enter ``first`` + 1 to ``end``."""
         later = []
@@ -221,6 +192,7 @@ class _OperandInSteps(_Operand):
         return later
 
     def scaled(self, lane, centred, other=None):
+        """Times the multiplier, or the other operand in MUL, shifted and rounded; the second operand stands still in MUL."""
         m, moves, second = self._m, self._moves, other is None
         # 2: the factors
         factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
@@ -233,7 +205,7 @@ class _OperandInSteps(_Operand):
             sign, down = down, self._register(lane, 1, f"down_{stage}")
             with m.If(moves[stage]):
                 m.d.sync += down.eq(sign)
-        # 1: nudged, in MUL raised; the stages behind the product count from here
+        # 1 behind the product: nudged, in MUL raised, by one bit more than its left shift, for the rounding drops it
         half = 1 << (OPERAND_FRACTION - 1)
         nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
         raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()

@@ -6,7 +6,6 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.output.scale import travel
-from hw.npu.parts.delay import latency
 
 ENTRIES = 256
 
@@ -22,8 +21,6 @@ class Table(wiring.Component):
         Values of a vector, at least 1.
     cols : int
         Bytes of a row of the table, C: 4 to 64, a power of two.
-    pipeline : bool
-        `CUTS` more registers: a row, of which a byte is chosen.
 
     Members
     -------
@@ -46,16 +43,15 @@ class Table(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = 1
-    CUTS = 1
-    """Cycles more with ``pipeline``."""
+    LATENCY = 2
+    """Cycles: the row, and the byte that is chosen of it."""
 
-    def __init__(self, *, lanes, cols, pipeline=False):
+    def __init__(self, *, lanes, cols):
         if lanes < 1:
             raise ValueError(f"Table lanes must be at least 1, not {lanes}")
         if cols not in (4, 8, 16, 32, 64):
             raise ValueError(f"Table cols must be a power of two from 4 to 64, not {cols}")
-        self.lanes, self.cols, self.pipeline = lanes, cols, pipeline
+        self.lanes, self.cols = lanes, cols
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -71,36 +67,30 @@ class Table(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        low = (self.cols - 1).bit_length()
         use = Signal()
         m.d.comb += use.eq(Mux(self.bank, self.use[1], self.use[0]))
-        valid, bank = travel(m, self.valid, self.bank, latency(Table, self.pipeline))
+        valid, bank = travel(m, self.valid, self.bank, Table.LATENCY)
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         for lane in range(self.lanes):
             m.submodules[f"table_{lane}"] = memory = Memory(shape=unsigned(8 * self.cols), depth=ENTRIES // self.cols, init=[])
             write, read = memory.write_port(), memory.read_port(domain="comb")
             value = self.value[lane].as_unsigned()
-            m.d.comb += [write.en.eq(self.write), write.addr.eq(self.row), write.data.eq(self.entries), read.addr.eq(value[low:])]
-            mapped = Signal(signed(8), name=f"mapped_{lane}", reset_less=True)
-            if self.pipeline:
-                self._choose(m, lane, value, read.data, use, valid, mapped)
-            else:
-                with m.If(self.valid & use):
-                    m.d.sync += mapped.eq(read.data.word_select(value[:low], 8))
-                with m.Elif(self.valid):
-                    m.d.sync += mapped.eq(self.value[lane])
-            m.d.comb += self.result[lane].eq(mapped)
+            m.d.comb += [write.en.eq(self.write), write.addr.eq(self.row), write.data.eq(self.entries)]
+            m.d.comb += read.addr.eq(value[(self.cols - 1).bit_length() :])
+            self._choose(m, lane, value, read.data, use, valid)
         return m
 
-    def _choose(self, m, lane, value, row, use, valid, mapped):
-        """With ``pipeline``: the row, then the byte in it."""
+    def _choose(self, m, lane, value, row, use, valid):
+        """The row, then the byte in it."""
 
         def register(shape, name):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
         low = (self.cols - 1).bit_length()
+        mapped = register(signed(8), "mapped")
         bytes_there, passed, maps = register(8 * self.cols, "row"), register(8, "passed"), register(1, "maps")
         with m.If(self.valid):
             m.d.sync += [bytes_there.eq(row), passed.eq(value), maps.eq(use)]
         with m.If(valid[1]):
             m.d.sync += mapped.eq(Mux(maps, bytes_there.word_select(passed[:low], 8), passed))
+        m.d.comb += self.result[lane].eq(mapped)

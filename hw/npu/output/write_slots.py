@@ -12,7 +12,8 @@ from hw.npu.parts.fifo import StreamFifo
 class WriteSlots(wiring.Component):
     """A queue of writes whose places are reserved when the vector is issued and filled when its data arrive, in the same order.
 
-    So the pipeline in between needs no stall. A vector filled in one cycle can be written in the next; one vector a cycle.
+    So the pipeline in between needs no stall. One vector a cycle. A vector filled in one cycle goes in the next into a queue of writes, and
+    can be written in the one after; that a write was accepted is known a cycle later.
 
     Parameters
     ----------
@@ -20,25 +21,23 @@ class WriteSlots(wiring.Component):
         Bytes of a vector.
     slots : int
         Vectors on their way or waiting, at least 2.
-    pipeline : bool
-        A write can be written `CUTS` cycles later, behind a queue of its own; ``accepted`` and what follows it come a cycle later.
 
     Members
     -------
     free : Out(1)
         There is a place.
     claim : In(1)
-        With ``pipeline``: takes it; only while ``free``.
+        Takes it; only while ``free``.
     reserve, slot : In(1), In(slot_layout(lanes))
-        The place is taken for this; only while ``free``, with ``pipeline`` in the order of the claims.
+        The place that was claimed is for this; in the order of the claims.
     fill, vector : In(1), In(signed(8)).array(lanes)
         The data of the oldest reserved place that has none.
     write : Out(write_port(lanes))
         To the scratchpad; the mask has a bit for each byte that counts.
     accepted, accepted_slot : Out(1), Out(slot_layout(lanes))
-        A write is accepted in this cycle, with ``pipeline`` was in the one before, and its place.
+        A write was accepted in the cycle before, and its place.
     empty : Out(1)
-        No place is taken; with ``pipeline`` known two cycles after a claim.
+        No place is taken, as is known two cycles after a claim.
 
     Raises
     ------
@@ -46,20 +45,20 @@ class WriteSlots(wiring.Component):
         If ``slots`` is below 2.
     """
 
-    CUTS = 1
-    """Cycles more from ``fill`` to a write with ``pipeline``."""
+    LATENCY = 2
+    """Cycles from ``fill`` to a write."""
     SPARE = 6
-    """Places more with ``pipeline`` for what is not yet known: claims, two cycles; writes that were accepted, and those in the queue."""
+    """Places for what is not yet known: claims, two cycles; writes that were accepted, and those in the queue."""
     QUEUE = 2
-    """Writes in the queue of ``pipeline``."""
+    """Writes in the queue."""
 
-    def __init__(self, *, lanes, slots, pipeline=False):
+    def __init__(self, *, lanes, slots):
         if slots < 2:
             raise ValueError(f"WriteSlots slots must be at least 2, not {slots}")
-        self.lanes, self.slots, self.pipeline = lanes, slots, pipeline
+        self.lanes, self.slots = lanes, slots
         super().__init__({
             "free": Out(1),
-            **({"claim": In(1)} if pipeline else {}),
+            "claim": In(1),
             "reserve": In(1),
             "slot": In(slot_layout(lanes)),
             "fill": In(1),
@@ -76,10 +75,8 @@ class WriteSlots(wiring.Component):
         m.submodules.filled = filled = Memory(shape=unsigned(8 * self.lanes), depth=self.slots, init=[])
         reserve, fill = known.write_port(), filled.write_port()
         known_oldest, filled_oldest = known.read_port(domain="comb"), filled.read_port(domain="comb")
-        taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places reserved; of these, filled
+        taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places claimed; of these, filled
         newest, next_fill, oldest = (Signal(range(self.slots), name=name) for name in ("newest", "next_fill", "oldest"))
-        if not self.pipeline:
-            m.d.comb += [self.free.eq(taken != self.slots), self.empty.eq(taken == 0)]
         m.d.comb += [
             reserve.en.eq(self.reserve),
             reserve.addr.eq(newest),
@@ -90,28 +87,14 @@ class WriteSlots(wiring.Component):
             known_oldest.addr.eq(oldest),
             filled_oldest.addr.eq(oldest),
         ]
-        write = self._write_in_steps if self.pipeline else self._write
-        leaves = write(m, known_oldest.data, filled_oldest.data, taken, waiting)
+        leaves = self._write(m, known_oldest.data, filled_oldest.data, taken, waiting)
         for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, leaves)):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == self.slots - 1, 0, place + 1))
         return m
 
     def _write(self, m, slot, vector, taken, waiting):
-        """The oldest place is written from where it is. Gives whether it is."""
-        m.d.comb += [
-            self.write.valid.eq(waiting != 0),
-            self.write.payload.address.eq(self.accepted_slot.address),
-            self.write.payload.data.eq(vector),
-            self.write.payload.mask.eq(Cat(lane < self.accepted_slot.bytes for lane in range(self.lanes))),
-            self.accepted.eq(self.write.valid & self.write.ready),
-            self.accepted_slot.eq(slot),
-        ]
-        m.d.sync += [taken.eq(taken + self.reserve - self.accepted), waiting.eq(waiting + self.fill - self.accepted)]
-        return self.accepted
-
-    def _write_in_steps(self, m, slot, vector, taken, waiting):
-        """With ``pipeline``: it goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""
+        """The oldest place goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""
         layout = data.StructLayout({"slot": slot_layout(self.lanes), "write": write_layout(self.lanes)})
         m.submodules.queue = queue = StreamFifo(layout, depth=self.QUEUE)
         write, accepted, leaves = queue.i.payload.write, Signal(), Signal()

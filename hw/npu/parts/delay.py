@@ -27,8 +27,3 @@ def delayed(m, signal, cycles, *, name, reset_less=True, enable=None):
             m.d.sync += register.eq(signal)
         signal = register
     return signal
-
-
-def latency(component, pipeline) -> int:
-    """Cycles from what enters to what leaves: the component's ``LATENCY``, and with ``pipeline`` its ``CUTS`` besides."""
-    return component.LATENCY + (component.CUTS if pipeline else 0)

@@ -6,36 +6,33 @@ from hw.npu.parts.delay import delayed
 
 HALF_BITS = 16
 """Bits of a lower half: as an unsigned number it is a factor of a multiplier of 18 x 18 bits."""
-AROUND = 2
-"""Stages more of any of them: a register before the multipliers and one behind, which can stand beside them; they are few and far away."""
-NARROW_CUTS = AROUND + 1
-"""Stages more of a product of at most 18 bits by 32: the halves of one factor apart."""
-WIDE_CUTS = AROUND + 2
-"""Stages more of a product of 32 bits by 32: the halves of both."""
+MULTIPLIED = 3
+"""Stages of the partial products: the multipliers, with a register before and one behind, which can stand beside them; they are few and
+far away."""
+NARROW_LATENCY = MULTIPLIED + 1
+"""Stages of a product of at most 18 bits by 32: the halves of one factor apart, and their sum."""
+WIDE_LATENCY = MULTIPLIED + 2
+"""Stages of a product of 32 bits by 32: the halves of both apart, and two sums."""
 
 Q31_BITS = 31
 """Fraction bits of a multiplier."""
 
 
 def registered_product(m, first, second, moves, *, name):
-    """``first * second`` of two signed numbers, in a register.
+    """``first * second`` of two signed numbers, in a register, after `NARROW_LATENCY` or `WIDE_LATENCY` cycles.
 
     Parameters
     ----------
     m : Module
         Receives the registers.
     first, second : Value
-        The factors; with `NARROW_CUTS` more stages ``second`` is taken apart, with `WIDE_CUTS` more ``first``, too.
+        The factors; in `NARROW_LATENCY` stages ``second`` is taken apart, in `WIDE_LATENCY` stages ``first``, too.
     moves : list of Value
-        For each stage, whether its registers move: one stage, or the cuts more.
+        For each stage, whether its registers move.
     name : str
         Ending of the registers' names.
     """
     result = Signal(signed(len(first) + len(second)), name=f"product_{name}", reset_less=True)
-    if len(moves) == 1:
-        with m.If(moves[0]):
-            m.d.sync += result.eq(first * second)
-        return result
 
     def register(shape, what):
         return Signal(shape, name=f"{what}_{name}", reset_less=True)
@@ -54,7 +51,7 @@ def registered_product(m, first, second, moves, *, name):
         delayed(m, factor, 1, name=f"{which}_{name}", enable=moves[0]) for which, factor in (("one", first), ("other", second))
     )
     low, high = second[:HALF_BITS], second[HALF_BITS:].as_signed()
-    if len(moves) == 1 + NARROW_CUTS:
+    if len(moves) == NARROW_LATENCY:
         outer_low, outer_high = products({"low": (first, low), "high": (first, high)})
         with m.If(moves[3]):
             m.d.sync += result.eq(Cat(outer_low[:HALF_BITS], outer_high + outer_low[HALF_BITS:].as_signed()))

@@ -4,8 +4,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.delay import latency
-from hw.npu.parts.product import Q31_BITS, WIDE_CUTS, registered_product
+from hw.npu.parts.product import Q31_BITS, WIDE_LATENCY, registered_product
 
 
 class SoftmaxProduct(wiring.Component):
@@ -13,11 +12,6 @@ class SoftmaxProduct(wiring.Component):
 
     The one product that saturates, -2^31 times itself, does not occur in SOFTMAX: one factor is not negative.
     One product a cycle, `LATENCY` cycles behind its operands, where ``advance`` holds everything.
-
-    Parameters
-    ----------
-    pipeline : bool
-        `CUTS` more registers, in the product.
 
     Members
     -------
@@ -29,12 +23,10 @@ class SoftmaxProduct(wiring.Component):
         The product.
     """
 
-    LATENCY = 3
-    CUTS = WIDE_CUTS
-    """Cycles more with ``pipeline``."""
+    LATENCY = 2 + WIDE_LATENCY
+    """Cycles: the operands, the product in its stages, its high half."""
 
-    def __init__(self, *, pipeline=False):
-        self.pipeline = pipeline
+    def __init__(self):
         super().__init__({
             "advance": In(1),
             "valid": In(1),
@@ -46,7 +38,7 @@ class SoftmaxProduct(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        valid = [self.valid] + [Signal(name=f"valid_{stage}") for stage in range(1, latency(SoftmaxProduct, self.pipeline) + 1)]
+        valid = [self.valid] + [Signal(name=f"valid_{stage}") for stage in range(1, SoftmaxProduct.LATENCY + 1)]
         with m.If(self.advance):
             m.d.sync += [new.eq(old) for new, old in zip(valid[1:], valid)]
         # 1: the operands
@@ -54,12 +46,7 @@ class SoftmaxProduct(wiring.Component):
         with m.If(self.advance & valid[0]):
             m.d.sync += [first.eq(self.first), second.eq(self.second)]
         # 2: the product
-        if self.pipeline:
-            product = registered_product(m, first, second, [self.advance & moves for moves in valid[1:-2]], name="first_second")
-        else:
-            product = Signal(signed(64), reset_less=True)
-            with m.If(self.advance & valid[1]):
-                m.d.sync += product.eq(first * second)
+        product = registered_product(m, first, second, [self.advance & moves for moves in valid[1:-2]], name="first_second")
         # last: its high half, rounded half up
         with m.If(self.advance & valid[-2]):
             m.d.sync += self.result.eq(product[Q31_BITS:].as_signed() + product[Q31_BITS - 1])

@@ -12,7 +12,7 @@ class SoftmaxReader(wiring.Component):
     """Asks for a row, ``lanes`` bytes at a time and ahead of their use, and gives its bytes one by one.
 
     One element a cycle. The first one is there `FIRST` cycles after the answer's latency; a request is made only when there is
-    room for its answer.
+    room for its answer. Which element is the last, and whether there are bytes to ask for, is known from registers.
 
     Parameters
     ----------
@@ -22,8 +22,6 @@ class SoftmaxReader(wiring.Component):
         Bits of a row's length.
     read_latency : int
         Cycles from an accepted request to its answer, at least 1.
-    pipeline : bool
-        What is the last element, and whether there are bytes to ask for, is known from registers.
 
     Members
     -------
@@ -45,11 +43,11 @@ class SoftmaxReader(wiring.Component):
     FIRST = 2
     """Cycles from ``start`` to the first element, without the answer's latency: ask, and keep the answer."""
 
-    def __init__(self, *, lanes, length_bits, read_latency, pipeline=False):
+    def __init__(self, *, lanes, length_bits, read_latency):
         for name, value in (("lanes", lanes), ("length_bits", length_bits), ("read_latency", read_latency)):
             if value < 1:
                 raise ValueError(f"SoftmaxReader {name} must be at least 1, not {value}")
-        self.lanes, self.length_bits, self.read_latency, self.pipeline = lanes, length_bits, read_latency, pipeline
+        self.lanes, self.length_bits, self.read_latency = lanes, length_bits, read_latency
         # the word in use, and as many as are used while a request is on its way and its place becomes free; two refusals cost nothing
         self.depth = 1 + -(-(read_latency + 4) // lanes)
         super().__init__({
@@ -73,16 +71,14 @@ class SoftmaxReader(wiring.Component):
         left, lane = Signal(self.length_bits, reset_less=True), Signal(range(self.lanes), reset_less=True)
         accepted = self.read.request.valid & self.read.request.ready
         used = self.take & (self.last | (lane == self.lanes - 1))  # the last element of a word
-        asks, last = unasked != 0, left == 1
-        if self.pipeline:
-            asks, last = Signal(name="asks"), Signal(name="is_last", reset_less=True)
-            with m.If(self.start):
-                m.d.sync += [asks.eq(1), last.eq(self.length == 1)]
-            with m.Else():
-                with m.If(accepted):
-                    m.d.sync += asks.eq(unasked > self.lanes)
-                with m.If(self.take):
-                    m.d.sync += last.eq(left == 2)
+        asks, last = Signal(name="asks"), Signal(name="is_last", reset_less=True)
+        with m.If(self.start):
+            m.d.sync += [asks.eq(1), last.eq(self.length == 1)]
+        with m.Else():
+            with m.If(accepted):
+                m.d.sync += asks.eq(unasked > self.lanes)
+            with m.If(self.take):
+                m.d.sync += last.eq(left == 2)
         m.d.comb += [
             self.read.request.valid.eq(asks & (asked != self.depth)),
             self.read.request.payload.eq(address),

@@ -4,7 +4,6 @@ from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.delay import latency
 from hw.npu.parts.product import Q31_BITS
 from hw.npu.softmax.softmax_product import SoftmaxProduct
 
@@ -31,12 +30,7 @@ class SoftmaxReciprocal(wiring.Component):
     The results of the left shifts in between stay in 32 bits for every ``half``, for |1 - half * x| is at most 1/17; only the last
     one saturates. A sum of 0 has a headroom of 31 and counts as 1/2; it comes from a table without a 1 only.
 
-    Takes ``headroom + 1`` cycles, and `newton` for the products and what is made of the last one.
-
-    Parameters
-    ----------
-    pipeline : bool
-        The products take longer, and the reciprocal is made a cycle behind the last estimate.
+    Takes ``headroom + 1`` cycles, and `NEWTON` for the products and the reciprocal, which is made a cycle behind the last estimate.
 
     Members
     -------
@@ -54,8 +48,10 @@ class SoftmaxReciprocal(wiring.Component):
         Right shift of an exponential's product with it that gives the result in Q0.8, 35 - headroom, less 1.
     """
 
-    def __init__(self, *, pipeline=False):
-        self.pipeline = pipeline
+    NEWTON = (1 + 2 * STEPS) * (1 + SoftmaxProduct.LATENCY) + 1
+    """Cycles of the products, and of the reciprocal that is made of the last one."""
+
+    def __init__(self):
         super().__init__({
             "start": In(1),
             "total": In(unsigned(SUM_BITS)),
@@ -68,11 +64,6 @@ class SoftmaxReciprocal(wiring.Component):
             "reciprocal": Out(unsigned(Q31_BITS)),
             "amount": Out(unsigned(6)),
         })
-
-    @staticmethod
-    def newton(pipeline) -> int:
-        """Cycles of the products, and of the reciprocal where it has one of its own."""
-        return (1 + 2 * STEPS) * (1 + latency(SoftmaxProduct, pipeline)) + (1 if pipeline else 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -113,17 +104,9 @@ class SoftmaxReciprocal(wiring.Component):
                     m.d.sync += [x.eq(corrected), steps.eq(steps - 1)]
                     m.next = "REST"
                     with m.If(steps == 1):
-                        if self.pipeline:
-                            m.next = "SATURATE"
-                        else:
-                            self._saturate(m, corrected)
-            if self.pipeline:
-                with m.State("SATURATE"):  # one cycle
-                    self._saturate(m, x)
+                        m.next = "SATURATE"
+            with m.State("SATURATE"):  # one cycle: twice the last estimate is the reciprocal
+                m.d.comb += self.done.eq(1)
+                m.d.sync += self.reciprocal.eq(Mux(x[30:] == 0, x << 1, (1 << Q31_BITS) - 1))
+                m.next = "IDLE"
         return m
-
-    def _saturate(self, m, x):
-        """Twice the last estimate is the reciprocal."""
-        m.d.comb += self.done.eq(1)
-        m.d.sync += self.reciprocal.eq(Mux(x[30:] == 0, x << 1, (1 << Q31_BITS) - 1))
-        m.next = "IDLE"

@@ -47,8 +47,6 @@ class SoftmaxUnit(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``read`` to its answer.
-    pipeline : bool
-        More registers: the element, the exponential, in the product, in the shift, and where a row begins; ``row_cycles`` counts them.
 
     Members
     -------
@@ -57,10 +55,10 @@ class SoftmaxUnit(wiring.Component):
     start, source, length : In(1), In(WALK), In(16)
         Begins a command: its rows, with the addresses from which they are read, and their length of 1 to 4095 bytes, steady until its end.
     target, target_end, target_step : In(unsigned(26)), In(1), Out(1)
-        Address to which the present row is written; it is the last row; goes to the next one. With ``pipeline`` ``target_step`` takes the
-        row to come, and the other two follow in the next cycle.
+        Address to which the present row is written; it is the last row. ``target_step`` takes the row to come, and the other two follow in
+        the next cycle.
     target_valid : In(1)
-        With ``pipeline``: there is a row to come.
+        There is a row to come.
     read : Out(ReadPort(lanes))
         Of the scratchpad.
     write : Out(stream of filled_slot_layout(lanes))
@@ -78,21 +76,18 @@ class SoftmaxUnit(wiring.Component):
 
     PASSES = 3
     """How often each byte is read."""
-    TAIL = SoftmaxTable.LATENCY + SoftmaxProduct.LATENCY + 2
-    """Cycles behind the last element of a row: exponential, product, shifted, written."""
-    CUTS = 2 + SoftmaxProduct.CUTS + 1
-    """Cycles more with ``pipeline``: element, exponential, product, shift."""
-    NEXT_CUTS = 2
-    """Cycles more from one row to the next with ``pipeline``: take it, see whether it lies inside."""
+    TAIL = 1 + SoftmaxTable.LATENCY + 1 + SoftmaxProduct.LATENCY + 3
+    """Cycles behind the last element of a row: element, exponential, held, product, shifted in two steps, written."""
+    NEXT = 2
+    """Cycles from one row to the next: take it, see whether it lies inside."""
 
-    def __init__(self, *, cols, lanes, size, read_latency, pipeline=False):
-        self.cols, self.lanes, self.size, self.read_latency, self.pipeline = cols, lanes, size, read_latency, pipeline
+    def __init__(self, *, cols, lanes, size, read_latency):
+        self.cols, self.lanes, self.size, self.read_latency = cols, lanes, size, read_latency
         # up to the first element of passes 1 and 2, which begins with the last of pass 1; those of pass 3 are there in time
         waiting = (SoftmaxReader.FIRST + read_latency) + (SoftmaxReader.FIRST + read_latency - 1)
-        inverting = SoftmaxTable.LATENCY + 1 + (1 + SoftmaxReciprocal.newton(pipeline))  # last exponential, start, normalized, products
-        self.row_cycles = waiting + inverting + self.TAIL
-        if pipeline:
-            self.row_cycles += self.NEXT_CUTS + 2 + self.CUTS  # element and exponential of the sum too
+        # element and exponential of the last one, held, its sum; start, normalized, products
+        inverting = (1 + SoftmaxTable.LATENCY + 1) + 1 + (1 + SoftmaxReciprocal.NEWTON)
+        self.row_cycles = self.NEXT + waiting + inverting + self.TAIL
         super().__init__({
             "table_write": In(1),
             "table_row": In(range(EXPONENTIALS * EXPONENTIAL_BYTES // cols)),
@@ -103,7 +98,7 @@ class SoftmaxUnit(wiring.Component):
             "target": In(WALK_BITS),
             "target_end": In(1),
             "target_step": Out(1),
-            **({"target_valid": In(1)} if pipeline else {}),
+            "target_valid": In(1),
             "read": Out(ReadPort(lanes)),
             "write": Out(stream.Signature(filled_slot_layout(lanes))),
             "done": Out(1),
@@ -112,12 +107,11 @@ class SoftmaxUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cut = {"pipeline": self.pipeline}
         m.submodules.rows = rows = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
-        m.submodules.reader = reader = SoftmaxReader(lanes=self.lanes, length_bits=LENGTH_BITS, read_latency=self.read_latency, **cut)
+        m.submodules.reader = reader = SoftmaxReader(lanes=self.lanes, length_bits=LENGTH_BITS, read_latency=self.read_latency)
         m.submodules.table = table = SoftmaxTable(self.cols)
-        m.submodules.product = product = SoftmaxProduct(**cut)
-        m.submodules.reciprocal = reciprocal = SoftmaxReciprocal(**cut)
+        m.submodules.product = product = SoftmaxProduct()
+        m.submodules.reciprocal = reciprocal = SoftmaxReciprocal()
         wiring.connect(m, wiring.flipped(self.read), reader.read)
         m.d.comb += [
             table.write.eq(self.table_write),
@@ -126,7 +120,6 @@ class SoftmaxUnit(wiring.Component):
             rows.start.eq(self.start),
             rows.walk.eq(self.source),
             rows.step.eq(self.target_step),
-            *(() if self.pipeline else (reader.address.eq(rows.vector.address[:ADDRESS_BITS]),)),
             reader.length.eq(self.length),
             reciprocal.answered.eq(product.result_valid),
             reciprocal.product.eq(product.result),
@@ -134,17 +127,8 @@ class SoftmaxUnit(wiring.Component):
         row_start, scale, row_written, advance = Signal(), Signal(), Signal(), Signal()
         exponential_valid, last_exponential = Signal(), Signal(reset_less=True)
         maximum, total = Signal(signed(8), reset_less=True), Signal(SUM_BITS, reset_less=True)
-        exponential, last_row = table.exponential, self.target_end
-        maps = table.read
-        if self.pipeline:
-            last_row = Signal(name="last_row", reset_less=True)
-            maps, exponential = self._elements_in_steps(
-                m, reader, table, maximum, total, row_start, advance, exponential_valid, last_exponential
-            )
-        else:  # an element, and its exponential in the next cycle
-            m.d.comb += table.index.eq((maximum - reader.value)[:8])
-            with m.If(advance):
-                m.d.sync += [exponential_valid.eq(table.read), last_exponential.eq(reader.last)]
+        last_row = Signal(name="last_row", reset_less=True)
+        maps, exponential = self._elements(m, reader, table, maximum, total, row_start, advance, exponential_valid, last_exponential)
         # a product: the reciprocal's own, or a result
         with m.If(scale):
             m.d.comb += [product.valid.eq(exponential_valid), product.first.eq(reciprocal.reciprocal), product.second.eq(exponential)]
@@ -153,19 +137,12 @@ class SoftmaxUnit(wiring.Component):
         m.d.comb += product.advance.eq(advance)
         self._finish(m, product, reciprocal.amount, scale, row_start, row_written, advance, last_row)
 
-        following = "NEXT" if self.pipeline else "ROW"
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
-                m.next = following
-            if self.pipeline:
-                self._row_in_steps(m, rows, reader, row_start, last_row)
-            else:
-                self._row(m, rows, reader, row_start, maximum, total)
+                m.next = "NEXT"
+            self._row(m, rows, reader, row_start, last_row)
             with m.State("MAXIMUM"):  # until the last element is compared
                 m.d.comb += [reader.take.eq(reader.valid), reader.start.eq(reader.take & reader.last)]
-                if not self.pipeline:
-                    with m.If(reader.take & (reader.value > maximum)):
-                        m.d.sync += maximum.eq(reader.value)
                 with m.If(reader.start):
                     m.next = "SUM"
             with m.State("SUM"):  # until the last exponential is added
@@ -182,28 +159,16 @@ class SoftmaxUnit(wiring.Component):
             with m.State("SCALE"):  # until the last write of the row is accepted
                 m.d.comb += [scale.eq(1), reader.take.eq(reader.valid & advance), maps.eq(reader.take)]
                 with m.If(row_written):
-                    m.d.comb += [*(() if self.pipeline else (self.target_step.eq(1),)), self.done.eq(last_row)]
-                    m.next = following
+                    m.d.comb += self.done.eq(last_row)
+                    m.next = "NEXT"
                     with m.If(last_row):
                         m.next = "IDLE"
             with m.State("OUTSIDE"):  # until reset
                 m.d.comb += self.outside.eq(1)
         return m
 
-    def _row(self, m, rows, reader, row_start, maximum, total):
-        """A row from where it begins to where it is read."""
-        with m.State("ROW"):  # one cycle: the row is inside
-            ends = (address + self.length > self.size for address in (rows.vector.address, self.target))
-            m.d.comb += row_start.eq(1)
-            m.d.sync += [maximum.eq(LOWEST), total.eq(0)]
-            with m.If(sum(ends) != 0):
-                m.next = "OUTSIDE"
-            with m.Else():
-                m.d.comb += reader.start.eq(1)
-                m.next = "MAXIMUM"
-
-    def _elements_in_steps(self, m, reader, table, maximum, total, row_start, advance, exponential_valid, last_exponential):
-        """With ``pipeline``: the element, the difference's exponential as it is read, and held, a cycle each.
+    def _elements(self, m, reader, table, maximum, total, row_start, advance, exponential_valid, last_exponential):
+        """The element, the difference's exponential as it is read, and held, a cycle each.
 
         Gives whether the element that is taken is mapped, and the exponential.
         """
@@ -229,8 +194,8 @@ class SoftmaxUnit(wiring.Component):
             ]
         return maps, exponential
 
-    def _row_in_steps(self, m, rows, reader, row_start, last_row):
-        """With ``pipeline``: a row from where it is taken to where it is read."""
+    def _row(self, m, rows, reader, row_start, last_row):
+        """A row from where it is taken to where it is read."""
         address = Signal(ADDRESS_BITS, name="row_address", reset_less=True)
         ends = [Signal(WALK_BITS, name=f"{place}_end", reset_less=True) for place in ("row", "target")]
         m.d.comb += reader.address.eq(address)
@@ -258,16 +223,13 @@ class SoftmaxUnit(wiring.Component):
         # 1: shifted, but for the bit that rounds; 9 bits are enough to see that the result is above 127
         shifted, shifted_valid = Signal(9, reset_less=True), Signal()
         moved = Signal(32)
-        there, scales = product.result_valid, scale
-        if self.pipeline:  # by a multiple of 4 first
-            coarse = delayed(m, product.result.as_unsigned() >> Cat(Const(0, 2), amount[2:]), 1, name="coarse", enable=advance)
-            there = scales = delayed(m, there & scale, 1, name="coarse_valid", reset_less=False, enable=advance)
-            m.d.comb += moved.eq(coarse >> amount[:2])
-        else:
-            m.d.comb += moved.eq(product.result.as_unsigned() >> amount)
+        # by a multiple of 4 first
+        coarse = delayed(m, product.result.as_unsigned() >> Cat(Const(0, 2), amount[2:]), 1, name="coarse", enable=advance)
+        there = delayed(m, product.result_valid & scale, 1, name="coarse_valid", reset_less=False, enable=advance)
+        m.d.comb += moved.eq(coarse >> amount[:2])
         with m.If(advance):
-            m.d.sync += shifted_valid.eq(there & scales)
-        with m.If(advance & there & scales):
+            m.d.sync += shifted_valid.eq(there & there)
+        with m.If(advance & there & there):
             m.d.sync += shifted.eq(Mux(moved[9:] != 0, 511, moved[:9]))
         # 2: rounded, saturated, and kept in its byte of the write
         rounded, value = Signal(9), Signal(signed(8))

@@ -22,10 +22,11 @@ class WeightLoader(wiring.Component):
 
     ::
 
-        rows --> weight scratchpad --> queue of rows --> (pairs) --> array (shadow plane) or output stage
-                 READ_LATENCY          waits here
+        rows --> register --> weight scratchpad --> queue of rows --> (pairs) --> register --> array (shadow plane) or output stage
+                              READ_LATENCY          waits here
 
-    Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the array.
+    Rows are named ahead (`WeightRows`). Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the
+    array.
 
     In the first ``2 * rows`` cycles after the reset zeros go into every row of both planes. A reduction tile that is shorter than the array
     leaves rows as they are, and multiplies them by 0; what registers hold at power-on is unknown, and in a simulation with four states 0
@@ -43,9 +44,6 @@ class WeightLoader(wiring.Component):
         Cycles from request to answer.
     int4 : bool
         There are commands with 4-bit weights.
-    pipeline : bool
-        Rows are named ahead, and go through a register before they are asked for and another before they are handed on: a command's first
-        row comes `CUTS` cycles later.
 
     Members
     -------
@@ -68,19 +66,20 @@ class WeightLoader(wiring.Component):
     rows_read : Out(unsigned(32))
         Rows read since the reset, modulo 2^32.
     command_end : Out(1)
-        A pulse as the last row of a command is asked for, with ``pipeline`` a cycle later; `rows_read` counts it in the next cycle.
+        A pulse a cycle after the last row of a command was asked for; `rows_read` counts it in the next cycle.
     """
 
     QUEUE = 8
     """Rows between scratchpad and array: enough to read one a cycle."""
     SETTLES = 2
-    """With ``pipeline``: cycles that a command stands before it begins."""
-    CUTS = SETTLES + WeightSets.PERIOD + 3
-    """With ``pipeline``: a command's settling, the first set, and the registers of set, request and row."""
+    """Cycles that a command stands before it begins."""
+    TAKE = 2 + SETTLES + WeightSets.PERIOD + 3
+    """Cycles from a command that is taken to its first row asked for: take it, wait for its token, let it settle, find the first set; and
+    the registers of set, request and row."""
 
-    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False, pipeline=False):
+    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False):
         self.rows, self.cols, self.groups, self.size, self.read_latency = rows, cols, groups, size, read_latency
-        self.int4, self.pipeline = int4, pipeline
+        self.int4 = int4
         super().__init__({
             "command": In(stream.Signature(LOAD_COMMAND)),
             "tokens": In(TOKENS),
@@ -99,15 +98,11 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4, pipeline=self.pipeline)
+        m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.queue = queue = StreamFifo(row_tag(self.cols, self.int4), depth=self.QUEUE)
         taken, room = Signal(), Signal()
-        if self.pipeline:
-            row = self._request_ahead(m, rows, room, taken)
-        else:
-            self._request(m, rows, room, taken)
-            row = {name: getattr(rows, name) for name in self._tag()}
-        with m.If(delayed(m, taken, int(self.pipeline), name="taken", reset_less=False)):
+        row = self._request(m, rows, room, taken)
+        with m.If(delayed(m, taken, 1, name="taken", reset_less=False)):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
         self._receive(m, row, queue)
         if self.int4:
@@ -123,39 +118,7 @@ class WeightLoader(wiring.Component):
         return m
 
     def _request(self, m, rows, room, taken):
-        """Takes commands, and asks for their rows one after the other."""
-        command = Signal(LOAD_COMMAND, reset_less=True)
-        address = Signal(ADDRESS_BITS, reset_less=True)
-        m.d.comb += rows.command.eq(command)
-        with m.FSM():
-            with m.State("WAIT_COMMAND"):
-                m.d.comb += self.command.ready.eq(1)
-                with m.If(self.command.valid):
-                    m.d.sync += command.eq(self.command.payload)
-                    m.next = "WAIT_LOAD"
-            with m.State("WAIT_LOAD"):
-                m.d.comb += rows.start.eq(1)
-                m.d.sync += address.eq(command.weights.address)
-                with m.If(rows.empty):
-                    m.d.comb += self.command_end.eq(1)
-                    m.next = "WAIT_COMMAND"
-                with m.Elif(reached(self.tokens.load, command.weights.wait_load)):
-                    m.next = "READ"
-            with m.State("READ"):
-                m.d.comb += [
-                    self.read.request.valid.eq(room),
-                    self.read.request.payload.eq(address),
-                    taken.eq(room & self.read.request.ready),
-                    rows.step.eq(taken),
-                ]
-                with m.If(taken):
-                    m.d.sync += address.eq(Mux(address == self.size - self.cols, 0, address + self.cols))
-                    with m.If(rows.end):
-                        m.d.comb += self.command_end.eq(1)
-                        m.next = "WAIT_COMMAND"
-
-    def _request_ahead(self, m, rows, room, taken):
-        """The same through a register, and with rows that are named ahead; gives what the row is that is asked for."""
+        """Takes commands, and asks for their rows one after the other; gives what the row is that is asked for."""
         command = Signal(LOAD_COMMAND, reset_less=True)
         address = Signal(ADDRESS_BITS, reset_less=True)
         kinds = {name: getattr(rows, name) for name in (*self._tag(), "end")}

@@ -1,4 +1,4 @@
-"""The sets of a command's weight stream, ahead of their rows: where an NPU has register cuts."""
+"""The sets of a command's weight stream, ahead of their rows."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring

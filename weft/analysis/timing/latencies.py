@@ -1,4 +1,4 @@
-"""Cycles from one part of the NPU to another, without and with register cuts (`NpuConfig.pipeline`)."""
+"""Cycles from one part of the NPU to another."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from hw.npu.array.accumulators import Accumulators
 from hw.npu.array.array import array_latency
 from hw.npu.config import NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
-from hw.npu.feed.staged_feeder import StagedFeeder
+from hw.npu.feed.feeder import Feeder
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
@@ -60,63 +60,57 @@ class Latencies:
     """
 
     array: int
-    offered: int = 0
-    send: int = 1
-    take: int = 2
-    between: int = 1
-    pending: int = 2
-    gate: int = 0
-    loaded: int = 4
-    loaded_at_gate: int = 4
-    enter: int = ActivationScratchpad.READ_LATENCY + 1
-    final: int = Accumulators.LATENCY + 1
-    free: int = 2
-    shortest_tile: int = 1
-    issue: int = 2
-    waiting: int = OutputStage.SLOTS - OutputStage.LATENCY
-    output: int = OutputStage.LATENCY
-    second_output: int = OutputStage.SECOND_LATENCY
-    second: int = SecondOperand.LATENCY
-    retire: int = OutputStage.RETIRE
-    load_take: int = 2
-    row_read: int = WeightScratchpad.READ_LATENCY + 1
-    scratchpad: int = ActivationScratchpad.READ_LATENCY
-    hand: int = 1
-    next_command: int = 0
+    offered: int
+    send: int
+    take: int
+    between: int
+    pending: int
+    gate: int
+    loaded: int
+    loaded_at_gate: int
+    enter: int
+    final: int
+    free: int
+    shortest_tile: int
+    issue: int
+    waiting: int
+    output: int
+    second_output: int
+    second: int
+    retire: int
+    load_take: int
+    row_read: int
+    scratchpad: int
+    hand: int
+    next_command: int
 
 
 def latencies(config: NpuConfig) -> Latencies:
-    """The latencies of a configuration: each with cuts is that of the hardware's class, or a register that its docstring names."""
+    """The latencies of a configuration: each is that of the hardware's class, or a register that its docstring names."""
     sizes = {"rows": config.rows, "cols": config.cols, "broadcast": config.broadcast}
-    array = array_latency(**sizes, pipeline=config.pipeline)
-    if not config.pipeline:
-        return Latencies(array)
-    scratchpad = ActivationScratchpad.read_latency(True)
-    take = 1 + StagedFeeder.PREPARED + 1
-    output = OutputStage.LATENCY + OutputStage.CUTS
     return Latencies(
-        array,
+        array=array_latency(**sizes),
         offered=1 + CHECK_CYCLES + 1,  # the head's register, and the decision's
         send=CHECK_CYCLES + 3,
-        take=take,
-        between=StagedFeeder.BETWEEN - take,
-        pending=StagedFeeder.LATENCY,
+        take=Feeder.TAKE,
+        between=Feeder.BETWEEN - Feeder.TAKE,
+        pending=Feeder.LATENCY,
         gate=1,
         loaded=3,  # row register, count, the reader's decision
-        loaded_at_gate=3 + StagedFeeder.LATENCY,
-        enter=scratchpad + 1 + StagedFeeder.SENT,
-        final=Accumulators.LATENCY + Accumulators.CUTS + 1,
+        loaded_at_gate=3 + Feeder.LATENCY,
+        enter=ActivationScratchpad.READ_LATENCY + 1 + Feeder.SENT,
+        final=Accumulators.LATENCY + 1,
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
-        issue=2 + OutputStage.COMMAND_CUTS,
-        waiting=OutputStage.SLOTS_IN_STEPS - output - 1,
-        output=output,
-        second_output=OutputStage.SECOND_LATENCY + OutputStage.SECOND_CUTS,
-        second=SecondOperand.LATENCY + SecondOperand.CUTS,
-        retire=OutputStage.RETIRE + OutputStage.RETIRE_CUTS,
-        load_take=2 + WeightLoader.CUTS,
-        row_read=WeightScratchpad.read_latency(True) + 2,  # the register ahead of the array, too
-        scratchpad=scratchpad,
+        issue=OutputStage.COMMAND_GAP,
+        waiting=OutputStage.SLOTS - OutputStage.LATENCY - 1,
+        output=OutputStage.LATENCY,
+        second_output=OutputStage.SECOND_LATENCY,
+        second=SecondOperand.LATENCY,
+        retire=OutputStage.RETIRE,
+        load_take=WeightLoader.TAKE,
+        row_read=WeightScratchpad.READ_LATENCY + 2,  # the register ahead of the array, too
+        scratchpad=ActivationScratchpad.READ_LATENCY,
         hand=2,  # offered
         next_command=5,  # that the one before was taken counts a cycle later; what its first word means is known three behind it
     )
