@@ -138,12 +138,12 @@ def make(component, example):
     return component(*positional, **keywords)
 
 
-SWITCHES = ("int4", "interpolation", "pipeline")
+SWITCHES = ("int4", "interpolation")
 """Of a configuration, and constructor arguments of the components that they change."""
 
 
 def variants(component, example) -> dict:
-    """Rows for every setting of the switches that the component has, by a label: ``{"": row, "int4 pipeline": row}``."""
+    """Rows for every setting of the switches that the component has, by a label: ``{"": row, "int4 interpolation": row}``."""
     positional, keywords = example if isinstance(example, tuple) else ((), example)
     configured = bool(positional) and isinstance(positional[0], NpuConfig | SocConfig)
     known = [switch for switch in SWITCHES if configured or switch in inspect.signature(component.__init__).parameters]

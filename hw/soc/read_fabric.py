@@ -13,8 +13,8 @@ from hw.soc.fabric_settings import fabric_settings
 class ReadFabric(wiring.Component):
     """Addresses through an `AddressChannel`; data go straight to the master that the upper bits of their ID name.
 
-    An address in `AddressChannel.PERIOD` cycles, three cycles of latency; data a beat a cycle, no latency. The order of bursts with equal IDs is the memory's to
-    keep, and so is what of different IDs may pass what: the fabric keeps no list of bursts.
+    An address in `AddressChannel.PERIOD` cycles, three cycles of latency; data a beat a cycle, no latency. The order of bursts with equal
+    IDs is the memory's to keep, and so is what of different IDs may pass what: the fabric keeps no list of bursts.
 
     A master that does not take its data holds up the data of all: `ReadGate` stands before each that might.
 

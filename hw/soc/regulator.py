@@ -17,8 +17,8 @@ class Regulator(wiring.Component):
 
         n * rate / 65536 + depth + max_beats + 1
 
-    and the regulator is closed for at most ``max_beats * 65536 / rate + 1`` cycles, rounded up, at a time: a token reaches the level a cycle
-    late. The bucket is that of J. Turner,
+    and the regulator is closed for at most ``max_beats * 65536 / rate + 1`` cycles, rounded up, at a time: a token reaches the level a
+    cycle late. The bucket is that of J. Turner,
     "New directions in communications", IEEE Communications Magazine 24 (1986); the debt stands in place of a look at the burst's length.
 
     ``open`` is the sign bit of a register. All sums stand side by side; ``granted`` selects between two that are ready before it.

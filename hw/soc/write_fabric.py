@@ -37,8 +37,8 @@ class WriteFabric(wiring.Component):
     address_bits, data_bits : int
         Widths of the channels.
     depth : int
-        Beats of granted bursts that may be left when the next is granted, 1 to 64; so many bursts the order has room for. A burst's address goes out
-        that many beats before its data can: 4 is enough for a port that takes both at once.
+        Beats of granted bursts that may be left when the next is granted, 1 to 64; so many bursts the order has room for. A burst's address
+        goes out that many beats before its data can: 4 is enough for a port that takes both at once.
 
     Members
     -------

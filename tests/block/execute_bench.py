@@ -36,14 +36,12 @@ class Bench(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
-            pipeline=True,
         )
         self.weights = WeightScratchpad(
             banks=config.WEIGHT_BANKS,
             size=config.weight_bytes,
             cols=config.cols,
             dma_bytes=config.axi_bytes,
-            pipeline=True,
         )
         self.board = TokenBoard()
         self.before = 2 * config.rows

@@ -10,8 +10,8 @@ from tests.rtl.switches import IN_TEST, SWITCHED
 from tests.soc.test_soc_verilog import CONFIG as SOC_CONFIG
 
 SWITCHINGS = {
-    "nano": (("int4",), ("interpolation",), ("pipeline",), ("int4", "interpolation", "pipeline")),
-    "small": (("int4",), ("pipeline",), ("int4", "pipeline")),
+    "nano": (("int4",), ("interpolation",), ("int4", "interpolation")),
+    "small": (("int4",),),
 }
 CONFIGS = (
     PRESETS

@@ -1,7 +1,7 @@
 """Configurations that the campaigns of errors, resets and random streams run on: few, since each is built once, and far apart.
 
 A campaign asks whether the NPU can be left dead or wrong. Whatever a switch changes in its control can break just that, so each
-value of a switch stands beside several values of the others, `pipeline` and `int4` above all. `tests/rtl/test_switches.py` says what
+value of a switch stands beside several values of the others, of `int4` above all. `tests/rtl/test_switches.py` says what
 the table must cover.
 """
 
@@ -11,8 +11,8 @@ from hw.npu.config import NpuConfig
 from sim.ddr import DdrConfig
 from tests.rtl.jobs import TINY, TINY_INT4
 
-CUT = TINY.replace(
-    name="cut",
+ALL_ON = TINY.replace(
+    name="all_on",
     rows=4,
     cols=8,
     axi_bits=32,
@@ -24,21 +24,19 @@ CUT = TINY.replace(
     address_bits=40,
     int4=True,
     interpolation=True,
-    pipeline=True,
 )
-"""What `make test` runs beside `TINY`: register cuts, 4-bit weights, and all else that is not short already away from there."""
+"""What `make test` runs beside `TINY`: 4-bit weights, interpolation, and all else that is not short already away from there."""
 
 SWITCHED = {
     config.name: config
     for config in (
         TINY,
         TINY_INT4,
-        CUT,
-        TINY.replace(name="tiny_cut", pipeline=True),
+        ALL_ON,
         # 256-bit bus, deep queues, long bursts, every lane and no divisor
-        NpuConfig("cut_wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, interpolation=True, pipeline=True),
+        NpuConfig("wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, interpolation=True),
         # the textbook array, bursts of a beat
-        NpuConfig("cut_square", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, pipeline=True),
+        NpuConfig("textbook", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True),
         # more channels than twice the rows; one burst of one beat at a time
         NpuConfig("narrow", 4, 16, 16, 8, 32, 4, 1, 28, 1, 1, 2, 48, int4=True, interpolation=True),
         # an AXI word wider than 2R bytes
@@ -49,9 +47,9 @@ SWITCHED = {
         NpuConfig("r64", 64, 4, 17, 8, 64, 2, 2, 28, 4, 16, 2, int4=True),
     )
 }
-"""By name. `TINY` and `CUT` are for `make test`, all for `make test-all`."""
+"""By name. `TINY` and `ALL_ON` are for `make test`, all for `make test-all`."""
 
-IN_TEST = (TINY, CUT)
+IN_TEST = (TINY, ALL_ON)
 EVERY_SWITCH = pytest.mark.parametrize(
     "config",
     [pytest.param(config, id=name, marks=() if config in IN_TEST else pytest.mark.slow) for name, config in SWITCHED.items()],

@@ -7,7 +7,7 @@ from hw.npu.interface.isa import EXECUTE, INT4_TWIN, Opcode, opcodes
 from sim.ddr import PROBABILITIES, DdrConfig
 from tests.rtl.jobs import TINY, Session, assert_right
 from tests.rtl.networks import fitting, mixed_stream, random_stream, small_network
-from tests.rtl.switches import CUT, EVERY_SWITCH, latencies
+from tests.rtl.switches import ALL_ON, EVERY_SWITCH, latencies
 
 NETWORKS = {
     **{f"random network {number}": (random_stream, number) for number in (0, 1, 2, 5, 8, 9)},
@@ -16,7 +16,7 @@ NETWORKS = {
 """Random networks that fit; those of all operators filter, read aliases, pad, move and add; one begins with a SOFTMAX."""
 
 
-@pytest.mark.parametrize("config", [TINY, CUT], ids=["tiny", "cut"])
+@pytest.mark.parametrize("config", [TINY, ALL_ON], ids=["tiny", "all_on"])
 def test_the_small_network_has_commands_of_every_kind(config):
     commands = small_network(config).commands
     missing = {Opcode.DEPTHWISE} if config.int4 else set()  # its twin is there

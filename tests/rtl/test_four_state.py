@@ -26,16 +26,14 @@ from weft.compiler.graph import Tensor
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed: apt-get install iverilog")
 
 NANO = PRESETS["nano"]
-FOUR = TINY.replace(name="four", rows=4, cols=4, broadcast=2, int4=True, interpolation=True, pipeline=True)
-QUICK = {"nano": NANO, "4x4, INT4, register cuts": FOUR}
+FOUR = TINY.replace(name="four", rows=4, cols=4, broadcast=2, int4=True, interpolation=True)
+QUICK = {"nano": NANO, "4x4, INT4": FOUR}
 OTHERS = {
-    "4x4": FOUR.replace(int4=False, pipeline=False),
-    "4x4, INT4": FOUR.replace(pipeline=False),
-    "4x4, register cuts": FOUR.replace(int4=False),
+    "4x4": FOUR.replace(int4=False),
     "wide bus": FOUR.replace(axi_bits=256, cols=8, broadcast=1, lane_divisor=4),
     "narrow bus": FOUR.replace(axi_bits=32, lane_divisor=1, queue_depth=8, outstanding=1),
     "8x4": TINY,
-    "nano, INT4, register cuts": NANO.replace(int4=True, pipeline=True),
+    "nano, INT4": NANO.replace(int4=True),
 }
 
 

@@ -13,7 +13,7 @@ from tests.rtl.mutations import judge, random_ddr, verdict, with_a_late_wait, wi
 from tests.rtl.networks import small_network
 from tests.rtl.random_commands import legal_of
 from tests.rtl.simple import execute, in_order, stream_with, transfer
-from tests.rtl.switches import CUT, SWITCHED
+from tests.rtl.switches import ALL_ON, SWITCHED
 
 CAMPAIGNS = {  # name: (sentence, maker of a stream from a seed and a configuration, or None: the configuration's own)
     "legal": ("random legal commands, waits as loose as hazards allow, of both widths of weights where both are known", None),
@@ -22,10 +22,10 @@ CAMPAIGNS = {  # name: (sentence, maker of a stream from a seed and a configurat
     "flipped bits": ("one to three bits of a compiled stream are flipped", with_flipped_bits),
 }
 IN_TEST = {  # name: {configuration: streams}
-    "legal": {TINY: 60, TINY_INT4: 40, CUT: 12},
-    "late wait": {TINY: 12, CUT: 8},
-    "random bytes": {TINY: 25, CUT: 15},
-    "flipped bits": {TINY: 25, CUT: 15},
+    "legal": {TINY: 60, TINY_INT4: 40, ALL_ON: 12},
+    "late wait": {TINY: 12, ALL_ON: 8},
+    "random bytes": {TINY: 25, ALL_ON: 15},
+    "flipped bits": {TINY: 25, ALL_ON: 15},
 }
 """What `make test` runs."""
 MANY = {"legal": 60, "late wait": 50, "random bytes": 100, "flipped bits": 100}

@@ -44,11 +44,11 @@ def random_config(seed: int, number: int) -> NpuConfig:
         "queue_depth": pick(2, 4, 16),
     }
     # apart: what else is drawn does not depend on them
-    int4, pipeline, interpolation = (bool(np.random.default_rng([seed, number, salt]).integers(2)) for salt in (4, 5, 6))
+    int4, interpolation = (bool(np.random.default_rng([seed, number, salt]).integers(2)) for salt in (4, 6))
     word = max(fields["rows"] * (2 if int4 else 1), fields["cols"], fields["axi_bits"] // 8)
     step = max(1, NpuConfig.BANKS * word // KIB)  # KiB that are a whole number of words in each bank
     act_kib = -(-pick(16, 17, 24, 40, 96, 384, 1024) // step) * step
-    switches = {"int4": int4, "interpolation": interpolation, "pipeline": pipeline}
+    switches = {"int4": int4, "interpolation": interpolation}
     return NpuConfig(name=f"random{number}", act_kib=act_kib, weight_kib=pick(8, 9, 16, 64, 256), **switches, **fields)
 
 
@@ -133,7 +133,6 @@ def test_random_configurations_reach_both_ends_of_every_field(seed):
         "accumulator_bits": (24, 32),
         "int4": (False, True),
         "interpolation": (False, True),
-        "pipeline": (False, True),
     }
     for field, values in reached.items():
         assert set(values) <= {getattr(config, field) for config in configs}, field

@@ -9,7 +9,7 @@ from hw.npu.config import SWITCHES, NpuConfig
 from hw.npu.interface.isa import Error
 from tests.rtl.jobs import TINY, Session, assert_right, assert_stopped
 from tests.rtl.networks import small_network
-from tests.rtl.switches import CUT, IN_TEST, SWITCHED, near_ddr
+from tests.rtl.switches import ALL_ON, IN_TEST, SWITCHED, near_ddr
 
 FIELDS = [field.name for field in dataclasses.fields(NpuConfig) if field.name != "name"]
 ALL_VALUES = {"axi_bits": {32, 64, 128, 256}, "lane_divisor": {1, 2, 4}} | {switch: {False, True} for switch in SWITCHES}
@@ -40,10 +40,10 @@ def test_the_table_reaches_the_least_of_every_size():
 def test_make_test_has_both_states_of_every_switch():
     for switch in SWITCHES:
         assert values(switch, IN_TEST) == {False, True}, switch
-    assert CUT.int4 and CUT.interpolation and CUT.pipeline
+    assert ALL_ON.int4 and ALL_ON.interpolation
 
 
-@pytest.mark.parametrize("config", [TINY, CUT], ids=lambda config: f"{config.address_bits} bits")
+@pytest.mark.parametrize("config", [TINY, ALL_ON], ids=lambda config: f"{config.address_bits} bits")
 def test_addresses_have_as_many_bits_as_the_configuration_says(simulator, config):
     """A base above 4 GiB is behind all memory where an address has more than 32 bits, and the same as below where it has not."""
     network, session = small_network(config), Session(simulator(config), near_ddr(config))

@@ -18,7 +18,6 @@ from tests.sim.emitted_batch import Batch, Case
 
 SWITCHED_ON = CONFIG.replace(
     rows=4, cols=4, act_kib=16, weight_kib=8, axi_bits=32, lane_divisor=2, queue_depth=2, outstanding=1, int4=True, interpolation=True,
-    pipeline=True,
 )  # fmt: skip
 """The smallest array with every switch on."""
 LARGE = {"hw.npu.core.NpuCore", "hw.npu.execute_unit.ExecuteUnit", "hw.npu.npu.Npu", "hw.soc.soc.Soc"}

@@ -163,13 +163,11 @@ def test_a_netlist_with_a_fault_is_refused(right, wrong, message, monkeypatch):
 NANO = PRESETS["nano"]
 ALL = NANO.replace(
     name="all_switches", lane_divisor=2, axi_bits=32, address_bits=40, queue_depth=2, outstanding=1, int4=True, interpolation=True,
-    pipeline=True,
 )  # fmt: skip
 """Every switch and every narrow number at once."""
 SWITCHES = {
     "int4": {"int4": True},
     "interpolation": {"interpolation": True},
-    "pipeline": {"pipeline": True},
     "half the lanes": {"lane_divisor": 2},
     "a quarter of the lanes": {"lane_divisor": 4},
     "32-bit bus": {"axi_bits": 32},
@@ -206,7 +204,7 @@ def test_the_text_with_every_switch_is_whole(switch, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("switch", ["int4", "pipeline", "32-bit bus", "128-bit bus", "256-bit bus", "40-bit addresses"])
+@pytest.mark.parametrize("switch", ["int4", "32-bit bus", "128-bit bus", "256-bit bus", "40-bit addresses"])
 @pytest.mark.parametrize("simulated", [False, True], ids=["shipped", "with traffic"])
 def test_the_text_of_every_soc_is_whole(switch, simulated, tmp_path):
     config = SocConfig(npu=NANO.replace(name=f"soc_{switch.replace(' ', '_')}", **SWITCHES[switch]))

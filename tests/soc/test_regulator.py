@@ -91,7 +91,7 @@ def test_a_master_that_always_asks_gets_its_rate(rate, depth, length):
 
 
 def test_it_is_closed_until_the_debt_is_paid():
-    """256 beats at a quarter of a beat a cycle, less the quarter of the cycle of the grant: 1023 cycles, and one in which the last token is on its way."""
+    """256 beats at a quarter of a beat a cycle, less the quarter of the cycle of the grant: 1023 cycles; the last token is late by one."""
     dut = Regulator()
 
     async def drive(ctx):

@@ -227,13 +227,3 @@ def test_a_stream_that_waits_for_itself_is_found():
     waiting = Command(planned.command.opcode, planned.command.fields | {"header": {"wait_exec": 1}})
     with pytest.raises(AssertionError, match="waits for one behind it"):
         replay(dataclasses.replace(program, commands=(dataclasses.replace(planned, command=waiting), *program.commands[1:])))
-
-
-def test_register_cuts_cost_cycles_between_commands():
-    """A network of many small layers takes longer (how long exactly: ``tests/rtl/test_pipeline.py``)."""
-
-    def cycles(graph, *overrides):
-        return replay(compile_graph(graph, load_config("nano", ["lane_divisor=4", *overrides])).program).cycles
-
-    network = random_network(1)
-    assert cycles(network) + 100 < cycles(network, "pipeline=true")

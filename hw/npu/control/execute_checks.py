@@ -35,7 +35,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpola
     interpolation : bool
         There are commands INTERPOLATE.
     hold : function of a value and a name
-        Where there are register cuts: a product, and each limit for itself, in a register.
+        A product, and each limit for itself, in a register.
     """
     loops, weights, opcode = command.loops, command.weights, command.header.opcode
     matmul, depthwise = (is_operation(opcode, operation, int4) for operation in (Opcode.MATMUL, Opcode.DEPTHWISE))

@@ -1,4 +1,4 @@
-"""Networks on an NPU with register cuts: every tensor exact, in exactly so many cycles, and what the cuts cost."""
+"""Networks on the NPU that is placed and routed for a board: every tensor exact, in exactly so many cycles."""
 
 import numpy as np
 import pytest
@@ -10,14 +10,14 @@ from tests.rtl.network_cycles import FILES
 from tests.rtl.test_random_operators import check, check_networks, random_convolution
 from weft.compiler.frontends.tflite import read_tflite
 
-PIPELINED = load_config("nano", ("lane_divisor=4", "pipeline=true"))
+BOARD = load_config("nano", ("lane_divisor=4",))
 """What `weft synth --board ecpix5-85f` places and routes for the highest clock."""
 CYCLES = {"kws": 56_489, "resnet8": 204_968, "vww": 212_652, "person": 208_917}
 
 
 @pytest.mark.parametrize("name", CYCLES)
-def test_networks_take_the_stated_cycles_with_register_cuts(name, models, simulator):
-    assert measure(read_tflite(models / FILES[name]), simulator(PIPELINED), inputs=1) == CYCLES[name]
+def test_networks_take_the_stated_cycles(name, models, simulator):
+    assert measure(read_tflite(models / FILES[name]), simulator(BOARD), inputs=1) == CYCLES[name]
 
 
 RANDOM = {
@@ -27,9 +27,9 @@ RANDOM = {
 
 
 @pytest.mark.parametrize("kind", RANDOM)
-def test_random_graphs_are_exact_with_register_cuts(kind, simulator, seed):
-    check(RANDOM[kind](seed), PIPELINED, simulator)
+def test_random_graphs_are_exact_on_it(kind, simulator, seed):
+    check(RANDOM[kind](seed), BOARD, simulator)
 
 
-def test_random_networks_of_all_operators_are_exact_with_register_cuts(simulator, seed, tmp_path):
-    check_networks(10_000 * seed + 7_700, 6, PIPELINED, simulator, tmp_path)
+def test_random_networks_of_all_operators_are_exact_on_it(simulator, seed, tmp_path):
+    check_networks(10_000 * seed + 7_700, 6, BOARD, simulator, tmp_path)
