@@ -9,14 +9,16 @@ from hw.npu.interface.registers import PULSES
 from hw.npu.interface.status import ERROR_LAYOUT
 from tests.formal.prove import prove, refute
 
-WATCHDOG = 4
+WATCHDOG, REACH = 4, 2
 
 
 class JobControlProof(wiring.Component):
-    """Any inputs; the units keep to what they promise: nothing goes out once ``halt`` has been up for two cycles, or when all is complete.
+    """Any inputs; the units keep to what they promise: nothing goes out once ``halt`` has been known to the last of them for two cycles,
+    or when all is complete, which it stays.
 
-    Never done and error at once; one event for a job, none for one that is given up; draining lasts `SETTLE` + 1 quiet cycles at most;
-    no job runs on without progress; no reset of the core while a transaction is outstanding.
+    Never done and error at once; one event for a job, none for one that is given up; draining lasts ``settle`` + 2 quiet cycles at most;
+    no job runs on without progress; no reset of the core while a transaction is outstanding, and none in which a job begins that has not
+    come to the last part.
     """
 
     def __init__(self, break_it=False):
@@ -33,7 +35,7 @@ class JobControlProof(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = JobControl(units=1, watchdog=WATCHDOG)
+        m.submodules.dut = dut = JobControl(units=1, watchdog=WATCHDOG, reach=REACH)
         timeout = Signal(3)
         first = Signal(init=1)
         m.d.sync += first.eq(0)
@@ -50,13 +52,14 @@ class JobControlProof(wiring.Component):
         ]
 
         # What the units promise.
-        halted, before, ended = Signal(2), Signal(), Signal()
-        m.d.sync += [halted.eq((halted << 1) | dut.halt), before.eq(self.outstanding), ended.eq(self.complete)]
+        halted, before, ended = Signal(2 + REACH), Signal(), Signal()
+        m.d.sync += [halted.eq((halted << 1) | dut.halt), before.eq(self.outstanding)]
+        m.d.sync += ended.eq((ended | self.complete) & ~dut.begin)
         m.d.comb += [
-            Assume(~self.outstanding | dut.status.busy),
+            Assume(~self.outstanding | before | dut.running | dut.draining),
             Assume(~(halted.all() & ~before & self.outstanding)),
             Assume(~(self.complete & self.outstanding)),
-            Assume(~(ended & self.outstanding)),
+            Assume(~ended | (self.complete & ~self.outstanding)),
         ]
 
         # What the job control promises.
@@ -66,48 +69,43 @@ class JobControlProof(wiring.Component):
             m.d.sync += [open_job.eq(1), told.eq(0), given_up.eq(0)]
         with m.Else():
             m.d.sync += [told.eq(told | event), given_up.eq(given_up | self.pulses.soft_reset)]
-        quiet, still = Signal(4), Signal(range(WATCHDOG + 4))
+        quiet, still, since = Signal(5), Signal(range(WATCHDOG + 8)), Signal(range(REACH + 1), init=REACH)
+        going = dut.running | dut.draining
         m.d.sync += [
             quiet.eq(Mux(dut.draining & ~self.outstanding, quiet + 1, 0)),
-            still.eq(Mux(running(dut) & ~self.progress & ~self.outstanding, still + 1, 0)),
+            still.eq(Mux(dut.running & ~self.progress & ~self.outstanding, still + 1, 0)),
+            since.eq(Mux(dut.core_reset, 0, Mux(since == REACH, REACH, since + 1))),
         ]
         m.d.comb += [
             Assert(~(dut.status.done & dut.status.error)),
             Assert(~(dut.events.irq_done & dut.events.irq_error)),
             Assert(~(event & (told | given_up))),
-            Assert(dut.status.busy | ~open_job | told | given_up),
+            Assert(going | ~open_job | told | given_up),
             Assert(~dut.core_reset | ~self.outstanding),
-            Assert(quiet <= JobControl.SETTLE + 1),
-            Assert(still <= WATCHDOG + 1),
-            Assert(~dut.begin | ~dut.status.busy),
+            Assert(quiet <= dut.settle + 2),
+            Assert(still <= WATCHDOG + 3),
+            Assert(~dut.begin | ~going & (since == REACH), "the reset has left the last part"),
+            Assert(dut.status.busy | ~going),
         ]
 
         # How the observer's state and the design's belong together; the induction needs it.
         m.d.comb += [
-            Assert(~running(dut) | ~(told | given_up | dut.announced | dut.aborted | dut.status.done | dut.status.error)),
+            Assert(~dut.running | ~(told | given_up | dut.announced | dut.aborted | dut.status.done | dut.status.error)),
             Assert(~dut.draining | (~dut.status.done & (given_up == dut.aborted) & (~told | dut.announced))),
             Assert(~dut.draining | ~dut.announced | told | given_up),
-            Assert(~dut.status.busy | open_job),
-            Assert(~resetting(dut) | told | given_up),
+            Assert(~going | open_job),
+            Assert(~self.outstanding | going),
+            Assert(~(dut.running & dut.draining)),
+            Assert((dut.clearing & (dut.cleared <= 2 * REACH + 1)) | (dut.cleared == 0)),
         ]
         if self.break_it:
             m.d.comb += Assert(~(dut.draining & dut.status.error))
         return m
 
 
-def running(dut):
-    """Expression: a job runs and is not over."""
-    return dut.status.busy & ~dut.draining & ~dut.core_reset
-
-
-def resetting(dut):
-    """Expression: the last cycle of a job."""
-    return dut.status.busy & ~dut.draining & dut.core_reset
-
-
 def test_it_is_proven(tmp_path):
-    prove(JobControlProof(), tmp_path, depth=16)
+    prove(JobControlProof(), tmp_path, depth=22)
 
 
 def test_a_silent_bus_while_draining_is_reached(tmp_path):
-    refute(JobControlProof(break_it=True), tmp_path, depth=16)
+    refute(JobControlProof(break_it=True), tmp_path, depth=22)

@@ -23,10 +23,10 @@ class JobControl(wiring.Component):
         IDLE ------------> RUN -------------------> RESET ----> CLEAR ----> IDLE (done)
                             | error, watchdog, soft reset ^       the last part is reset
                             +----> DRAIN -----------------+                 IDLE (error; idle after a soft reset)
-                                     nothing outstanding for `SETTLE` cycles
+                                     nothing outstanding for ``settle`` cycles
 
-    What the units say comes through registers, and so does what they are told, which comes to the last of them `REACH` cycles later:
-    `SETTLE`, the watchdogs and the reset, which lasts so long, allow for it.
+    What the units say comes through registers, and so does what they are told, which comes to the last of them ``reach`` cycles later:
+    draining, the watchdogs and the reset, which lasts so long, allow for it.
 
     CYCLES counts from the cycle behind ``pulses.start`` to the one with the event, inclusive: an event n cycles after the start makes n.
     The event comes as the job ends well, or when draining is over; if the bus stays silent for TIMEOUT cycles it comes at once, and
@@ -38,6 +38,8 @@ class JobControl(wiring.Component):
         Units that can show an error.
     watchdog : int
         Cycles without progress, with nothing outstanding, that are a deadlock.
+    reach : int
+        Cycles that what the units are told takes to the last of them.
 
     Members
     -------
@@ -62,7 +64,7 @@ class JobControl(wiring.Component):
     halt : Out(1)
         To all units: begin nothing on the bus, drop what comes.
     core_reset : Out(1)
-        For `REACH` + 1 cycles: all units, queues and tokens are reset.
+        For ``reach`` + 1 cycles: all units, queues and tokens are reset.
     cycle : Out(32)
         Cycle of the job, 0 in the cycle after ``begin``.
     status : Out(STATUS)
@@ -73,13 +75,15 @@ class JobControl(wiring.Component):
 
     SEEN = 1
     """Cycles from what the units say to what the control sees."""
-    SETTLE = 4 + SEEN + 1 + REACH
-    """Cycles without a transaction that end draining: an address that was on its way when ``halt`` rose has shown by then."""
+    HALTED = 4
+    """Cycles from a halt that a unit knows of to the one in which an address that was on its way has shown, and some to spare."""
 
-    def __init__(self, *, units, watchdog=1024):
+    def __init__(self, *, units, watchdog=1024, reach=REACH):
         if units < 1 or watchdog < 2:
             raise ValueError(f"JobControl needs at least 1 unit and a watchdog of 2 cycles, not {units} and {watchdog}")
-        self.units, self.watchdog = units, watchdog
+        self.units, self.watchdog, self.reach = units, watchdog, reach
+        self.settle = 1 + reach + self.HALTED + self.SEEN
+        """Cycles without a transaction that end draining."""
         super().__init__({
             "pulses": In(PULSES),
             "timeout": In(32),
@@ -97,7 +101,8 @@ class JobControl(wiring.Component):
             "events": Out(EVENTS),
         })
         self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
-        """In state DRAIN; the job is given up; its error has been shown: for proofs."""
+        self.running, self.clearing, self.cleared = Signal(), Signal(), Signal(range(2 * reach + 2))
+        """In state DRAIN; the job is given up; its error has been shown; in state RUN, in CLEAR, and for how many cycles: for proofs."""
 
     def elaborate(self, platform):
         m = Module()
@@ -132,7 +137,7 @@ class JobControl(wiring.Component):
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.
             with m.State("RUN"):
-                m.d.comb += counting.eq(1)
+                m.d.comb += [self.running.eq(1), counting.eq(1)]
                 found = Cat(error.valid for error in seen["errors"]).any()
                 with m.If(self.pulses.soft_reset):
                     m.d.sync += aborted.eq(1)
@@ -174,11 +179,10 @@ class JobControl(wiring.Component):
 
     def _clear(self, m, core_reset, halt, late_start, forget):
         """A state that ends when the last part of the core has been reset; to the host it is idle, and a start in it counts."""
-        clearing = Signal(range(2 * REACH + 2))
-        held, last = clearing < REACH, clearing == 2 * REACH + 1
-        m.d.comb += [core_reset.eq(held), halt.eq(held)]
+        held, last = self.cleared < self.reach, self.cleared == 2 * self.reach + 1
+        m.d.comb += [core_reset.eq(held), halt.eq(held), self.clearing.eq(1)]
         m.d.sync += [
-            clearing.eq(Mux(last, 0, clearing + 1)),
+            self.cleared.eq(Mux(last, 0, self.cleared + 1)),
             late_start.eq((late_start | self.pulses.start) & ~self.pulses.soft_reset),
         ]
         with m.If(self.pulses.start | self.pulses.soft_reset):
@@ -206,7 +210,7 @@ class JobControl(wiring.Component):
         """Expressions: a deadlock; a silent bus; drained."""
         still = Signal(range(self.watchdog + 1))
         quiet = Signal(32)
-        calm = Signal(range(self.SETTLE + 1))
+        calm = Signal(range(self.settle + 1))
         with m.If(self.begin | seen["progress"] | seen["outstanding"]):
             m.d.sync += still.eq(0)
         with m.Elif(still != self.watchdog):
@@ -217,10 +221,10 @@ class JobControl(wiring.Component):
             m.d.sync += quiet.eq(quiet + 1)
         with m.If(~self.draining | seen["outstanding"]):
             m.d.sync += calm.eq(0)
-        with m.Elif(calm != self.SETTLE):
+        with m.Elif(calm != self.settle):
             m.d.sync += calm.eq(calm + 1)
         deadlock, silent = still == self.watchdog, (self.timeout != 0) & (quiet == self.timeout)
         # of this job, and as long as it lasts
         deadlock = delayed(m, deadlock & ~self.begin, 1, name="dead", reset_less=False)
         silent = delayed(m, silent & ~self.begin, 1, name="silent", reset_less=False)
-        return deadlock, silent, (calm == self.SETTLE) & ~seen["outstanding"]
+        return deadlock, silent, (calm == self.settle) & ~seen["outstanding"]
