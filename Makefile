@@ -4,6 +4,7 @@ CONFIG ?= small
 JOBS ?= 2
 SEED ?= 1
 COUNT ?= 20000
+TESTS ?= cycles
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ STAMP := $(VENV)/.installed
 CODE := hw golden sim weft tests examples
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all campaign faults hashes verilog bench networks lint format docs clean help
+.PHONY: demo test test-all campaign faults hashes cycles verilog bench networks lint format docs clean help
 
 demo: $(STAMP)  ## run the trained digits network on the generated Verilog and print the report
 	@$(BIN)/python examples/digits/demo.py
@@ -30,6 +31,9 @@ faults: $(STAMP)  ## plant each fault of tests/faults/table.py in a copy of the 
 
 hashes: $(STAMP)  ## put the hashes of generated Verilog and compiled networks on record in tests/hashes/recorded.json (NAMES="nano tiny")
 	@$(BIN)/python -m tests.hashes.record $(NAMES)
+
+cycles: $(STAMP)  ## put the cycles on record in tests/rtl/cycles.json as they are on the generated Verilog now (TESTS="cycles and not slow")
+	@WEFT_RECORD_CYCLES=1 $(BIN)/python -m pytest -q -n $(JOBS) tests/rtl -m "$(TESTS)"
 
 verilog: $(STAMP)  ## Verilog of one configuration in build/ (CONFIG=small)
 	@$(BIN)/weft generate --config $(CONFIG) -o build/$(CONFIG).v

@@ -8,8 +8,9 @@ from tests.int4_networks import int4_copy
 from tests.random_graphs import GraphMaker
 from tests.random_operators import INT4_OPERATORS, OPERATORS
 from tests.rtl.configurations import OTHERS_INT4, SMALL, SMALL_INT4
+from tests.rtl.cycles import assert_recorded, recorded
 from tests.rtl.measure import MODEL_ERROR, measure
-from tests.rtl.network_cycles import CYCLES, CYCLES_INT4, FILES, LARGE, RESNET8_INNER, SMALL_SIX, WEIGHT_BOUND
+from tests.rtl.network_cycles import FILES, LARGE, SMALL_SIX
 from tests.rtl.test_every_operator import assert_enough, campaign
 from tests.rtl.test_random_configurations import campaign as run_networks
 from weft.compiler.frontends.tflite import read_tflite
@@ -32,41 +33,51 @@ def network(models, tmp_path):
     return get
 
 
+@pytest.mark.cycles
 @pytest.mark.parametrize("name", SMALL_SIX)
 def test_the_small_six_of_int4_weights_take_the_stated_cycles(name, network, simulator):
-    assert measure(network(name), simulator(SMALL_INT4)) == CYCLES_INT4[name] < CYCLES[name, "small"]
+    assert_recorded(f"int4/{name}", measure(network(name), simulator(SMALL_INT4)))
+    assert recorded(f"int4/{name}") < recorded(f"small/{name}")
 
 
+@pytest.mark.cycles
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_the_large_three_of_int4_weights_take_the_stated_cycles(name, network, simulator):
-    assert measure(network(name), simulator(SMALL_INT4, "fast"), inputs=1) == CYCLES_INT4[name] < CYCLES[name, "small"]
+    assert_recorded(f"int4/{name}", measure(network(name), simulator(SMALL_INT4, "fast"), inputs=1))
+    assert recorded(f"int4/{name}") < recorded(f"small/{name}")
 
 
+@pytest.mark.cycles
 def test_the_inner_layers_of_resnet8_in_int4_save_two_fifths_of_the_cycles(models, tmp_path, simulator):
     path = tmp_path / "inner.tflite"
     int4_copy(models / FILES["resnet8"], path, int4_copy(models / FILES["resnet8"], path)[1:-1])
-    assert measure(read_tflite(path), simulator(SMALL_INT4)) == RESNET8_INNER <= RESNET8_SHARE * CYCLES["resnet8", "small"]
+    assert_recorded("int4/resnet8 inner layers", measure(read_tflite(path), simulator(SMALL_INT4)))
+    assert recorded("int4/resnet8 inner layers") <= RESNET8_SHARE * recorded("small/resnet8")
 
 
+@pytest.mark.cycles
 def test_a_layer_that_waits_for_its_weights_takes_half_the_cycles_in_int4(simulator):
     """1024 inputs, 256 outputs: 262 144 weights, 8 of 8 bits a cycle of the reference DDR."""
     maker = GraphMaker(np.random.default_rng(0), (1, 1, 1, 1024))
     wide = maker.graph(maker.fully_connected("input", 256))
     cycles = measure(wide, simulator(SMALL)), measure(with_int4_weights(wide), simulator(SMALL_INT4))
-    assert cycles == WEIGHT_BOUND
+    for width, measured in zip((8, 4), cycles):
+        assert_recorded(f"layer/bound by {width}-bit weights", measured)
     assert cycles[1] <= WEIGHT_BOUND_SHARE * cycles[0]
 
 
+@pytest.mark.cycles
 @pytest.mark.parametrize("name", SMALL_SIX)
 def test_int8_weights_take_the_stated_cycles_beside_int4(name, models, simulator):
     """Weights of 8 bits on an array that could take 4."""
-    assert measure(read_tflite(models / FILES[name]), simulator(SMALL_INT4)) == CYCLES[name, "small+int4"]
+    assert_recorded(f"small+int4/{name}", measure(read_tflite(models / FILES[name]), simulator(SMALL_INT4)))
 
 
+@pytest.mark.cycles
 @pytest.mark.parametrize("name", SMALL_SIX)
 def test_int4_weights_take_the_cycles_of_int8_where_there_is_no_int4(name, network, simulator):
-    assert measure(network(name), simulator(SMALL)) == CYCLES[name, "small"]
+    assert_recorded(f"small/{name}", measure(network(name), simulator(SMALL)))
 
 
 def run_mixed(names, number, seed, network, simulator, tmp_path, models):

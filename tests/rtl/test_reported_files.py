@@ -5,6 +5,7 @@ import pytest
 
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
+from tests.rtl.cycles import assert_recorded, recorded_under
 from weft.compiler.frontends.tflite import read_file
 from weft.run.network import Prepared, judged, run_samples, start_reference
 from weft.run.progress import Steps
@@ -12,16 +13,10 @@ from weft.run.stream import choose_samples
 from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
-CYCLES = {
-    "alias_139": 494, "alias_14": 398, "b07c_bilinear_ac": 630, "c02b_gru_unroll": 4_554, "c04_layernorm": 3_142,
-    "c06_up3_bilinear": 2_842, "c08b_globalmaxpool": 1_997, "c10_conv3d": 2_239, "c13_batch4": 2_755, "c25b_unet_argmax": 19_453,
-    "d01_spill_residual": 172_911, "dequantize_constant": 202, "p1_max_two_inputs": 62_519, "q_mean": 114_732,
-    "reshape_grouped_dw2_8": 1_969, "reshape_grouped_flat_7": 808, "reshape_grouped_shuffle_8": 1_665, "x10_split_stack": 334,
-    "y04_uint8_fc": 465, "y08_output_twice": 342, "z01_two_signatures": 490,
-}  # fmt: skip
-"""From start to interrupt, of all programs, on `small` and the reference DDR; they do not depend on the values."""
-LONG = {"q_softmax": 3_913_593, "q_transpose": 835_603}
-"""The same of those that take a while."""
+LONG = ("q_softmax", "q_transpose")
+"""Those that take a while."""
+SHORT = tuple(name for name in recorded_under("case") if name not in LONG)
+"""All others; cycles are those of all programs on `small`, and do not depend on the values."""
 HOST = {"c10_conv3d": ("DEQUANTIZE", "CONV_3D", "QUANTIZE"), "c25b_unet_argmax": ("ARG_MAX",)}
 """Operators that the host runs; of other files none."""
 REFUSED = {
@@ -31,7 +26,7 @@ REFUSED = {
 """Files of one operator that is the host's: what is said."""
 
 
-def check(path, simulator, cycles):
+def check(path, simulator):
     whole = compile_whole(read_file(path), SMALL)
     assert tuple(operator.op for step in whole.host_steps for operator in step.part.operators) == HOST.get(path.stem, ())
     inputs = path.with_suffix(".npz")
@@ -41,19 +36,21 @@ def check(path, simulator, cycles):
         (outcome,) = judged(whole.on_npu, outcomes, interpreter, Steps(quiet=True))
     assert outcome.mismatch is None
     assert outcome.reference.stopped_at is None and outcome.reference.tensors >= 1
-    assert outcome.cycles == cycles
+    assert_recorded(f"case/{path.stem}", outcome.cycles)
     assert all(np.array_equal(outcome.outputs[name], outcome.computed[name]) for name in outcome.outputs if name in outcome.computed)
 
 
-@pytest.mark.parametrize("name", CYCLES)
+@pytest.mark.cycles
+@pytest.mark.parametrize("name", SHORT)
 def test_a_reported_file_is_exact(name, cases, simulator):
-    check(cases / f"{name}.tflite", simulator, CYCLES[name])
+    check(cases / f"{name}.tflite", simulator)
 
 
+@pytest.mark.cycles
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG)
 def test_a_long_reported_file_is_exact(name, cases, simulator):
-    check(cases / f"{name}.tflite", simulator, LONG[name])
+    check(cases / f"{name}.tflite", simulator)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -64,4 +61,4 @@ def test_a_reported_file_of_one_host_operator_is_refused(name, cases):
 
 
 def test_every_reported_file_is_in_a_table(cases):
-    assert {path.stem for path in cases.glob("*.tflite")} == CYCLES.keys() | LONG.keys() | REFUSED.keys()
+    assert {path.stem for path in cases.glob("*.tflite")} == set(SHORT) | set(LONG) | REFUSED.keys()

@@ -6,6 +6,7 @@ import pytest
 from tests.machine_checks import random_inputs
 from tests.random_states import STREAMS
 from tests.rtl.configurations import CORNERS, SMALL
+from tests.rtl.cycles import assert_recorded
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_before
@@ -13,8 +14,6 @@ from weft.run.inputs import random_samples
 from weft.run.network import Prepared, judged, run_samples, start_reference
 from weft.run.progress import Steps
 from weft.run.whole import whole_of
-
-WAKE_WORD_CYCLES = 7779
 
 
 def graph_of(kind, seed, path):
@@ -57,7 +56,8 @@ def test_a_wake_word_equals_the_interpreter(models, simulator):
     wake_word(models, simulator, 8)
 
 
+@pytest.mark.cycles
 @pytest.mark.slow
 def test_a_wake_word_equals_the_interpreter_over_a_hundred_steps(models, simulator):
     (cycles,) = wake_word(models, simulator, 100)
-    assert cycles <= WAKE_WORD_CYCLES * 11 // 10
+    assert_recorded("state/wake word", cycles)
