@@ -21,7 +21,8 @@ from hw.npu.interface.isa import Error, unpack_stream
 from sim.job import BenchError
 from sim.npu_job import RECORD_DTYPE
 from weft import __version__
-from weft.cli.main import _raise_lost_interrupts, main, networks
+from weft.cli import networks
+from weft.cli.main import _raise_lost_interrupts, main
 from weft.cli.options import FAULT, FIELDS
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"

@@ -15,7 +15,8 @@ from tests.host_networks import wide
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import MachineAsSimulator, refused
 from tests.unit.test_explore import SILENT, made_survey
-from weft.cli.main import main, networks
+from weft.cli import networks
+from weft.cli.main import main
 from weft.compiler.frontends.tflite import read_file
 from weft.explore.grid import candidates
 from weft.explore.page import page
