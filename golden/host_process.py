@@ -2,25 +2,19 @@
 
     with HostProcess(submodels) as host:      # it loads them at once
         outputs = host.run(0, inputs)         # as often as there are frames: a state of the operators lives on
-        host.reset()                          # until here
 
 The interpreter can abort, and its process with it; then, or where a kernel refuses, the sub-model's operators are run one by one to find
 the one to blame, and the error names it.
 """
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from golden.child_process import ChildProcess, answers, next_message
 from golden.reference import load_reference, operator_count, operator_tensors, single_operator
-from golden.reference_process import REFUSALS, ROOT, one_line
+from golden.reference_process import REFUSALS, one_line
 from hw.npu.errors import WeftError
 
 MODULE = "golden.host_process"
@@ -64,22 +58,16 @@ class HostProcess:
 
     def __init__(self, submodels: Sequence[SubModel], file):
         self._submodels, self._file = tuple(submodels), file
-        self._child: subprocess.Popen | None = None
-        self._noise = tempfile.TemporaryFile()  # noqa: SIM115 - __exit__ closes it
-        self.reset()
+        self._child: ChildProcess | None = None
+        self._start()
+        for number, submodel in enumerate(self._submodels):
+            self._ask(number, None, "load", submodel.content)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *failure):
         self._stop()
-        self._noise.close()
-
-    def reset(self):
-        """Begin anew: every sub-model gets a new interpreter, whose states are the initial ones."""
-        self._start()
-        for number, submodel in enumerate(self._submodels):
-            self._ask(number, None, "load", submodel.content)
 
     def run(self, number: int, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run a sub-model once.
@@ -107,11 +95,7 @@ class HostProcess:
 
     def _exchange(self, *message) -> tuple[str, object]:
         assert self._child is not None
-        try:
-            pickle.dump(message, self._child.stdin)
-            self._child.stdin.flush()
-        except OSError:
-            return "died", self._death()
+        self._child.send(*message)
         return self._answer()
 
     def _blame(self, number, inputs, reason):
@@ -131,55 +115,27 @@ class HostProcess:
         )  # fmt: skip
 
     def _answer(self) -> tuple[str, object]:
-        try:
-            return pickle.load(self._child.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return "died", self._death()
+        assert self._child is not None
+        return self._child.receive() or ("died", self._child.death())
 
     def _start(self):
         self._stop()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-        command = [sys.executable, "-P", "-m", MODULE]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise, env=environment)
+        remedy = "is ai-edge-litert installed? --no-host runs without it where the whole network is for the NPU"
+        self._child = ChildProcess(MODULE, what="the process of the host's operators", file=self._file, remedy=remedy)
 
     def _stop(self):
         if self._child is not None:
-            self._child.kill()
-            with self._child:
-                self._child = None
-
-    def _death(self) -> str:
-        """The signal that ended the child.
-
-        Raises
-        ------
-        WeftError
-            If it was none: the interpreter could not even be imported.
-        """
-        status = self._child.wait()
-        if status < 0:
-            return signal.Signals(-status).name
-        self._noise.seek(0)
-        lines = self._noise.read().decode(errors="replace").strip().splitlines()
-        raise WeftError(
-            f"the process of the host's operators ended: {lines[-1] if lines else f'exit code {status}'}",
-            file=self._file, remedy="is ai-edge-litert installed? --no-host runs without it where the whole network is for the NPU",
-        )  # fmt: skip
+            self._child.close()
+            self._child = None
 
 
 def _serve():
     """The child: answers each message on standard output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a kernel prints
-
-    def say(*message):
-        pickle.dump(message, answers)
-        answers.flush()
-
+    say = answers()
     interpreters: list = []
     while True:
         try:
-            kind, *content = pickle.load(sys.stdin.buffer)
+            kind, *content = next_message()
         except EOFError:
             return
         try:

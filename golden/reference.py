@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
-import flatbuffers
 import numpy as np
 import tflite
 
@@ -103,34 +102,6 @@ def invoke_reference(interpreter, inputs: Sequence[np.ndarray]) -> Iterator[tupl
             yield detail["index"], detail["name"], interpreter.get_tensor(detail["index"])
         except ValueError:  # a temporary of the interpreter, or a constant that a delegate owns
             continue
-
-
-def with_subgraph_first(model: bytes, number: int) -> bytes:
-    """A TFLite file in which another of its subgraphs stands first, the one that an interpreter runs; its tensors keep their indices.
-
-    Raises
-    ------
-    ValueError
-        If values stand behind the file's tables, as in files above 2 GiB, which the rewriting would lose.
-    """
-    if number == 0:
-        return model
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromPackedBuf(model, 0)
-    if any(buffer.offset > 1 for buffer in tree.buffers):
-        raise ValueError("only the first signature of a file whose values stand behind its tables can be run")
-    places = {0: number, number: 0}
-    tree.subgraphs[0], tree.subgraphs[number] = tree.subgraphs[number], tree.subgraphs[0]
-    operators = [operator for subgraph in tree.subgraphs for operator in subgraph.operators or ()]
-    tables = [*(tree.signatureDefs or ()), *(table for each in operators for table in (each.builtinOptions, each.builtinOptions2) if table)]
-    for table in tables:
-        for field, index in vars(table).items():
-            if field.lower().endswith(("subgraph", "subgraphindex")):
-                setattr(table, field, places.get(index, index))
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def constant_tensors(model: bytes) -> frozenset[int]:

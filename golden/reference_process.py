@@ -9,21 +9,16 @@ way, or a kernel refuses the values, nothing of that frame's run is left; a seco
 on what the ones before it computed, up to the one that cannot be run.
 """
 
-import os
-import pickle
 import re
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from golden.child_process import ChildProcess, answers, next_message
 from golden.reference import (
     constant_tensors,
     invoke_reference,
@@ -32,12 +27,9 @@ from golden.reference import (
     operator_tensors,
     reference_version,
     single_operator,
-    with_subgraph_first,
 )
 from hw.npu.errors import WeftError
 
-ROOT = Path(__file__).resolve().parent.parent
-"""Where the child finds this package."""
 MODULE = "golden.reference_process"
 """What the child runs: this file."""
 NO_TENSOR = -1
@@ -116,7 +108,7 @@ class ReferenceProcess:
         self._model = Path(model)
         self._frames = None if inputs is None else [inputs, *further]
         self._subgraph = subgraph
-        self._child: subprocess.Popen | None = None
+        self._child: ChildProcess | None = None
         self._closed = False
         self._lock = threading.Lock()
         self._known = threading.Event()  # whether the file loads
@@ -197,73 +189,49 @@ class ReferenceProcess:
 
     def _listen(self, way, given, at_operator) -> tuple[list[dict[int, np.ndarray]], str | None]:
         """Run a child; what it computed for each frame, and why it stopped before its end, None where it did not."""
+        child = self._started()
+        try:
+            child.send(str(self._model), given, way, self._subgraph)
+            return self._heard(child, at_operator)
+        finally:
+            child.close()
+
+    def _heard(self, child: ChildProcess, at_operator) -> tuple[list[dict[int, np.ndarray]], str | None]:
         frames: list[dict[int, np.ndarray]] = [{}]
-        with tempfile.TemporaryFile() as noise:
-            for kind, *content in self._messages(way, given, noise):
-                if kind == "tensor":
-                    frames[-1][content[0]] = content[1]
-                elif kind == "frame":
-                    frames.append({})
-                elif kind == "operator":
-                    at_operator((content[0], content[1]))
-                elif kind == "loaded":
-                    self._load()
-                elif kind == "refused":
-                    self._refusal = content[0]
-                    return [{}], content[0]
-                elif kind == "failed":
-                    return frames, content[0]
-                elif kind == "end":
-                    return frames, None
-            noise.seek(0)
-            return frames, self._death(noise.read())
+        while message := child.receive():
+            kind, *content = message
+            if kind == "tensor":
+                frames[-1][content[0]] = content[1]
+            elif kind == "frame":
+                frames.append({})
+            elif kind == "operator":
+                at_operator((content[0], content[1]))
+            elif kind == "loaded":
+                self._load()
+            elif kind == "refused":
+                self._refusal = content[0]
+                return [{}], content[0]
+            elif kind == "failed":
+                return frames, content[0]
+            elif kind == "end":
+                return frames, None
+        return frames, child.death()
 
-    def _messages(self, way, given, noise) -> Iterator[tuple]:
-        """What the child says, until it says no more."""
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-        command = [sys.executable, "-P", "-m", MODULE]
+    def _started(self) -> ChildProcess:
+        remedy = "is ai-edge-litert installed? --no-reference runs without it"
         with self._lock:
+            self._child = ChildProcess(MODULE, what="the process of the reference interpreter", file=self._model, remedy=remedy)
             if self._closed:
-                return
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, env=environment)
-        with self._child as child:
-            try:
-                pickle.dump((str(self._model), given, way, self._subgraph), child.stdin)
-                child.stdin.close()
-                while True:
-                    yield pickle.load(child.stdout)
-            except (EOFError, OSError, pickle.UnpicklingError):  # it died, perhaps within a message
-                return
-
-    def _death(self, noise: bytes) -> str:
-        """The signal that ended the child.
-
-        Raises
-        ------
-        WeftError
-            If it was none: the interpreter could not even be imported.
-        """
-        status = self._child.returncode if self._child else 0
-        if status < 0:
-            return signal.Signals(-status).name
-        lines = noise.decode(errors="replace").strip().splitlines()
-        raise WeftError(
-            f"the process of the reference interpreter ended: {lines[-1] if lines else f'exit code {status}'}",
-            file=self._model,
-            remedy="is ai-edge-litert installed? --no-reference runs without it",
-        )
+                self._child.kill()
+            return self._child
 
 
 def _serve():
     """The child: reads a request from standard input and answers on standard output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a kernel prints
+    say = answers()
+    from golden.submodel import with_subgraph_first  # needs the interpreter's package, which the parent may do without
 
-    def say(*message):
-        pickle.dump(message, answers)
-        answers.flush()
-
-    path, frames, way, subgraph = pickle.load(sys.stdin.buffer)
+    path, frames, way, subgraph = next_message()
     try:
         model = with_subgraph_first(Path(path).read_bytes(), subgraph)
         (_run_whole if way == "whole" else _run_operators)(model, frames, say)

@@ -1,10 +1,10 @@
-"""Parts of a TFLite file as files of their own, written with the schema's objects, for the reference interpreter to run.
+"""TFLite files written with the schema's objects, for the reference interpreter to run: parts of a file, or another subgraph of it first.
 
 A part has the operators that are asked for, with their options, custom ones too, and the subgraphs that they call; of the file's tensors
 and values it has only those that these need.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 
 import flatbuffers
@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 ALIGNMENT = 16
 """Bytes on which the interpreter wants the values of constants."""
 SUBGRAPH_FIELDS = ("subgraph", "subgraphindex", "subgraphindices")
-"""How the names of options end that are numbers of subgraphs, in lower case."""
+"""How the names of fields end that are numbers of subgraphs, in lower case."""
 
 
 class ModelTree:
@@ -107,6 +107,27 @@ class ModelTree:
         return other
 
 
+def with_subgraph_first(model: bytes, number: int) -> bytes:
+    """A TFLite file in which another of its subgraphs stands first, the one that an interpreter runs; its tensors keep their indices.
+
+    Raises
+    ------
+    ValueError
+        If values stand behind the file's tables, as in files above 2 GiB, which the rewriting would lose.
+    """
+    if number == 0:
+        return model
+    tree = schema.ModelT.InitFromPackedBuf(model, 0)
+    if any(buffer.offset > 1 for buffer in tree.buffers):
+        raise ValueError("only the first signature of a file whose values stand behind its tables can be run")
+    tree.subgraphs[0], tree.subgraphs[number] = tree.subgraphs[number], tree.subgraphs[0]
+    operators = [operator for subgraph in tree.subgraphs for operator in subgraph.operators or ()]
+    _renumber([*(tree.signatureDefs or ()), *(table for each in operators for table in _options(each))], {0: number, number: 0})
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 class _Values:
     """The buffers of a part, numbered in the order in which tensors ask for them; the first is the empty one."""
 
@@ -168,17 +189,29 @@ def _numbers(indices) -> list[int]:
     return [] if indices is None else [int(index) for index in indices]
 
 
-def _subgraph_options(operator) -> Iterable[tuple[object, str]]:
-    """Tables of options, and the names of their fields that are numbers of subgraphs."""
-    for options in (operator.builtinOptions, operator.builtinOptions2):
-        for field in vars(options) if options is not None else ():
-            if field.lower().endswith(SUBGRAPH_FIELDS):
-                yield options, field
+def _options(operator) -> list:
+    """Tables of an operator's options."""
+    return [table for table in (operator.builtinOptions, operator.builtinOptions2) if table is not None]
+
+
+def _subgraph_fields(tables: Iterable) -> Iterator[tuple[object, str, list[int]]]:
+    """Tables with the names of those of their fields that are numbers of subgraphs, and these numbers."""
+    for table in tables:
+        for field, value in vars(table).items():
+            if field.lower().endswith(SUBGRAPH_FIELDS) and value is not None:
+                yield table, field, _numbers(np.atleast_1d(value))
 
 
 def _subgraphs_of(operator) -> list[int]:
     """Numbers of the subgraphs that an operator calls."""
-    return [number for options, field in _subgraph_options(operator) for number in _numbers(np.atleast_1d(getattr(options, field)))]
+    return [number for _, _, numbers in _subgraph_fields(_options(operator)) for number in numbers]
+
+
+def _renumber(tables: Iterable, places: Mapping[int, int]):
+    """Give the subgraphs that tables name the numbers that they have now; one that has no place keeps its own."""
+    for table, field, numbers in _subgraph_fields(tables):
+        moved = [places.get(number, number) for number in numbers]
+        setattr(table, field, moved[0] if np.ndim(getattr(table, field)) == 0 else moved)
 
 
 def _renumbered(operator, codes: dict[int, int], places: Mapping[int, int]):
@@ -186,9 +219,5 @@ def _renumbered(operator, codes: dict[int, int], places: Mapping[int, int]):
     other = copy(operator)
     other.opcodeIndex = codes.setdefault(operator.opcodeIndex, len(codes))
     other.builtinOptions, other.builtinOptions2 = copy(operator.builtinOptions), copy(operator.builtinOptions2)
-    for options, field in _subgraph_options(other):
-        value = getattr(options, field)
-        if value is not None:
-            moved = [places.get(number, number) for number in _numbers(np.atleast_1d(value))]
-            setattr(options, field, moved[0] if np.ndim(value) == 0 else moved)
+    _renumber(_options(other), places)
     return other

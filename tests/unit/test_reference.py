@@ -155,4 +155,4 @@ def test_a_network_that_is_given_up_leaves_no_process_behind(tmp_path):
     with pytest.raises(WeftError), ReferenceProcess(DIGITS, digits_input()) as reference:
         raise WeftError("something else is wrong")
     assert reference._future.done()
-    assert reference._child is None or reference._child.poll() is not None
+    assert reference._child is None or reference._child.ended

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from golden.operators.lookup import all_bytes
-from golden.reference import with_subgraph_first
 from golden.reference_process import ReferenceProcess
+from golden.submodel import with_subgraph_first
 from hw.npu.config import PRESETS
 from hw.npu.errors import WeftError
 from tests.machine_checks import assert_exact, random_inputs

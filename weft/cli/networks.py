@@ -11,7 +11,6 @@ from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
 from sim.job import BenchError
 from weft.cli.options import USER_ERROR
-from weft.compiler.frontends.tflite import read_file
 from weft.report.host_report import in_words
 from weft.run.inputs import random_sample
 from weft.run.network import prepare, report_of, run_samples
@@ -34,7 +33,7 @@ def line(model: Path, config: NpuConfig, steps: Steps) -> tuple[tuple[str, ...],
     began = time.perf_counter()
     prepared = prepare(model, config, steps=steps)
     with steps.stage(f"running {model.stem} on the RTL"):
-        (outcome,) = run_samples(prepared, [random_sample(read_file(model).rewritten(), 1)])
+        (outcome,) = run_samples(prepared, [random_sample(prepared.whole.graph, 1)])
     report = report_of(prepared, outcome)
     predicted = sum(searched.cycles for searched in prepared.whole.searched)
     name = model.stem.removeprefix("mlperf_").removesuffix("_int8")

@@ -7,7 +7,6 @@ every part of the NPU is compiled.
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from golden.host_process import SubModel
 from golden.reference_process import ReferenceRun
@@ -16,8 +15,9 @@ from hw.npu.config import NpuConfig
 from hw.npu.errors import Finding, WeftError
 from weft.analysis.search import Searched, search
 from weft.compiler.cut.division import Part, absorbed, absorbed_islands, divide, torn_states
-from weft.compiler.cut.labels import Labels, label, newly_refused, simplified
+from weft.compiler.cut.labels import Labels, label, newly_refused
 from weft.compiler.driver import Compiled, compile_graph
+from weft.compiler.fold import fold
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.tflite import corruption_of, file_tensor_names
 from weft.compiler.frontends.unsupported import CUSTOM, STATEFUL, VARIABLES
@@ -242,7 +242,7 @@ def in_part(file: NetworkFile) -> list[Finding]:
 def _parts(file: NetworkFile, labels: Labels) -> list[Part]:
     """The parts, those of the NPU as the compiler takes them."""
     if labels.host:
-        return [replace(part, graph=rewrite(simplified(part.graph))) if part.on_npu else part for part in divide(labels)]
+        return [replace(part, graph=rewrite(fold(part.graph))) if part.on_npu else part for part in divide(labels)]
     graph = file.rewritten()
     return [Part(True, judge(graph, frozenset(file.broken) & graph.tensors.keys(), file.findings), {})]
 
@@ -327,7 +327,7 @@ def _refuse_all_host(file: NetworkFile, labels: Labels):
 
 def _made(file: NetworkFile, parts: list[Part], programs: dict[tuple, Tuned]) -> Iterator[NpuStep | HostStep]:
     """The steps; one that is alone of its kind goes by the kind's name."""
-    tree = ModelTree(Path(file.graph.file).read_bytes(), file.graph.subgraph) if len(parts) > 1 else None
+    tree = ModelTree(file.content, file.graph.subgraph) if len(parts) > 1 else None
     for number, part in enumerate(parts):
         alone = sum(part.on_npu == other.on_npu for other in parts) == 1
         name = ("npu" if part.on_npu else "host") + ("" if alone else f"_{number}")

@@ -72,7 +72,7 @@ def label(file: NetworkFile, refused: Mapping[str, Finding], bound: Mapping[str,
         if not found:
             candidates = without(graph, [operator for operator in graph.operators if operator.name in host])
             try:
-                folded = simplified(candidates)
+                folded = fold(candidates)
                 rewritten = rewrite(folded)
                 found = list(broken_limits(rewritten)) or list(_edges_inside(graph, rewritten))
             except WeftError as error:
@@ -90,11 +90,6 @@ def label(file: NetworkFile, refused: Mapping[str, Finding], bound: Mapping[str,
             sentence = f"{each.op}: it lies between operators of one state, which one interpreter runs"
             host[each.name] = Finding(each.op, sentence, each.title, kind="state")
     return Labels(graph, host, together, _of_dynamic_shape(file, graph, host))
-
-
-def simplified(graph: Graph) -> Graph:
-    """Operators that the NPU may get, after the passes up to folding; `rewrite` are those behind it."""
-    return fold(graph)
 
 
 def newly_refused(file: NetworkFile, host: Container[str], found: Iterable[tuple[Operator, Finding]]) -> dict[str, Finding]:
