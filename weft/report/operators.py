@@ -19,29 +19,31 @@ TFLITE_OPERATORS = frozenset(name for name in vars(tflite.BuiltinOperator) if no
 INTRODUCTION = """\
 # Operators
 
-Generated from `weft/compiler/limits` by `make docs`. Do not edit. `weft operators NAME` prints the part of one operator.
+Generated from `weft/compiler/limits` by `make docs`. Do not edit. `weft operators NAME` prints what one of them may be.
 
 Weft takes TFLite files whose activations are int8 and whose weights are int8 or int4 constants, and files of uint8
 with one scale a tensor: these it computes on int8, which is what "int8" below then means; docs/numerics.md says for
-which operators, and how. A file that breaks a limit is refused with the layer, the limit, the value and what to do;
-all that is wrong with a file is said at once. Limits are checked in the order given here, and later ones rely on
-earlier ones. What else can stop a network depends on the configuration (`weft run --config`): memories that are too
-small, accumulators that are too narrow. Each such message names the layer and the size that would do.
+which operators, and how. An operator that breaks a limit is left to the host, where the TFLite reference kernels
+compute it; the report says so with the layer, the limit and the value. With `--no-host` the file is refused instead,
+with what to do about each; all that is wrong with a file is said at once. Limits are checked in the order given here,
+and later ones rely on earlier ones. What else the NPU can run depends on the configuration (`weft run --config`):
+memories may be too small, accumulators too narrow. Each such message names the layer and the size that would do.
 
-Float operators between a DEQUANTIZE and a QUANTIZE run on the NPU too where each byte of the result depends on one byte:
-functions of one value, sums, products and the like with a constant of one value or another function of the same value,
-and whatever moves data. They become one LOOKUP, the operator of a table that the reference interpreter fills, or the
-same movement of bytes. Other float operators are refused.
+Float operators between a DEQUANTIZE and a QUANTIZE run on the NPU too where each byte of the result depends on one
+byte: functions of one value, sums, products and the like with a constant of one value or another function of the same
+value, and whatever moves data. They become one LOOKUP, the operator of a table that the reference interpreter fills, or
+the same movement of bytes. Other float operators are the host's.
 
-Of a file with several subgraphs Weft takes the first, as an interpreter does; `--signature NAME` takes that of a signature, or one of
-that name to which no signature leads. Others belong to control flow, which is refused, or to CALL_ONCE.
+Of a file with several subgraphs Weft takes the first, as an interpreter does; `--signature NAME` takes that of a
+signature, or one of that name to which no signature leads. Others belong to CALL_ONCE, or to control flow, which is the
+host's.
 """
 
 STATE = (
     "A variable of int8 or uint8 lives in DDR from run to run. It must be assigned constants by CALL_ONCE, or be assigned in each run "
     "before it is read; what is assigned must be computed, and have the type and the number of elements of what is read; scales and "
-    "shapes may differ. A variable that only CALL_ONCE assigns is a constant. Refused are variables that control flow may touch, those "
-    "whose handle goes anywhere else, and a CALL_ONCE that does more than to assign constants."
+    "shapes may differ. A variable that only CALL_ONCE assigns is a constant. The host keeps variables that control flow may touch, those "
+    "whose handle goes anywhere else, and what a CALL_ONCE does besides assigning constants."
 )
 """What a variable may be."""
 
@@ -103,14 +105,17 @@ def operators_page() -> str:
     for limits, ops in sections.items():
         parts.append(f"## {', '.join(ops)}\n")
         parts.append(_list(f"{limit}." for limit in limits))
-    constant = f"{', '.join(CONSTANT_ONLY)}: computed beforehand where all inputs are constants or fixed shapes, else refused."
+    constant = f"{', '.join(CONSTANT_ONLY)}: computed beforehand where all inputs are constants or fixed shapes, else by the host."
     parts += ["## On constants only\n", _paragraph(constant)]
     parts += [f"## {', '.join(VARIABLES)}\n", _paragraph(STATE)]
-    parts.append("## Refused with a reason of their own\n")
+    parts.append("## On the host with a reason of their own\n")
     parts.append(_list(f"{', '.join(ops)}: {why}; {what}." for ops, why, what in REASONS))
     custom = [f"`{op.removeprefix(CUSTOM)}` (a file compiled by {compiler})" for op, (compiler, _) in COMPILED.items()]
     parts.append(
-        _paragraph(f"Custom operators are refused by their names; {' and '.join(custom)} with the advice to take the original file.")
+        _paragraph(
+            "Custom operators are the host's too, where the reference interpreter knows them; else the file is refused by their names. "
+            f"It is refused for {' and '.join(custom)}, with the advice to take the original file."
+        )
     )
     return "\n".join(parts)
 

@@ -8,7 +8,14 @@ from hw.npu.errors import Finding, WeftError
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
 from weft.compiler.limits.functions import FUNCTION_LIMITS
-from weft.compiler.limits.images import has_constant_axes, has_constant_size, has_one_alignment, has_reduced_output, stays_inside
+from weft.compiler.limits.images import (
+    has_constant_axes,
+    has_constant_size,
+    has_integer_rule,
+    has_one_alignment,
+    has_reduced_output,
+    stays_inside,
+)
 from weft.compiler.limits.movement import MOVEMENT_LIMITS
 from weft.compiler.limits.numbers import (
     has_add_multipliers,
@@ -161,7 +168,7 @@ LIMITS = {
     "QUANTIZE": (takes_one_input, is_computed, reads_bytes_or_input, writes_bytes, is_quantized, keeps_shape, has_quantize_ratio),
     "REDUCE_MAX": _EXTREME,
     "REDUCE_MIN": _EXTREME,
-    "RESIZE_BILINEAR": (*_RESIZE, has_one_alignment, stays_inside),
+    "RESIZE_BILINEAR": (*_RESIZE[:2], has_integer_rule, *_RESIZE[2:], has_one_alignment, stays_inside),
     "RESIZE_NEAREST_NEIGHBOR": (*_RESIZE, has_one_alignment),
     "SOFTMAX": (takes_one_input, is_computed, is_int8, is_quantized, keeps_shape, has_softmax_output, has_short_rows, has_softmax_scale),
     "SQUARED_DIFFERENCE": (*_PAIR, has_square_multiplier),

@@ -3,6 +3,7 @@
 from golden.operators.resize import bilinear_positions
 from hw.npu.interface.isa import FRACTION_BITS
 from weft.compiler import parameters
+from weft.compiler.limits.tensors import activations
 
 
 def has_constant_size(graph, operator):
@@ -12,6 +13,14 @@ def has_constant_size(graph, operator):
         return f"{size.dtype} {list(size.shape)}{'' if size.constant else ', computed'}"
     right = (source[0], *size.data.tolist(), source[3]) == result
     return None if right else f"{size.data.tolist()} for {list(source)} to {list(result)}"
+
+
+def has_integer_rule(graph, operator):
+    """On uint8 it must repeat one pixel or keep the size: for other sizes its rule for uint8 is float arithmetic, which the NPU has not"""
+    tensors = activations(graph, operator)  # where it does, the pass over uint8 has made a RESIZE_NEAREST_NEIGHBOR of it
+    if any(tensor.dtype != "uint8" or len(tensor.shape) != 4 for tensor in tensors):
+        return None
+    return " to ".join("x".join(map(str, tensor.shape[1:3])) for tensor in tensors)
 
 
 def has_one_alignment(graph, operator):

@@ -2,6 +2,7 @@
 
 from weft.compiler.limits.edges import reads_bytes, reads_bytes_or_input, writes_bytes, writes_float_output
 from weft.compiler.limits.functions import has_logistic_output
+from weft.compiler.limits.images import has_integer_rule
 from weft.compiler.limits.movement import (
     has_constant_numbers,
     has_constant_paddings,
@@ -36,7 +37,8 @@ _FIXED = "convert the network with fixed shapes and constants, so that nothing o
 _CONSTANT = "compute it before the network is converted, and keep its result as a constant"
 
 REMEDIES = {
-    **dict.fromkeys((is_int8, keeps_type, moves_bytes, is_quantized, reads_bytes, reads_bytes_or_input, writes_bytes), _QUANTIZE),
+    **dict.fromkeys((is_int8, has_integer_rule, keeps_type, moves_bytes, is_quantized), _QUANTIZE),
+    **dict.fromkeys((reads_bytes, reads_bytes_or_input, writes_bytes), _QUANTIZE),
     **dict.fromkeys((keeps_quantization, joins_one_quantization, has_softmax_output, has_logistic_output), _CONVERT),
     **dict.fromkeys((has_constant_numbers, has_constant_paddings, has_fitting_shape, has_slice_numbers), _FIXED),
     **dict.fromkeys((is_computed, has_computed_operand, moves_something_computed), _CONSTANT),
