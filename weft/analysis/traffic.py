@@ -28,12 +28,11 @@ from weft.analysis.timing.dma import bursts_of
 from weft.analysis.timing.work import command_bytes, transfer_of
 from weft.compiler.driver import Compiled
 from weft.compiler.graph import Graph, Operator
-from weft.compiler.parameters import bias_tensor
+from weft.compiler.parameters import WEIGHTED, bias_tensor
 from weft.compiler.select import ALIASES
 
 SUM_BYTES = 4
 """Of a partial sum: TFLite's accumulators are int32."""
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators whose multiply-accumulates are those of their second input, the weights."""
 
 

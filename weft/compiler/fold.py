@@ -13,11 +13,11 @@ import numpy as np
 from golden.operators.quantize import quantize
 from hw.npu.errors import WeftError
 from weft.compiler.evaluate import EVALUATORS
-from weft.compiler.graph import Graph, Operator, Tensor
+from weft.compiler.graph import BYTES, Graph, Operator, Tensor
 from weft.compiler.limits import LIMITS, check_each, first_broken
 from weft.compiler.limits.edges import writes_float_output
 from weft.compiler.limits.movement import SHAPE_LIMITS, moves_something_computed
-from weft.compiler.limits.tensors import BYTES, has_computed_operand, is_computed, is_quantized, keeps_shape
+from weft.compiler.limits.tensors import has_computed_operand, is_computed, is_quantized, keeps_shape
 
 NUMBERS = ("int32", "int64", "float32", "bool")
 """Element types of shape arithmetic."""

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+BYTES = ("int8", "uint8")
+"""Types of 8 bits, which the NPU computes on and keeps as states."""
+HANDLES = ("resource", "variant")
+"""Types of tensors that name a state, which only operators of a state or of control flow take; no value of theirs can be handed on."""
 LONGEST_LABEL = 80
 """Characters of a name that a message shows."""
 

@@ -289,7 +289,7 @@ def _interpolation(step: Step, work: Work) -> dict:
 def _scaling(step: Step, work: Work) -> dict:
     """Requantization."""
     multiplier, left, right = int(step.multiplier[0]), *(int(shift) for shift in split_exponent(step.exponent[0]))
-    if step.average:
+    if step.average:  # one with a bias is of unsigned bytes: it makes 0 to 255 of -128 to 127, and sums twice as large
         multiplier, left, right = average_multiplier(work.block.count, unsigned=step.bias is not None)
     elif len(step.multiplier) > 1:
         multiplier = left = right = 0  # in the weight stream

@@ -28,6 +28,12 @@ from golden.rounded_product import fully_connected_multipliers
 from weft.compiler.graph import Graph, Operator, Tensor
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+WEIGHTED = (*CONVOLUTIONS, "FULLY_CONNECTED")
+"""Operators of weights, which are their second input."""
+WINDOWS = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D")
+"""Operators that move a window over an image."""
+EDGES = ("QUANTIZE", "DEQUANTIZE")
+"""Operators that may have a real number on one side, and take whatever type they find."""
 
 
 def source(graph: Graph, operator: Operator) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from weft.compiler.graph import Graph, Operator, Tensor, label_of
+from weft.compiler.parameters import EDGES, WEIGHTED
 
 NEEDING = frozenset({
     "ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAXIMUM", "MAX_POOL_2D", "MINIMUM", "MIRROR_PAD", "MUL",
@@ -27,9 +28,6 @@ SIGNED = "#signed"
 """Behind the name of a tensor that also has its own, as uint8."""
 SHIFT = "shift"
 """Option of a QUANTIZE that stands between the two forms of a tensor: it is right by construction, also where there is no scale."""
-EDGES = ("QUANTIZE", "DEQUANTIZE")
-"""Operators that take whatever type they find."""
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 PLAIN = ("int32", "int64")
 """Types of what an operator reads beside its activations: shapes, axes, biases."""
 

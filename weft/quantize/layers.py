@@ -7,9 +7,8 @@ from hw.npu.errors import WeftError
 from weft.compiler import parameters
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits.weights import TAKES_NIBBLES
+from weft.compiler.parameters import WEIGHTED
 
-WEIGHTED = (*TAKES_NIBBLES, "TRANSPOSE_CONV")
-"""Operators with weights."""
 ALL, INNER = "all", "inner"
 
 

@@ -12,8 +12,8 @@ from weft.analysis.search import search
 from weft.analysis.timing import DdrParameters, replay
 from weft.analysis.weight_codes.codes import CODES, Code, entropy_bits
 from weft.compiler.graph import Graph
+from weft.compiler.parameters import WEIGHTED
 
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators whose second input is weights."""
 Piece = tuple[int, int]
 """First byte in region MODEL, and bytes: what one LOAD brings."""

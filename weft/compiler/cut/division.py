@@ -8,9 +8,9 @@ from hw.npu.errors import Finding
 from weft.compiler.cut.labels import Labels
 from weft.compiler.cut.parts import Value, cut, moved_bytes
 from weft.compiler.frontends.tflite_file import INT4, ITEM_TYPES, stored_bytes
-from weft.compiler.frontends.verdict import EDGES
 from weft.compiler.graph import Graph, Operator, Tensor
 from weft.compiler.limits.movement import MOVEMENT_LIMITS
+from weft.compiler.parameters import EDGES
 from weft.compiler.tables import FUNCTIONS
 
 LIGHT = frozenset({*MOVEMENT_LIMITS, *FUNCTIONS, *EDGES})

@@ -13,10 +13,11 @@ from weft.compiler.cut.variables import bound_together
 from weft.compiler.fold import FOLDED, fold
 from weft.compiler.frontends.network_file import NetworkFile
 from weft.compiler.frontends.unsupported import unsupported
-from weft.compiler.frontends.verdict import EDGES, broken_limits, float_type, rewrite, without
+from weft.compiler.frontends.verdict import broken_limits, float_type, rewrite, without
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits import SUPPORTED
 from weft.compiler.limits.weights import misused_nibbles
+from weft.compiler.parameters import EDGES
 
 DAMAGE = ("bytes", "external", "scales", "size")
 """Kinds of a tensor's findings with which no interpreter runs the file either."""

@@ -1,8 +1,7 @@
 """Which operators have outputs whose shape is known only when the network runs."""
 
-from weft.compiler.cut.variables import HANDLES
 from weft.compiler.frontends.network_file import SHAPE, NetworkFile
-from weft.compiler.graph import Operator
+from weft.compiler.graph import HANDLES, Operator
 from weft.compiler.limits import SUPPORTED
 
 OF_VALUES = ("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5", "UNIQUE", "WHERE")

@@ -3,10 +3,7 @@
 from collections.abc import Container
 
 from weft.compiler.frontends.unsupported import CONTROL_FLOW, VARIABLES
-from weft.compiler.graph import Graph
-
-HANDLES = ("resource", "variant")
-"""Types of tensors that name a state; their values cannot be handed from one interpreter to another."""
+from weft.compiler.graph import HANDLES, Graph
 
 
 def bound_together(graph: Graph, host: Container[str]) -> frozenset[str]:

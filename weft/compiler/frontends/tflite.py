@@ -33,11 +33,9 @@ from weft.compiler.frontends.tflite_signatures import signature_subgraph
 from weft.compiler.frontends.tflite_variables import read_variables
 from weft.compiler.frontends.unsupported import refuse_compiled
 from weft.compiler.frontends.verdict import judge
-from weft.compiler.graph import Graph, Operator, Quantization, Tensor, label_of
+from weft.compiler.graph import HANDLES, Graph, Operator, Quantization, Tensor, label_of
 from weft.compiler.limits import SUPPORTED
 
-STATES = ("resource", "variant")
-"""Types of handles that only operators of a state or of control flow take."""
 OP_NAMES = {value: name for name, value in vars(tflite.BuiltinOperator).items() if not name.startswith("_")}
 
 
@@ -245,7 +243,7 @@ class _Frontend:
 
         if dtype not in ITEM_TYPES and dtype != INT4:
             remedy = "quantize the network to int8, its weights to int8 or int4"
-            refuse("type", f"has type {dtype}, which is not supported", remedy, of_state=dtype in STATES)
+            refuse("type", f"has type {dtype}, which is not supported", remedy, of_state=dtype in HANDLES)
         if raw.IsVariable():
             refuse(
                 "variable", "is a variable that keeps its value between runs, which is not supported",

@@ -15,10 +15,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from weft.compiler.graph import Graph, Operator, State, Tensor
+from weft.compiler.graph import BYTES, Graph, Operator, State, Tensor
 
-BYTES = ("int8", "uint8")
-"""Types of states; a variable of another type is none of the NPU's."""
 REASON = "reason"
 """The option of an operator that is left as it stands, with why; empty where there is nothing more to say."""
 

@@ -15,15 +15,14 @@ from weft.compiler.frontends.unsupported import unsupported
 from weft.compiler.graph import Graph, Operator
 from weft.compiler.limits import LIMITS, SUPPORTED, first_broken
 from weft.compiler.limits.weights import misused_nibbles
+from weft.compiler.parameters import EDGES, WEIGHTED
 from weft.compiler.unsigned import signed
 
 FLOATS = ("float16", "float32", "float64")
 INTEGERS = ("int4", "int8", "uint8", "int16")
 """Types of quantized tensors."""
-WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D")
+REAL_WEIGHTED = (*WEIGHTED, "CONV_3D")
 """Operators whose second input is weights: they show how far a network is quantized."""
-EDGES = ("QUANTIZE", "DEQUANTIZE")
-"""Operators that may have a real number on one side."""
 
 
 def judge(graph: Graph, broken: frozenset[str], findings: Findings) -> Graph:
@@ -104,7 +103,7 @@ def real_model(graph: Graph) -> Finding | None:
     real = [operator for operator in graph.operators if operator.op not in EDGES and float_type(graph, operator)]
     if not real or any(graph.tensors[name].dtype in INTEGERS for name in written):
         return None
-    weighted = next((operator for operator in real if operator.op in WEIGHTED and graph.input(operator, 1) is not None), None)
+    weighted = next((operator for operator in real if operator.op in REAL_WEIGHTED and graph.input(operator, 1) is not None), None)
     first = weighted or real[0]
     activations = float_type(graph, first)
     weights = graph.input(first, 1).dtype if weighted else activations

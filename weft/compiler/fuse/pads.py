@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from weft.compiler.fuse.uses import Uses
+from weft.compiler.parameters import WINDOWS
 from weft.compiler.steps import Extent, Network, Step, extent_of, rows_as_they_are
 
 PADS = ("PAD", "PADV2")
-WINDOWS = ("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D")
 
 
 def fuse_pads(network: Network) -> Network:

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.operators.lookup import all_bytes
 from hw.npu.interface.isa import Opcode
 from weft.compiler.fuse.uses import Uses, is_copy
 from weft.compiler.steps import Network, Step
-
-BYTES = np.arange(256).astype(np.uint8)
 
 
 def fuse_tables(network: Network) -> Network:
@@ -41,7 +40,7 @@ def _with_function(maker: Step, step: Step) -> Step:
     if not maker.table and not step.table:
         low, high = (min(max(bound, step.clamp_min), step.clamp_max) for bound in (maker.clamp_min, maker.clamp_max))
         return replace(made, clamp_min=low, clamp_max=high)
-    first = np.frombuffer(maker.table, np.uint8) if maker.table else BYTES
-    clamped = np.clip(BYTES.view(np.int8), step.clamp_min, step.clamp_max).view(np.uint8)
+    first = np.frombuffer(maker.table, np.uint8) if maker.table else all_bytes(np.uint8)
+    clamped = np.clip(all_bytes(np.int8), step.clamp_min, step.clamp_max).view(np.uint8)
     second = np.frombuffer(step.table, np.uint8)[clamped] if step.table else clamped
     return replace(made, table=second[first].tobytes())

@@ -14,13 +14,13 @@ from golden.operators.lookup import all_bytes
 from hw.npu.errors import WeftError
 from weft.compiler import movement
 from weft.compiler.fold import fold
-from weft.compiler.graph import Graph, Operator, Quantization, Tensor
+from weft.compiler.graph import BYTES, Graph, Operator, Quantization, Tensor
 from weft.compiler.islands.elementwise import BINARY, is_elementwise, one_value
 from weft.compiler.islands.expressions import Expressions, Node
 from weft.compiler.islands.interpreted import plain_value
 from weft.compiler.limits import LIMITS, first_broken
 from weft.compiler.limits.movement import MOVEMENT_LIMITS
-from weft.compiler.limits.tensors import BYTES, is_quantized, keeps_shape, takes_one_input
+from weft.compiler.limits.tensors import is_quantized, keeps_shape, takes_one_input
 
 MOVEMENTS = frozenset({*MOVEMENT_LIMITS, "RESIZE_NEAREST_NEIGHBOR"})
 RENAMES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")

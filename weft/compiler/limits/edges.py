@@ -1,7 +1,6 @@
 """Limits of QUANTIZE and DEQUANTIZE, the operators at a network's edges."""
 
-from weft.compiler.graph import label_of
-from weft.compiler.limits.tensors import BYTES
+from weft.compiler.graph import BYTES, label_of
 
 
 def reads_bytes_or_input(graph, operator):

@@ -4,8 +4,8 @@ import math
 
 from golden.operators.rectify import hard_swish_multipliers, leak_ratio
 from golden.operators.rsqrt import SHIFT, rsqrt_multiplier
+from weft.compiler.graph import BYTES
 from weft.compiler.limits.tensors import (
-    BYTES,
     first_wrong,
     is_computed,
     is_int8,

@@ -3,9 +3,8 @@
 import math
 
 from weft.compiler import movement
-from weft.compiler.graph import label_of
+from weft.compiler.graph import BYTES, label_of
 from weft.compiler.limits.tensors import (
-    BYTES,
     activations,
     first_wrong,
     is_computed,

@@ -5,9 +5,8 @@ import math
 import numpy as np
 
 from weft.compiler import parameters
-from weft.compiler.graph import Tensor, label_of
+from weft.compiler.graph import BYTES, Tensor, label_of
 
-BYTES = ("int8", "uint8")
 MAX_SIDE = 16384
 MAX_BROADCAST_RANK = 6
 PAIRS = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE")

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.operators.lookup import all_bytes
 from golden.requantize import multiply_by_quantized_multiplier
 from hw.npu.interface.isa import MAX_PRODUCT_SHIFT, Opcode, Second
 from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.nests import operand, whole
 from weft.compiler.select.copies import EXACT_SUM, as_bytes, copy, nest
-from weft.compiler.select.functions import BYTES, COMPLEMENT, mapped, of_one_tensor, table_fields
+from weft.compiler.select.functions import COMPLEMENT, mapped, of_one_tensor, table_fields
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Step, extent_of, swapped
 
@@ -167,7 +168,7 @@ def _two_sides(selection, operator) -> list[Step]:
         source, steps = made(selection, operator, x.name)
     reader = replace(operator, inputs=(source, *operator.inputs[1:]))
     steps += joined(selection, reader, _product_fields(selection, operator, *negative), below, clamp_max=x.zero_point)
-    centred = BYTES.view(np.int8).astype(np.int64) - x.zero_point
+    centred = all_bytes(np.int8).astype(np.int64) - x.zero_point
     above = np.clip(multiply_by_quantized_multiplier(np.maximum(centred, 0), *positive) + result.zero_point, -128, 127).astype(np.int8)
     zero = result.zero_point
     sum_fields = EXACT_SUM | {"first_zero_point": zero, "zero_point": zero, "out_zero_point": zero}

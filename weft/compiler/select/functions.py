@@ -16,12 +16,11 @@ from weft.compiler.steps import Extent, Step
 from weft.compiler.tables import table
 from weft.compiler.unsigned import SHIFT
 
-BYTES = np.arange(256).astype(np.uint8)
-FLIP = (BYTES ^ 0x80).tobytes()
+FLIP = (all_bytes(np.uint8) ^ 0x80).tobytes()
 """uint8 to int8 with the zero point 128 lower, and back."""
-COMPLEMENT = (BYTES ^ 0xFF).tobytes()
+COMPLEMENT = (all_bytes(np.uint8) ^ 0xFF).tobytes()
 """-1 - x: turns the order of int8 round."""
-FLIPPED_COMPLEMENT = (BYTES ^ 0x7F).tobytes()
+FLIPPED_COMPLEMENT = (all_bytes(np.uint8) ^ 0x7F).tobytes()
 """uint8 to int8, with the order turned round, and back."""
 
 
@@ -51,7 +50,7 @@ def table_fields(entries: bytes) -> dict:
 
 def as_clamp(entries: bytes) -> tuple[int, int] | None:
     """Bounds of a table that only clamps int8 values; None where it does more."""
-    values, x = np.frombuffer(entries, np.int8), BYTES.view(np.int8)
+    values, x = np.frombuffer(entries, np.int8), all_bytes(np.int8)
     low, high = int(values.min()), int(values.max())
     return (low, high) if (values == np.clip(x, low, high)).all() else None
 

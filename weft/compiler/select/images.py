@@ -15,8 +15,6 @@ from weft.compiler.select.selection import Selection
 from weft.compiler.steps import HIGHEST_STACK, Extent, Step, View
 
 Build = Callable[[Selection, Operator], list[Step]]
-POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
-WINDOWS = ("CONV_2D", "DEPTHWISE_CONV_2D", *POOLS)
 
 
 def each_image(build: Build) -> Build:
@@ -44,7 +42,7 @@ def each_image(build: Build) -> Build:
 
 def _is_tall(selection, operator) -> bool:
     """No window reaches from one image of the batch into the next when they are one image."""
-    if operator.op not in WINDOWS:
+    if operator.op not in parameters.WINDOWS:
         return False
     source, window = parameters.source(selection.graph, operator), parameters.window(selection.graph, operator)
     height, rows, stride = source.shape[1], window.output[0], window.stride[0]

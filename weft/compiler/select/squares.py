@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from golden.operators.lookup import all_bytes
 from golden.operators.squared_difference import LEFT_SHIFT, scaled
 from golden.requantize import requantize
 from hw.npu.interface.isa import Second
@@ -17,7 +18,7 @@ from weft.compiler import parameters
 from weft.compiler.graph import Operator
 from weft.compiler.select.copies import EXACT_SUM
 from weft.compiler.select.elementwise import joined, made, or_table
-from weft.compiler.select.functions import BYTES, mapped, table_fields
+from weft.compiler.select.functions import mapped, table_fields
 from weft.compiler.select.selection import Selection
 from weft.compiler.steps import Step
 
@@ -132,7 +133,7 @@ def _plan(selection, operator, large_zero, small_zero) -> _Plan:
     numbers = parameters.square_multipliers(selection.graph, operator)
     pairs = (numbers.multiplier1, numbers.shift1), (numbers.multiplier2, numbers.shift2)
     large, small = (pairs[i] for i in _by_scale(selection.graph, operator))
-    values = BYTES.view(np.int8).astype(np.int64)
+    values = all_bytes(np.int8).astype(np.int64)
     assert np.array_equal(UNIT * (values - large_zero), scaled(values, large_zero, *large)), "the larger scale is one half, exactly"
     shifted = scaled(values, small_zero, *small)
     steps = (shifted + UNIT // 2) // UNIT
