@@ -1,9 +1,15 @@
-"""Random networks of which the NPU runs a part only, as files: elementwise operators of small tensors, some of them the host's."""
+"""Networks of which the NPU runs a part only, as files: random ones of elementwise operators of small tensors, and others."""
+
+from pathlib import Path
 
 import numpy as np
 
+from hw.npu.config import PRESETS
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
+from weft.compiler.frontends.tflite import read_file
+from weft.run.whole import Whole, compile_whole
 
+SMALL = PRESETS["small"]
 SHAPE = (1, 24)
 HOST_OPERATORS = {"L2_NORMALIZATION": (1 / 128, 0), "LOG_SOFTMAX": (1 / 16, 127)}
 """Operators of int8 that the NPU does not run, and the scale and zero point that their kernels want of the output."""
@@ -47,3 +53,19 @@ def wide(rng: np.random.Generator, dtype: str = "int8") -> bytes:
         BuilderOperator("FULLY_CONNECTED", ("m", "v", "c"), ("y",)),
     ]
     return build_model(tensors, operators, ["x"], ["y"])
+
+
+def gather(path) -> Path:
+    """A RELU, then a GATHER at places that are an input: the host's, which refuses those outside."""
+    tensors = [BuilderTensor("x", (4, 2), scale=0.1), BuilderTensor("at", (2,), "int32"), BuilderTensor("a", (4, 2), scale=0.1),
+               BuilderTensor("y", (2, 2), scale=0.1)]  # fmt: skip
+    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("GATHER", ("a", "at"), ("y",))]
+    path.write_bytes(build_model(tensors, operators, ["x", "at"], ["y"]))
+    return path
+
+
+def compiled(path, content=None) -> Whole:
+    """A file, compiled for `SMALL`; written with that content first, if it is given."""
+    if content is not None:
+        path.write_bytes(content)
+    return compile_whole(read_file(path), SMALL)

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from tests.host_networks import gather
 from tests.quantize_networks import images, network
 from tests.random_operators import OPERATORS
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
 from tests.unit.test_cli import DIGITS, TEST_IMAGES, refused
-from tests.unit.test_host import gather
 from weft import __version__
 from weft.cli.main import main
 from weft.compiler.frontends.tflite import read_tflite

@@ -1,7 +1,6 @@
-"""The host's steps: sub-models against the interpreter of the whole file, whole files up to their report, and what is refused."""
+"""The host's steps: sub-models against the interpreter of the whole file, and whole files up to their report."""
 
 import json
-from pathlib import Path
 
 import flatbuffers
 import numpy as np
@@ -11,30 +10,23 @@ from flatbuffers import flexbuffers
 import weft.run.network
 import weft.run.soc
 import weft.run.whole
-from golden.host_process import HostProcess, SubModel
-from golden.machine import Machine
-from golden.program import Place, Planned, Program
 from golden.reference import load_reference
 from golden.submodel import ModelTree
-from hw.npu.config import PRESETS, NpuConfig
-from hw.npu.errors import Finding, WeftError
-from hw.npu.interface.isa import Region, unpack_stream
-from tests.host_networks import random_whole
+from hw.npu.config import PRESETS
+from hw.npu.errors import Finding
+from tests.host_networks import compiled, random_whole
 from tests.reference import run_reference
 from tests.tflite_builder import BuilderOperator, BuilderTensor, build_model
-from tests.unit.test_cli import MachineAsSimulator, refused
+from tests.unit.test_cli import MachineAsSimulator
 from tests.unit.test_int4_files import changed_with_schema
-from tests.unit.test_reference import flat_softmax
 from tests.unit.test_soc_job import MachineAsSoc
 from weft.cli.main import main
 from weft.compiler.cut.labels import label
 from weft.compiler.frontends.tflite import file_tensor_names, read_file
 from weft.run.host_rows import called_macs, shares_of
 from weft.run.inputs import random_sample
-from weft.run.manifest import manifest, write_images
 from weft.run.network import Prepared, check_reference, run_samples, start_reference
 from weft.run.reference_judge import judge
-from weft.run.whole import compile_whole
 
 SMALL = PRESETS["small"]
 
@@ -43,12 +35,6 @@ SMALL = PRESETS["small"]
 def no_rtl(monkeypatch):
     """The golden machine in the simulator's place."""
     monkeypatch.setattr(weft.run.network, "Simulator", MachineAsSimulator)
-
-
-def compiled(path, content=None):
-    if content is not None:
-        path.write_bytes(content)
-    return compile_whole(read_file(path), SMALL)
 
 
 def outcomes(whole, samples):
@@ -317,140 +303,3 @@ def _invoked(interpreter, sample):
     interpreter.set_tensor(source["index"], value)
     interpreter.invoke()
     return interpreter.get_tensor(result["index"])
-
-
-# What is refused
-
-
-def gather(path) -> Path:
-    """A RELU, then a GATHER at places that are an input: the host's, which refuses those outside."""
-    tensors = [BuilderTensor("x", (4, 2), scale=0.1), BuilderTensor("at", (2,), "int32"), BuilderTensor("a", (4, 2), scale=0.1),
-               BuilderTensor("y", (2, 2), scale=0.1)]  # fmt: skip
-    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("GATHER", ("a", "at"), ("y",))]
-    path.write_bytes(build_model(tensors, operators, ["x", "at"], ["y"]))
-    return path
-
-
-def test_a_host_step_that_fails_is_one_line_with_its_operator(tmp_path, capsys, no_rtl):
-    path = gather(tmp_path / "net.tflite")
-    np.savez(tmp_path / "input.npz", x=np.arange(8, dtype=np.int8).reshape(4, 2), at=np.array([4, 0], np.int32))
-    for more in ((), ("--no-reference",)):
-        line = refused(capsys, "run", path, "--input", tmp_path / "input.npz", *more)
-        assert (
-            "layer gather_0 (y): the host cannot run it" in line and "out of bounds. Node number 0 (GATHER) failed to invoke; give" in line
-        )
-    assert main(["run", str(path), "-q", "--seed", "1"]) == 0  # random places lie inside
-
-
-def test_an_operator_of_which_the_interpreter_dies_is_named(tmp_path):
-    submodel = SubModel(flat_softmax(tmp_path / "net.tflite").read_bytes(), ("x",), ("y",), ("relu_0", "softmax_0", "relu_1"))
-    with HostProcess([submodel], "net.tflite") as host, pytest.raises(WeftError, match=r"net.tflite: layer softmax_0: .*fails: SIGABRT"):
-        host.run(0, [np.zeros((1, 900), np.int8)])
-
-
-def test_a_custom_operator_that_the_interpreter_does_not_know_is_named(tmp_path):
-    tensors = [BuilderTensor(name, (1, 4), scale=0.1) for name in "xay"]
-    model = build_model(tensors, [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("CUSTOM:mine", ("a",), ("y",))], ["x"], ["y"])
-    with (
-        pytest.raises(WeftError, match=r"layer custom_0: .*unresolved custom op: mine"),
-        HostProcess([SubModel(model, ("x",), ("y",), ("relu_0", "custom_0"))], "net.tflite"),
-    ):
-        pass
-
-
-def test_a_file_with_a_custom_operator_that_the_interpreter_does_not_know_names_its_layer(tmp_path, capsys, no_rtl):
-    tensors = [BuilderTensor(name, (1, 4), scale=0.1) for name in "xay"]
-    model = tmp_path / "net.tflite"
-    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("CUSTOM:mine", ("a",), ("y",))]
-    model.write_bytes(build_model(tensors, operators, ["x"], ["y"]))
-    for command in (("run", model, "--seed", "1"), ("compile", model, "-o", tmp_path / "image")):
-        line = refused(capsys, *command)
-        assert "layer custom:mine_0 (y): " in line and "unresolved custom op: mine" in line and "end the network before it" in line
-
-
-def test_a_file_that_the_interpreter_cannot_run_is_refused_with_the_reason(models, capsys, no_rtl, tmp_path):
-    model = models / "tflm_keyword_svdf_int8.tflite"
-    for command in (("run", model, "--seed", "1"), ("compile", model, "-o", tmp_path / "image")):
-        line = refused(capsys, *command)
-        assert "layer svdf_" in line and "the reference interpreter 2.3.0 itself fails: SIG" in line
-
-
-def test_no_host_refuses_with_all_findings(tmp_path, capsys):
-    path = gather(tmp_path / "net.tflite")
-    for command in (("run", path), ("compile", path, "-o", tmp_path / "image")):
-        assert "layer gather_0 (y): GATHER: " in refused(capsys, *command, "--no-host")
-
-
-# Images
-
-
-def run_image(folder: Path, inputs: dict) -> dict:
-    """What a driver does: the values of a program's outputs from its folder alone."""
-    described = json.loads((folder / "map.json").read_text())
-    fields = Place.__dataclass_fields__
-    commands, _ = unpack_stream((folder / "commands.bin").read_bytes())
-    places = {
-        kind: tuple(Place(**{key: entry[key] for key in fields} | {"region": Region[entry["region"]]}) for entry in described[kind])
-        for kind in ("inputs", "outputs")
-    }
-    program = Program(
-        "image", NpuConfig(**described["config"]), tuple(Planned(command, 0) for command in commands), (),
-        (folder / "constants.bin").read_bytes(), described["areas"]["arena"]["bytes"], places["inputs"], places["outputs"], (),
-    )  # fmt: skip
-    assert described["host_before"] == described["host_after"] == []
-    return Machine(program).run(inputs).outputs
-
-
-def test_a_manifest_is_all_that_a_driver_needs(tmp_path, seed):
-    """Its steps, run from the files alone, give the interpreter's outputs."""
-    rng = np.random.default_rng(seed)
-    for trial in range(3):
-        path, folder = tmp_path / f"{trial}.tflite", tmp_path / f"image{trial}"
-        whole = compiled(path, random_whole(rng))
-        write_images(whole, folder)
-        manifest = json.loads((folder / "manifest.json").read_text())
-        values = random_sample(whole.graph, trial)
-        expected = run_reference(path.read_bytes(), list(values.values()))
-        made = {None: set(manifest["inputs"])}
-        for step in manifest["steps"]:
-            assert all(entry["tensor"] in made[entry["made_by"]] for entry in step["inputs"])
-            given = {entry["tensor"]: values[entry["tensor"]] for entry in step["inputs"]}
-            made[step["name"]] = {entry["tensor"] for entry in step["outputs"]}
-            if step["runs_on"] == "npu":
-                values |= run_image(folder / step["folder"], given)
-            else:
-                found = run_reference((folder / step["file"]).read_bytes(), list(given.values()))
-                values |= {name: found[name] for name in made[step["name"]]}
-        for entry in manifest["tensors"]:
-            value = values[entry["tensor"]]
-            assert (list(value.shape), str(value.dtype)) == (entry["shape"], entry["dtype"])
-        assert all(np.array_equal(values[name], expected[name]) for name in manifest["outputs"]), f"seed {seed}, trial {trial}"
-
-
-def test_a_folder_holds_one_network_at_a_time_and_files_of_others_stay(tmp_path):
-    """Of one program, then of several steps, then of one program again; and a manifest that somebody else wrote."""
-    folder, tensors = tmp_path / "image", [BuilderTensor(name, (1, 8), scale=0.1) for name in "xy"]
-    alone = compiled(tmp_path / "alone.tflite", build_model(tensors, [BuilderOperator("RELU", ("x",), ("y",))], ["x"], ["y"]))
-    several = compiled(gather(tmp_path / "several.tflite"))
-    image = {"commands.bin", "constants.bin", "map.json"}
-    for whole, here, gone in ((alone, image, {"manifest.json"}), (several, {"manifest.json"}, image), (alone, image, {"manifest.json"})):
-        write_images(whole, folder)
-        there = {path.name for path in folder.iterdir()}
-        assert here <= there and there.isdisjoint(gone)
-    for content in ('{"name": "a page", "steps": []}', "[]", "no JSON"):
-        (folder / "manifest.json").write_text(content)
-        write_images(alone, folder)
-        assert (folder / "manifest.json").read_text() == content
-
-
-def test_a_shape_that_only_a_run_knows_is_null_in_the_manifest(tmp_path):
-    tensors = [BuilderTensor(name, (1, 8), scale=0.1) for name in "xay"] + [BuilderTensor("flags", (1, 8), "bool")]
-    tensors += [BuilderTensor("places", (), "int64"), BuilderTensor("shape", (2,), "int32"), BuilderTensor("number", (1,), "int32"),
-                BuilderTensor("axis", (), "int32", data=np.array(1))]  # fmt: skip
-    operators = [BuilderOperator("RELU", ("x",), ("a",)), BuilderOperator("EQUAL", ("a", "y"), ("flags",)),
-                 BuilderOperator("WHERE", ("flags",), ("places",)), BuilderOperator("SHAPE", ("places",), ("shape",)),
-                 BuilderOperator("ARG_MAX", ("a", "axis"), ("number",))]  # fmt: skip
-    model = build_model(tensors, operators, ["x", "y"], ["flags", "places", "shape", "number"])
-    shapes = {entry["tensor"]: entry["shape"] for entry in manifest(compiled(tmp_path / "net.tflite", model))["tensors"]}
-    assert shapes["places"] is shapes["shape"] is None
-    assert (shapes["a"], shapes["flags"], shapes["number"]) == ([1, 8], [1, 8], [1])

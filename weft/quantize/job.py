@@ -85,8 +85,7 @@ def quantize(
     halves = _halves(graph, samples, stage)
     operators = [layer.operator for layer in meant]
     if max_loss is None:
-        made = _made(graph, operators, halves, stage)
-        choice = Choice(tuple(_usable(graph, made)), {}, (), ())
+        made, choice = _all_of_them(graph, operators, halves, stage)
     else:
         made, choice = _chosen(graph, operators, config, halves, max_loss, stage)
     new = with_layers(graph, choice.layers)
@@ -97,8 +96,7 @@ def quantize(
     with stage("judging", len(halves)) as advance:
         qualities = [_quality(judge, new, advance) for judge in halves]
     report = QuantizeReport(
-        network=graph.name, config=config.name,
-        measure="" if samples is None else "agreement with INT8" if samples.labels is None else "accuracy",
+        network=graph.name, config=config.name, measure=_measure(samples),
         train=qualities[0] if qualities else None, judging=qualities[1] if qualities else None,
         layers=tuple(_row(graph, layer, made.get(layer.name), choice, before, after) for layer in every),
         weight_bytes=(_weight_bytes(graph, every), _weight_bytes(new, every)),
@@ -107,6 +105,13 @@ def quantize(
         notes=tuple(_notes(choice, samples, max_loss)),
     )  # fmt: skip
     return report, content
+
+
+def _measure(samples: Samples | None) -> str:
+    """What the judges count; nothing without samples."""
+    if samples is None:
+        return ""
+    return "agreement with INT8" if samples.labels is None else "accuracy"
 
 
 def _halves(graph, samples, stage) -> list[Judge]:
@@ -118,12 +123,14 @@ def _halves(graph, samples, stage) -> list[Judge]:
         return [Judge(each, samples.half(first)[1], advance) for first, each in enumerate(batches)]
 
 
-def _made(graph, operators, halves, stage) -> Made:
-    """The layers in 4 bits: in order, where there are samples."""
+def _all_of_them(graph, operators, halves, stage) -> tuple[Made, Choice]:
+    """Every layer that can be in 4 bits: one after another, where there are samples."""
     with stage(f"rounding {len(operators)} layers", len(graph.operators)) as advance:
         if halves:
-            return in_order(graph, operators, halves[0].batches, advance)
-        return without_samples(graph, operators, advance)
+            made = in_order(graph, operators, halves[0].batches, advance)
+        else:
+            made = without_samples(graph, operators, advance)
+    return made, Choice(tuple(_usable(graph, made)), {}, (), ())
 
 
 def _usable(graph, made: Made) -> list[Narrowed]:

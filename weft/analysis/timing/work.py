@@ -222,26 +222,20 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         partial_in=bool(loops.get("partial_in", 0)),
         partial_out=bool(loops.get("partial_out", 0)),
         second=bool(fields.get("second", {}).get("operation", 0)),
-        reads=walk(
+        reads=_image_walk(
             config,
+            loops,
+            source,
             width=min(depth, loops["lanes"]) if matmul else channels,
-            address=source.get("address", 0),
-            pixel_step=source.get("pixel_step", 0),
-            cols=block_cols,
-            row_step=source.get("row_step", 0),
-            rows=block_rows,
             beside=_beside(loops, source, around, depthwise) if wide else (),
             between=_between(command) if operation == Opcode.INTERPOLATE else (),
         ),
-        writes=walk(
-            config,
-            width=min(config.lanes, channels),
-            address=output.get("address", 0),
-            pixel_step=output.get("pixel_step", 0),
-            cols=block_cols,
-            row_step=output.get("row_step", 0),
-            rows=block_rows,
-            vectors=-(-channels // config.lanes),
-        ),
+        writes=_image_walk(config, loops, output, width=min(config.lanes, channels), vectors=-(-channels // config.lanes)),
         serial=pixels * row_cycles,
     )
+
+
+def _image_walk(config: NpuConfig, loops, place, **more):
+    """The walk over a command's block of pixels where an image lies; `more` as `walk` takes it."""
+    steps = {name: place.get(name, 0) for name in ("address", "pixel_step", "row_step")}
+    return walk(config, cols=loops["block_cols"], rows=loops["block_rows"], **steps, **more)
