@@ -142,6 +142,13 @@ FAULTS = (
         ("tests/unit/test_states.py::test_random_streams_equal_the_interpreter_step_by_step",),
     ),
     Fault(
+        "a store of new bytes that does not wait for loads of the old ones",
+        "weft/compiler/dependencies.py",
+        'loaded = max(memory.latest(memory.written, "load", spans), self.loaded.latest(*place))',
+        'loaded = memory.latest(memory.written, "load", spans)',
+        ("tests/unit/test_states.py::test_new_bytes_wait_for_old_ones_that_no_operator_before_them_reads",),
+    ),
+    Fault(
         "a bench that copies the states between two jobs",
         "sim/npu_job.py",
         "kept = [] if reset else sorted(",

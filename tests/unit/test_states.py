@@ -23,6 +23,7 @@ from weft.compiler.driver import compile_graph
 from weft.compiler.evaluate import evaluate, next_states
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_after, host_before
+from weft.compiler.transfers import Load, Store, transfers
 
 CONFIGS = (PRESETS["small"], NpuConfig(name="tiny", rows=4, cols=4, act_kib=16, weight_kib=8))
 
@@ -118,6 +119,30 @@ def test_new_bytes_must_wait_until_the_old_ones_are_loaded(loads, verdict):
     else:
         with pytest.raises(Hazard, match=verdict):
             check_hazards(program, whole=True)
+
+
+def test_new_bytes_wait_for_old_ones_that_no_operator_before_them_reads(read, monkeypatch):
+    """The old value comes ahead, for an operator behind the one that makes the new value: of the waits only the store's own knows of it."""
+
+    def ahead(*arguments):
+        actions = transfers(*arguments)
+        early = [action for action in actions if isinstance(action, Load) and action.tensor == state.old]
+        others = [action for action in actions if action not in early]
+        first = next(place for place, action in enumerate(others) if isinstance(action, Store))
+        return [*others[:first], *early, *others[first:]]
+
+    make, shape = Maker(np.random.default_rng(1)), (1, 3, 40, 8)
+    make.variable("v", shape)
+    x, old = make.tensor("x", shape, zero_point=0), make.read("v", shape, zero_point=0)
+    new = make.add("NEG", (x,), make.tensor("new", shape, zero_point=0))
+    make.assign("v", new)
+    total = make.add("ADD", (make.add("ADD", (old, x), make.tensor("sum", shape)), new), make.tensor("y", shape))
+    model = make.model(["x"], [total])
+    graph = read(model)
+    (state,) = graph.states
+    monkeypatch.setattr("weft.compiler.driver.transfers", ahead)
+    compiled = assert_stream(graph, model, PRESETS["small"], 1)  # compiling proves that nothing is overwritten before it was read
+    assert [each.copied for each in compiled.program.states] == [False]
 
 
 def changed(program, index, command):
