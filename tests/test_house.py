@@ -31,6 +31,8 @@ LONGEST_FUNCTION = 60
 """Lines. The style asks for 400 and 50; these are where it stops being a matter of taste."""
 LONGER = {"hw/npu": 80, "weft/cli/synth.py": 80}
 """Where functions are still longer, and how long: it goes down with them."""
+PRIVATE_AMARANTH = "hw/emit/amaranth_private.py"
+"""The only file that imports what Amaranth does not promise to keep."""
 SOURCES = sorted(path for room in ("hw", "golden", "sim", "weft") for path in (ROOT / room).rglob("*.py"))
 
 
@@ -92,6 +94,17 @@ def test_an_import_that_points_up_is_found(tmp_path, monkeypatch):
 def test_no_relative_imports(path):
     relative = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.level]
     assert relative == [], f"lines {relative}: every import says where to look"
+
+
+def private_imports(path):
+    """What a file imports of Amaranth's private modules and names."""
+    return [name for name in imported(path) if re.match(r"amaranth(\.\w+)*\._(?!_)", name)]
+
+
+def test_the_private_api_of_amaranth_is_in_one_file():
+    tests = [path for room in ("tests", "examples") for path in sorted((ROOT / room).rglob("*.py"))]
+    users = [path.relative_to(ROOT).as_posix() for path in [*SOURCES, *tests] if private_imports(path)]
+    assert users == [PRIVATE_AMARANTH]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids(SOURCES))

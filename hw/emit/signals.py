@@ -6,11 +6,7 @@ was lost at a unit's border leaves Verilog that every tool accepts. Only here, w
 
 from collections import Counter
 
-from amaranth.hdl import ClockSignal, Instance, ResetSignal
-from amaranth.hdl._ast import SignalDict, SignalKey, SignalSet
-from amaranth.hdl._ir import IOBufferInstance, PortDirection
-from amaranth.hdl._mem import MemoryInstance
-from amaranth.hdl._xfrm import LHSMaskCollector
+from hw.emit.amaranth_private import PortDirection, SignalDict, SignalKey, SignalSet, own_logic
 
 OUTSIDE = "an input of the top"
 """Stands for a unit where a signal comes from beyond the design."""
@@ -106,34 +102,6 @@ class Signals:
 def path_below(path, name, index):
     """The place of a subfragment; Amaranth names those without a name by their number."""
     return f"{path}.{name or f'U${index}'}"
-
-
-def own_logic(fragment):
-    """Signals that a fragment's own logic reads, a SignalSet, and those that it drives, a SignalDict of their driven bits as a mask."""
-    read, driven = SignalSet(), LHSMaskCollector()
-    if isinstance(fragment, Instance):
-        for value, kind in fragment.ports.values():
-            if isinstance(value, ClockSignal | ResetSignal):
-                continue  # a unit's domains become ports by themselves
-            if kind == "i":
-                read.update(value._rhs_signals())
-            else:
-                driven.visit_value(value, ~0)
-    elif isinstance(fragment, MemoryInstance):
-        for port in fragment._read_ports:
-            read.update(port._en._rhs_signals())
-            read.update(port._addr._rhs_signals())
-            driven.visit_value(port._data, ~0)
-        for port in fragment._write_ports:
-            for value in (port._en, port._addr, port._data):
-                read.update(value._rhs_signals())
-    elif isinstance(fragment, IOBufferInstance):
-        raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
-    else:
-        for statements in fragment.statements.values():
-            read.update(statements._rhs_signals())
-            driven.visit_stmt(statements)
-    return read, driven.lhs
 
 
 def _gather(fragment, read, driven):

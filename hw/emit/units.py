@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Value
-from amaranth.hdl._ast import SignalKey
-from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Component, In
 
+from hw.emit.amaranth_private import PortDirection, SignalKey, registers
 from hw.emit.signals import Signals, path_below
 
 OWN = "$unit"
@@ -207,11 +206,8 @@ def _add_loose_signals(ports, inside, outside):
 
 def _refuse_unreset_values(fragment):
     """No register may count on a power-up value: the Verilog has no `initial`, and reset does not reach a reset_less register."""
-    for domain, statements in fragment.statements.items():
-        if domain != "comb":
-            for signal in statements._lhs_signals():
-                if signal.reset_less and signal.init:
-                    message = f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it"
-                    raise ValueError(message)
+    for signal in registers(fragment):
+        if signal.reset_less and signal.init:
+            raise ValueError(f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it")
     for sub, _, _ in fragment.subfragments:
         _refuse_unreset_values(sub)

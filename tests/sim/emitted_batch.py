@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Fragment, Module, ResetInserter, Signal
-from amaranth.hdl._ast import _StatementList
-from amaranth.hdl._ir import PortDirection
-from amaranth.hdl._mem import MemoryInstance
-from amaranth.hdl._xfrm import FragmentTransformer, StatementTransformer
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.emit.amaranth_private import FragmentTransformer, MemoryInstance, PortDirection, StatementList, StatementTransformer
 from hw.emit.units import signature_ports
 from tests.component_table import make
 
@@ -104,4 +101,4 @@ class _WithoutAssertions(FragmentTransformer, StatementTransformer):
     """A design without its assertions: random inputs keep none of the promises that they ask for, and the Verilog has none either."""
 
     def on_Property(self, stmt):
-        return _StatementList()
+        return StatementList()

@@ -1,0 +1,79 @@
+"""All that this project takes of Amaranth which Amaranth does not promise to keep: here, and nowhere else, look after an update of it.
+
+Emission needs to know which signals a fragment reads and drives, before the design is cut into modules. Amaranth knows it while it
+builds a netlist, and tells nobody: its own functions for that are private. `pyproject.toml` pins the version for which this file is right.
+"""
+
+from collections.abc import Iterator
+
+from amaranth.hdl import ClockSignal, Instance, ResetSignal, Signal
+from amaranth.hdl._ast import SignalDict, SignalKey, SignalSet
+from amaranth.hdl._ast import _StatementList as StatementList
+from amaranth.hdl._ir import IOBufferInstance, PortDirection
+from amaranth.hdl._mem import MemoryInstance
+from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector, StatementTransformer
+
+__all__ = [
+    "FragmentTransformer",
+    "MemoryInstance",
+    "PortDirection",
+    "SignalDict",
+    "SignalKey",
+    "SignalSet",
+    "StatementList",
+    "StatementTransformer",
+    "own_logic",
+    "registers",
+]
+
+
+def own_logic(fragment) -> tuple[SignalSet, SignalDict]:
+    """What a fragment's own logic touches, without that of the fragments below it.
+
+    Parameters
+    ----------
+    fragment : Fragment
+
+    Returns
+    -------
+    SignalSet
+        The signals that it reads.
+    SignalDict
+        Those that it drives, each with its driven bits as a mask.
+
+    Raises
+    ------
+    TypeError
+        If it is an I/O buffer.
+    """
+    read, driven = SignalSet(), LHSMaskCollector()
+    if isinstance(fragment, Instance):
+        for value, kind in fragment.ports.values():
+            if isinstance(value, ClockSignal | ResetSignal):
+                continue  # a unit's domains become ports by themselves
+            if kind == "i":
+                read.update(value._rhs_signals())
+            else:
+                driven.visit_value(value, ~0)
+    elif isinstance(fragment, MemoryInstance):
+        for port in fragment._read_ports:
+            read.update(port._en._rhs_signals())
+            read.update(port._addr._rhs_signals())
+            driven.visit_value(port._data, ~0)
+        for port in fragment._write_ports:
+            for value in (port._en, port._addr, port._data):
+                read.update(value._rhs_signals())
+    elif isinstance(fragment, IOBufferInstance):
+        raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
+    else:
+        for statements in fragment.statements.values():
+            read.update(statements._rhs_signals())
+            driven.visit_stmt(statements)
+    return read, driven.lhs
+
+
+def registers(fragment) -> Iterator[Signal]:
+    """The registers of a fragment's own logic: signals that a clock domain drives."""
+    for domain, statements in fragment.statements.items():
+        if domain != "comb":
+            yield from statements._lhs_signals()
