@@ -17,13 +17,12 @@ import numpy as np
 from golden.areas import Area
 from golden.footprint import Hazard, ddr_area, footprint, stream_area, transfer_area
 from golden.program import Program, StatePlace
-from hw.npu.interface.isa import EXECUTE, Command, Opcode, Region, Target
+from hw.npu.interface.isa import QUEUE_OF, QUEUES, Command, Region, Target
 
 __all__ = ["Hazard", "HazardChecker", "check_hazards"]
 
-LOAD, EXEC, STORE = range(3)
+LOAD, EXEC, STORE = range(len(QUEUES))
 """Queues, as indices into a clock."""
-QUEUE_NAMES = ("load", "exec", "store")
 SOME = 1
 """What stands for a tensor whose name is not known."""
 WRITERS, READERS = (LOAD, EXEC), (EXEC, STORE)
@@ -111,7 +110,7 @@ class HazardChecker:
                 continue  # all are complete
             late = _latest(numbers, places)
             if late > clock[writer]:
-                raise Hazard(f"command {index} reads what {QUEUE_NAMES[writer]} {late - 1} writes, but waits for {clock[writer]} of them")
+                raise Hazard(f"command {index} reads what {QUEUES[writer]} {late - 1} writes, but waits for {clock[writer]} of them")
         for place in places:
             memory.reader[queue][place] = number
             memory.check_known(index, place, tensor)
@@ -125,9 +124,7 @@ class HazardChecker:
                     continue  # in order, or all complete
                 late = _latest(numbers, places)
                 if late > clock[other]:
-                    raise Hazard(
-                        f"command {index} overwrites what {QUEUE_NAMES[other]} {late - 1} uses, but waits for {clock[other]} of them"
-                    )
+                    raise Hazard(f"command {index} overwrites what {QUEUES[other]} {late - 1} uses, but waits for {clock[other]} of them")
         for place in places:
             memory.writer[queue][place] = number
             if memory.known is not None:
@@ -135,9 +132,9 @@ class HazardChecker:
 
     def step(self, index: int, command: Command, tensor: str | None = None, reads: Sequence[str] = ()):
         """The next command of the stream, with the tensors that `Planned` names."""
-        queue = EXEC if command.opcode in EXECUTE else LOAD if command.opcode == Opcode.LOAD else STORE
+        queue = QUEUES.index(QUEUE_OF[command.opcode])
         number, header = len(self.complete[queue]), command["header"]
-        clock = self.clock(self.started[queue], [self._count(q, header[f"wait_{QUEUE_NAMES[q]}"]) for q in range(3)])
+        clock = self.clock(self.started[queue], [self._count(q, header[f"wait_{QUEUES[q]}"]) for q in range(3)])
         self.started[queue] = clock
         if queue == EXEC:
             self._execute(index, command, clock, number, tensor, reads)

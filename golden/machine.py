@@ -13,11 +13,10 @@ from golden.machine_execute import execute_job
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.errors import WeftError
-from hw.npu.interface.isa import EXECUTE, Command, Error, Opcode, Region, opcodes
+from hw.npu.interface.isa import EXECUTE, QUEUE_OF, Command, Error, Region, opcodes
 
 __all__ = ["Machine", "MachineError", "MachineResult"]
 
-QUEUES = {Opcode.LOAD: "load", Opcode.STORE: "store"} | dict.fromkeys(EXECUTE, "exec")
 """The queue of every opcode, by the name that the header's waits use."""
 
 
@@ -138,5 +137,5 @@ class Machine:
             if (counts[queue] - wait) % (1 << 16) >= 1 << 15:
                 raise MachineError(Error.DEADLOCK, index, f"{group}wait_{queue} = {wait} names commands that stand later in the stream")
         written = (execute_job if command.opcode in EXECUTE else execute_transfer)(state, index, command)
-        counts[QUEUES[command.opcode]] += 1
+        counts[QUEUE_OF[command.opcode]] += 1
         return written

@@ -9,8 +9,8 @@ from golden.machine_reads import input_bytes, tap_weights, wrap_bits
 from golden.machine_reduce import interpolate_tiles, reduce_tiles
 from golden.machine_softmax import execute_softmax
 from golden.machine_state import MachineState
-from golden.machine_stream import TABLE_BYTES, WeightStream, channel_parameters, stream_rows, weights_of
-from hw.npu.interface.isa import Command, Opcode
+from golden.machine_stream import WeightStream, channel_parameters, stream_rows, weights_of
+from hw.npu.interface.isa import TABLE_BYTES, Command, Opcode
 
 
 def _accumulate(command, half, sums, bits):

@@ -5,7 +5,7 @@ import numpy as np
 from golden.machine_state import MachineError, MachineState
 from golden.machine_stream import WeightStream
 from golden.operators.softmax import softmax_by_table
-from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error
+from hw.npu.interface.isa import SOFTMAX_TABLE_BYTES, Command, Error
 
 SIGN_BIT = 1 << 31
 """Of an exponential in the stream; it is not read."""
@@ -29,7 +29,7 @@ def execute_softmax(state: MachineState, index: int, command: Command):
     A row that is written lies where it is read, or where the command reads nothing; so the order of rows does not matter.
     """
     stream = WeightStream(state.weights, command["weights"]["address"])
-    table = stream.take(EXPONENTIALS * EXPONENTIAL_BYTES).view("<u4").astype(np.int64) & (SIGN_BIT - 1)
+    table = stream.take(SOFTMAX_TABLE_BYTES).view("<u4").astype(np.int64) & (SIGN_BIT - 1)
     source, target = (_rows(state, index, command, group) for group in ("input", "output"))
     values = softmax_by_table(state.activations[source].view(np.int8), table).view(np.uint8).reshape(-1)
     state.activations[target.reshape(-1)] = values

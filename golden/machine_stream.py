@@ -6,10 +6,9 @@ import numpy as np
 
 from golden.machine_reads import packed_tiles
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, PARAMETER_ROWS, Command, Opcode, Params
+from hw.npu.interface.isa import BIAS_ROWS, PARAMETER_ROWS, SOFTMAX_TABLE_BYTES, TABLE_BYTES, Command, Opcode, Params
 
 PARAMETER_ROWS_OF = {Params.NONE: 0, Params.BIAS: BIAS_ROWS, Params.FULL: PARAMETER_ROWS}
-TABLE_BYTES = 256
 
 
 def rows_of(terms: int, int4: bool) -> int:
@@ -60,7 +59,7 @@ def stream_rows(config: NpuConfig, command: Command) -> tuple[int, int]:
 def stream_bytes(config: NpuConfig, command: Command) -> int:
     """Bytes of the whole stream, tables too."""
     if command.opcode == Opcode.SOFTMAX:
-        return EXPONENTIALS * EXPONENTIAL_BYTES
+        return SOFTMAX_TABLE_BYTES
     tables = TABLE_BYTES if command["weights"]["load_table"] else 0
     return tables + command["loops"]["column_tiles"] * sum(stream_rows(config, command)) * config.cols
 

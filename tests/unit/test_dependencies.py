@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from golden.footprint import Hazard
-from golden.hazards import QUEUE_NAMES, HazardChecker, check_hazards
+from golden.hazards import HazardChecker, check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import EXECUTE, Command, Opcode
+from hw.npu.interface.isa import EXECUTE, QUEUE_OF, QUEUES, Command
 from tests.machine_checks import assert_exact
 from tests.random_graphs import random_network
 from weft.compiler import lower
@@ -22,7 +22,7 @@ NETWORKS = 6
 def waits_of(program: Program):
     """Every wait that is not 0: (command, queue that is waited for, whether by the weight loader)."""
     for index, planned in enumerate(program.commands):
-        for queue, name in enumerate(QUEUE_NAMES):
+        for queue, name in enumerate(QUEUES):
             if planned.command["header"][f"wait_{name}"]:
                 yield index, queue, False
         if planned.command.opcode in EXECUTE and planned.command["weights"]["wait_load"]:
@@ -32,7 +32,7 @@ def waits_of(program: Program):
 def without(program: Program, index: int, queue: int, weights: bool) -> Program:
     """The program with one wait left out."""
     command = program.commands[index].command
-    group, field = ("weights", "wait_load") if weights else ("header", f"wait_{QUEUE_NAMES[queue]}")
+    group, field = ("weights", "wait_load") if weights else ("header", f"wait_{QUEUES[queue]}")
     changed = Command(command.opcode, {**command.fields, group: {**command[group], field: 0}})
     commands = list(program.commands)
     commands[index] = replace(commands[index], command=changed)
@@ -47,9 +47,9 @@ def follows(program: Program, index: int, queue: int, weights: bool) -> bool:
     command = program.commands[index].command
     if weights:
         return checker.loader[queue] >= command["weights"]["wait_load"]
-    own = 1 if command.opcode in EXECUTE else 0 if command.opcode == Opcode.LOAD else 2
-    others = [0 if name == queue else command["header"][f"wait_{QUEUE_NAMES[name]}"] for name in range(3)]
-    return checker.clock(checker.started[own], others)[queue] >= command["header"][f"wait_{QUEUE_NAMES[queue]}"]
+    own = QUEUES.index(QUEUE_OF[command.opcode])
+    others = [0 if name == queue else command["header"][f"wait_{QUEUES[name]}"] for name in range(3)]
+    return checker.clock(checker.started[own], others)[queue] >= command["header"][f"wait_{QUEUES[queue]}"]
 
 
 def is_sound(program: Program) -> bool:
@@ -70,7 +70,7 @@ def test_a_wait_that_is_left_out_is_a_hazard_or_follows_from_the_others(act_kib,
         for number in rng.choice(len(waits), min(SAMPLES, len(waits)), replace=False):
             index, queue, weights = waits[number]
             hazard = not is_sound(without(program, index, queue, weights))
-            of = f"network {network}, command {index}: {program.commands[index].command}, queue {QUEUE_NAMES[queue]}, weights {weights}"
+            of = f"network {network}, command {index}: {program.commands[index].command}, queue {QUEUES[queue]}, weights {weights}"
             assert hazard or follows(program, index, queue, weights), f"a wait for nothing: {of}"
             hazards += hazard
     assert hazards > NETWORKS
@@ -83,7 +83,7 @@ def test_a_wait_never_names_a_command_that_is_too_far_behind_for_a_token_of_16_b
     program = assert_exact(random_network(seed), NpuConfig(act_kib=24), seed=seed).program
     issued = [0, 0, 0]
     for planned in program.commands:
-        header, own = planned.command["header"], planned.command.opcode
-        assert all(0 <= issued[queue] - header[f"wait_{name}"] <= longest for queue, name in enumerate(QUEUE_NAMES))
-        issued[1 if own in EXECUTE else 0 if own == Opcode.LOAD else 2] += 1
+        header = planned.command["header"]
+        assert all(0 <= issued[queue] - header[f"wait_{name}"] <= longest for queue, name in enumerate(QUEUES))
+        issued[QUEUES.index(QUEUE_OF[planned.command.opcode])] += 1
     assert is_sound(program)

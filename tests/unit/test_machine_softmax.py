@@ -12,10 +12,9 @@ from golden.program import Layer, Place, Planned, Program
 from golden.quantization import add_parameters, product_multiplier
 from golden.requantize import split_exponent
 from hw.npu.config import PRESETS
-from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, Command, Error, Opcode, Region, Second, Target
+from hw.npu.interface.isa import SOFTMAX_TABLE_BYTES, Command, Error, Opcode, Region, Second, Target
 
 CONFIG = PRESETS["nano"]
-TABLE_BYTES = EXPONENTIALS * EXPONENTIAL_BYTES
 
 
 def load(target, region, size, address, **waits) -> Command:
@@ -52,13 +51,13 @@ def table_bytes(scale, beta=1.0) -> bytes:
 def test_softmax_of_rows_is_the_operator_in_place_or_elsewhere(rows, length, target, seed):
     """The table lies across the end of the weight scratchpad."""
     x = np.random.default_rng(seed).integers(-128, 128, (rows, length)).astype(np.int8)
-    last = CONFIG.weight_bytes - TABLE_BYTES // 2
+    last = CONFIG.weight_bytes - SOFTMAX_TABLE_BYTES // 2
     halves = [
         Command(Opcode.LOAD, {"dma": {
-            "target": Target.WEIGHTS, "region": Region.MODEL, "rows": 1, "row_bytes": TABLE_BYTES // 2, "ddr_offset": begin,
+            "target": Target.WEIGHTS, "region": Region.MODEL, "rows": 1, "row_bytes": SOFTMAX_TABLE_BYTES // 2, "ddr_offset": begin,
             "sram_address": address,
         }})
-        for begin, address in ((0, last), (TABLE_BYTES // 2, 0))
+        for begin, address in ((0, last), (SOFTMAX_TABLE_BYTES // 2, 0))
     ]  # fmt: skip
     commands = [*halves, load(Target.ACTIVATIONS, Region.ARENA, x.size, 0), rows_command(rows, length, 0, target, wait=3, weights=last)]
     addresses, values = run(commands, table_bytes(0.07), x)[3]
@@ -68,7 +67,7 @@ def test_softmax_of_rows_is_the_operator_in_place_or_elsewhere(rows, length, tar
 
 def test_only_the_bytes_of_a_row_are_written(seed):
     x = np.random.default_rng(seed).integers(-128, 128, (4, 16)).astype(np.int8)
-    tables = load(Target.WEIGHTS, Region.MODEL, TABLE_BYTES, 0), load(Target.ACTIVATIONS, Region.ARENA, x.size, 0)
+    tables = load(Target.WEIGHTS, Region.MODEL, SOFTMAX_TABLE_BYTES, 0), load(Target.ACTIVATIONS, Region.ARENA, x.size, 0)
     addresses, values = run([*tables, rows_command(4, 9, 0, 500, pitch=16)], table_bytes(0.2), x)[2]
     assert addresses.tolist() == [500 + 16 * row + i for row in range(4) for i in range(9)]
     assert np.array_equal(values.view(np.int8).reshape(4, 9), softmax(x[:, :9], scale=0.2, beta=1.0))
@@ -86,7 +85,7 @@ def test_a_row_outside_the_scratchpad_is_an_address_error(source, target):
 def test_softmax_waits_for_its_rows_and_for_its_table(wait):
     """With fewer than both loads complete, one of the two is a hazard."""
     x = np.zeros((1, 8), np.int8)
-    tables = load(Target.ACTIVATIONS, Region.ARENA, x.size, 0), load(Target.WEIGHTS, Region.MODEL, TABLE_BYTES, 0)
+    tables = load(Target.ACTIVATIONS, Region.ARENA, x.size, 0), load(Target.WEIGHTS, Region.MODEL, SOFTMAX_TABLE_BYTES, 0)
     with pytest.raises(Hazard):
         run([*tables, rows_command(1, 8, 0, 100, wait=wait)], table_bytes(0.1), x)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from golden.program import Planned
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import Opcode
+from hw.npu.interface.isa import EXECUTE
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import extent_in_memory, touched
 from weft.compiler.steps import Extent, Network, View
@@ -83,7 +83,7 @@ def check_transfers(actions: Iterable[Action], commands: Iterable[Planned], home
     """
     found, places = [], []
     for index, (action, planned) in enumerate(zip(actions, commands, strict=True)):
-        assert isinstance(action, Use) == (planned.command.opcode not in (Opcode.LOAD, Opcode.STORE)), f"command {index} is no {action}"
+        assert isinstance(action, Use) == (planned.command.opcode in EXECUTE), f"command {index} is no {action}"
         if not isinstance(action, Use):
             dma = planned.command["dma"]
             found.append([index, dma["rows"], dma["row_bytes"], *(dma[field] for _, *fields in SIDES for field in fields)])

@@ -5,7 +5,7 @@ from itertools import combinations
 from golden.program import Program
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.interface.isa import EXECUTE, Opcode
+from hw.npu.interface.isa import EXECUTE, QUEUE_OF
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.steps import Network
 
@@ -60,4 +60,4 @@ def check_program(program: Program, network: Network):
         except WeftError as error:
             file, layer = network.graph.file, network.steps[planned.layer].title
             raise WeftError(error.message, file=file, layer=layer, remedy="use a smaller tensor, or cut it in the network") from None
-        counts["exec" if command.opcode in EXECUTE else "load" if command.opcode == Opcode.LOAD else "store"] += 1
+        counts[QUEUE_OF[command.opcode]] += 1

@@ -3,6 +3,7 @@
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import Params
+from sim.ddr import DdrConfig
 
 MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
@@ -10,9 +11,9 @@ DEPENDENT_CYCLES = 70
 """From the last wave of a command to its last byte in the scratchpad: what a dependent command waits."""
 COMMAND_CYCLES = 4
 """What one more command costs, so that equal tilings are decided for fewer commands."""
-READ_LATENCY = 64
+READ_LATENCY = DdrConfig.read_latency
 """Cycles from a DDR request to its first byte in the reference DDR."""
-DDR_BYTES = 8
+DDR_BYTES = DdrConfig.bytes_per_cycle
 """Bytes a cycle of the reference DDR, both directions together."""
 SOFTMAX_ROW_CYCLES = 90
 """Of a row of SOFTMAX beyond its three passes."""

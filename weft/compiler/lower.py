@@ -3,7 +3,7 @@
 from golden.program import Layer, Place, Planned, Program
 from golden.requantize import average_multiplier, split_exponent
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import FRACTION_BITS, INT4_TWIN, Command, Opcode, Region, Target
+from hw.npu.interface.isa import FRACTION_BITS, INT4_TWIN, QUEUES, Command, Opcode, Region, Target
 from weft.compiler.conflicts import best_positions
 from weft.compiler.dependencies import Waits
 from weft.compiler.fir import Taps, fir_along
@@ -11,7 +11,7 @@ from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.places import find_places
 from weft.compiler.plan import extent_in_memory
 from weft.compiler.reduction import Part
-from weft.compiler.schedule import QUEUES, Schedule, queue_of
+from weft.compiler.schedule import Schedule, queue_of
 from weft.compiler.states import state_places
 from weft.compiler.steps import Extent, Network, Step, View
 from weft.compiler.tile import StepTiler, Work

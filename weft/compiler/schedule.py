@@ -15,8 +15,8 @@ from weft.compiler.transfers import Action, Load, Store, Use
 
 TRANSFER_CYCLES = 8
 """What a load takes beyond its bytes, so that small ones are not free."""
-QUEUES = ("exec", "load", "store")
-"""The one that goes first where several can be dispatched at a time, in front."""
+PRIORITY = ("exec", "load", "store")
+"""The queues: the one that goes first where several can be dispatched at a time, in front."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,25 @@ class _Queue:
 class _Merger:
     def __init__(self, actions, waits, memory: MemoryPlan, config: NpuConfig):
         self.actions, self.waits, self.memory, self.config = actions, waits, memory, config
-        self.queues = {name: _Queue(config.queue_depth) for name in QUEUES}
-        self.members: dict[str, list[int]] = {name: [] for name in QUEUES}
+        self.queues = {name: _Queue(config.queue_depth) for name in PRIORITY}
+        self.members: dict[str, list[int]] = {name: [] for name in PRIORITY}
         for index, action in enumerate(actions):
             self.members[queue_of(action)].append(index)
         self.bus = 0  # when the memory is free
 
     def run(self) -> Schedule:
         stream: list[int] = []
-        now, place = 0, dict.fromkeys(QUEUES, 0)
+        now, place = 0, dict.fromkeys(PRIORITY, 0)
         while len(stream) < len(self.actions):
             options = []
-            for rank, name in enumerate(QUEUES):
+            for rank, name in enumerate(PRIORITY):
                 if place[name] < len(self.members[name]):
                     index = self.members[name][place[name]]
                     if self._stands(self.waits[index]):
                         options.append((self.queues[name].room(now), rank, index))
             now, rank, index = min(options)
-            self._dispatch(QUEUES[rank], index, now)
-            place[QUEUES[rank]] += 1
+            self._dispatch(PRIORITY[rank], index, now)
+            place[PRIORITY[rank]] += 1
             stream.append(index)
         return Schedule(tuple(stream), max((queue.done[-1] for queue in self.queues.values() if queue.done), default=0))
 
@@ -90,7 +90,7 @@ class _Merger:
 
     def _dispatch(self, name, index, now):
         queue, waits, action = self.queues[name], self.waits[index], self.actions[index]
-        ready = max(self.queues[other].after(getattr(waits, other)) for other in QUEUES)
+        ready = max(self.queues[other].after(getattr(waits, other)) for other in PRIORITY)
         start = max(now, queue.free, ready, self.queues["load"].after(waits.weights))
         queue.starts.append(start)
         if name == "exec":

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import PARAMETER_ROWS, VECTORS, Opcode, Params
+from hw.npu.interface.isa import PARAMETER_ROWS, SOFTMAX_TABLE_BYTES, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
 from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
 from weft.compiler.fir import Fir, Taps, fir_along
@@ -15,8 +15,6 @@ from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window
 from weft.compiler.second_taps import SecondTaps
 from weft.compiler.steps import Step
 from weft.compiler.tuning import USUAL, Tuning
-
-SOFTMAX_TABLE_BYTES = 1024
 
 
 @dataclass(frozen=True)

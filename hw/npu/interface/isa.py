@@ -31,8 +31,12 @@ BIAS_ROWS = 4
 
 ADD_LEFT_SHIFT = 20
 """Left shift of both operands of an int8 ADD (TFLite ``reference_ops::AddElementwise``, ``params.left_shift``)."""
+TABLE_BYTES = 256
+"""Bytes of the output stage's table in the weight stream: an int8 for each byte."""
 EXPONENTIALS, EXPONENTIAL_BYTES = 256, 4
 """Entries and bytes of an entry of the table in the weight stream of a SOFTMAX: little-endian, Q0.31, the sign bit is not read."""
+SOFTMAX_TABLE_BYTES = EXPONENTIALS * EXPONENTIAL_BYTES
+"""Bytes of that table; a SOFTMAX has nothing else in its stream."""
 FRACTION_BITS = 10
 """Positions between pixels are Q10 in an int8 RESIZE_BILINEAR (TFLite ``reference_ops::ResizeBilinearInteger``)."""
 MAX_BETWEEN = 2
@@ -70,7 +74,11 @@ WIDE_TWIN = {Opcode.MATMUL_INT4: Opcode.MATMUL, Opcode.DEPTHWISE_INT4: Opcode.DE
 """The same with weights of 8 bits."""
 INT4_TWIN = {wide: narrow for narrow, wide in WIDE_TWIN.items()}
 """The same with weights of 4 bits."""
-EXECUTE = frozenset(set(Opcode) - {Opcode.LOAD, Opcode.STORE})
+QUEUES = ("load", "exec", "store")
+"""The queues, as the header's fields ``wait_load``, ``wait_exec`` and ``wait_store`` call them, in their order."""
+QUEUE_OF = {Opcode.LOAD: "load", Opcode.STORE: "store"} | dict.fromkeys(set(Opcode) - {Opcode.LOAD, Opcode.STORE}, "exec")
+"""The queue to which the dispatcher gives a command."""
+EXECUTE = frozenset(opcode for opcode, queue in QUEUE_OF.items() if queue == "exec")
 """Opcodes of the execute queue."""
 
 

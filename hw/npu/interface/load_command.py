@@ -3,7 +3,16 @@
 from amaranth.hdl import Mux, unsigned
 from amaranth.lib import data
 
-from hw.npu.interface.isa import BIAS_ROWS, EXPONENTIAL_BYTES, EXPONENTIALS, PARAMETER_ROWS, Opcode, Params, group_layout, is_operation
+from hw.npu.interface.isa import (
+    BIAS_ROWS,
+    PARAMETER_ROWS,
+    SOFTMAX_TABLE_BYTES,
+    TABLE_BYTES,
+    Opcode,
+    Params,
+    group_layout,
+    is_operation,
+)
 
 LOAD_COMMAND = data.StructLayout({
     "opcode": unsigned(8),
@@ -11,9 +20,6 @@ LOAD_COMMAND = data.StructLayout({
     "weights": group_layout("weights"),
 })
 """What the weight loader needs of an execute command."""
-
-TABLE_BYTES, SOFTMAX_TABLE_BYTES = 256, EXPONENTIALS * EXPONENTIAL_BYTES
-"""What a table of the output stage takes of the stream: 256 int8, or 256 int32 (SOFTMAX, which has nothing else in its stream)."""
 
 
 def stream_of(command, int4):

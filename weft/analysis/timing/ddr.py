@@ -5,11 +5,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from hw.npu.errors import WeftError
+from sim.ddr import DdrConfig
 
 
 @dataclass(frozen=True)
 class DdrParameters:
-    """What the timing model assumes of DDR; the defaults are the reference DDR of all figures (`sim.ddr.DdrConfig`).
+    """What the timing model assumes of DDR; the defaults are those of `sim.ddr.DdrConfig`, the reference DDR of all figures.
 
     Attributes
     ----------
@@ -23,10 +24,10 @@ class DdrParameters:
         NPU cycles from the last beat to the response.
     """
 
-    latency: int = 64
-    bytes_per_cycle: int = 8
-    outstanding: int = 8
-    write_latency: int = 8
+    latency: int = DdrConfig.read_latency
+    bytes_per_cycle: int = DdrConfig.bytes_per_cycle
+    outstanding: int = DdrConfig.outstanding
+    write_latency: int = DdrConfig.write_latency
 
     def __post_init__(self):
         for name in ("latency", "bytes_per_cycle", "outstanding", "write_latency"):

@@ -8,7 +8,7 @@ import numpy as np
 from golden.program import Program
 from hw.npu.array.accumulators import Accumulators
 from hw.npu.execute_unit import ExecuteUnit
-from hw.npu.interface.isa import EXECUTE, Opcode
+from hw.npu.interface.isa import QUEUE_OF, QUEUES
 from hw.npu.interface.tokens import TOKEN_BITS
 from sim.npu_job import RECORD_DTYPE
 from weft.analysis.timing.banks import beats, rate
@@ -20,7 +20,7 @@ from weft.analysis.timing.stream import NEVER, CommandStream
 from weft.analysis.timing.traffic import sram_bytes
 from weft.analysis.timing.work import command_bytes, transfer_of, work_of
 
-LOAD, EXEC, STORE = range(3)
+LOAD, EXEC, STORE = range(len(QUEUES))
 """The queues."""
 COUNTS = 1 << TOKEN_BITS
 """Counts of completed commands wrap here."""
@@ -70,7 +70,7 @@ class _Replay:
         config = program.config
         self.config = config
         self.commands = [planned.command for planned in program.commands]
-        self.queue = [EXEC if c.opcode in EXECUTE else LOAD if c.opcode == Opcode.LOAD else STORE for c in self.commands]
+        self.queue = [QUEUES.index(QUEUE_OF[command.opcode]) for command in self.commands]
         shortest = Accumulators.MIN_PERIOD
         self.work: list = [
             work_of(command, config, shortest) if queue == EXEC else transfer_of(command, bases)

@@ -5,14 +5,13 @@ from functools import lru_cache
 
 from golden.machine_stream import PARAMETER_ROWS_OF, rows_of
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import EXPONENTIAL_BYTES, EXPONENTIALS, UNIT_BYTES, Command, Opcode, Params, Target
+from hw.npu.interface.isa import SOFTMAX_TABLE_BYTES, TABLE_BYTES, UNIT_BYTES, Command, Opcode, Params, Target
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
 from weft.analysis.timing.ports import port_reads
 from weft.compiler.reduction import tile_terms
 
-TABLE_BYTES = 256
 """A table of the output stage in the weight stream."""
 SOFTMAX_HEADROOM = 12
 """Leading zeros of a row's sum of exponentials in Q12.19 that the model assumes: a sum from 1 to 2, where one element stands out."""
@@ -190,7 +189,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     matmul, depthwise, softmax = (operation == each for each in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX))
     depth = config.tile_depth(int4)
     channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols  # of most column tiles
-    table = EXPONENTIALS * EXPONENTIAL_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
+    table = SOFTMAX_TABLE_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
     ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
