@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.areas import Area
-from golden.machine_reads import read_runs, steps_in_image, steps_of
+from golden.machine_reads import channels_of, read_runs, steps_in_image, steps_of
 from golden.machine_stream import stream_bytes
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import VECTORS, Command, Opcode
@@ -83,7 +83,7 @@ def results_area(config: NpuConfig, command: Command) -> Area:
 def _result_bytes(config, command):
     """Bytes of a pixel's result."""
     loops = command["loops"]
-    return loops["lanes"] if command.opcode == Opcode.SOFTMAX else (loops["column_tiles"] - 1) * config.cols + loops["last_cols"]
+    return loops["lanes"] if command.opcode == Opcode.SOFTMAX else channels_of(config, loops)
 
 
 def _rectangle(config, command, group):

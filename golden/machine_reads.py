@@ -27,8 +27,14 @@ def tap_bytes(config: NpuConfig, command: Command) -> int:
         return loops["lanes"]
     if command.opcode == Opcode.SOFTMAX:
         return loops["lanes"]
-    # SUM and MAX read the last tile's unused columns too: partial sums keep them
-    return (loops["column_tiles"] - 1) * config.cols + (loops["last_cols"] if command.operation == Opcode.DEPTHWISE else config.cols)
+    if command.operation == Opcode.DEPTHWISE:
+        return channels_of(config, loops)
+    return loops["column_tiles"] * config.cols  # SUM and MAX read the last tile's unused columns too: partial sums keep them
+
+
+def channels_of(config: NpuConfig, loops: dict[str, int]) -> int:
+    """Channels of all column tiles: every one has C but the last."""
+    return (loops["column_tiles"] - 1) * config.cols + loops["last_cols"]
 
 
 def steps_of(command: Command) -> tuple[int, int]:

@@ -2,9 +2,15 @@
 
 from functools import lru_cache
 
+from golden.machine_reads import packed_tiles
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import Opcode
 from weft.compiler.conflicts import rounds
+
+
+def usual_channels(loops: dict, config: NpuConfig) -> int:
+    """Channels of each column tile of a command but the last one, which is the only one where there is one."""
+    return loops["last_cols"] if loops["column_tiles"] == 1 else config.cols
 
 
 def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> tuple[tuple[int, int], ...]:
@@ -18,7 +24,7 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
     around = config.BANKS * config.word_bytes
     x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
     if opcode.operation == Opcode.DEPTHWISE:
-        channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols
+        channels = usual_channels(loops, config)
         along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
         reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], channels, _inside(*along, 1, loops["positions"]))
     else:
@@ -55,19 +61,12 @@ def _passes(taps_y, taps_x, span, cols, steps):
 
 @lru_cache(maxsize=1024)
 def _packed(taps_y, lanes, span, depth, along):
-    """The same of each reduction tile of a MATMUL: kernel rows are laid end to end (`hw.npu.walks.reduction_walk.reduction_tiles`)."""
+    """The same of each reduction tile of a MATMUL: kernel rows are laid end to end."""
     x, step, size, count = along
-    tiles, row, start = [], 0, 0
-    while row < taps_y:
-        parts, room = [], depth
-        while row < taps_y and room and len(parts) < span:
-            taken = min(room, lanes - start)
-            parts.append((row, 0, start, taken, _inside(x + start, step, size, taken, count)))
-            room, start = room - taken, start + taken
-            if start == lanes:
-                row, start = row + 1, 0
-        tiles.append(tuple(parts))
-    return tuple(tiles)
+    return tuple(
+        tuple((row, 0, start, taken, _inside(x + start, step, size, taken, count)) for row, start, taken, _ in tile)
+        for tile in packed_tiles(taps_y, lanes, span, depth)
+    )
 
 
 @lru_cache(maxsize=4096)

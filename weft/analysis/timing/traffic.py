@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from golden.machine_reads import pixels_of
+from golden.machine_reads import channels_of, pixels_of
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import Command, Opcode
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
@@ -16,7 +16,7 @@ def sram_bytes(command: Command, work: Work, config: NpuConfig) -> tuple[int, in
     bytes of is a read. SOFTMAX reads its rows once a pass.
     """
     loops = command.fields["loops"]
-    channels = 0 if work.partial_out else (work.jobs - 1) * work.cols + work.last_cols
+    channels = 0 if work.partial_out else channels_of(config, loops)
     if work.operation == Opcode.SOFTMAX:
         written = work.pixels * loops["lanes"]
         return SoftmaxUnit.PASSES * written + work.stream_rows * config.cols, written

@@ -9,7 +9,7 @@ from hw.npu.interface.isa import SOFTMAX_TABLE_BYTES, TABLE_BYTES, UNIT_BYTES, C
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
 from weft.analysis.timing.banks import Walk, walk
-from weft.analysis.timing.ports import port_reads
+from weft.analysis.timing.ports import port_reads, usual_channels
 from weft.compiler.reduction import tile_terms
 
 """A table of the output stage in the weight stream."""
@@ -188,7 +188,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     pixels = block_rows * block_cols
     matmul, depthwise, softmax = (operation == each for each in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX))
     depth = config.tile_depth(int4)
-    channels = loops["last_cols"] if loops["column_tiles"] == 1 else config.cols  # of most column tiles
+    channels = usual_channels(loops, config)
     table = SOFTMAX_TABLE_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
