@@ -14,6 +14,7 @@ import pytest
 
 import weft.compiler.driver
 import weft.compiler.lower
+import weft.run.job
 import weft.run.network
 import weft.run.soc
 from golden.machine import Machine, MachineError
@@ -24,6 +25,7 @@ from weft import __version__
 from weft.cli import networks
 from weft.cli.main import _raise_lost_interrupts, main
 from weft.cli.options import FAULT, FIELDS
+from weft.compiler.frontends.tflite_file import load_bytes
 
 DIGITS = Path(__file__).parent.parent.parent / "examples" / "digits" / "digits.tflite"
 TEST_IMAGES = DIGITS.with_name("digits_test.npz")
@@ -205,8 +207,16 @@ def test_mistakes_are_one_line(no_rtl, capsys, tmp_path):
 
 
 def test_a_mistake_in_a_place_shows_before_the_work(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(weft.run.network, "prepare", lambda *arguments, **options: pytest.fail("it worked first"))
+    monkeypatch.setattr(weft.run.job, "read_source", lambda *arguments, **options: pytest.fail("it worked first"))
     assert "is a folder" in refused(capsys, "run", DIGITS, "--report", tmp_path)
+
+
+@pytest.mark.parametrize("more", [[], ["--no-host"]])
+def test_a_run_reads_its_file_once(no_rtl, monkeypatch, more):
+    given = []
+    monkeypatch.setattr("weft.compiler.frontends.tflite.load_bytes", lambda path: given.append(path) or load_bytes(path))
+    assert main(["run", str(DIGITS), "--seed", "1", "--quiet", "--no-reference", *more]) == 0
+    assert given == [DIGITS]
 
 
 def test_a_missing_compiler_is_one_line(capsys, monkeypatch):
@@ -219,7 +229,7 @@ def test_an_interrupt_is_one_line(capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weft.run.network, "prepare", interrupt)
+    monkeypatch.setattr(weft.run.job, "read_source", interrupt)
     assert main(["run", str(DIGITS), "--quiet"]) == 130
     assert capsys.readouterr().err == "weft: error: interrupted\n"
 
@@ -228,7 +238,7 @@ def test_what_the_bench_finds_is_one_line(capsys, monkeypatch):
     def find(*arguments, **options):
         raise BenchError("the display showed other bytes than lie in memory, in picture 1")
 
-    monkeypatch.setattr(weft.run.network, "run_model", find)
+    monkeypatch.setattr(weft.run.job, "run_model", find)
     monkeypatch.setattr(weft.run.soc, "run_on_soc", find)
     for more in ([], ["--display", "1280x720@60"]):
         assert main(["run", str(DIGITS), "--quiet", *more]) == 1

@@ -165,7 +165,7 @@ def _verified(models, points, steps, **options):
     """Runs points on the RTL and prints what it took; whether all tensors were right."""
     from weft.explore.verify import verified_table, verify
     from weft.report.tables import default_console
-    from weft.run.network import run_model
+    from weft.run.job import run_model
 
     verified = list(verify(models, points, seed=SEED, steps=steps, run=partial(run_model, **options)))
     default_console().print(verified_table(verified))

@@ -114,7 +114,7 @@ def run(
     With --soc, --camera, --display, --cpu or --ddr it runs on the Verilog of a whole SoC, on a bus of 128 bits unless axi_bits is set: once
     alone, then again and again while the others use the DDR too. The report then shows what that cost, and who lost data.
     """
-    from weft.run.network import run_model, write_json
+    from weft.run.job import run_model, write_json
 
     for path, what in ((report, "the report"), (html, "the page")):
         check_writable(path, what)

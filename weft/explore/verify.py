@@ -8,7 +8,7 @@ from rich.table import Table
 
 from weft.explore.sweep import Point
 from weft.explore.tables import plain_table
-from weft.run.network import Job, run_model
+from weft.run.job import Job, run_model
 from weft.run.progress import Steps
 
 

@@ -1,14 +1,11 @@
-"""The main job: read a network, compile it, run it on the RTL, compare every tensor with the reference, report.
+"""A network on the RTL: compile it, run it, compare every tensor with the reference, report.
 
 `prepare` does what is done once for a network and a configuration, `run_samples` what is done for each input.
 """
 
 import dataclasses
-import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +16,14 @@ from golden.reference import reference_version
 from golden.reference_process import ReferenceProcess
 from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
-from hw.npu.files import write_whole
-from hw.version import VERSION
 from sim.build import BuildOptions
 from sim.compare import Mismatch, diagnose
-from sim.job import TraceError
 from sim.npu_job import RunResult
 from sim.run import Simulator
 from weft.analysis.search import Searched, search
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate, next_states
-from weft.compiler.frontends.tflite import read_file, read_tflite
+from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
 from weft.report.precision import int4_operators
@@ -39,9 +33,10 @@ from weft.run.inputs import random_sample
 from weft.run.outputs import check_writable
 from weft.run.progress import Steps
 from weft.run.reference_judge import ReferenceMismatch, judge_stream
+from weft.run.source import read_source
 from weft.run.stages import Compared, Frame, run_stages
-from weft.run.stream import choose_samples, joined, reset_note
-from weft.run.whole import NpuStep, Whole, compile_whole, whole_of
+from weft.run.stream import joined, reset_note
+from weft.run.whole import NpuStep, Whole
 
 TRACES = (".fst", ".vcd")
 """Suffixes of waveforms."""
@@ -103,43 +98,9 @@ class Outcome:
         return sum(run.cycles for run in self.runs)
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run with its report.
-
-    Attributes
-    ----------
-    searched : tuple of Searched
-        How each program was found, where a search found it.
-    report : Report
-    outcome : Outcome
-        Of the first step in which something differs, else of the slowest.
-    seed : int or None
-        Of the random input.
-    notes : tuple of str
-        Where the input came from and what was done to it.
-    trace_error : TraceError or None
-        Why there is no waveform, where one was wanted.
-    step : int
-        Which step `outcome` is, from 0.
-    """
-
-    searched: tuple[Searched, ...]
-    report: Report
-    outcome: Outcome
-    seed: int | None
-    notes: tuple[str, ...]
-    trace_error: TraceError | None = None
-    step: int = 0
-
-
-def compile_model(
-    model, config: NpuConfig, *, keep_tensors: bool = False, steps: Steps | None = None, signature: str | None = None
-) -> Searched:
+def compile_model(model, config: NpuConfig, *, keep_tensors: bool = False) -> Searched:
     """Read a `.tflite` file and compile it for the NPU alone, with the tuning that the timing model finds best."""
-    graph = read_tflite(model, signature)
-    with (steps or Steps(quiet=True)).stage(f"compiling {graph.name} for {config.name}"):
-        return search(graph, config, keep_tensors=keep_tensors)
+    return search(read_tflite(model), config, keep_tensors=keep_tensors)
 
 
 def compile_file(
@@ -152,33 +113,23 @@ def compile_file(
     host: bool = True,
 ) -> Whole:
     """Read a `.tflite` file and compile it; what the NPU does not run is the host's, or refused if that is not wanted."""
-    if host:
-        return compile_whole(read_file(model, signature), config, keep_tensors=keep_tensors, steps=steps)
-    searched = compile_model(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature)
-    return whole_of(searched.compiled, searched)
+    return read_source(model, signature, host=host).compiled(config, keep_tensors=keep_tensors, steps=steps)
 
 
-def prepare(
-    model,
-    config: NpuConfig,
-    *,
-    keep_tensors: bool = False,
-    trace: Path | None = None,
-    steps: Steps | None = None,
-    signature: str | None = None,
-    check: Callable[[Whole], None] | None = None,
-    host: bool = True,
-) -> Prepared:
-    """Compile the network and build the simulator, able to write the waveform `trace` if that is given.
+def prepare(model, config: NpuConfig, *, keep_tensors: bool = False, trace: Path | None = None, steps: Steps | None = None) -> Prepared:
+    """Compile a file and build the simulator, able to write the waveform `trace` if that is given."""
+    options, steps = build_options(trace), steps or Steps(quiet=True)
+    return prepared_for(compile_file(model, config, keep_tensors=keep_tensors, steps=steps), config, options, steps)
 
-    `check` may refuse the network before the build, which can take a minute. Without `host` it must run on the NPU as a whole.
-    """
-    options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))  # a waveform is slow to write anyway
-    steps = steps or Steps(quiet=True)
-    whole = compile_file(model, config, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
-    if check is not None:
-        check(whole)
+
+def prepared_for(whole: Whole, config: NpuConfig, options: BuildOptions, steps: Steps) -> Prepared:
+    """A compiled network with the simulator of its configuration, which takes a minute to build where it is not kept."""
     return Prepared(whole, Simulator(config, options, stage=steps.stage))
+
+
+def build_options(trace: Path | None) -> BuildOptions:
+    """How the simulator is built that can write a waveform there, or none: a waveform is slow to write anyway."""
+    return BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
 
 
 def trace_format(trace):
@@ -269,59 +220,6 @@ def facts_of(whole: Whole, step: NpuStep, outcomes: Sequence[Outcome], compared:
     }
 
 
-def shown_step(outcomes: Sequence[Outcome]) -> int:
-    """The first step in which something differs, else the slowest one."""
-    wrong = (number for number, outcome in enumerate(outcomes) if outcome.mismatch is not None)
-    return next(wrong, max(range(len(outcomes)), key=lambda number: (outcomes[number].cycles, -number)))
-
-
-def run_model(
-    model,
-    config: NpuConfig,
-    *,
-    input_path: Path | None = None,
-    sample: int | None = None,
-    count: int | None = None,
-    seed: int | None = None,
-    keep_tensors: bool = False,
-    trace: Path | None = None,
-    clock_mhz: float = DEFAULT_CLOCK_MHZ,
-    reference: bool = True,
-    steps: Steps | None = None,
-    signature: str | None = None,
-    host: bool = True,
-) -> Job:
-    """What ``weft run`` does; the arguments are its options. The reference interpreter runs beside compiler and simulator.
-
-    Raises
-    ------
-    WeftError
-        For what the user can mend: the model, the configuration, the input, a missing tool.
-    """
-    steps = steps or Steps(quiet=True)
-    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
-    samples, seed, notes = choose_samples(graph, input_path, sample, seed, count)  # before the slow part, so that a mistake shows at once
-    with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, samples)) if reference else None
-        check = interpreter and partial(check_reference, interpreter)
-        options: dict[str, Any] = {"keep_tensors": keep_tensors, "trace": trace, "signature": signature, "host": host}
-        prepared = prepare(model, config, steps=steps, check=check, **options)
-        with steps.stage(f"running {graph.name} on the RTL"):
-            outcomes, trace_error = with_trace(lambda place: run_samples(prepared, samples, trace=place), trace)
-        outcomes = judged(prepared.whole.on_npu, outcomes, interpreter, steps)
-    number = shown_step(outcomes)
-    report = report_of(prepared, outcomes[number], clock_mhz=clock_mhz, stream=outcomes)
-    return Job(prepared.whole.searched, report, outcomes[number], seed, tuple(notes), trace_error, number)
-
-
-def with_trace(run: Callable, trace: Path | None) -> tuple:
-    """The result of a run that writes a waveform, and None; or that of one without, and why there is no waveform."""
-    try:
-        return run(trace), None
-    except TraceError as error:
-        return run(None), error
-
-
 def check_reference(interpreter: ReferenceProcess, whole: Whole):
     """Refuse a file that the reference interpreter does not load, or of which it cannot run what is the host's."""
     check_loads(interpreter, whole)
@@ -372,10 +270,3 @@ def judged(graph: Graph, outcomes: Sequence[Outcome], interpreter: ReferenceProc
         for outcome, (verdict, mismatch) in zip(outcomes, found)
     ]
     return [*told, *outcomes[len(told) :]]
-
-
-def write_json(job: Job, path: Path):
-    """Write the report, with where the input came from."""
-    content = job.report.to_json() | {"weft": VERSION, "seed": job.seed, "input": list(job.notes)}
-    content["mismatch"] = job.outcome.mismatch and {**dataclasses.asdict(job.outcome.mismatch), "step": job.step}
-    write_whole(path, json.dumps(content, indent=2) + "\n", "the report")

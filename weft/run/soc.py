@@ -2,10 +2,12 @@
 
 import dataclasses
 import itertools
-from contextlib import ExitStack
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from golden.machine import Machine
+from hw.npu.config import NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.interface.isa import Error
 from hw.soc.config import SocConfig
@@ -17,88 +19,104 @@ from sim.soc_memory import check_scenario
 from sim.soc_run import SocRun, SocSimulator, same_writes
 from weft.compiler.driver import Compiled
 from weft.compiler.evaluate import evaluate
-from weft.compiler.frontends.tflite import read_file, read_tflite
 from weft.compiler.host import host_after, host_before
 from weft.report.contention import network_reports, soc_report, with_soc
+from weft.report.report import Report
 from weft.run.host_rows import with_host_rows
-from weft.run.network import (
-    Job,
-    Outcome,
-    check_reference,
-    compare_stream,
-    compile_file,
-    facts_of,
-    judged,
-    outcome_of,
-    start_reference,
-    trace_format,
-    with_trace,
-)
+from weft.run.job import Job, Request, run_on
+from weft.run.network import Outcome, compare_stream, facts_of, outcome_of
 from weft.run.progress import Steps
 from weft.run.stages import Compared, run_stages
-from weft.run.stream import choose_samples
 from weft.run.whole import NpuStep, Whole
 
 
-def run_on_soc(
-    model,
-    config: SocConfig,
-    scenario: Scenario,
-    *,
-    input_path: Path | None = None,
-    sample: int | None = None,
-    count: int | None = None,
-    seed: int | None = None,
-    keep_tensors: bool = False,
-    trace: Path | None = None,
-    reference: bool = True,
-    steps: Steps | None = None,
-    signature: str | None = None,
-    host: bool = True,
-) -> Job:
-    """What ``weft run`` does with a scenario; the arguments are its options. The figures are those of the slowest inference under traffic.
+def run_on_soc(model, config: SocConfig, scenario: Scenario, *, steps: Steps | None = None, **options) -> Job:
+    """What ``weft run`` does with a scenario; the figures are those of the slowest inference under traffic.
+
+    `options` are the fields of `weft.run.job.Request`.
 
     Raises
     ------
     WeftError
-        For what the user can mend: the model, the configuration, the scenario, the input, a missing tool.
+        As `weft.run.job.run_on`, and if the scenario cannot be.
     """
-    steps = steps or Steps(quiet=True)
-    graph = read_file(model, signature).rewritten() if host else read_tflite(model, signature)
-    if count is not None:
-        raise WeftError("--steps is for a run outside of a SoC, where inferences follow each other anyway", remedy="leave it out")
-    # before the slow part, so that a mistake shows at once
-    (values,), seed, notes = choose_samples(graph, input_path, sample or 0, seed, None)
-    check_scenario(scenario, config)
-    options = BuildOptions("quick" if trace else "fast", trace=trace_format(trace))
-    with ExitStack() as stack:
-        interpreter = stack.enter_context(start_reference(graph, [values])) if reference else None
-        whole = compile_file(model, config.npu, keep_tensors=keep_tensors, steps=steps, signature=signature, host=host)
+    request = Request(**options)
+    if request.sample is None:  # one inference follows another with one input, also where a file has several
+        request = dataclasses.replace(request, sample=0)
+    return run_on(model, SocTarget(config, scenario), request, steps)
+
+
+@dataclass(frozen=True)
+class SocTarget:
+    """A SoC's Verilog, under the traffic of a scenario.
+
+    Attributes
+    ----------
+    config : SocConfig
+    scenario : Scenario
+    """
+
+    config: SocConfig
+    scenario: Scenario
+    place = "the SoC, alone and under traffic"
+
+    @property
+    def npu(self) -> NpuConfig:
+        """The NPU in it."""
+        return self.config.npu
+
+    def check(self, request: Request):
+        """Refuse a stream of inputs, and a scenario that does not fit the SoC."""
+        if request.count is not None:
+            raise WeftError("--steps is for a run outside of a SoC, where inferences follow each other anyway", remedy="leave it out")
+        check_scenario(self.scenario, self.config)
+
+    def begin(self, whole: Whole, options: BuildOptions, steps: Steps) -> "SocSession":
+        """As `weft.run.job.Target.begin`."""
         step = whole.only("a run in a SoC")
-        if interpreter is not None:
-            check_reference(interpreter, whole)
-        simulator = SocSimulator(config, options, stage=steps.stage)
-        with steps.stage(f"running {graph.name} on the SoC, alone and under traffic"):
-            (run, outcome), trace_error = with_trace(lambda place: _run_whole(simulator, whole, values, scenario, place), trace)
-        (outcome,) = judged(whole.on_npu, [outcome], interpreter, steps)
-    facts = facts_of(whole, step, [outcome], *outcome.compared)
-    alone, slowest = network_reports(step.compiled.program, run, scenario, **facts)
-    report = with_host_rows(with_soc(slowest, alone, soc_report(run, scenario, config.npu.axi_bits)), whole, outcome.moved)
-    return Job(whole.searched, report, outcome, seed, tuple(notes), trace_error)
+        return SocSession(self, whole, step, SocSimulator(self.config, options, stage=steps.stage))
 
 
-def _run_whole(simulator, whole: Whole, sample: dict, scenario: Scenario, trace: Path | None) -> tuple[SocRun, Outcome]:
-    """The scenario with what the host's steps give to its program, and the outcome after the host's last step."""
-    runs: list[SocRun] = []
+@dataclass
+class SocSession:
+    """As `weft.run.job.Session`, of one network in a SoC.
 
-    def program(step: NpuStep, given: list[dict]) -> list[Compared]:
-        (values,) = given
-        run, compared = run_and_compare(simulator, step.compiled, values, scenario, trace=trace)
-        runs.append(run)
-        return [compared]
+    Attributes
+    ----------
+    target : SocTarget
+    whole : Whole
+    step : NpuStep
+        Its program.
+    simulator : SocSimulator
+    measured : SocRun or None
+        What the latest run measured.
+    """
 
-    (frame,) = run_stages(whole, [sample], program)
-    return runs[0], outcome_of(whole, frame)
+    target: SocTarget
+    whole: Whole
+    step: NpuStep
+    simulator: SocSimulator
+    measured: SocRun | None = None
+
+    def run(self, samples: list[dict], trace: Path | None) -> list[Outcome]:
+        """As `weft.run.job.Session.run`, of one sample: its outcome is that of the slowest inference."""
+
+        def program(step: NpuStep, given: list[dict]) -> list[Compared]:
+            (values,) = given
+            self.measured, compared = run_and_compare(self.simulator, step.compiled, values, self.target.scenario, trace=trace)
+            return [compared]
+
+        (frame,) = run_stages(self.whole, samples, program)
+        return [outcome_of(self.whole, frame)]
+
+    def report(self, outcomes: Sequence[Outcome], number: int) -> Report:
+        """As `weft.run.job.Session.report`."""
+        assert self.measured is not None
+        whole, scenario, outcome = self.whole, self.target.scenario, outcomes[number]
+        facts = facts_of(whole, self.step, outcomes, *outcome.compared)
+        alone, slowest = network_reports(self.step.compiled.program, self.measured, scenario, **facts)
+        soc = soc_report(self.measured, scenario, self.target.npu.axi_bits)
+        return with_host_rows(with_soc(slowest, alone, soc), whole, outcome.moved)
 
 
 def run_and_compare(
