@@ -16,6 +16,7 @@ from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
 from weft.compiler.memory_plan import MemoryPlan, memory_plan
 from weft.compiler.order import order
+from weft.compiler.pairs import pair
 from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
@@ -108,7 +109,8 @@ class Compiler:
         graph, config, run = self.graph, self.config, self._run
         if self._selected is None:
             network = run("select steps", select, graph, config)
-            self._selected = network if self.keep_tensors else run("fuse", fuse, network)
+            network = network if self.keep_tensors else run("fuse", fuse, network)
+            self._selected = run("pair pixels", pair, network, config)
         network = run("order steps", order, self._selected) if tuning.reorder else self._selected
         run("check network", check_network, network)
         run("check views", check_views, network)

@@ -197,6 +197,11 @@ class Step:
         return bool(self.weights.min() >= low and self.weights.max() <= high)
 
     @property
+    def overlapping(self) -> bool:
+        """A DEPTHWISE that reads more of a row than its pixels' distance: neighbours side by side (`weft.compiler.pairs`)."""
+        return self.opcode == Opcode.DEPTHWISE and self.source_view is not None and self.source_view.dx < self.image.channels
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Tensors that must be whole before the step; a constant is none."""
         return (self.source,) if self.second is None or self.constant is not None else (self.source, self.second)

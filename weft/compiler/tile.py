@@ -149,7 +149,8 @@ class StepTiler:
     def fir(self, rows: int) -> Fir:
         """DEPTHWISE: the filter along the axis that takes fewer cycles for bands of so many rows."""
         if rows not in self._firs:
-            firs = [fir_along(self.step, axis, self.config.rows) for axis in (1, 0)]
+            axes = (0,) if self.step.overlapping else (1, 0)
+            firs = [fir_along(self.step, axis, self.config.rows) for axis in axes]
             if rows == self.step.result.height:
                 self._firs[rows] = min(firs, key=lambda fir: self._cost(self._best_filter_blocks(fir), fir, False))
             else:
