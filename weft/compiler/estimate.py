@@ -8,12 +8,19 @@ MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
 DEPENDENT_CYCLES = 70
 """From the last wave of a command to its last byte in the scratchpad: what a dependent command waits."""
+HALVES = 2
+"""Of the accumulators: a job that computes, and one that leaves."""
 COMMAND_CYCLES = 4
 """What one more command costs, so that equal tilings are decided for fewer commands."""
 READ_LATENCY = 64
 """Cycles from a DDR request to its first byte in the reference DDR."""
 DDR_BYTES = 8
 """Bytes a cycle of the reference DDR, both directions together."""
+HALF_CYCLES = 30
+"""From the last wave of a job to a feeder that knows its half of the accumulators is free, beside the rows of the array and the pixels
+that leave the half behind that wave."""
+OUTSTANDING = 8
+"""Bursts in flight of the reference DDR."""
 SOFTMAX_ROW_CYCLES = 90
 """Of a row of SOFTMAX beyond its three passes."""
 
@@ -39,4 +46,12 @@ def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_
         Rows of weights of each reduction tile; 0 where there are none.
     """
     loads = PARAMETER_ROWS_OF[params] + sum(tile_rows)
-    return max(tiles_cycles(waves, tile_rows), loads, pixels * config.lane_divisor)
+    computed, written = tiles_cycles(waves, tile_rows), pixels * config.lane_divisor
+    # sums of one reduction tile are final one by one, and leave while the job's waves go on
+    held = (max(computed, written) if len(tile_rows) == 1 else computed + written) + config.rows + HALF_CYCLES
+    return max(computed, loads, written, held // HALVES)
+
+
+def arrival_cycles(config: NpuConfig, rows: int, row_bytes: int) -> int:
+    """Cycles in which rows of a tensor come from DDR, each a burst or more of its own."""
+    return rows * max(-(-row_bytes // transfer_rate(config)), READ_LATENCY // OUTSTANDING)

@@ -34,7 +34,8 @@ def _options(network: Network, step: Step, config: NpuConfig) -> Iterator[Step]:
     source = extent_of(network.graph.tensors[network.root[step.source]].shape)
     whole = step.source_view is None and source == step.image
     constant = step.second is not None and step.constant is not None
-    if not whole or constant or (step.dilation[1] > 1 and step.kernel[1] > 1 and step.opcode == Opcode.MATMUL):
+    apart = step.stride[1] > 1 if step.opcode == Opcode.DEPTHWISE else step.dilation[1] > 1 and step.kernel[1] > 1
+    if not whole or constant or apart:
         return
     for count in range(2, config.cols // step.result.channels + 1):
         if step.result.width % count == 0:

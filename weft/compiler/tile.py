@@ -9,7 +9,7 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import PARAMETER_ROWS, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
+from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, arrival_cycles, job_cycles
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.second_taps import SecondTaps
@@ -304,9 +304,13 @@ class StepTiler:
         needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
         drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
-        low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
-        fill = (high - low) * self.step.image.row_bytes // transfer_rate(self.config) if from_ddr else 0
-        return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
+        cycles = 0
+        for block, job in zip(blocks, jobs):
+            if from_ddr:
+                high = self.step.rows_read(block.y, block.rows)[1]
+                cycles = max(cycles, arrival_cycles(self.config, high, self.step.image.row_bytes))
+            cycles += job + COMMAND_CYCLES
+        return cycles + waits
 
     # Streams
 
