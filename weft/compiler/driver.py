@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from golden.hazards import check_hazards
 from golden.program import Program
@@ -21,7 +22,7 @@ from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.states import place_states
-from weft.compiler.steps import HostOp, Network
+from weft.compiler.steps import HostOp, Network, channel_by_channel
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import Action, transfers
 from weft.compiler.tuning import USUAL, Tuning
@@ -115,7 +116,8 @@ class Compiler:
         run("check network", check_network, network)
         run("check views", check_views, network)
         run("check accumulators", check_accumulators, network, config)
-        tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
+        late = [channel_by_channel(*both) for both in pairwise(network.steps)] + [False]
+        tilers = [StepTiler(index, step, config, tuning, awaited_late=late[index]) for index, step in enumerate(network.steps)]
         memory = self._memory(network, tilers, tuning)
         run("check memory", check_plan, memory, config)
         actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)

@@ -8,6 +8,10 @@ MIN_TILE_CYCLES = 4
 """A reduction tile takes at least so many cycles: the accumulators' read-modify-write."""
 DEPENDENT_CYCLES = 70
 """From the last wave of a command to its last byte in the scratchpad: what a dependent command waits."""
+PLANES = 2
+"""Of the array: weights that compute, and weights that are loaded."""
+HANDOVER_CYCLES = 5
+"""From the last wave of a tile to the first row of the next one in its plane, and from the last row to the first wave."""
 HALVES = 2
 """Of the accumulators: a job that computes, and one that leaves."""
 COMMAND_CYCLES = 4
@@ -31,8 +35,12 @@ def transfer_rate(config: NpuConfig) -> int:
 
 
 def tiles_cycles(waves: int, tile_rows: list[int]) -> int:
-    """Cycles of the reduction tiles of one job: each its waves, or the array rows that are loaded for it."""
-    return sum(max(waves, rows, MIN_TILE_CYCLES) for rows in tile_rows)
+    """Cycles of the reduction tiles of one job: each its waves, or the array rows that are loaded for it.
+
+    The rows of a tile follow the last wave of the one before it in its plane, so that two tiles take the waves of one and the rows of
+    another in turn.
+    """
+    return sum(max(waves, rows, MIN_TILE_CYCLES, (waves + rows + HANDOVER_CYCLES) // PLANES if rows else 0) for rows in tile_rows)
 
 
 def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_rows: list[int]) -> int:

@@ -235,6 +235,13 @@ class Step:
         return _seen(self.output_view, first, first + rows)
 
 
+def channel_by_channel(maker: Step, reader: Step) -> bool:
+    """Whether the reader can begin with some channels of what a step with weights makes: a filter, or a MATMUL over single pixels."""
+    same = maker.output == reader.source and maker.result == reader.image and maker.output_view is None and reader.source_view is None
+    pixels = reader.opcode == Opcode.DEPTHWISE or (reader.opcode == Opcode.MATMUL and reader.kernel == (1, 1))
+    return same and pixels and maker.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE)
+
+
 def _seen(view, low, high):
     """Rows of a tensor that image rows ``low .. high - 1`` are: the range that holds them."""
     if view is None or high <= low:

@@ -9,7 +9,7 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import PARAMETER_ROWS, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, arrival_cycles, job_cycles
+from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, MIN_TILE_CYCLES, SOFTMAX_ROW_CYCLES, arrival_cycles, job_cycles
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.second_taps import SecondTaps
@@ -103,6 +103,12 @@ def _taper(sizes: list[int]) -> list[int]:
     return [*sizes, last]
 
 
+def _cut(groups: list[tuple[int, int]], edge: int) -> list[tuple[int, int]]:
+    """Groups of column tiles, (first, how many), with one more that begins at an edge."""
+    edges = sorted({edge, *(end for first, count in groups for end in (first, first + count))})
+    return [(low, high - low) for low, high in pairwise(edges)]
+
+
 class StepTiler:
     """How one step becomes works on one configuration.
 
@@ -113,10 +119,13 @@ class StepTiler:
     step : Step
     config : NpuConfig
     tuning : Tuning
+    awaited_late : bool
+        The next step can begin with the channels that are ready.
     """
 
-    def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL):
+    def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL, *, awaited_late: bool = False):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
+        self.awaited_late = awaited_late and tuning.early
         self.params = params_of(step)
         int4 = config.int4 and step.int4
         self.depth = Depth(config.tile_depth(int4), int4)
@@ -304,6 +313,8 @@ class StepTiler:
         needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
         drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
+        if self.awaited_late and len(blocks) == 1 and len(self._groups(1, kept=False, first=False, last=False)) > 1:
+            waits = 0
         cycles = 0
         for block, job in zip(blocks, jobs):
             if from_ddr:
@@ -314,7 +325,9 @@ class StepTiler:
 
     # Streams
 
-    def streams(self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int, window_rows: int = 0) -> list[list[Stream]]:
+    def streams(
+        self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int, window_rows: int = 0, edges: tuple[int, ...] = ()
+    ) -> list[list[Stream]]:
         """The weight streams: for each group of column tiles its parts.
 
         The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
@@ -332,6 +345,8 @@ class StepTiler:
             Rows of a band.
         window_rows : int
             Kernel rows of a part of a SUM's or a MAX's window; 0: all of them.
+        edges : tuple of int
+            Column tiles with which the works of the step begin that makes the source; empty where that is not the step before.
         """
         step, config = self.step, self.config
         if step.opcode == Opcode.SOFTMAX:
@@ -350,8 +365,36 @@ class StepTiler:
             groups = [(tile, 1) for tile in range(self.tiles)]
         if len(parts) > 1:  # partial sums are continued for one column tile at a time
             groups = [(tile, 1) for tile in range(self.tiles)]
-        second = self.second.parts(fir)
-        return [self._streams(first, tiles, [*second.get(first, ()), *parts]) for first, tiles in self.second.groups(groups, fir)]
+        second, early = self.second.parts(fir), []
+        if self.tuning.early and blocks == 1 and len(parts) == 1 and step.rest is None:
+            groups, early = self._behind(groups, edges, fir)
+        return [
+            self._streams(first, tiles, (first == 0 and early) or [*second.get(first, ()), *parts])
+            for first, tiles in self.second.groups(groups, fir)
+        ]
+
+    def _behind(self, groups, edges, fir) -> tuple[list[tuple[int, int]], list[Part]]:
+        """Groups of column tiles, and parts of the first of them, of which the last works of the step before are awaited late.
+
+        A filter begins with the channels that are ready. So does the first column tile of a MATMUL over single pixels: it takes the
+        channels that are ready in a part of its own. What is awaited was computed while these took their cycles.
+        """
+        step, cols = self.step, self.config.cols
+        block = Block(0, step.result.height, 0, step.result.width)
+        if fir is not None:
+            job = self._job(block, fir)
+            own = (self.tiles - -(-DEPENDENT_CYCLES // job),) if self.awaited_late else ()
+            fits = [edge for edge in edges or own if min(edge, self.tiles - edge) * job >= DEPENDENT_CYCLES]
+            return (_cut(groups, fits[-1]) if fits else groups), []
+        if step.opcode != Opcode.MATMUL or step.kernel != (1, 1) or block.rows * block.cols < MIN_TILE_CYCLES:
+            return groups, []
+        tile = max(block.rows * block.cols, self.config.rows)
+        fits = [edge * cols for edge in edges if edge * cols % self.depth.terms == 0]
+        fits = [lanes for lanes in fits if lanes // self.depth.terms * tile >= DEPENDENT_CYCLES]
+        if not fits:
+            return groups, []
+        lanes, channels = fits[-1], step.image.channels
+        return _cut(groups, 1), [Part(0, 1, 0, 1, 0, lanes), Part(0, 1, 0, 1, lanes, channels - lanes)]
 
     def _streams(self, first, tiles, parts) -> list[Stream]:
         """Of a group of column tiles: what follows all sums stands in the last part's."""

@@ -17,6 +17,9 @@ class Tuning:
     piece_bytes : int
         Largest load of weights, and at most a quarter of the ring: small enough that space is used as it becomes free, large enough
         that the commands themselves are little traffic.
+    early : bool
+        Begin with the channels that are ready where the last works of the step before are still on their way. Each place where that is
+        done takes a command or two more.
     dependent_cycles : int
         What a dependent layer is taken to wait when the last accumulator has left: more makes more and smaller blocks.
     """
@@ -25,11 +28,13 @@ class Tuning:
     streamed_bytes: int = 8704
     piece_bytes: int = 12288
     dependent_cycles: int = 36
+    early: bool = True
 
     def __str__(self):
         order = "steps reordered" if self.reorder else "steps in the file's order"
         kept = f"{self.streamed_bytes} bytes of weights a command, loads of {self.piece_bytes}"
-        return f"{order}, {kept}, blocks for a wait of {self.dependent_cycles}"
+        ready = "" if self.early else ", whole tensors awaited"
+        return f"{order}, {kept}, blocks for a wait of {self.dependent_cycles}{ready}"
 
 
 USUAL = Tuning()
