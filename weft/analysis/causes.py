@@ -59,7 +59,8 @@ def causes(program: Program, records: np.ndarray, cycles: int) -> dict[int, dict
     Returns
     -------
     dict of int to dict of str to Fraction
-        For each layer with an execute command the `CAUSES`; all of them sum to ``cycles``. What lies behind the last wave is the last layer's.
+        For each layer with an execute command the `CAUSES`; all of them sum to ``cycles``. What lies behind the last wave belongs to the
+        last layer.
     """
     found: dict[int, dict[str, Fraction]] = {}
     loaded = _load_ends(program, records)

@@ -16,6 +16,8 @@ HALVES = 2
 """Of the accumulators: a job that computes, and one that leaves."""
 COMMAND_CYCLES = 4
 """What one more command costs, so that equal tilings are decided for fewer commands."""
+COMMAND_TRAFFIC = 200
+"""Bytes of commands and records for each work."""
 READ_LATENCY = 64
 """Cycles from a DDR request to its first byte in the reference DDR."""
 DDR_BYTES = 8

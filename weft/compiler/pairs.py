@@ -65,7 +65,7 @@ def _side_by_side(step: Step, count: int) -> Step:
         **repeated,
     )
     if step.opcode == Opcode.DEPTHWISE:
-        weights = {name: None if value is None else np.tile(value, count) for name, value in (("weights", step.weights), ("rest", step.rest))}
+        weights = {"weights": np.tile(step.weights, count), "rest": None if step.rest is None else np.tile(step.rest, count)}
         image = Extent(step.image.height, step.image.width, step.image.channels * count)
         return replace(common, image=image, source_view=View(dx=step.image.channels), **weights)
     weights = {name: _apart(value, step.stride[1], count) for name, value in (("weights", step.weights), ("rest", step.rest))}

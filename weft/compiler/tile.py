@@ -9,7 +9,16 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import PARAMETER_ROWS, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, MIN_TILE_CYCLES, SOFTMAX_ROW_CYCLES, arrival_cycles, job_cycles
+from weft.compiler.estimate import (
+    COMMAND_CYCLES,
+    COMMAND_TRAFFIC,
+    DEPENDENT_CYCLES,
+    MIN_TILE_CYCLES,
+    SOFTMAX_ROW_CYCLES,
+    arrival_cycles,
+    job_cycles,
+    transfer_rate,
+)
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.second_taps import SecondTaps
@@ -202,9 +211,17 @@ class StepTiler:
         """Cycles of all column tiles of a block."""
         return self.tiles * self._job(block, fir) + self.second.cycles(block, fir)
 
+    def _pixels(self, block: Block) -> int:
+        """Entries of the accumulators of one column tile of a block."""
+        return block.rows * block.cols * max(1, self.vectors)
+
+    def _final_one_by_one(self, fir: Fir | None) -> bool:
+        """A column tile has one reduction tile: its sums leave while its waves go on."""
+        return len(self.tile_rows) == 1 if fir is None else [part.passes for part in fir.parts] == [1]
+
     def _job(self, block: Block, fir: Fir | None = None) -> int:
         """Cycles of one column tile of a block."""
-        pixels = block.rows * block.cols * max(1, self.vectors)
+        pixels = self._pixels(block)
         if self.step.opcode == Opcode.SOFTMAX:
             return pixels * (3 * self.step.image.channels + SOFTMAX_ROW_CYCLES)
         if fir is None:
@@ -307,19 +324,20 @@ class StepTiler:
         """Cycles of the jobs, what the next layer waits, the first block's input where that comes from DDR, and a little for each command.
 
         The next layer's first block needs the first two blocks of this one, or all where they are no rows. A block leaves the accumulators
-        pixel by pixel after its last wave; the blocks behind it hide that.
+        pixel by pixel after its last wave, or with its waves where a job has one reduction tile; the blocks behind it hide that.
         """
         jobs = [self._jobs(block, fir) for block in blocks]
         needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
-        drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
+        drain = 0 if self._final_one_by_one(fir) else self._pixels(blocks[needed - 1]) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
         if self.awaited_late and len(blocks) == 1 and len(self._groups(1, kept=False, first=False, last=False)) > 1:
             waits = 0
         cycles = 0
-        for block, job in zip(blocks, jobs):
+        for place, (block, job) in enumerate(zip(blocks, jobs), 1):
             if from_ddr:
                 high = self.step.rows_read(block.y, block.rows)[1]
-                cycles = max(cycles, arrival_cycles(self.config, high, self.step.image.row_bytes))
+                came = arrival_cycles(self.config, high, self.step.image.row_bytes)
+                cycles = max(cycles, came + place * COMMAND_TRAFFIC // transfer_rate(self.config))
             cycles += job + COMMAND_CYCLES
         return cycles + waits
 
