@@ -16,6 +16,7 @@ from weft.compiler.fuse import fuse
 from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
 from weft.compiler.memory_plan import MemoryPlan, memory_plan
+from weft.compiler.narrow import spread
 from weft.compiler.order import order
 from weft.compiler.pairs import pair
 from weft.compiler.plan import Plan
@@ -111,6 +112,7 @@ class Compiler:
         if self._selected is None:
             network = run("select steps", select, graph, config)
             network = network if self.keep_tensors else run("fuse", fuse, network)
+            network = run("spread narrow inputs", spread, network, config)
             self._selected = run("pair pixels", pair, network, config)
         network = run("order steps", order, self._selected) if tuning.reorder else self._selected
         run("check network", check_network, network)

@@ -62,6 +62,8 @@ def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_
     return max(computed, loads, written, held // HALVES)
 
 
-def arrival_cycles(config: NpuConfig, rows: int, row_bytes: int) -> int:
-    """Cycles in which rows of a tensor come from DDR, each a burst or more of its own."""
+def arrival_cycles(config: NpuConfig, rows: int, row_bytes: int, *, apart: bool) -> int:
+    """Cycles in which rows of a tensor come from DDR; where they lie apart in the scratchpad, each is a burst or more of its own."""
+    if not apart:
+        return -(-rows * row_bytes // transfer_rate(config))
     return rows * max(-(-row_bytes // transfer_rate(config)), READ_LATENCY // OUTSTANDING)

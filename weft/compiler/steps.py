@@ -197,6 +197,11 @@ class Step:
         return bool(self.weights.min() >= low and self.weights.max() <= high)
 
     @property
+    def side_by_side(self) -> bool:
+        """It may read several kernel rows in a cycle, so that its source has a pitch at which they do not meet in a bank."""
+        return self.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE) and self.kernel[0] > 1
+
+    @property
     def overlapping(self) -> bool:
         """A DEPTHWISE that reads more of a row than its pixels' distance: neighbours side by side (`weft.compiler.pairs`)."""
         return self.opcode == Opcode.DEPTHWISE and self.source_view is not None and self.source_view.dx < self.image.channels

@@ -336,7 +336,7 @@ class StepTiler:
         for place, (block, job) in enumerate(zip(blocks, jobs), 1):
             if from_ddr:
                 high = self.step.rows_read(block.y, block.rows)[1]
-                came = arrival_cycles(self.config, high, self.step.image.row_bytes)
+                came = arrival_cycles(self.config, high, self.step.image.row_bytes, apart=self.step.side_by_side)
                 cycles = max(cycles, came + place * COMMAND_TRAFFIC // transfer_rate(self.config))
             cycles += job + COMMAND_CYCLES
         return cycles + waits

@@ -228,7 +228,7 @@ class Transferer:
                 blocks = tiler.band_blocks(band.y, band.rows, rows)
             blocks = [piece for block in blocks for piece in self._cut(number, step, block, tiler.along_height(rows))]
             if band.step not in streams:
-                ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
+                ends = {"first": segment.whole and not self.ring.end, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
                 kept = segment.kept and not segment.whole
                 ways = {"kept": kept, "rows": rows, "window_rows": segment.window_rows, "edges": self._edges(band.step)}
