@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from golden.hazards import check_hazards
 from golden.program import Program
@@ -23,7 +22,7 @@ from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.states import place_states
-from weft.compiler.steps import HostOp, Network, channel_by_channel
+from weft.compiler.steps import HostOp, Network, channel_by_channel, pixel_by_pixel
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import Action, transfers
 from weft.compiler.tuning import USUAL, Tuning
@@ -118,8 +117,7 @@ class Compiler:
         run("check network", check_network, network)
         run("check views", check_views, network)
         run("check accumulators", check_accumulators, network, config)
-        late = [channel_by_channel(*both) for both in pairwise(network.steps)] + [False]
-        tilers = [StepTiler(index, step, config, tuning, awaited_late=late[index]) for index, step in enumerate(network.steps)]
+        tilers = [StepTiler(index, step, config, tuning, **_awaited(network, index)) for index, step in enumerate(network.steps)]
         memory = self._memory(network, tilers, tuning)
         run("check memory", check_plan, memory, config)
         actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
@@ -157,6 +155,15 @@ class Compiler:
         if key not in self._plans:
             self._plans[key] = self._run("plan memory", memory_plan, network, self.config, tilers)
         return self._plans[key]
+
+
+def _awaited(network: Network, index: int) -> dict:
+    """How the step behind one waits for it: arguments of `StepTiler`."""
+    step, following = network.steps[index], network.steps[index + 1 : index + 2]
+    if not following:
+        return {}
+    pixels = pixel_by_pixel(step, following[0], network.root)
+    return {"awaited": 1 if pixels else 2, "awaited_late": channel_by_channel(step, following[0])}
 
 
 def prove(compiled: Compiled):

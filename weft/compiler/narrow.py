@@ -1,8 +1,8 @@
 """Pass: an input of narrow rows comes as one run of bytes, and the NPU spreads it into the rows that its reader wants.
 
-Rows of an image lie at a pitch at which the feeder's ports do not meet in a bank. A transfer into such rows is a burst for each of them, and
-a burst takes `READ_LATENCY` cycles, of which only `OUTSTANDING` run side by side: rows of a few bytes come far slower than the memory's
-rate. Without gaps they are one transfer, and a copy inside the scratchpad takes a cycle a row.
+Rows of an image lie at a pitch at which the feeder's ports do not meet in a bank. A transfer into such rows is a burst for each of them.
+A burst takes `READ_LATENCY` cycles, and only `OUTSTANDING` of them run side by side: rows of a few bytes come far slower than the memory
+could give them. Without gaps they are one transfer, and a copy inside the scratchpad takes a cycle a row.
 """
 
 from dataclasses import replace

@@ -240,6 +240,14 @@ class Step:
         return _seen(self.output_view, first, first + rows)
 
 
+def pixel_by_pixel(maker: Step, reader: Step, root: dict[str, str]) -> bool:
+    """Whether a step reads what another one makes, and each row of its result needs that row alone."""
+    made = root[maker.output]
+    if made == root[reader.source]:
+        return reader.kernel[0] == reader.stride[0] == 1 and maker.result.height == reader.image.height
+    return made in {root[name] for name in reader.reads}
+
+
 def channel_by_channel(maker: Step, reader: Step) -> bool:
     """Whether the reader can begin with some channels of what a step with weights makes: a filter, or a MATMUL over single pixels."""
     same = maker.output == reader.source and maker.result == reader.image and maker.output_view is None and reader.source_view is None

@@ -128,13 +128,18 @@ class StepTiler:
     step : Step
     config : NpuConfig
     tuning : Tuning
+    awaited : int
+        Blocks of this step for which the first block of a reader waits: 1 where the next step reads the same pixels, else 2, since
+        windows reach into the next block.
     awaited_late : bool
         The next step can begin with the channels that are ready.
     """
 
-    def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL, *, awaited_late: bool = False):
+    def __init__(
+        self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL, *, awaited: int = 2, awaited_late: bool = False
+    ):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
-        self.awaited_late = awaited_late and tuning.early
+        self.awaited, self.awaited_late = awaited, awaited_late and tuning.early
         self.params = params_of(step)
         int4 = config.int4 and step.int4
         self.depth = Depth(config.tile_depth(int4), int4)
@@ -323,11 +328,11 @@ class StepTiler:
     def _cost(self, blocks, fir, from_ddr) -> int:
         """Cycles of the jobs, what the next layer waits, the first block's input where that comes from DDR, and a little for each command.
 
-        The next layer's first block needs the first two blocks of this one, or all where they are no rows. A block leaves the accumulators
+        The next layer's first block needs the first blocks of this one, or all where they are no rows. A block leaves the accumulators
         pixel by pixel after its last wave, or with its waves where a job has one reduction tile; the blocks behind it hide that.
         """
         jobs = [self._jobs(block, fir) for block in blocks]
-        needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
+        needed = min(self.awaited, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
         drain = 0 if self._final_one_by_one(fir) else self._pixels(blocks[needed - 1]) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
         if self.awaited_late and len(blocks) == 1 and len(self._groups(1, kept=False, first=False, last=False)) > 1:
