@@ -26,6 +26,7 @@ from weft.compiler.frontends.tflite import read_tflite
 
 CAUSES = {
     "products": "multiplying: products / (rows x columns)",
+    "zeros": "weights of zero between windows or groups side by side",
     "rows": "array rows that hold no weight of the tile",
     "columns": "array columns without a channel",
     "steps": "filter steps that end no output",
@@ -42,7 +43,7 @@ CAUSES = {
     "command": "no command in the feeder",
     "end": "from the last wave to the interrupt",
 }
-"""Each cause, in words. The first five are cycles with a wave, the others cycles without one."""
+"""Each cause, in words. The first six are cycles with a wave, the others cycles without one."""
 
 
 def causes(program: Program, records: np.ndarray, cycles: int) -> dict[int, dict[str, Fraction]]:
@@ -79,8 +80,17 @@ def causes(program: Program, records: np.ndarray, cycles: int) -> dict[int, dict
             layer[cause] += part
         layer["command"] += window - sum(parts.values())  # nobody's: no command was in the stage
         until = int(record["end"])
+    for number, layer in found.items():
+        _set_zeros_apart(layer, Fraction(program.layers[number].macs, program.config.rows * program.config.cols))
     found.setdefault(last, dict.fromkeys(CAUSES, Fraction()))["end"] += cycles - until
     return found
+
+
+def _set_zeros_apart(layer, least: Fraction):
+    """Takes what the network does not count from the products; ``least`` are the cycles that its multiplications would take."""
+    zeros = max(Fraction(), layer["products"] - least)
+    layer["products"] -= zeros
+    layer["zeros"] += zeros
 
 
 def _load_ends(program, records) -> list[int]:
