@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from golden.hazards import check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import Opcode
+from hw.npu.interface.isa import PARAMETER_ROWS, Opcode
 from weft.compiler.accumulator import check_accumulators
 from weft.compiler.bounds import Homes, check_transfers, check_views
 from weft.compiler.checks import check_network, check_plan, check_program
@@ -163,7 +163,9 @@ def _awaited(network: Network, index: int) -> dict:
     if not following:
         return {}
     pixels = pixel_by_pixel(step, following[0], network.root)
-    return {"awaited": 1 if pixels else 2, "awaited_late": channel_by_channel(step, following[0])}
+    weighted = (later for later in network.steps[index + 1 :] if later.weights is not None)
+    behind = sum(later.weights.size + PARAMETER_ROWS * later.result.channels for later in weighted)
+    return {"awaited": 1 if pixels else 2, "awaited_late": channel_by_channel(step, following[0]), "following": behind}
 
 
 def prove(compiled: Compiled):

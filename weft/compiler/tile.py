@@ -133,13 +133,24 @@ class StepTiler:
         windows reach into the next block.
     awaited_late : bool
         The next step can begin with the channels that are ready.
+    following : int
+        Bytes of weights and parameters of all steps behind this one.
     """
 
     def __init__(
-        self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL, *, awaited: int = 2, awaited_late: bool = False
+        self,
+        index: int,
+        step: Step,
+        config: NpuConfig,
+        tuning: Tuning = USUAL,
+        *,
+        awaited: int = 2,
+        awaited_late: bool = False,
+        following: int = 0,
     ):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
         self.awaited, self.awaited_late = awaited, awaited_late and tuning.early
+        self.following = following
         self.params = params_of(step)
         int4 = config.int4 and step.int4
         self.depth = Depth(config.tile_depth(int4), int4)
@@ -439,6 +450,8 @@ class StepTiler:
         limit = self.config.weight_bytes // (1 if kept else 4)
         if blocks == 1:
             limit = min(limit, self.tuning.streamed_bytes)
+            if self.tuning.tapered and not last:
+                limit = min(limit, self.following)
         count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
         sizes = [size for _, size in even(0, self.tiles, count)]
         if last and count > 1:
