@@ -26,13 +26,14 @@ def spilled():
 
 
 def change(monkeypatch, chosen, group, **moved):
-    """Make the compiler add to fields of the last command that is chosen by opcode and note, behind the pass that makes commands."""
+    """Make the compiler add to fields of the last command with them that is chosen by opcode and note, behind the pass that makes commands."""
     lower = driver.lower
 
     def planted(*arguments):
         program = lower(*arguments)
         commands = list(program.commands)
-        index = [index for index, planned in enumerate(commands) if chosen(planned.command.opcode, planned.note)][-1]
+        fit = [chosen(planned.command.opcode, planned.note) and group in planned.command.fields for planned in commands]
+        index = [index for index, fits in enumerate(fit) if fits][-1]
         command = commands[index].command
         fields = {field: command[group][field] + number for field, number in moved.items()}
         changed = Command(command.opcode, {**command.fields, group: {**command[group], **fields}})
@@ -101,10 +102,10 @@ def test_a_read_of_bytes_that_nothing_has_written_is_refused(monkeypatch, chosen
 
 
 @pytest.mark.parametrize(("note", "group", "moved"), [
-    ("rows 0-7, channels 0-23", "loops", {"last_cols": -1}),  # a channel is not made: what lay there before is stored
-    ("rows 0-7, channels 0-23", "output", {"address": 1}),
-    ("rows 0-7, channels 0-23", "input", {"address": 69440}),
-    ("rows 23-23, channels 0-23", "second", {"address": -20000}),
+    ("rows 3-5, channels 0-23", "loops", {"last_cols": -1}),  # a channel is not made: what lay there before is stored
+    ("rows 3-5, channels 0-23", "output", {"address": 1}),
+    ("rows 21-23, channels 0-23", "input", {"address": 69440}),
+    ("rows 0-2, channels 0-23", "second", {"address": -20000}),
 ])  # fmt: skip
 def test_a_read_of_another_tensors_bytes_is_refused(monkeypatch, note, group, moved):
     """They were all written before, long ago."""

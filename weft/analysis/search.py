@@ -12,7 +12,9 @@ from weft.compiler.tuning import USUAL, Tuning
 
 CHOICES = {
     "reorder": (True, False),
+    "early": (True, False),
     "streamed_bytes": (8704, 4608, 16896, 33280),
+    "tapered": (False, True),
     "piece_bytes": (12288, 6144, 24576),
     "dependent_cycles": (36, 0, 18, 72, 144),
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.npu.config import NpuConfig
+from hw.npu.interface.isa import Opcode
 from weft.compiler.bands import operands
 from weft.compiler.memory_plan import Buffer, MemoryPlan
 from weft.compiler.reduction import window_taps
@@ -34,6 +35,34 @@ class Waits:
     weights: int = 0
 
 
+@dataclass(frozen=True)
+class Channels:
+    """Bytes of the same channels in pixels of several rows.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        Address of the first byte in each row.
+    pixels, pitch, size : int
+        Pixels of a row, bytes from one to the next, and bytes of each.
+    """
+
+    rows: tuple[int, ...]
+    pixels: int
+    pitch: int
+    size: int
+
+    def granules(self, granule: int) -> np.ndarray:
+        """Numbers of the granules that they lie in."""
+        low = np.add.outer(np.array(self.rows), np.arange(self.pixels) * self.pitch).ravel()
+        first, end = low // granule, -(-(low + self.size) // granule)
+        inside = first[:, None] + np.arange((end - first).max())
+        return inside[inside < end[:, None]]
+
+
+Spans = list[tuple[int, int] | Channels]
+
+
 class _Memory:
     """For each granule of a scratchpad the last action of each queue that wrote it, and that read it: numbers from 1."""
 
@@ -43,8 +72,11 @@ class _Memory:
         self.written = {queue: np.zeros(count, np.int32) for queue in ("load", "exec")}
         self.read = {queue: np.zeros(count, np.int32) for queue in ("exec", "store")}
 
-    def _slices(self, spans):
-        return [slice(low // self.granule, -(-high // self.granule)) for low, high in spans]
+    def _slices(self, spans: Spans):
+        return [
+            span.granules(self.granule) if isinstance(span, Channels) else slice(span[0] // self.granule, -(-span[1] // self.granule))
+            for span in spans
+        ]
 
     def latest(self, table, queue, spans) -> int:
         """The last of a queue that touched the spans."""
@@ -161,27 +193,48 @@ class Dependencies:
         self.weights.note(self.weights.read, "exec", spans, number)
         return self.weights.latest(self.weights.written, "load", spans)
 
-    def reads(self, work, step: Step) -> list[tuple[int, int]]:
+    def reads(self, work, step: Step) -> Spans:
         """Spans of the activation scratchpad that a work reads."""
         rows, spans = work.image_rows, []
         for name, (low, high) in operands(step, work.block.y, rows, window_taps(step, work.part)):
-            extent, view = (step.image, step.source_view) if name == step.source else (step.result, step.second_view)
-            spans += self._spans(self.buffer(work.segment, name), extent, view, low, high)
+            of_source = name == step.source
+            extent, view = (step.image, step.source_view) if of_source else (step.result, step.second_view)
+            channels = self._channels_read(work, step) if of_source else self._channels_written(work, step)
+            spans += self._spans(self.buffer(work.segment, name), extent, view, low, high, channels)
         if step.constant is not None:
             spans += self.buffer(work.segment, step.second).spans(0, 1)
         return spans
 
-    def writes(self, work, step: Step) -> list[tuple[int, int]]:
+    def _channels_read(self, work, step: Step) -> tuple[int, int]:
+        """First channel of the source that a work reads, and how many."""
+        if step.opcode == Opcode.DEPTHWISE and not step.overlapping:
+            return self._channels_written(work, step)
+        if step.opcode == Opcode.MATMUL and step.kernel == (1, 1):
+            return work.part.lane, work.part.lanes
+        return 0, step.image.channels
+
+    def _channels_written(self, work, step: Step) -> tuple[int, int]:
+        """The same of the result."""
+        if step.opcode not in (Opcode.MATMUL, Opcode.DEPTHWISE):
+            return 0, step.result.channels
+        first = work.first_tile * self.config.cols
+        return first, min(work.tiles * self.config.cols, step.result.channels - first)
+
+    def writes(self, work, step: Step) -> Spans:
         """Spans that it writes."""
         if work.partial_out:
             return []
         low, high = step.rows_written(work.block.y, work.image_rows)
-        return self._spans(self.buffer(work.segment, step.output), step.result, step.output_view, low, high)
+        channels = self._channels_written(work, step)
+        return self._spans(self.buffer(work.segment, step.output), step.result, step.output_view, low, high, channels)
 
     @staticmethod
-    def _spans(buffer: Buffer, extent, view, low, high):
+    def _spans(buffer: Buffer, extent, view, low, high, channels) -> Spans:
         if high <= low:
             return []
+        if view is None and extent.row_bytes == buffer.row_bytes and channels != (0, extent.channels):
+            rows = tuple(buffer.row_address(row) + channels[0] for row in range(low, high))
+            return [Channels(rows, extent.width, extent.channels, channels[1])]
         if view is not None and view.row_bytes:
             first, end = view.spans(low, high, extent)
             return [(buffer.address + first, buffer.address + end)]

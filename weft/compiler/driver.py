@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from golden.hazards import check_hazards
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import Opcode
+from hw.npu.interface.isa import PARAMETER_ROWS, Opcode
 from weft.compiler.accumulator import check_accumulators
 from weft.compiler.bounds import Homes, check_transfers, check_views
 from weft.compiler.checks import check_network, check_plan, check_program
@@ -15,12 +15,14 @@ from weft.compiler.fuse import fuse
 from weft.compiler.graph import Graph
 from weft.compiler.lower import lower
 from weft.compiler.memory_plan import MemoryPlan, memory_plan
+from weft.compiler.narrow import spread
 from weft.compiler.order import order
+from weft.compiler.pairs import pair
 from weft.compiler.plan import Plan
 from weft.compiler.schedule import schedule
 from weft.compiler.select import select
 from weft.compiler.states import place_states
-from weft.compiler.steps import HostOp, Network
+from weft.compiler.steps import HostOp, Network, channel_by_channel, pixel_by_pixel
 from weft.compiler.tile import StepTiler
 from weft.compiler.transfers import Action, transfers
 from weft.compiler.tuning import USUAL, Tuning
@@ -108,12 +110,14 @@ class Compiler:
         graph, config, run = self.graph, self.config, self._run
         if self._selected is None:
             network = run("select steps", select, graph, config)
-            self._selected = network if self.keep_tensors else run("fuse", fuse, network)
+            network = network if self.keep_tensors else run("fuse", fuse, network)
+            network = run("spread narrow inputs", spread, network, config)
+            self._selected = run("pair pixels", pair, network, config)
         network = run("order steps", order, self._selected) if tuning.reorder else self._selected
         run("check network", check_network, network)
         run("check views", check_views, network)
         run("check accumulators", check_accumulators, network, config)
-        tilers = [StepTiler(index, step, config, tuning) for index, step in enumerate(network.steps)]
+        tilers = [StepTiler(index, step, config, tuning, **_awaited(network, index)) for index, step in enumerate(network.steps)]
         memory = self._memory(network, tilers, tuning)
         run("check memory", check_plan, memory, config)
         actions = run("plan transfers", transfers, network, memory, tilers, config, tuning)
@@ -151,6 +155,17 @@ class Compiler:
         if key not in self._plans:
             self._plans[key] = self._run("plan memory", memory_plan, network, self.config, tilers)
         return self._plans[key]
+
+
+def _awaited(network: Network, index: int) -> dict:
+    """How the step behind one waits for it: arguments of `StepTiler`."""
+    step, following = network.steps[index], network.steps[index + 1 : index + 2]
+    if not following:
+        return {}
+    pixels = pixel_by_pixel(step, following[0], network.root)
+    weighted = (later for later in network.steps[index + 1 :] if later.weights is not None)
+    behind = sum(later.weights.size + PARAMETER_ROWS * later.result.channels for later in weighted)
+    return {"awaited": 1 if pixels else 2, "awaited_late": channel_by_channel(step, following[0]), "following": behind}
 
 
 def prove(compiled: Compiled):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hw.npu.config import KIB, NpuConfig
 from hw.npu.interface.isa import Opcode
 from weft.compiler.bands import Band, Touch, cascade, rows_held, touches
-from weft.compiler.estimate import COMMAND_CYCLES, DEPENDENT_CYCLES, transfer_rate
+from weft.compiler.estimate import COMMAND_CYCLES, COMMAND_TRAFFIC, DEPENDENT_CYCLES, transfer_rate
 from weft.compiler.plan import Life, Segment
 from weft.compiler.reduction import window_parts
 from weft.compiler.steps import Network
@@ -17,8 +17,6 @@ WINDOW_ROWS = (64, 32, 16, 8, 4, 2, 1)
 """Kernel rows of a work that are tried where the rows of one window do not fit."""
 TRAFFIC_WEIGHT = 16
 """What a byte that hides behind computation costs, against one that does not: it takes energy, and another master's time."""
-COMMAND_TRAFFIC = 200
-"""Bytes of commands and records for each work."""
 
 Height = tuple[str, int]
 """Of bands: what is counted (an entry of `BANDS`, or ``window``), and how many."""

@@ -197,6 +197,16 @@ class Step:
         return bool(self.weights.min() >= low and self.weights.max() <= high)
 
     @property
+    def side_by_side(self) -> bool:
+        """It may read several kernel rows in a cycle, so that its source has a pitch at which they do not meet in a bank."""
+        return self.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE) and self.kernel[0] > 1
+
+    @property
+    def overlapping(self) -> bool:
+        """A DEPTHWISE that reads more of a row than its pixels' distance: neighbours side by side (`weft.compiler.pairs`)."""
+        return self.opcode == Opcode.DEPTHWISE and self.source_view is not None and self.source_view.dx < self.image.channels
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Tensors that must be whole before the step; a constant is none."""
         return (self.source,) if self.second is None or self.constant is not None else (self.source, self.second)
@@ -228,6 +238,21 @@ class Step:
     def rows_written(self, first: int, rows: int) -> tuple[int, int]:
         """The same of the output."""
         return _seen(self.output_view, first, first + rows)
+
+
+def pixel_by_pixel(maker: Step, reader: Step, root: dict[str, str]) -> bool:
+    """Whether a step reads what another one makes, and each row of its result needs that row alone."""
+    made = root[maker.output]
+    if made == root[reader.source]:
+        return reader.kernel[0] == reader.stride[0] == 1 and maker.result.height == reader.image.height
+    return made in {root[name] for name in reader.reads}
+
+
+def channel_by_channel(maker: Step, reader: Step) -> bool:
+    """Whether the reader can begin with some channels of what a step with weights makes: a filter, or a MATMUL over single pixels."""
+    same = maker.output == reader.source and maker.result == reader.image and maker.output_view is None and reader.source_view is None
+    pixels = reader.opcode == Opcode.DEPTHWISE or (reader.opcode == Opcode.MATMUL and reader.kernel == (1, 1))
+    return same and pixels and maker.opcode in (Opcode.MATMUL, Opcode.DEPTHWISE)
 
 
 def _seen(view, low, high):

@@ -9,7 +9,16 @@ from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import PARAMETER_ROWS, SOFTMAX_TABLE_BYTES, VECTORS, Opcode, Params
 from weft.compiler.blocks import MOST_BLOCKS, Block, columns_of, even, runs
-from weft.compiler.estimate import COMMAND_CYCLES, SOFTMAX_ROW_CYCLES, job_cycles, transfer_rate
+from weft.compiler.estimate import (
+    COMMAND_CYCLES,
+    COMMAND_TRAFFIC,
+    DEPENDENT_CYCLES,
+    MIN_TILE_CYCLES,
+    SOFTMAX_ROW_CYCLES,
+    arrival_cycles,
+    job_cycles,
+    transfer_rate,
+)
 from weft.compiler.fir import Fir, Taps, fir_along
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.second_taps import SecondTaps
@@ -101,6 +110,12 @@ def _taper(sizes: list[int]) -> list[int]:
     return [*sizes, last]
 
 
+def _cut(groups: list[tuple[int, int]], edge: int) -> list[tuple[int, int]]:
+    """Groups of column tiles, (first, how many), with one more that begins at an edge."""
+    edges = sorted({edge, *(end for first, count in groups for end in (first, first + count))})
+    return [(low, high - low) for low, high in pairwise(edges)]
+
+
 class StepTiler:
     """How one step becomes works on one configuration.
 
@@ -111,10 +126,29 @@ class StepTiler:
     step : Step
     config : NpuConfig
     tuning : Tuning
+    awaited : int
+        Blocks of this step for which the first block of a reader waits: 1 where the next step reads the same pixels, else 2, since
+        windows reach into the next block.
+    awaited_late : bool
+        The next step can begin with the channels that are ready.
+    following : int
+        Bytes of weights and parameters of all steps behind this one.
     """
 
-    def __init__(self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL):
+    def __init__(
+        self,
+        index: int,
+        step: Step,
+        config: NpuConfig,
+        tuning: Tuning = USUAL,
+        *,
+        awaited: int = 2,
+        awaited_late: bool = False,
+        following: int = 0,
+    ):
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
+        self.awaited, self.awaited_late = awaited, awaited_late and tuning.early
+        self.following = following
         self.params = params_of(step)
         int4 = config.int4 and step.int4
         self.depth = Depth(config.tile_depth(int4), int4)
@@ -147,7 +181,8 @@ class StepTiler:
     def fir(self, rows: int) -> Fir:
         """DEPTHWISE: the filter along the axis that takes fewer cycles for bands of so many rows."""
         if rows not in self._firs:
-            firs = [fir_along(self.step, axis, self.config.rows) for axis in (1, 0)]
+            axes = (0,) if self.step.overlapping else (1, 0)
+            firs = [fir_along(self.step, axis, self.config.rows) for axis in axes]
             if rows == self.step.result.height:
                 self._firs[rows] = min(firs, key=lambda fir: self._cost(self._best_filter_blocks(fir), fir, False))
             else:
@@ -190,9 +225,17 @@ class StepTiler:
         """Cycles of all column tiles of a block."""
         return self.tiles * self._job(block, fir) + self.second.cycles(block, fir)
 
+    def _pixels(self, block: Block) -> int:
+        """Entries of the accumulators of one column tile of a block."""
+        return block.rows * block.cols * max(1, self.vectors)
+
+    def _final_one_by_one(self, fir: Fir | None) -> bool:
+        """A column tile has one reduction tile: its sums leave while its waves go on."""
+        return len(self.tile_rows) == 1 if fir is None else [part.passes for part in fir.parts] == [1]
+
     def _job(self, block: Block, fir: Fir | None = None) -> int:
         """Cycles of one column tile of a block."""
-        pixels = block.rows * block.cols * max(1, self.vectors)
+        pixels = self._pixels(block)
         if self.step.opcode == Opcode.SOFTMAX:
             return pixels * (3 * self.step.image.channels + SOFTMAX_ROW_CYCLES)
         if fir is None:
@@ -294,20 +337,29 @@ class StepTiler:
     def _cost(self, blocks, fir, from_ddr) -> int:
         """Cycles of the jobs, what the next layer waits, the first block's input where that comes from DDR, and a little for each command.
 
-        The next layer's first block needs the first two blocks of this one, or all where they are no rows. A block leaves the accumulators
-        pixel by pixel after its last wave; the blocks behind it hide that.
+        The next layer's first block needs the first blocks of this one, or all where they are no rows. A block leaves the accumulators
+        pixel by pixel after its last wave, or with its waves where a job has one reduction tile; the blocks behind it hide that.
         """
         jobs = [self._jobs(block, fir) for block in blocks]
-        needed = min(2, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
-        drain = blocks[needed - 1].rows * blocks[needed - 1].cols * max(1, self.vectors) * self.config.lane_divisor
+        needed = min(self.awaited, len(blocks)) if fir is None or fir.axis == 1 else len(blocks)
+        drain = 0 if self._final_one_by_one(fir) else self._pixels(blocks[needed - 1]) * self.config.lane_divisor
         waits = max(0, self.tuning.dependent_cycles + drain - sum(jobs[needed:]))
-        low, high = self.step.rows_read(blocks[0].y, blocks[0].rows)
-        fill = (high - low) * self.step.image.row_bytes // transfer_rate(self.config) if from_ddr else 0
-        return sum(jobs) + waits + fill + COMMAND_CYCLES * len(blocks)
+        if self.awaited_late and len(blocks) == 1 and len(self._groups(1, kept=False, first=False, last=False)) > 1:
+            waits = 0
+        cycles = 0
+        for place, (block, job) in enumerate(zip(blocks, jobs), 1):
+            if from_ddr:
+                high = self.step.rows_read(block.y, block.rows)[1]
+                came = arrival_cycles(self.config, high, self.step.image.row_bytes, apart=self.step.side_by_side)
+                cycles = max(cycles, came + place * COMMAND_TRAFFIC // transfer_rate(self.config))
+            cycles += job + COMMAND_CYCLES
+        return cycles + waits
 
     # Streams
 
-    def streams(self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int, window_rows: int = 0) -> list[list[Stream]]:
+    def streams(
+        self, blocks: int, *, kept: bool, first: bool, last: bool, rows: int, window_rows: int = 0, edges: tuple[int, ...] = ()
+    ) -> list[list[Stream]]:
         """The weight streams: for each group of column tiles its parts.
 
         The weight scratchpad holds a few works' weights at a time: four where the image has one block or the tiles are
@@ -325,6 +377,8 @@ class StepTiler:
             Rows of a band.
         window_rows : int
             Kernel rows of a part of a SUM's or a MAX's window; 0: all of them.
+        edges : tuple of int
+            Column tiles with which the works of the step begin that makes the source; empty where that is not the step before.
         """
         step, config = self.step, self.config
         if step.opcode == Opcode.SOFTMAX:
@@ -343,8 +397,36 @@ class StepTiler:
             groups = [(tile, 1) for tile in range(self.tiles)]
         if len(parts) > 1:  # partial sums are continued for one column tile at a time
             groups = [(tile, 1) for tile in range(self.tiles)]
-        second = self.second.parts(fir)
-        return [self._streams(first, tiles, [*second.get(first, ()), *parts]) for first, tiles in self.second.groups(groups, fir)]
+        second, early = self.second.parts(fir), []
+        if self.tuning.early and blocks == 1 and len(parts) == 1 and step.rest is None:
+            groups, early = self._behind(groups, edges, fir)
+        return [
+            self._streams(first, tiles, (first == 0 and early) or [*second.get(first, ()), *parts])
+            for first, tiles in self.second.groups(groups, fir)
+        ]
+
+    def _behind(self, groups, edges, fir) -> tuple[list[tuple[int, int]], list[Part]]:
+        """Groups of column tiles, and parts of the first of them, of which the last works of the step before are awaited late.
+
+        A filter begins with the channels that are ready. So does the first column tile of a MATMUL over single pixels: it takes the
+        channels that are ready in a part of its own. What is awaited was computed while these took their cycles.
+        """
+        step, cols = self.step, self.config.cols
+        block = Block(0, step.result.height, 0, step.result.width)
+        if fir is not None:
+            job = self._job(block, fir)
+            own = (self.tiles - -(-DEPENDENT_CYCLES // job),) if self.awaited_late else ()
+            fits = [edge for edge in edges or own if min(edge, self.tiles - edge) * job >= DEPENDENT_CYCLES]
+            return (_cut(groups, fits[-1]) if fits else groups), []
+        if step.opcode != Opcode.MATMUL or step.kernel != (1, 1) or block.rows * block.cols < MIN_TILE_CYCLES:
+            return groups, []
+        tile = max(block.rows * block.cols, self.config.rows)
+        fits = [edge * cols for edge in edges if edge * cols % self.depth.terms == 0]
+        fits = [lanes for lanes in fits if lanes // self.depth.terms * tile >= DEPENDENT_CYCLES]
+        if not fits:
+            return groups, []
+        lanes, channels = fits[-1], step.image.channels
+        return _cut(groups, 1), [Part(0, 1, 0, 1, 0, lanes), Part(0, 1, 0, 1, lanes, channels - lanes)]
 
     def _streams(self, first, tiles, parts) -> list[Stream]:
         """Of a group of column tiles: what follows all sums stands in the last part's."""
@@ -366,6 +448,8 @@ class StepTiler:
         limit = self.config.weight_bytes // (1 if kept else 4)
         if blocks == 1:
             limit = min(limit, self.tuning.streamed_bytes)
+            if self.tuning.tapered and not last:
+                limit = min(limit, self.following)
         count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
         sizes = [size for _, size in even(0, self.tiles, count)]
         if last and count > 1:

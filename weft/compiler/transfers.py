@@ -15,7 +15,7 @@ from weft.compiler.blocks import Block
 from weft.compiler.memory_plan import MemoryPlan
 from weft.compiler.plan import Life, Segment, extent_in_memory
 from weft.compiler.reduction import window_taps
-from weft.compiler.steps import Network, Step, rows_as_they_are
+from weft.compiler.steps import Network, Step, channel_by_channel, rows_as_they_are
 from weft.compiler.tile import StepTiler, Stream, Work
 from weft.compiler.tuning import Tuning
 
@@ -208,6 +208,7 @@ class Transferer:
         self.rows = _Rows(network, memory)
         self.actions: list[Action] = []
         self.streams: dict[tuple, list[list[Stream]]] = {}
+        self.made: dict[int, list[list[Stream]]] = {}  # of each step so far
 
     def run(self) -> list[Action]:
         """All actions in program order."""
@@ -227,10 +228,12 @@ class Transferer:
                 blocks = tiler.band_blocks(band.y, band.rows, rows)
             blocks = [piece for block in blocks for piece in self._cut(number, step, block, tiler.along_height(rows))]
             if band.step not in streams:
-                ends = {"first": number == 0 and segment.whole, "last": band.step == len(self.network.steps) - 1}
+                ends = {"first": segment.whole and not self.ring.end, "last": band.step == len(self.network.steps) - 1}
                 count = len(blocks) * (1 if segment.whole else 2)
                 kept = segment.kept and not segment.whole
-                streams[band.step] = self._streams_of(tiler, count, kept=kept, rows=rows, window_rows=segment.window_rows, **ends)
+                ways = {"kept": kept, "rows": rows, "window_rows": segment.window_rows, "edges": self._edges(band.step)}
+                streams[band.step] = self._streams_of(tiler, count, **ways, **ends)
+                self.made[band.step] = streams[band.step]
                 self._check_fits(step, streams[band.step])
             self._band(number, segment, place, tiler.works(number, blocks, streams[band.step], rows))
             root = self.network.root[step.output]
@@ -336,15 +339,21 @@ class Transferer:
         assert address is not None
         return address
 
-    def _streams_of(self, tiler, count, *, kept, rows, window_rows, **ends) -> list[list[Stream]]:
+    def _edges(self, index) -> tuple[int, ...]:
+        """Column tiles with which works of the step before begin, where it makes what a step reads, channel by channel."""
+        if index == 0 or not channel_by_channel(self.network.steps[index - 1], self.network.steps[index]):
+            return ()
+        return tuple(group[0].first_tile for group in self.made.get(index - 1, ())[1:])
+
+    def _streams_of(self, tiler, count, *, kept, rows, window_rows, edges, **ends) -> list[list[Stream]]:
         """The weight streams of a step; those of an earlier one whose weights are the very same, as they are for the images of a batch."""
         step = tiler.step
         if step.weights is None:
-            return tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
+            return tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, edges=edges, **ends)
         arrays = step.weights, step.rest, step.bias, step.multiplier, step.exponent
-        key = (*map(id, arrays), step.table, step.result, kept, rows, window_rows)
+        key = (*map(id, arrays), step.table, step.result, kept, rows, window_rows, edges)
         if key not in self.streams:
-            self.streams[key] = tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, **ends)
+            self.streams[key] = tiler.streams(count, kept=kept, rows=rows, window_rows=window_rows, edges=edges, **ends)
         return self.streams[key]
 
     def _check_fits(self, step, streams):
