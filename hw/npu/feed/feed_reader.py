@@ -64,7 +64,7 @@ class FeedReader(wiring.Component):
     cause : Out(CAUSES)
         With ``places``: what it stands for, if it is a filler.
     tile_loaded, dry : In(1), Out(1)
-        With ``places``: a pulse for each reduction tile whose weights are in the array; a step waits here for them.
+        With ``places``: a pulse for each reduction tile that is announced; a step waits here for that.
     reads : Out(range(MAX_SPAN + 1))
         Ports that read for it.
     outside : Out(1)
@@ -152,7 +152,7 @@ class FeedReader(wiring.Component):
         """The step that waits here is held, not kept apart, has its weights: a register, from the step that comes and the one before."""
         may, dry = Signal(), Signal()
         mine, coming, soon = pending.step, self.step.payload.step, since > 1
-        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
+        tiles = Signal(range(4))  # announced and not begun: 2 planes at most
         m.d.sync += tiles.eq(tiles + self.tile_loaded - (self.accept & mine.opens))
 
         def judge(held, lacks, apart):

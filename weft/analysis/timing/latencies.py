@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hw.npu.array.accumulators import Accumulators
 from hw.npu.array.array import array_latency
-from hw.npu.config import NpuConfig
+from hw.npu.config import POWERS_4_TO_64, NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
 from hw.npu.feed.staged_feeder import StagedFeeder
 from hw.npu.output.output_stage import OutputStage
@@ -33,8 +33,10 @@ class Latencies:
         From a wave that leaves the generator to the scratchpad.
     gate : int
         From what a wave waits for to a gate that lets it leave the generator.
+    announcing : int
+        Rows of a tile on their way into the array that its waves wait for, at most.
     loaded : int
-        From the last row of a tile on its way into the array to a wave of MATMUL at the scratchpad; others: ``loaded_at_gate``.
+        From the last of these to a wave of MATMUL at the scratchpad; others: ``loaded_at_gate``.
     enter : int
         From an accepted wave to row 0 of the array, or to the accumulators.
     final : int
@@ -66,6 +68,7 @@ class Latencies:
     between: int = 1
     pending: int = 2
     gate: int = 0
+    announcing: int = max(POWERS_4_TO_64)
     loaded: int = 4
     loaded_at_gate: int = 4
     enter: int = ActivationScratchpad.READ_LATENCY + 1
@@ -102,6 +105,7 @@ def latencies(config: NpuConfig) -> Latencies:
         between=StagedFeeder.BETWEEN - take,
         pending=StagedFeeder.LATENCY,
         gate=1,
+        announcing=2,  # `PlaneHandoff`
         loaded=3,  # row register, count, the reader's decision
         loaded_at_gate=3 + StagedFeeder.LATENCY,
         enter=scratchpad + 1 + StagedFeeder.SENT,
