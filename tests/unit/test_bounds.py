@@ -26,7 +26,7 @@ def spilled():
 
 
 def change(monkeypatch, chosen, group, **moved):
-    """Make the compiler add to fields of the last command with them that is chosen by opcode and note, behind the pass that makes commands."""
+    """Make the compiler add to fields of the last command that has them, chosen by opcode and note, behind the pass that makes commands."""
     lower = driver.lower
 
     def planted(*arguments):

@@ -47,7 +47,7 @@ class FeedGate(wiring.Component):
     array_near : In(1)
         A step for the array has left and not reached the scratchpad's ports.
     tile_loaded, half_free : In(1), In(1)
-        A pulse for each reduction tile whose weights are in the array, and for each half of the accumulators that was read out.
+        A pulse for each reduction tile whose weights are in the array, or will be in time; for each half of the accumulators read out.
     streams : In(1)
         It is a DEPTHWISE.
     open : Out(1)
@@ -81,7 +81,7 @@ class FeedGate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         wait, first_of_job = self.header, self.first_pixel & self.first_tile
-        # weights in the array that no wave has used: 2 planes at most; also waves that have left without
+        # tiles announced that no wave has used: 2 planes at most; also waves that have left without
         tiles = Signal(range(-self.AHEAD, 4))
         halves = Signal(range(3), init=2)
         carried = Signal()  # a half holds partial sums: the next job has it already

@@ -58,7 +58,7 @@ class FeedReader(wiring.Component):
     cause : Out(CAUSES)
         What it stands for, if it is a filler.
     tile_loaded, dry : In(1), Out(1)
-        A pulse for each reduction tile whose weights are in the array; a step waits here for them.
+        A pulse for each reduction tile that is announced; a step waits here for that.
     reads : Out(range(MAX_SPAN + 1))
         Ports that read for it.
     outside : Out(1)
@@ -132,7 +132,7 @@ class FeedReader(wiring.Component):
         """The step that waits here is held, not kept apart, has its weights: a register, from the step that comes and the one before."""
         may, dry = Signal(), Signal()
         mine, coming, soon = pending.step, self.step.payload.step, since > 1
-        tiles = Signal(range(4))  # weights in the array that no wave has used: 2 planes at most
+        tiles = Signal(range(4))  # announced and not begun: 2 planes at most
         m.d.sync += tiles.eq(tiles + self.tile_loaded - (self.accept & mine.opens))
 
         def judge(held, lacks, apart):

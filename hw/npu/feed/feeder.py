@@ -83,7 +83,7 @@ class Feeder(wiring.Component):
     read : Out(ReadPort(width, places=places)).array(MAX_SPAN)
         The scratchpad; of max(R, C) bytes, with ``int4`` max(2R, C). Requests are places, and ports that ask in one cycle share no bank.
     tile_loaded : In(1)
-        A pulse for each reduction tile whose weights are in the array.
+        A pulse for each reduction tile whose weights are in the array, or will be in time (`PlaneHandoff`).
     half_free : In(1)
         A pulse for each half of the accumulators that was read out.
     enable : Out(1)

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.interface.ports import ReadPort, write_port
+from hw.npu.interface.ports import ADDRESS_BITS, ReadPort, write_port
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.stream_register import StreamRegister
 from hw.npu.scratchpad.bank import Bank
@@ -48,6 +48,8 @@ class WeightScratchpad(wiring.Component):
             raise ValueError(f"WeightScratchpad size {size} must be a multiple of {banks} banks of {self.word}-byte words")
         self.banks, self.cols, self.dma_bytes, self.depth = banks, cols, dma_bytes, size // (banks * self.word)
         super().__init__({"read": In(ReadPort(cols)), "write": In(write_port(dma_bytes))})
+        place_bits = ADDRESS_BITS - (self.word - 1).bit_length()
+        self.gathered, self.waiting = (_Word(name, place_bits, self.word) for name in ("gathered", "waiting"))
 
     def elaborate(self, platform):
         m = Module()
@@ -91,8 +93,7 @@ class WeightScratchpad(wiring.Component):
         wiring.connect(m, wiring.flipped(self.write), register.i)
         beats = register.o
         write, address = beats.payload, beats.payload.address
-        place_bits = len(address) - offset_bits
-        gathered, waiting = _Word("gathered", place_bits, self.word), _Word("waiting", place_bits, self.word)
+        gathered, waiting = self.gathered, self.waiting
         leaves, moves, same = Signal(), Signal(), Signal()
         taken = beats.valid & beats.ready
         place, mask = address[offset_bits:], Signal(self.word)

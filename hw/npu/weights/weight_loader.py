@@ -62,7 +62,7 @@ class WeightLoader(wiring.Component):
     tile_passed : In(1)
         A pulse as the last wave of a reduction tile enters row 0.
     tile_loaded : Out(1)
-        A pulse as the last row of a reduction tile is written.
+        A pulse as `PlaneHandoff` announces a reduction tile: with its second row, or with the only one that it has.
     rows_read : Out(unsigned(32))
         Rows read since the reset, modulo 2^32.
     command_end : Out(1)
@@ -95,6 +95,8 @@ class WeightLoader(wiring.Component):
             "rows_read": Out(unsigned(32)),
             "command_end": Out(1),
         })
+        self.inside = Signal(range(self.QUEUE + 1))
+        """Rows asked for and not yet delivered: never more than the queue holds."""
 
     def elaborate(self, platform):
         m = Module()
@@ -111,8 +113,7 @@ class WeightLoader(wiring.Component):
             self._deliver(m, registered(m, pairs.o, name="row_ahead"))
         else:
             self._deliver(m, registered(m, queue.o, name="row_ahead"))
-        # rows asked for and not yet delivered: never more than the queue holds
-        inside = Signal(range(self.QUEUE + 1))
+        inside = self.inside
         m.d.sync += inside.eq(inside + taken - (queue.o.valid & queue.o.ready))
         m.d.comb += room.eq(inside != self.QUEUE)
         return m
@@ -197,7 +198,8 @@ class WeightLoader(wiring.Component):
         write_row = Signal(range(self.rows), reset_less=True)
         write_plane, write_late, loaded_late = Signal(reset_less=True), Signal(), Signal()
         write = handoff.write | clearing
-        m.d.sync += [write_late.eq(write), loaded_late.eq(handoff.write & row.last)]
+        loaded = handoff.announce
+        m.d.sync += [write_late.eq(write), loaded_late.eq(loaded)]
         with m.If(write):
             m.d.sync += [
                 write_row.eq(Mux(clearing, cleared[:-1], row.row)),

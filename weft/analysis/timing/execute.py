@@ -23,7 +23,7 @@ class ExecuteModel:
     ::
 
         deliver(t) = max(last delivery + 1, last wave of tile t-2 has passed, job k-2's parameters are used)
-        feed(t)    = max(last wave + 1, deliver(t) + rows - 1 + loaded, job k-2's half is free)
+        feed(t)    = max(last wave + 1, deliver(t) + rows awaited - 1 + loaded, job k-2's half is free)
         issue(k)   = max(last issue + 1, last wave of job k + latencies, parameters are there)
 
     Parameters
@@ -226,6 +226,8 @@ class ExecuteModel:
         steady = len(tiles) > SETTLED and waves >= passed + loaded + loader.slowest_tile
         for rows, more in zip(tiles[:SETTLED] if steady else tiles, refused):
             first, ready = wave + 1, loader.rows(rows, before + passed) + loaded
+            if rows > at.announcing:
+                ready -= rows - at.announcing
             if ready > first:
                 weights += ready - first
                 first = ready

@@ -33,8 +33,10 @@ class Latencies:
         From a wave that leaves the generator to the scratchpad.
     gate : int
         From what a wave waits for to a gate that lets it leave the generator.
+    announcing : int
+        Rows of a tile on their way into the array that its waves wait for, at most.
     loaded : int
-        From the last row of a tile on its way into the array to a wave of MATMUL at the scratchpad; others: ``loaded_at_gate``.
+        From the last of these to a wave of MATMUL at the scratchpad; others: ``loaded_at_gate``.
     enter : int
         From an accepted wave to row 0 of the array, or to the accumulators.
     final : int
@@ -66,6 +68,7 @@ class Latencies:
     between: int
     pending: int
     gate: int
+    announcing: int
     loaded: int
     loaded_at_gate: int
     enter: int
@@ -96,6 +99,7 @@ def latencies(config: NpuConfig) -> Latencies:
         between=Feeder.BETWEEN - Feeder.TAKE,
         pending=Feeder.LATENCY,
         gate=1,
+        announcing=2,  # `PlaneHandoff`
         loaded=3,  # row register, count, the reader's decision
         loaded_at_gate=3 + Feeder.LATENCY,
         enter=ActivationScratchpad.READ_LATENCY + 1 + Feeder.SENT,
