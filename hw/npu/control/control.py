@@ -101,8 +101,10 @@ class JobControl(wiring.Component):
             "events": Out(EVENTS),
         })
         self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
-        self.running, self.clearing, self.cleared = Signal(), Signal(), Signal(range(2 * reach + 2))
-        """In state DRAIN; the job is given up; its error has been shown; in state RUN, in CLEAR, and for how many cycles: for proofs."""
+        self.running, self.clearing = Signal(), Signal()
+        """In state DRAIN; the job is given up; its error has been shown; in state RUN; in state CLEAR: for proofs."""
+        self.cleared = Signal(range(2 * reach + 2))
+        """Cycles for which it has been in state CLEAR."""
 
     def elaborate(self, platform):
         m = Module()
