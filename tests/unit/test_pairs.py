@@ -35,6 +35,7 @@ PAIRED = {
     "filter, dilated": ((1, 12, 16, 4), "depthwise", {"dilation": (1, 2)}),
     "first convolution": ((1, 24, 24, 3), "conv", {"kernel": (3, 3), "stride": (2, 2)}),
     "single pixels": ((1, 6, 10, 5), "conv", {"kernel": (1, 1), "channels": 3}),
+    "one column of taps, dilated": ((1, 12, 16, 8), "conv", {"kernel": (3, 1), "channels": 4, "dilation": (1, 2)}),
     "one channel": ((1, 9, 8, 1), "conv", {"kernel": (3, 3), "channels": 7, "per_channel": False}),
 }
 AS_THEY_ARE = {

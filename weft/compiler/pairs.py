@@ -69,7 +69,7 @@ def _side_by_side(step: Step, count: int) -> Step:
         image = Extent(step.image.height, step.image.width, step.image.channels * count)
         return replace(common, image=image, source_view=View(dx=step.image.channels), **weights)
     weights = {name: _apart(value, step.stride[1], count) for name, value in (("weights", step.weights), ("rest", step.rest))}
-    return replace(common, kernel=weights["weights"].shape[:2], **weights)
+    return replace(common, kernel=weights["weights"].shape[:2], dilation=(step.dilation[0], 1), **weights)
 
 
 def _scaling(step):
