@@ -88,8 +88,8 @@ FAULTS = (
     Fault(
         "the lane of rows above 8 KiB in blocks of 4 KiB",
         "hw/npu/dma/bursts.py",
-        "            burst.run.last_lane.eq(end[:beat_bits]),\n            burst.run.last.eq(row_done",
-        "            burst.run.last_lane.eq(end[:beat_bits] - (shape.row_bytes > 8192)),\n            burst.run.last.eq(row_done",
+        "            burst.run.last_lane.eq(end[:beat_bits]),\n            burst.run.last.eq(last)",
+        "            burst.run.last_lane.eq(end[:beat_bits] - (shape.row_bytes > 8192)),\n            burst.run.last.eq(last)",
         ("tests/block/test_bursts.py::test_rows_of_many_blocks_are_cut_where_the_blocks_end",),
     ),
     Fault(
