@@ -87,7 +87,7 @@ def test_rows_are_cut_at_multiples_of_the_block():
 def test_rows_are_delivered_one_a_cycle_behind_their_gate():
     loader = Loader(16, latencies(load_config("small")))
     loader.begin(taken=10, loaded=0, rows=25)
-    assert loader.rows(9, gate=0) == 10 + 2 + 4 + 8, "taken, first row asked for, read and queued, eight more"
+    assert loader.rows(9, gate=0) == 10 + 10 + 7 + 8, "taken, first row asked for, read and queued, eight more"
     assert loader.rows(16, gate=100) == 115
     assert loader.rows(4, gate=0) == 119
 
