@@ -5,7 +5,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -153,11 +152,7 @@ def rounded(parts: dict[str, Fraction]) -> dict[str, int]:
 
 def summed(layers: dict[int, dict[str, Fraction]]) -> dict[str, int]:
     """Cycles of the whole job, by cause."""
-    total: Counter[str] = Counter()
-    for parts in layers.values():
-        for cause, part in parts.items():
-            total[cause] += part
-    return rounded({cause: total[cause] for cause in CAUSES})
+    return rounded({cause: sum((parts[cause] for parts in layers.values()), Fraction()) for cause in CAUSES})
 
 
 def cause_table(title: str, columns: dict[str, dict[str, int]]) -> Table:

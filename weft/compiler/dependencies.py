@@ -240,7 +240,7 @@ class Dependencies:
             return [(buffer.address + first, buffer.address + end)]
         if view is None and extent.row_bytes != buffer.row_bytes:  # other rows than its own: it is dense
             return [(buffer.address + low * extent.row_bytes, buffer.address + high * extent.row_bytes)]
-        return buffer.spans(low, high)
+        return [*buffer.spans(low, high)]
 
 
 def dependencies(network: Network, memory: MemoryPlan, config: NpuConfig, actions: list[Action]) -> list[Waits]:

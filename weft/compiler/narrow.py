@@ -46,8 +46,18 @@ def _with_copy(network: Network, reader: Step) -> Network:
     source, graph, extent = network.graph.tensors[reader.source], network.graph, Extent(reader.image.height, 1, reader.image.row_bytes)
     rows = Tensor(f"{reader.name}:rows", (1, reader.image.height, reader.image.width, reader.image.channels), source.dtype)
     multiplier, exponent = IDENTITY
-    scaling = {"multiplier": np.array([multiplier], np.int32), "exponent": np.array([exponent], np.int32)}
-    copy = Step(f"{reader.name}/rows", "COPY", reader.title, Opcode.SUM, reader.source, rows.name, extent, extent, **scaling)
+    copy = Step(
+        f"{reader.name}/rows",
+        "COPY",
+        reader.title,
+        Opcode.SUM,
+        reader.source,
+        rows.name,
+        image=extent,
+        result=extent,
+        multiplier=np.array([multiplier], np.int32),
+        exponent=np.array([exponent], np.int32),
+    )
     steps = [each for step in network.steps for each in ([copy, replace(step, source=rows.name)] if step is reader else [step])]
     return replace(
         network,

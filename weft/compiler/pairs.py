@@ -8,6 +8,7 @@ Sums and bytes are the same; the waves are fewer.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def _side_by_side(step: Step, count: int) -> Step:
     """
     result = Extent(step.result.height, step.result.width // count, step.result.channels * count)
     second = step.second_view if step.second is None else seen_as(step.second_view, step.result, result)
-    repeated = {name: None if value is None else np.tile(value, count) for name, value in (("bias", step.bias), *_scaling(step))}
+    repeated: dict[str, Any] = {name: _repeated(value, count) for name, value in (("bias", step.bias), *_scaling(step))}
     common = replace(
         step,
         result=result,
@@ -65,11 +66,16 @@ def _side_by_side(step: Step, count: int) -> Step:
         **repeated,
     )
     if step.opcode == Opcode.DEPTHWISE:
-        weights = {"weights": np.tile(step.weights, count), "rest": None if step.rest is None else np.tile(step.rest, count)}
+        weights: dict[str, Any] = {"weights": _repeated(step.weights, count), "rest": _repeated(step.rest, count)}
         image = Extent(step.image.height, step.image.width, step.image.channels * count)
         return replace(common, image=image, source_view=View(dx=step.image.channels), **weights)
     weights = {name: _apart(value, step.stride[1], count) for name, value in (("weights", step.weights), ("rest", step.rest))}
     return replace(common, kernel=weights["weights"].shape[:2], dilation=(step.dilation[0], 1), **weights)
+
+
+def _repeated(values: np.ndarray | None, count: int) -> np.ndarray | None:
+    """What belongs to channels, for those of each pixel."""
+    return None if values is None else np.tile(values, count)
 
 
 def _scaling(step):
