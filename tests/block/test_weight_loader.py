@@ -29,7 +29,7 @@ def test_zeros_go_into_every_row_of_both_planes_after_the_reset(rows, int4):
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
 def test_a_tile_is_announced_with_its_second_row_and_its_rows_come_without_a_gap(rows):
-    """With register cuts; a tile of one row is announced with that."""
+    """A tile of one row is announced with that."""
     dut = WeightLoader(rows=4, cols=4, groups=1, size=64, read_latency=3)
     command = {"opcode": Opcode.MATMUL, "loops": {"taps_y": 1, "taps_x": 1, "span": 1, "lanes": rows, "column_tiles": 1}}
     written, announced, asked = [], [], []

@@ -12,7 +12,7 @@ from hw.npu.weights.weight_rows import WeightRows
 from hw.npu.weights.weight_sets import WeightSets
 from tests.formal.prove import prove, refute
 
-LATENCY = WeightScratchpad.read_latency(True)
+LATENCY = WeightScratchpad.READ_LATENCY
 LEFT = 2
 """Rows of the command before that are still asked for while a command waits: what a `StreamRegister` holds."""
 SLOTS = 4
