@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hw.emit.units import split
 from hw.npu.errors import WeftError
+from hw.npu.parts.promise import promises
 from hw.version import VERSION
 
 PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt_clean -purge"
@@ -37,7 +38,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     prefix : str, optional
         Of all other modules; the name of the top if not given.
     assertions : bool
-        Keep the `Assert` statements: for tests, never in the Verilog that ships.
+        Keep the promises (`hw.npu.parts.promise`) and other `Assert` statements: for simulations, never in the Verilog that ships. One
+        that is broken ends a simulation with the place of the component and the promise; Yosys reads it as an assertion to be proven.
     note : str, optional
         A line more for the header.
 
@@ -53,7 +55,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     WeftError
         If yosys is missing or fails, or finds a net that is read and not driven, or driven twice.
     """
-    units = split(component, name, prefix or name)
+    with promises(assertions):
+        units = split(component, name, prefix or name)
     text = _without_initial_values("\n".join(units.modules.values()))
     marks = "".join(f"setattr -mod -set keep_hierarchy 1 {module}; " for module in units.modules)
     unmarks = "setattr -mod -unset keep_hierarchy -unset top *; setattr -unset init w:*; "
@@ -65,7 +68,7 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
         script = f"{before}; {marks}{drop}{PASSES}; {after}"
         run_yosys(script, folder)
         verilog = (folder / "out.v").read_text()
-    return _header(name, config, units, note) + _tidy(verilog, units)
+    return _header(name, config, units, note) + _fatal(_tidy(verilog, units))
 
 
 def run_yosys(script, folder):
@@ -93,6 +96,12 @@ def _tidy(verilog, units):
     verilog = re.sub(r"^/\*.*?\*/\n", "", verilog, flags=re.MULTILINE)
     found = dict(re.findall(r"^(?=module (\S+?)\()(.*?^endmodule\n)", verilog, flags=re.MULTILINE | re.DOTALL))
     return "\n".join(found[name] for name in units.modules)
+
+
+def _fatal(verilog):
+    """The text with assertions that end a simulation and say where they stand. One that is unknown, in four states, is not broken."""
+    line = r"( *)if \(!(.+)\)\n *\$write\((\".*\")\);\n *assert \(\2\);\n"
+    return re.sub(line, r"`ifdef YOSYS\n\1assert (\2);\n`else\n\1if (!\2) $fatal(1, \3);\n`endif\n", verilog)
 
 
 def _fields(config, path=""):

@@ -6,11 +6,11 @@ was lost at a unit's border leaves Verilog that every tool accepts. Only here, w
 
 from collections import Counter
 
-from amaranth.hdl import ClockSignal, Instance, ResetSignal
-from amaranth.hdl._ast import SignalDict, SignalKey, SignalSet
+from amaranth.hdl import ClockSignal, Const, Instance, ResetSignal
+from amaranth.hdl._ast import Property, SignalDict, SignalKey, SignalSet
 from amaranth.hdl._ir import IOBufferInstance, PortDirection
 from amaranth.hdl._mem import MemoryInstance
-from amaranth.hdl._xfrm import LHSMaskCollector
+from amaranth.hdl._xfrm import LHSMaskCollector, ValueTransformer
 
 OUTSIDE = "an input of the top"
 """Stands for a unit where a signal comes from beyond the design."""
@@ -131,9 +131,25 @@ def own_logic(fragment):
         raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
     else:
         for statements in fragment.statements.values():
-            read.update(statements._rhs_signals())
+            for statement in statements:
+                read.update(_read_by(statement))
             driven.visit_stmt(statements)
     return read, driven.lhs
+
+
+def _read_by(statement):
+    """The signals that a statement reads; of an assertion without the reset of its clock domain, which becomes a port by itself."""
+    if not isinstance(statement, Property):
+        return statement._rhs_signals()
+    told = statement.message._rhs_signals() if statement.message else set()
+    return told | _Resets().on_value(statement.test)._rhs_signals()
+
+
+class _Resets(ValueTransformer):
+    """Replaces the resets of clock domains."""
+
+    def on_ResetSignal(self, value):
+        return Const(0)
 
 
 def _gather(fragment, read, driven):
