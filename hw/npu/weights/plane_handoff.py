@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise
+
 
 class PlaneHandoff(wiring.Component):
     """Says when a row of weights may be written, and into which plane.
@@ -54,4 +56,6 @@ class PlaneHandoff(wiring.Component):
         m.d.comb += [self.write.eq(self.offer & (self.ahead != 2) & self.enable), self.plane.eq(plane)]
         written = self.write & self.last
         m.d.sync += [self.ahead.eq(self.ahead + written - passed), plane.eq(plane ^ written)]
+        promise(m, self, ~self.tile_passed | self.enable, "a last wave enters row 0 only while the array moves")
+        promise(m, self, ~passed | (self.ahead != 0), "only the last wave of a tile that was written passes")
         return m
