@@ -1,8 +1,12 @@
 """Gives the banks that the feeder leaves to the other ports of a banked memory."""
 
+from itertools import combinations
+
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from hw.npu.parts.promise import promise
 
 
 class SpareArbiter(wiring.Component):
@@ -75,4 +79,9 @@ class SpareArbiter(wiring.Component):
             m.d.sync += [serving.eq(0), eligible.eq(eligible.init)]
         with m.If(~serving & (old != 0)):
             m.d.sync += [serving.eq(1), eligible.eq(oldest)]
+        for port in range(self.ports):
+            promise(m, self, ~(self.grant[port] & (self.request[port] & self.used).any()), "a granted port shares no bank that is used")
+        for one, other in combinations(range(self.ports), 2):
+            shared = (self.request[one] & self.request[other]).any()
+            promise(m, self, ~(self.grant[one] & self.grant[other] & shared), "two ports that are granted never share a bank")
         return m
