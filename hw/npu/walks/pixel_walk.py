@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import ADDRESS_BITS
+from hw.npu.parts.promise import promise
 
 WALK_BITS = ADDRESS_BITS + 2
 """Width of an address that is computed: one step beyond the scratchpad cannot wrap, and no walk goes on after that."""
@@ -147,4 +148,5 @@ class PixelWalk(wiring.Component):
                 m.d.sync += tiles_left.eq(tiles_left - 1)
             with m.If(self.vector.command_end):
                 m.d.sync += self.valid.eq(0)
+        promise(m, self, ~self.step | self.valid, "a vector is taken only while there is one")
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import ADDRESS_BITS
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 from hw.npu.walks.pixel_walk import WALK, WALK_BITS, vector_layout
 
 ENDS = data.StructLayout({"entry_end": 1, "job_end": 1, "command_end": 1, "outside": 1})
@@ -171,3 +172,6 @@ class WalkAhead(wiring.Component):
         with m.If(waiting_ends.o.ready):
             m.d.sync += [self.valid.eq(waiting_ends.o.valid), self.ends.eq(waiting_ends.o.payload)]
         m.d.sync += self.vector.eq(waiting.o.payload)
+        promise(m, self, ~there | (waiting.i.ready & waiting_ends.i.ready), "there is room for every vector that is ahead")
+        promise(m, self, ~self.step | self.valid, "a vector is taken only while there is one")
+        promise(m, self, ~(self.start & self.valid), "a walk begins when the last vector of the one before is taken")
