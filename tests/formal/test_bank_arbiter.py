@@ -45,7 +45,7 @@ class BankArbiterProof(wiring.Component):
 
 
 def test_banks_are_exclusive_and_waits_are_bounded(tmp_path):
-    prove(BankArbiterProof(), tmp_path, depth=BankArbiter.PATIENCE + PORTS + 6)
+    prove(BankArbiterProof(), tmp_path, depth=BankArbiter.PATIENCE + PORTS + 6, kept=True)
 
 
 def test_a_bound_that_is_too_small_is_noticed(tmp_path):

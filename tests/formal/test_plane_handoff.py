@@ -7,6 +7,7 @@ from amaranth.hdl import Array, Assert, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
+from hw.npu.feed.staged_feeder import StagedFeeder
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.weights.plane_handoff import PlaneHandoff
 from tests.formal.prove import prove, refute
@@ -14,6 +15,8 @@ from tests.formal.prove import prove, refute
 ROWS = 3
 WAY = ActivationScratchpad.READ_LATENCY + 1
 """Cycles from the wave that waits in the feeder to row 0."""
+STAGED_WAY = ActivationScratchpad.read_latency(True) + 1 + StagedFeeder.SENT
+"""The same with register cuts."""
 NUMBER = 2
 """Bits of a tile's number, which wraps: at most two whole tiles are under way, and a third in part."""
 
@@ -29,7 +32,7 @@ class PlaneHandoffProof(wiring.Component):
         offer --> PlaneHandoff --> register --> held[row][plane]
                        ^                               : compared
                        +--------- its end ----+        :
-        send --> waits --> WAY cycles --------+--> row 0, group 0 --> ... one cycle a row and a group
+        send --> waits --> way cycles --------+--> row 0, group 0 --> ... one cycle a row and a group
 
     The loader offers rows of tiles of 1 to `ROWS` rows when it likes. The feeder sends tiles of any number of waves: the first of
     a tile leaves once the tile is loaded, and each waits as long as it likes. Rows that a tile does not use keep what they hold.
@@ -43,6 +46,8 @@ class PlaneHandoffProof(wiring.Component):
         The design, or a broken one.
     tied : bool
         Also asserts what ties the observer to the design, without which there is no induction; else only what is to be proven.
+    way : int
+        Cycles from the wave that waits in the feeder to row 0.
     """
 
     offer: In(1)
@@ -52,8 +57,8 @@ class PlaneHandoffProof(wiring.Component):
     go: In(1)
     moves: In(1)
 
-    def __init__(self, *, groups, dut, tied):
-        self.groups, self.dut, self.tied = groups, dut, tied
+    def __init__(self, *, groups, dut, tied, way=WAY):
+        self.groups, self.dut, self.tied, self.way = groups, dut, tied, way
         super().__init__()
         # Loader: tiles handed on whole, rows of the next one, rows of the newest whole tile of each plane.
         self.tile, self.row = Signal(NUMBER), Signal(range(ROWS))
@@ -64,8 +69,8 @@ class PlaneHandoffProof(wiring.Component):
         self.held = [Array(Signal(NUMBER, name=f"held_{row}_{plane}") for plane in range(2)) for row in range(ROWS)]
         # Feeder: tiles loaded and not begun, tiles sent whole, whether the next wave is the first of its tile.
         self.tiles, self.sent, self.first = Signal(2), Signal(NUMBER), Signal(init=1)
-        # Wave 0 waits in the feeder; wave WAY + r + g is at row r of group g.
-        self.waves = [Signal(WAVE, name=f"wave_{stage}") for stage in range(WAY + ROWS + groups - 1)]
+        # Wave 0 waits in the feeder; wave `way` + r + g is at row r of group g.
+        self.waves = [Signal(WAVE, name=f"wave_{stage}") for stage in range(self.way + ROWS + groups - 1)]
 
     def elaborate(self, platform):
         m = Module()
@@ -74,7 +79,7 @@ class PlaneHandoffProof(wiring.Component):
         self._send(m)
         for row in range(ROWS):
             for group in {0, self.groups - 1}:
-                wave = self.waves[WAY + row + group]
+                wave = self.waves[self.way + row + group]
                 m.d.comb += Assert(
                     ~wave.valid | ~self.dut.enable | (row >= wave.rows) | (self.held[row][wave.number[0]] == wave.number),
                     "a wave meets the weights of its tile",
@@ -107,23 +112,23 @@ class PlaneHandoffProof(wiring.Component):
 
     def _send(self, m):
         """Sends waves as `Feeder` does: one waits, behind it nothing stalls."""
-        waits, end = self.waves[0], self.waves[WAY]
+        waits, end = self.waves[0], self.waves[self.way]
         accept = waits.valid & self.go
         step = self.send & (~self.first | (self.tiles != 0)) & (accept | ~waits.valid)
         m.d.sync += [self.tiles.eq(self.tiles + self.loaded - (step & self.first)), waits.valid.eq(step | (waits.valid & ~accept))]
         with m.If(step):
             m.d.sync += [self.first.eq(self.last), self.sent.eq(self.sent + self.last)]
             m.d.sync += [waits.end.eq(self.last), waits.number.eq(self.sent), waits.rows.eq(self.rows[self.sent[0]])]
-        m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[: WAY + 1])]
+        m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[: self.way + 1])]
         m.d.sync += self.waves[1].valid.eq(accept)
         m.d.comb += [self.dut.enable.eq(self.moves | end.valid), self.dut.tile_passed.eq(end.valid & end.end)]
         with m.If(self.dut.enable):
-            m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[WAY:])]
+            m.d.sync += [after.eq(before) for before, after in pairwise(self.waves[self.way :])]
 
     def _tie_counts(self, m):
         """Where the tiles are that the design counts, and of which tile the wave that waits is."""
         ahead, tile, waits = self.dut.ahead, self.tile, self.waves[0]
-        ends = sum(wave.valid & wave.end for wave in self.waves[: WAY + self.dut.groups])
+        ends = sum(wave.valid & wave.end for wave in self.waves[: self.way + self.dut.groups])
         unsent = self.loaded + self.tiles + ~self.first
         number = (self.sent - waits.end)[:NUMBER]
         m.d.comb += [
@@ -149,8 +154,8 @@ class PlaneHandoffProof(wiring.Component):
 
     def _tie_waves(self, m):
         """Of which tile each wave is, and how far the loader is behind it; without this a standing array would keep any state for ever."""
-        unsent, younger_ends, last_group = self.loaded + self.tiles + ~self.first, 0, WAY + self.groups - 1
-        for passing, wave in zip(self.dut.passing, self.waves[WAY + 1 :], strict=False):
+        unsent, younger_ends, last_group = self.loaded + self.tiles + ~self.first, 0, self.way + self.groups - 1
+        for passing, wave in zip(self.dut.passing, self.waves[self.way + 1 :], strict=False):
             m.d.comb += Assert(passing == (wave.valid & wave.end), "the pulse goes to the right with its wave")
         for stage, wave in enumerate(self.waves):
             age, number = Signal(4, name=f"age_{stage}"), wave.number  # tiles behind the one that is being written
@@ -179,9 +184,14 @@ class Unheld(PlaneHandoff):
         return m
 
 
-@pytest.mark.parametrize("groups", [1, 4])
-def test_every_wave_meets_its_weights(groups, tmp_path):
-    prove(PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True), tmp_path, depth=WAY + groups + 2)
+@pytest.mark.parametrize(
+    ("groups", "way"),
+    [(1, WAY), (4, WAY), pytest.param(1, STAGED_WAY, marks=pytest.mark.slow), pytest.param(4, STAGED_WAY, marks=pytest.mark.slow)],
+)
+def test_every_wave_meets_its_weights(groups, way, tmp_path):
+    """On the way through a feeder without and with register cuts, and on its longest array; the promises of the hand-over, too."""
+    proof = PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True, way=way)
+    prove(proof, tmp_path, depth=way + groups + 2, kept=True)
 
 
 class Restless(PlaneHandoff):
