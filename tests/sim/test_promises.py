@@ -12,6 +12,7 @@ from amaranth.sim import Simulator
 from hw.emit.emit import emit_verilog, run_yosys
 from hw.npu.parts.promise import promise_stream, promises
 from hw.npu.parts.tally import Tally
+from sim.build import BuildOptions
 from tests.component_table import EXAMPLES, make
 from tests.formal.prove import refute
 from tests.sim.test_emitted_components import component
@@ -110,8 +111,8 @@ def test_a_proof_sees_a_broken_promise(tmp_path):
 
 BENCH = """
 module bench;
-  reg clk = 0, rst = 1, down = {breach};
-  tally dut(.clk(clk), .rst(rst), .up(1'b0), .down(down));
+  reg clk = 0, rst = 1;
+  {dut}
   always #1 clk = ~clk;
   initial begin
     #4 rst = 0;
@@ -121,21 +122,37 @@ endmodule
 """
 
 
+def icarus(component, ports, folder, *options):
+    """Exit code of Icarus and what it says, of a component's Verilog with promises and constants at some ports."""
+    if shutil.which("iverilog") is None:
+        pytest.skip("iverilog is not installed: apt-get install iverilog")
+    bench = BENCH.format(dut=f"top dut(.clk(clk), .rst(rst), {ports});")
+    (folder / "bench.v").write_text(emit_verilog(component, "top", assertions=True) + bench)
+
+    def run(*command):
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+    compiled = run("iverilog", "-g2005-sv", *options, "-s", "bench", "-o", "bench.vvp", "bench.v")
+    assert compiled.returncode == 0, compiled.stderr
+    done = run("vvp", "-n", "bench.vvp")
+    return done.returncode, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("breach", [0, 1])
 def test_icarus_stops_at_a_breach_in_the_emitted_verilog(breach, tmp_path):
     """And says which promise it is; without a breach, and in reset, nothing is said."""
-    if shutil.which("iverilog") is None:
-        pytest.skip("iverilog is not installed: apt-get install iverilog")
-    (tmp_path / "bench.v").write_text(emit_verilog(Tally(8), "tally", assertions=True) + BENCH.format(breach=breach))
+    code, said = icarus(Tally(8), f".up(1'b0), .down(1'b{breach})", tmp_path)
+    assert (code != 0, "Tally: down comes only while some" in said) == (bool(breach), bool(breach)), said
 
-    def run(*command):
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    compiled = run("iverilog", "-g2005-sv", "-s", "bench", "-o", "bench.vvp", "bench.v")
-    assert compiled.returncode == 0, compiled.stderr
-    done = run("vvp", "-n", "bench.vvp")
-    said = done.stdout + done.stderr
-    assert (done.returncode != 0, "Tally: down comes only while some" in said) == (bool(breach), bool(breach)), said
+@pytest.mark.parametrize(("keeps_valid", "stops"), [(True, False), (False, True)])
+def test_a_build_for_speed_checks_no_payloads(keeps_valid, stops, tmp_path):
+    """With the macro of the profile ``fast`` only the promises of payloads are not kept."""
+    ready = ".o__ready(1'b0)"
+    assert icarus(Restless(keeps_valid), ready, tmp_path)[0] != 0
+    code, said = icarus(Restless(keeps_valid), ready, tmp_path, *BuildOptions("fast").defines)
+    assert (code != 0, "stands until it is taken" in said) == (stops, stops), said
+    assert BuildOptions("quick").defines == []
 
 
 def test_yosys_reads_promises_as_assertions(tmp_path):

@@ -4,6 +4,8 @@ import contextlib
 
 from amaranth.hdl import Assert, ResetSignal, Signal, Value
 
+UNCHANGED = "does not change until it is taken"
+"""How promises of payloads end: they compare wide words in every cycle. `hw.emit` lets a build for speed leave them out of its Verilog."""
 _kept = False
 
 
@@ -59,7 +61,15 @@ def promise_steady(m, component, valid, ready, payload=None, *, name):
         payload = Value.cast(payload)
         offered = Signal(len(payload), name=f"{name}_offered", reset_less=True)
         m.d.sync += offered.eq(payload)
-        promise(m, component, ~waited | (offered == payload), f"what {name} offers does not change until it is taken")
+        promise(m, component, ~waited | (offered == payload), f"what {name} offers {UNCHANGED}")
+
+
+def promise_apart(m, component, sets, sentence):
+    """Promises that no bit is 1 in two of the ``sets``, values of one width."""
+    seen, shared = 0, 0
+    for one in sets:
+        shared, seen = shared | (one & seen), seen | one
+    promise(m, component, shared == 0, sentence)
 
 
 def promise_stream(m, component, stream, *, name):

@@ -1,12 +1,10 @@
 """Decides which ports of a banked memory get their banks in a cycle."""
 
-from itertools import combinations
-
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.promise import promise
+from hw.npu.parts.promise import promise_apart
 
 
 class BankArbiter(wiring.Component):
@@ -59,7 +57,6 @@ class BankArbiter(wiring.Component):
                 m.d.sync += refused[port].eq(0)
             with m.Elif(refused[port] != self.PATIENCE):
                 m.d.sync += refused[port].eq(refused[port] + 1)
-        for one, other in combinations(range(self.ports), 2):
-            shared = (self.request[one] & self.request[other]).any()
-            promise(m, self, ~(self.grant[one] & self.grant[other] & shared), "two ports that are granted never share a bank")
+        granted = [Mux(grant, request, 0) for grant, request in zip(self.grant, self.request, strict=True)]
+        promise_apart(m, self, granted, "two ports that are granted never share a bank")
         return m

@@ -1,12 +1,10 @@
 """Gives the banks that the feeder leaves to the other ports of a banked memory."""
 
-from itertools import combinations
-
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.promise import promise
+from hw.npu.parts.promise import promise_apart
 
 
 class SpareArbiter(wiring.Component):
@@ -79,9 +77,6 @@ class SpareArbiter(wiring.Component):
             m.d.sync += [serving.eq(0), eligible.eq(eligible.init)]
         with m.If(~serving & (old != 0)):
             m.d.sync += [serving.eq(1), eligible.eq(oldest)]
-        for port in range(self.ports):
-            promise(m, self, ~(self.grant[port] & (self.request[port] & self.used).any()), "a granted port shares no bank that is used")
-        for one, other in combinations(range(self.ports), 2):
-            shared = (self.request[one] & self.request[other]).any()
-            promise(m, self, ~(self.grant[one] & self.grant[other] & shared), "two ports that are granted never share a bank")
+        granted = [Mux(grant, request, 0) for grant, request in zip(self.grant, self.request, strict=True)]
+        promise_apart(m, self, [self.used, *granted], "ports that are granted share no bank, and none that is used")
         return m
