@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from hw.emit.cache import Stage, cache_folder, locked, no_stage
+from hw.emit.emit import LESS_PROMISES
 from hw.npu.errors import WeftError
 
 HARNESS = Path(__file__).parent / "harness"
@@ -43,7 +44,7 @@ class BuildOptions:
     Attributes
     ----------
     profile : str
-        ``fast`` for whole networks; ``quick`` builds in half the time and simulates a little slower, for tests.
+        ``fast`` for whole networks, keeps less promises; ``quick`` builds in half the time and simulates a little slower, for tests.
     trace : str or None
         ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default.
     random_start : bool
@@ -59,6 +60,11 @@ class BuildOptions:
             raise WeftError(f"build profile {self.profile!r} must be fast or quick")
         if self.trace not in (None, "vcd", "fst"):
             raise WeftError(f"trace format {self.trace!r} must be vcd or fst")
+
+    @property
+    def defines(self) -> list[str]:
+        """Macros of the Verilog: ``fast`` leaves out the promises that cost most."""
+        return [f"-D{LESS_PROMISES}"] if self.profile == "fast" else []
 
     @property
     def levels(self) -> tuple[str, str]:
@@ -101,7 +107,7 @@ def build(verilog, options=BuildOptions(), *, top="npu", main=HARNESS / "main.cp
     tools = f"{_compiler()} {_first_line([_compiler(), '--version'])} {_verilator_version()}"
     defines = _port_defines(verilog, top)
     sources = dict.fromkeys((HARNESS, main.parent, *_headers(options)))
-    recipe = repr((verilog, options, top, main.name, VERILATE, COMPILE, tools)).encode() + _contents(*sources)
+    recipe = repr((verilog, options, options.defines, top, main.name, VERILATE, COMPILE, tools)).encode() + _contents(*sources)
     folder = cache_folder() / "sim" / hashlib.sha256(recipe).hexdigest()[:20]
     executable = folder / "harness"
     if executable.exists():
@@ -126,7 +132,7 @@ def _verilate(folder, options, top):
     trace = [f"--trace-{options.trace}"] if options.trace else []
     model = ["-Mdir", str(folder / "model"), "--top-module", top, str(folder / "npu.v")]
     root = str(_verilator_root())
-    _run([f"{root}/bin/verilator_bin", *VERILATE, *start, *trace, *model], env={"VERILATOR_ROOT": root})
+    _run([f"{root}/bin/verilator_bin", *VERILATE, *options.defines, *start, *trace, *model], env={"VERILATOR_ROOT": root})
 
 
 def _compilations(folder, options, main, defines):

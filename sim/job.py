@@ -4,6 +4,7 @@ import contextlib
 import enum
 import errno
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -185,10 +186,20 @@ class Job:
             if trace and _is_full(Path(trace)):
                 raise TraceError(f"the waveform cannot be written: {os.strerror(errno.ENOSPC)}", file=trace)
             if done.returncode:
-                what = {3: "the NPU broke a rule of AXI", 4: "the register port does not answer"}.get(done.returncode, "the harness failed")
-                raise BenchError(f"{what}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+                raise BenchError(_failure(done))
             with result.open("rb") as file:
                 return [reader(file) for reader in self._answers]
+
+
+def _failure(done) -> str:
+    """One line of what a finished harness says of its failure."""
+    said = done.stderr.strip() or f"exit code {done.returncode}"
+    broken = re.search(r"Assertion failed in (\S+): (.+)", done.stdout)
+    if done.returncode == 6 and broken:
+        cycle = said.partition(":")[0]
+        return f"the design broke a promise: {cycle}, {broken[1].partition('.')[2]}: {broken[2]}"
+    what = {3: "the NPU broke a rule of AXI", 4: "the register port does not answer"}.get(done.returncode, "the harness failed")
+    return f"{what}: {said}"
 
 
 def _check_trace(path: Path):

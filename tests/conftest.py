@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from hw.npu.parts.promise import promises
+
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=1, help="seed of the random tests (default 1)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_promises():
+    """Every design that a test simulates has the promises of its components; `emit_verilog` and `prove` decide for themselves."""
+    with promises():
+        yield
 
 
 @pytest.fixture

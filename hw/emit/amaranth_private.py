@@ -6,12 +6,12 @@ builds a netlist, and tells nobody: its own functions for that are private. `pyp
 
 from collections.abc import Iterator
 
-from amaranth.hdl import ClockSignal, Instance, ResetSignal, Signal
-from amaranth.hdl._ast import SignalDict, SignalKey, SignalSet
+from amaranth.hdl import ClockSignal, Const, Instance, ResetSignal, Signal
+from amaranth.hdl._ast import Property, SignalDict, SignalKey, SignalSet
 from amaranth.hdl._ast import _StatementList as StatementList
 from amaranth.hdl._ir import IOBufferInstance, PortDirection
 from amaranth.hdl._mem import MemoryInstance
-from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector, StatementTransformer
+from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector, StatementTransformer, ValueTransformer
 
 __all__ = [
     "FragmentTransformer",
@@ -67,9 +67,25 @@ def own_logic(fragment) -> tuple[SignalSet, SignalDict]:
         raise TypeError("an I/O buffer inside a component; Verilog is emitted for what stands behind the pads")
     else:
         for statements in fragment.statements.values():
-            read.update(statements._rhs_signals())
+            for statement in statements:
+                read.update(_read_by(statement))
             driven.visit_stmt(statements)
     return read, driven.lhs
+
+
+def _read_by(statement):
+    """The signals that a statement reads; of an assertion without the reset of its clock domain, which becomes a port by itself."""
+    if not isinstance(statement, Property):
+        return statement._rhs_signals()
+    told = statement.message._rhs_signals() if statement.message else set()
+    return told | _Resets().on_value(statement.test)._rhs_signals()
+
+
+class _Resets(ValueTransformer):
+    """Replaces the resets of clock domains."""
+
+    def on_ResetSignal(self, value):
+        return Const(0)
 
 
 def registers(fragment) -> Iterator[Signal]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hw.emit.units import split
 from hw.npu.errors import WeftError
+from hw.npu.parts.promise import UNCHANGED, promises
 from hw.version import VERSION
 
 PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt_clean -purge"
@@ -17,6 +18,9 @@ PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt
 CHECK = "check -assert"
 """No net read and not driven, none driven twice, no loop inside a module: before the passes, which would hide a second driver, and
 again before the netlist is written."""
+
+LESS_PROMISES = "WEFT_LESS_PROMISES"
+"""Macro with which Verilog of simulations checks no payload for what it was in the cycle before: for speed."""
 
 
 def emit_verilog(component, name, *, config=None, prefix=None, assertions=False, note=None) -> str:
@@ -37,7 +41,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     prefix : str, optional
         Of all other modules; the name of the top if not given.
     assertions : bool
-        Keep the `Assert` statements: for tests, never in the Verilog that ships.
+        Keep the promises (`hw.npu.parts.promise`) and other `Assert` statements: for simulations, never in the Verilog that ships. One
+        that is broken ends a simulation with the place of the component and the promise; Yosys reads it as an assertion to be proven.
     note : str, optional
         A line more for the header.
 
@@ -53,7 +58,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     WeftError
         If yosys is missing or fails, or finds a net that is read and not driven, or driven twice.
     """
-    units = split(component, name, prefix or name)
+    with promises(assertions):
+        units = split(component, name, prefix or name)
     text = _without_initial_values("\n".join(units.modules.values()))
     marks = "".join(f"setattr -mod -set keep_hierarchy 1 {module}; " for module in units.modules)
     unmarks = "setattr -mod -unset keep_hierarchy -unset top *; setattr -unset init w:*; "
@@ -65,7 +71,7 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
         script = f"{before}; {marks}{drop}{PASSES}; {after}"
         run_yosys(script, folder)
         verilog = (folder / "out.v").read_text()
-    return _header(name, config, units, note) + _tidy(verilog, units)
+    return _header(name, config, units, note) + _fatal(_tidy(verilog, units))
 
 
 def run_yosys(script, folder):
@@ -93,6 +99,20 @@ def _tidy(verilog, units):
     verilog = re.sub(r"^/\*.*?\*/\n", "", verilog, flags=re.MULTILINE)
     found = dict(re.findall(r"^(?=module (\S+?)\()(.*?^endmodule\n)", verilog, flags=re.MULTILINE | re.DOTALL))
     return "\n".join(found[name] for name in units.modules)
+
+
+def _fatal(verilog):
+    """The text with assertions that end a simulation and say where they stand. One that is unknown, in four states, is not broken.
+
+    Those of payloads are not there where `LESS_PROMISES` is defined.
+    """
+
+    def checked(found):
+        space, test, message = found.groups()
+        less = f"`elsif {LESS_PROMISES}\n" if f'{UNCHANGED}"' in message else ""
+        return f"`ifdef YOSYS\n{space}assert ({test});\n{less}`else\n{space}if (!{test}) $fatal(1, {message});\n`endif\n"
+
+    return re.sub(r"( *)if \(!(.+)\)\n *\$write\((\".*\")\);\n *assert \(\2\);\n", checked, verilog)
 
 
 def _fields(config, path=""):

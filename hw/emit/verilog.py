@@ -22,7 +22,8 @@ def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) ->
     ----------
     config : NpuConfig
     observe : bool
-        With the ports of the bench that show what the output stage writes; never in the Verilog that ships.
+        With the ports of the bench that show what the output stage writes, and with the components' promises
+        (`hw.npu.parts.promise`); never in the Verilog that ships.
     stage : Stage
         Shows the emission; not called if the text was kept.
     """
@@ -30,8 +31,8 @@ def npu_verilog(config: NpuConfig, *, observe=False, stage: Stage = no_stage) ->
     def emit():
         from hw.npu.npu import Npu  # here, so that the bench can be used while there is none
 
-        note = "For simulation: with the ports obs_*, which show the output stage's writes." if observe else None
-        return emit_verilog(Npu(config, observe=observe), "npu", config=config, note=note)
+        note = "For simulation: with the ports obs_*, which show the output stage's writes, and with promises." if observe else None
+        return emit_verilog(Npu(config, observe=observe), "npu", config=config, note=note, assertions=observe)
 
     return _kept(emit, config.name, (config, observe), ("hw/npu",), stage)
 
@@ -43,7 +44,7 @@ def soc_verilog(config: SocConfig, *, observe=False, traffic=False, stage: Stage
     ----------
     config : SocConfig
     observe, traffic : bool
-        As `hw.soc.soc.Soc` takes them; neither in the Verilog that ships.
+        As `hw.soc.soc.Soc` takes them; neither in the Verilog that ships. With either the components' promises are in.
     stage : Stage
         Shows the emission; not called if the text was kept.
     """
@@ -52,8 +53,8 @@ def soc_verilog(config: SocConfig, *, observe=False, traffic=False, stage: Stage
         from hw.soc.soc import Soc
 
         notes = ["with the ports obs_*"] * observe + ["with a random master in the place of s_axi"] * traffic
-        note = f"For simulation: {', '.join(notes)}." if notes else None
-        return emit_verilog(Soc(config, observe=observe, traffic=traffic), "soc", config=config, note=note)
+        note = f"For simulation: {', '.join(notes)}, with promises." if notes else None
+        return emit_verilog(Soc(config, observe=observe, traffic=traffic), "soc", config=config, note=note, assertions=bool(notes))
 
     return _kept(emit, f"soc-{config.npu.name}", (config, observe, traffic), ("hw/npu", "hw/soc"), stage)
 

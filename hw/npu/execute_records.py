@@ -8,6 +8,7 @@ from hw.npu.feed.feed_monitor import FEED_WINDOW
 from hw.npu.interface.records import RECORD_LAYOUT
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 from hw.npu.parts.stream_register import steady
 
 
@@ -77,6 +78,9 @@ class ExecuteRecords(wiring.Component):
             record.sram_read_bytes.eq(read_bytes),
             record.sram_write_bytes.eq(retired.o.payload.written),
         ]
+        promise(m, self, ~weights.i.valid | weights.i.ready, "there is room for the rows of every command")
+        promise(m, self, ~self.retire | retired.i.ready, "there is room for every command that retires")
+        promise(m, self, ~retired.o.valid | self.window.valid, "the window of a command comes before it retires")
         shared = [name for name, _ in RECORD_LAYOUT if name in dict(FEED_WINDOW) and name != "sram_read_bytes"]
         m.d.comb += [record[name].eq(window[name]) for name in shared]
         return m

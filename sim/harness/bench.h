@@ -44,7 +44,7 @@ template <class Top, class Memory> class Bench {
     static constexpr bool HAS_QOS = requires(Top& t) { t.m_axi_arqos; };
 
 public:
-    explicit Bench(std::vector<uint8_t>& memory) : ddr(BEAT, memory) {}
+    explicit Bench(std::vector<uint8_t>& memory) : ddr(BEAT, memory) { context.fatalOnError(false); }
     virtual ~Bench() = default;
 
     Memory ddr;
@@ -91,6 +91,7 @@ public:
         top.clk = 1;
         top.eval();
         dump();
+        if (context.gotError()) throw PromiseError(at_cycle(cycle_, "a promise is broken"));
         if constexpr (requires(Memory& m) { m.tick(true); }) ddr.tick(w_waiting);
         else ddr.tick();
         cycle_++;

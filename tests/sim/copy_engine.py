@@ -5,10 +5,11 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.registers import ADDRESS_OF
+from hw.npu.parts.tally import Tally
 
 DATA_BITS = 64
-FAULTS = (None, "wlast", "valid", "payload", "dead")
-"""WLAST one beat early, WVALID falls before WREADY, WDATA changes before WREADY, the register port stops answering."""
+FAULTS = (None, "wlast", "valid", "payload", "dead", "promise")
+"""WLAST one beat early, WVALID falls before WREADY, WDATA changes before WREADY, the register port stops answering, a promise is broken."""
 ADDRESS_CHANNEL = {"id": 2, "addr": 32, "len": 8, "size": 3, "burst": 2}
 
 
@@ -103,8 +104,10 @@ class CopyEngine(wiring.Component):
             m.d.comb += self.m_axi_wlast.eq(beat == count - 2)
         with m.If(fault == FAULTS.index("payload")):
             m.d.comb += self.m_axi_wdata.eq(read.data + stutter)
+        m.submodules.copies = copies = Tally(1)  # those that run
         with m.FSM():
             with m.State("IDLE"), m.If(start):
+                m.d.comb += [copies.up.eq(1), copies.down.eq(fault == FAULTS.index("promise"))]
                 m.d.sync += [beat.eq(0), failed.eq(0)]
                 m.next = "AR"
             with m.State("AR"):
@@ -133,7 +136,7 @@ class CopyEngine(wiring.Component):
             with m.State("B"):
                 m.d.comb += self.m_axi_bready.eq(1)
                 with m.If(self.m_axi_bvalid):
-                    m.d.comb += self.obs_retire.eq(1)
+                    m.d.comb += [self.obs_retire.eq(1), copies.down.eq(1)]
                     m.d.sync += [error.eq(failed | self.m_axi_bresp), self.irq.eq(1)]
                     m.next = "IDLE"
         return m

@@ -18,7 +18,7 @@ SOURCE, TARGET = 0x1080, 0x8200
 
 @functools.cache
 def engine():
-    return build(emit_verilog(CopyEngine(), "npu", prefix="copy"), BuildOptions("quick"))
+    return build(emit_verilog(CopyEngine(), "npu", prefix="copy", assertions=True), BuildOptions("quick"))
 
 
 def copy(beats, ddr=None, *, fault=None, source=SOURCE, limit=10_000, runs=1):
@@ -100,6 +100,7 @@ def test_the_log_holds_every_write_of_the_output_stage():
         ("valid", "WVALID fell before WREADY"),
         ("payload", "W payload changed before WREADY"),
         ("dead", "no answer to a register write"),
+        ("promise", r"^the design broke a promise: cycle \d+, npu\.copies: Tally: down comes only while some$"),
     ],
 )
 def test_a_broken_rule_ends_the_run(fault, message):

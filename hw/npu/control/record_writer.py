@@ -10,6 +10,7 @@ from hw.npu.interface.queued import INDEX_BITS
 from hw.npu.interface.records import RECORD_BYTES, RECORD_LAYOUT
 from hw.npu.interface.status import ERROR_LAYOUT, latch
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise, promise_stream
 
 
 class RecordWriter(wiring.Component):
@@ -92,6 +93,9 @@ class RecordWriter(wiring.Component):
             self.idle.eq(~in_flight.o.valid & ~inside & ~waiting),
             self.progress.eq((aw.valid & aw.ready) | (w.valid & w.ready) | (b.valid & b.ready) | (swallow & waiting)),
         ]
+        promise_stream(m, self, aw, name="aw")
+        promise_stream(m, self, w, name="w")
+        promise(m, self, ~b.valid | in_flight.o.valid, "a response answers a burst that is under way")
         latch(m, self.error, b.valid & b.ready & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, in_flight.o.payload.index)
         return m
 

@@ -15,6 +15,7 @@ from hw.npu.interface.status import ERROR_LAYOUT, latch
 from hw.npu.interface.tokens import TOKENS
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise, promise_stream
 from hw.npu.parts.stream_register import StreamRegister, registered
 
 
@@ -164,6 +165,11 @@ class LoadDma(wiring.Component):
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
         self._deliver(m, beat, occupied, written, records)
+        promise_stream(m, self, ar, name="ar")
+        promise_stream(m, self, self.activations, name="activations")
+        promise_stream(m, self, self.weights, name="weights")
+        promise(m, self, ~issue | in_flight.i.ready, "there is room for every burst that is issued")
+        promise(m, self, ~r.valid | (self.outstanding != 0), "a beat answers a burst that is under way")
         m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
         return m
 

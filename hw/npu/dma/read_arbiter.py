@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.axi import ReadChannels
+from hw.npu.parts.promise import promise_stream
 
 FETCH_ID, LOAD_ID = 0, 1
 """ID of the transactions of each master."""
@@ -54,4 +55,5 @@ class ReadArbiter(wiring.Component):
             m.d.comb += [master.r.payload.eq(r.payload), master.r.valid.eq(r.valid & (r.payload.id == number))]
         # of a beat that is there: an ID without a beat means nothing, and may be unknown in a simulation
         m.d.comb += r.ready.eq(Cat(master.r.valid & master.r.ready for master, _ in masters).any())
+        promise_stream(m, self, ar, name="ar")
         return m

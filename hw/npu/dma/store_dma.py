@@ -16,6 +16,7 @@ from hw.npu.interface.status import ERROR_LAYOUT, latch
 from hw.npu.interface.tokens import TOKENS
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise, promise_stream
 
 
 class StoreDma(wiring.Component):
@@ -151,6 +152,9 @@ class StoreDma(wiring.Component):
             records.refused.eq(self.activations.request.valid & ~self.activations.request.ready),
             self.progress.eq(planner.taken | (aw.valid & aw.ready) | reader.read | (self.axi.w.valid & self.axi.w.ready) | answered),
         ]
+        promise_stream(m, self, aw, name="aw")
+        promise_stream(m, self, self.axi.w, name="w")
+        promise(m, self, ~b.valid | in_flight.o.valid, "a response answers a burst that is under way")
         latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
         latch(m, self.error, answered & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, flying.index)
         return m

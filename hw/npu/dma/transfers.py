@@ -13,6 +13,7 @@ from hw.npu.interface.status import ERROR_LAYOUT, latch
 from hw.npu.interface.tokens import TOKENS, reached
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 from hw.npu.parts.stream_register import registered, steady
 
 COUNT_BITS = 32
@@ -233,6 +234,8 @@ class TransferRecords(wiring.Component):
             accounts.o.ready.eq(ends.o.valid & self.records.ready),
             ends.o.ready.eq(self.records.ready),
         ]
+        promise(m, self, ~self.complete | ends.i.ready, "there is room for the end of every transfer")
+        promise(m, self, ~ends.o.valid | accounts.o.valid, "a transfer that is complete has given its account")
         record, account, end = self.records.payload, accounts.o.payload, ends.o.payload
         side = "ddr_read_bytes", "sram_write_bytes"
         if self.opcode != Opcode.LOAD:

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.axi import WriteChannels
+from hw.npu.parts.promise import promise_stream
 
 STORE_ID, RECORD_ID = 0, 1
 """ID of the transactions of each master."""
@@ -91,4 +92,6 @@ class WriteArbiter(wiring.Component):
             m.d.comb += [master.b.payload.eq(b.payload), master.b.valid.eq(b.valid & (b.payload.id == number))]
         # of a response that is there: an ID without one means nothing, and may be unknown in a simulation
         m.d.comb += b.ready.eq((self.store.b.valid & self.store.b.ready) | (self.record.b.valid & self.record.b.ready))
+        promise_stream(m, self, aw, name="aw")
+        promise_stream(m, self, w, name="w")
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.npu.interface.isa import MAX_SPAN, Opcode
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 
 FEED_EVENT = data.StructLayout({
     "active": unsigned(1),
@@ -111,4 +112,5 @@ class FeedMonitor(wiring.Component):
             fifo.i.valid.eq(event.command_end),
         ]
         connect(m, fifo.o, flipped(self.window))
+        promise(m, self, ~fifo.i.valid | fifo.i.ready, "there is room for every window that ends")
         return m

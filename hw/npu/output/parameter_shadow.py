@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import BIAS_ROWS, PARAMETER_ROWS
 from hw.npu.interface.weight_stream import parameter_layout
+from hw.npu.parts.promise import promise
 
 
 def _out_of_range(byte):
@@ -80,6 +81,10 @@ class ParameterShadow(wiring.Component):
             m.d.sync += bad_active.eq(bad)
         for col in range(self.cols):
             self._channel(m, col, move, written)
+        promise(m, self, ~self.released | active, "only a set that is active is released")
+        if self.pipeline:
+            promise(m, self, ~self.released | (used != 0), "a set is used up before it is released")
+            promise(m, self, ~self.ended | available, "only a set that is there is used up")
         return m
 
     def _channel(self, m, col, move, written):

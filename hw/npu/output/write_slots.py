@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import slot_layout, write_layout, write_port
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise, promise_stream
 
 
 class WriteSlots(wiring.Component):
@@ -31,7 +32,7 @@ class WriteSlots(wiring.Component):
     reserve, slot : In(1), In(slot_layout(lanes))
         The place that was claimed is for this; in the order of the claims.
     fill, vector : In(1), In(signed(8)).array(lanes)
-        The data of the oldest reserved place that has none.
+        The data of the oldest reserved place that has none; it may be reserved in the same cycle.
     write : Out(write_port(lanes))
         To the scratchpad; the mask has a bit for each byte that counts.
     accepted, accepted_slot : Out(1), Out(slot_layout(lanes))
@@ -91,7 +92,15 @@ class WriteSlots(wiring.Component):
         for place, moves in ((newest, self.reserve), (next_fill, self.fill), (oldest, leaves)):
             with m.If(moves):
                 m.d.sync += place.eq(Mux(place == self.slots - 1, 0, place + 1))
+        self._promise(m, taken, waiting)
         return m
+
+    def _promise(self, m, taken, waiting):
+        takes = self.claim if self.pipeline else self.reserve
+        promise(m, self, ~takes | self.free, "a place is taken only while one is free")
+        promise(m, self, ~self.fill | self.reserve | (waiting != taken), "data come only for a place that is taken and has none")
+        promise(m, self, taken <= self.slots, "no more places are taken than there are")
+        promise_stream(m, self, self.write, name="write")
 
     def _write(self, m, slot, vector, taken, waiting):
         """The oldest place goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise
+
 
 class CreditCounter(wiring.Component):
     """Counts what is there; whether there is any stands in a register of its own, exact in every cycle, that no wide comparison delays.
@@ -32,4 +34,7 @@ class CreditCounter(wiring.Component):
             m.d.sync += [count.eq(count + 1), self.some.eq(1)]
         with m.Elif(self.down & ~self.up):
             m.d.sync += [count.eq(count - 1), self.some.eq(count[1:].any())]
+        promise(m, self, self.some == (count != 0), "some says whether the count is not 0")
+        promise(m, self, ~self.down | self.some, "down comes only while some")
+        promise(m, self, ~self.up | self.down | (count != self.most), "the count stays at most at its largest")
         return m

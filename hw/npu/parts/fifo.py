@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise_stream
+
 
 class StreamFifo(wiring.Component):
     """First-in first-out queue in a memory with asynchronous read. One payload a cycle; what enters can leave in the next cycle.
@@ -51,4 +53,5 @@ class StreamFifo(wiring.Component):
             fifo.r_en.eq(self.o.ready),
             self.level.eq(fifo.level),
         ]
+        promise_stream(m, self, self.o, name="o")
         return m

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise, promise_stream
+
 
 class StreamRegister(wiring.Component):
     """Holds payloads in registers: valid, payload and ready leave from registers. What enters leaves in the next cycle at the earliest.
@@ -37,6 +39,7 @@ class StreamRegister(wiring.Component):
         held = Signal.like(self.o.payload, name="held", reset_less=True)
         valid = Signal()
         m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(held)]
+        promise_stream(m, self, self.o, name="o")
         if self.half:
             m.d.comb += self.i.ready.eq(~valid)
             m.d.sync += valid.eq(self.i.valid & ~valid | valid & ~self.o.ready)
@@ -55,6 +58,7 @@ class StreamRegister(wiring.Component):
                 m.d.sync += held.eq(spare)
             with m.Else():
                 m.d.sync += held.eq(self.i.payload)
+        promise(m, self, ~waits | valid, "the spare payload waits behind another")
         return m
 
 

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise
+
 LANE_BYTES = 8
 """Widest memory that a bank is built of: 64-bit lanes map to common SRAM macros, and simulate fastest."""
 
@@ -65,4 +67,5 @@ class Bank(wiring.Component):
                 m.d.comb += write.en.eq(mask)
             data.append(read.data)
         m.d.comb += self.read_data.eq(Cat(*data))
+        promise(m, self, ~(self.enable & self.write) | (self.row < self.depth), "a word that is written is inside the memory")
         return m

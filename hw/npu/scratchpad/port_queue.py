@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.npu.interface.ports import ADDRESS_BITS, write_layout
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise_stream
 from hw.npu.scratchpad.bank_place import one_hot, rotated, split
 
 
@@ -100,4 +101,5 @@ class PortQueue(wiring.Component):
             ]
         with m.Elif(~spared):
             m.d.sync += spared.eq(came)
+        promise_stream(m, self, self.o, name="o")
         return m

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.interface.ports import ReadPort, write_port
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.promise import promise
 from hw.npu.scratchpad.answer_select import AnswerSelect
 from hw.npu.scratchpad.bank import Bank
 from hw.npu.scratchpad.bank_place import BankGeometry
@@ -128,7 +129,9 @@ class ActivationScratchpad(wiring.Component):
             m.d.comb += [request.ready.eq(~arbiter.hold), access.place.eq(request.payload)]
             valid = delayed(m, request.valid & request.ready, 1, name=f"{name}_taken", reset_less=False)
             access = delayed(m, access, 1, name=f"{name}_access")
-            used = used | Mux(valid, access.place.low | access.place.high, 0)
+            banks = Mux(valid, access.place.low | access.place.high, 0)
+            promise(m, self, (banks & used) == 0, "requests of the feeder in one cycle share no bank")
+            used = used | banks
             rest = self.PLACED - 1
             granted[name] = (
                 delayed(m, valid, rest, name=f"{name}_granted", reset_less=False),

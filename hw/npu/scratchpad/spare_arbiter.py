@@ -1,8 +1,10 @@
 """Gives the banks that the feeder leaves to the other ports of a banked memory."""
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from hw.npu.parts.promise import promise_apart
 
 
 class SpareArbiter(wiring.Component):
@@ -75,4 +77,6 @@ class SpareArbiter(wiring.Component):
             m.d.sync += [serving.eq(0), eligible.eq(eligible.init)]
         with m.If(~serving & (old != 0)):
             m.d.sync += [serving.eq(1), eligible.eq(oldest)]
+        granted = [Mux(grant, request, 0) for grant, request in zip(self.grant, self.request, strict=True)]
+        promise_apart(m, self, [self.used, *granted], "ports that are granted share no bank, and none that is used")
         return m

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import ADDRESS_BITS
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 
 WALK_BITS = ADDRESS_BITS + 2
 """Width of an address that is computed: one step beyond the scratchpad cannot wrap, and no walk goes on after that."""
@@ -203,3 +204,6 @@ class PixelWalk(wiring.Component):
         with m.If(waiting_ends.o.ready):
             m.d.sync += [self.valid.eq(waiting_ends.o.valid), self.ends.eq(waiting_ends.o.payload)]
         m.d.sync += self.vector.eq(waiting.o.payload)
+        promise(m, self, ~there | (waiting.i.ready & waiting_ends.i.ready), "there is room for every vector that is ahead")
+        promise(m, self, ~self.step | self.valid, "a vector is taken only while there is one")
+        promise(m, self, ~(self.start & self.valid), "a walk begins when the last vector of the one before is taken")

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.promise import promise
+
 
 class PlaneHandoff(wiring.Component):
     """Says when a row of weights may be written, and into which plane.
@@ -73,4 +75,6 @@ class PlaneHandoff(wiring.Component):
         m.d.sync += [self.ahead.eq(self.ahead + (self.write & ~begun) - passed), plane.eq(plane ^ (self.write & self.last))]
         with m.If(self.write):
             m.d.sync += [begun.eq(~self.last), second.eq(~begun & ~self.last)]
+        promise(m, self, ~self.tile_passed | self.enable, "a last wave enters row 0 only while the array moves")
+        promise(m, self, ~passed | (self.ahead != 0), "only the last wave of a tile that is written, or being written, passes")
         return m

@@ -10,6 +10,7 @@ from hw.npu.interface.tokens import TOKENS, reached
 from hw.npu.interface.weight_stream import parameter_layout
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.promise import promise
 from hw.npu.parts.stream_register import StreamRegister, registered, steady
 from hw.npu.weights.pair_rows import PAIR_TAG, PairRows, row_tag
 from hw.npu.weights.plane_handoff import PlaneHandoff
@@ -173,6 +174,7 @@ class WeightLoader(wiring.Component):
         for name in self._tag():
             m.d.comb += tag[name].eq(delayed(m, row[name], self.read_latency, name=f"tag_{name}"))
         m.d.comb += [tag.cols.eq(self.read.data), queue.i.valid.eq(self.read.valid)]
+        promise(m, self, ~queue.i.valid | queue.i.ready, "the queue has room for every row that comes")
 
     def _deliver(self, m, source):
         """Hands the oldest row to the output stage, or writes it into the array."""
