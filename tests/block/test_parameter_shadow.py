@@ -25,8 +25,8 @@ def rows_of(channels):
     ]
 
 
-def test_each_set_is_used_in_its_turn(pipeline, seed):
-    rng, dut = random.Random(seed), ParameterShadow(COLS, pipeline=pipeline)
+def test_each_set_is_used_in_its_turn(seed):
+    rng, dut = random.Random(seed), ParameterShadow(COLS)
     sets = [drawn_set(rng) for _ in range(25)]
 
     async def pulse(ctx, signal):
@@ -35,12 +35,12 @@ def test_each_set_is_used_in_its_turn(pipeline, seed):
         ctx.set(signal, 0)
 
     async def find(ctx, number):
-        """Waits until the set is there, and with register cuts says that it is used up."""
+        """Waits until the set is there, and says that it is used up."""
         while not ctx.get(dut.available):
             await ctx.tick()
         bad = any(not -31 <= exponent <= 31 for *_, exponent in sets[number])
         assert ctx.get(dut.bad_exponent) == bad, f"seed {seed}, set {number}: {sets[number]}"
-        await (pulse(ctx, dut.ended) if pipeline else ctx.tick())
+        await pulse(ctx, dut.ended)
 
     async def use(ctx):
         found = 0
@@ -50,7 +50,7 @@ def test_each_set_is_used_in_its_turn(pipeline, seed):
                 found += 1
             for _ in range(rng.choice((0, 0, 1, 5, 20))):
                 await ctx.tick()
-            if pipeline and found < len(sets) and rng.random() < 0.5:  # asks for the next before this one is released
+            if found < len(sets) and rng.random() < 0.5:  # asks for the next before this one is released
                 await find(ctx, found)
                 found += 1
             got = [(ctx.get(dut.bias[col]), ctx.get(dut.multiplier[col]), ctx.get(dut.exponent[col])) for col in range(COLS)]

@@ -30,9 +30,9 @@ def windows_of(events, begins):
     return windows
 
 
-def test_windows_share_out_the_cycles_of_a_job(pipeline, seed):
+def test_windows_share_out_the_cycles_of_a_job(seed):
     rng, begins = random.Random(seed), 5
-    dut = FeedMonitor(rows=ROWS, cols=COLS, depth=4, int4=True, pipeline=pipeline)
+    dut = FeedMonitor(rows=ROWS, cols=COLS, depth=4, int4=True)
     events = []
     for cycle in range(400):
         event = {name: rng.random() < 0.3 for name in FLAGS} | {"reads": rng.randrange(4), "index": rng.getrandbits(32)}
@@ -51,8 +51,8 @@ def test_windows_share_out_the_cycles_of_a_job(pipeline, seed):
     simulate(dut, drive, lambda ctx: expect(ctx, dut.window, want, "1101"), watched=[dut.window])
 
 
-def test_an_execute_record_joins_what_three_stages_know(pipeline, seed):
-    rng, dut = random.Random(seed), ExecuteRecords(cols=COLS, depth=4, pipeline=pipeline)
+def test_an_execute_record_joins_what_three_stages_know(seed):
+    rng, dut = random.Random(seed), ExecuteRecords(cols=COLS, depth=4)
     windows = [{name: rng.randrange(1 << min(20, field.width)) for name, field in FEED_WINDOW} for _ in range(40)]
     rows, read, written = ([rng.randrange(500) for _ in windows] for _ in range(3))
     counts = {"loaded": 0, "taken": 0}

@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.registers import ADDRESS_OF
-from hw.npu.parts.tally import Tally
+from hw.npu.parts.credit_counter import CreditCounter
 
 DATA_BITS = 64
 FAULTS = (None, "wlast", "valid", "payload", "dead", "promise")
@@ -104,7 +104,7 @@ class CopyEngine(wiring.Component):
             m.d.comb += self.m_axi_wlast.eq(beat == count - 2)
         with m.If(fault == FAULTS.index("payload")):
             m.d.comb += self.m_axi_wdata.eq(read.data + stutter)
-        m.submodules.copies = copies = Tally(1)  # those that run
+        m.submodules.copies = copies = CreditCounter(1)  # those that run
         with m.FSM():
             with m.State("IDLE"), m.If(start):
                 m.d.comb += [copies.up.eq(1), copies.down.eq(fault == FAULTS.index("promise"))]

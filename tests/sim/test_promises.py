@@ -10,21 +10,25 @@ from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from hw.emit.emit import emit_verilog, run_yosys
+from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.parts.promise import promise_stream, promises
-from hw.npu.parts.tally import Tally
 from sim.build import BuildOptions
 from tests.component_table import EXAMPLES, make
 from tests.formal.prove import refute
 from tests.sim.test_emitted_components import component
 
 BREACHES = [
-    ("parts.tally.Tally", {"down": 1}, "down comes only while some"),
-    ("parts.tally.Tally", {"up": 1}, "the count stays at most at its largest"),
+    ("parts.credit_counter.CreditCounter", {"down": 1}, "down comes only while some"),
+    ("parts.credit_counter.CreditCounter", {"up": 1}, "the count stays at most at its largest"),
     ("scratchpad.write_fence.WriteFence", {"made": 1}, "a write is made only after it was accepted"),
     ("scratchpad.write_fence.WriteFence", {"accepted": 1}, "no more writes are pending than there is room for"),
     ("scratchpad.write_fence.WriteFence", {"accepted": 1, "made": 1, "complete": 1}, "a write is made only after it was accepted"),
     ("weights.plane_handoff.PlaneHandoff", {"tile_passed": 1}, "a last wave enters row 0 only while the array moves"),
-    ("weights.plane_handoff.PlaneHandoff", {"tile_passed": 1, "enable": 1}, "only the last wave of a tile that was written passes"),
+    (
+        "weights.plane_handoff.PlaneHandoff",
+        {"tile_passed": 1, "enable": 1},
+        "only a last wave whose tile was begun passes",
+    ),
     ("output.parameter_shadow.ParameterShadow", {"released": 1}, "only a set that is active is released"),
     ("output.parameter_shadow.ParameterShadow", {"ended": 1}, "only a set that is there is used up"),
     ("weights.weight_loader.WeightLoader", {"read.valid": 1}, "the queue has room for every row that comes"),
@@ -38,7 +42,6 @@ BREACHES = [
     ("dma.load_dma.LoadDma", {"axi.r.valid": 1}, "a beat answers a burst that is under way"),
     ("dma.store_dma.StoreDma", {"axi.b.valid": 1}, "a response answers a burst that is under way"),
     ("walks.pixel_walk.PixelWalk", {"step": 1}, "a vector is taken only while there is one"),
-    ("walks.walk_ahead.WalkAhead", {"step": 1}, "a vector is taken only while there is one"),
     (
         "scratchpad.scratchpad.ActivationScratchpad",
         {f"feed_{i}.request.{x}": 1 for i in (0, 1) for x in ("valid", "payload.low")},
@@ -141,8 +144,8 @@ def icarus(component, ports, folder, *options):
 @pytest.mark.parametrize("breach", [0, 1])
 def test_icarus_stops_at_a_breach_in_the_emitted_verilog(breach, tmp_path):
     """And says which promise it is; without a breach, and in reset, nothing is said."""
-    code, said = icarus(Tally(8), f".up(1'b0), .down(1'b{breach})", tmp_path)
-    assert (code != 0, "Tally: down comes only while some" in said) == (bool(breach), bool(breach)), said
+    code, said = icarus(CreditCounter(8), f".up(1'b0), .down(1'b{breach})", tmp_path)
+    assert (code != 0, "CreditCounter: down comes only while some" in said) == (bool(breach), bool(breach)), said
 
 
 @pytest.mark.parametrize(("keeps_valid", "stops"), [(True, False), (False, True)])
@@ -156,7 +159,7 @@ def test_a_build_for_speed_checks_no_payloads(keeps_valid, stops, tmp_path):
 
 
 def test_yosys_reads_promises_as_assertions(tmp_path):
-    verilog = emit_verilog(Tally(8), "tally", assertions=True)
+    verilog = emit_verilog(CreditCounter(8), "tally", assertions=True)
     (tmp_path / "tally.v").write_text(verilog)
     run_yosys("read_verilog -sv -formal tally.v; prep -top tally; select -assert-count 3 t:$check t:$assert", tmp_path)
 

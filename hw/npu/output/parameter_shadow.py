@@ -82,9 +82,8 @@ class ParameterShadow(wiring.Component):
         for col in range(self.cols):
             self._channel(m, col, move, written)
         promise(m, self, ~self.released | active, "only a set that is active is released")
-        if self.pipeline:
-            promise(m, self, ~self.released | (used != 0), "a set is used up before it is released")
-            promise(m, self, ~self.ended | available, "only a set that is there is used up")
+        promise(m, self, ~self.released | (used != 0), "a set is used up before it is released")
+        promise(m, self, ~self.ended | available, "only a set that is there is used up")
         return m
 
     def _channel(self, m, col, move, written):

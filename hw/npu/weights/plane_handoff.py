@@ -76,5 +76,5 @@ class PlaneHandoff(wiring.Component):
         with m.If(self.write):
             m.d.sync += [begun.eq(~self.last), second.eq(~begun & ~self.last)]
         promise(m, self, ~self.tile_passed | self.enable, "a last wave enters row 0 only while the array moves")
-        promise(m, self, ~passed | (self.ahead != 0), "only the last wave of a tile that is written, or being written, passes")
+        promise(m, self, ~passed | (self.ahead != 0), "only a last wave whose tile was begun passes")
         return m
