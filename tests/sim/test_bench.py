@@ -100,7 +100,7 @@ def test_the_log_holds_every_write_of_the_output_stage():
         ("valid", "WVALID fell before WREADY"),
         ("payload", "W payload changed before WREADY"),
         ("dead", "no answer to a register write"),
-        ("promise", r"^the design broke a promise: cycle \d+, npu\.copies: Tally: down comes only while some$"),
+        ("promise", r"^the design broke a promise: cycle \d+, npu\.copies: CreditCounter: down comes only while some$"),
     ],
 )
 def test_a_broken_rule_ends_the_run(fault, message):

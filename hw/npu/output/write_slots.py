@@ -96,8 +96,7 @@ class WriteSlots(wiring.Component):
         return m
 
     def _promise(self, m, taken, waiting):
-        takes = self.claim
-        promise(m, self, ~takes | self.free, "a place is taken only while one is free")
+        promise(m, self, ~self.claim | self.free, "a place is taken only while one is free")
         promise(m, self, ~self.fill | self.reserve | (waiting != taken), "data come only for a place that is taken and has none")
         promise(m, self, taken <= self.slots, "no more places are taken than there are")
         promise_stream(m, self, self.write, name="write")
