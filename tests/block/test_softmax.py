@@ -12,7 +12,7 @@ from hw.npu.softmax.softmax_reader import SoftmaxReader
 from hw.npu.softmax.softmax_reciprocal import SoftmaxReciprocal
 from hw.npu.softmax.softmax_table import SoftmaxTable
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
-from hw.npu.walks.walk_ahead import WalkAhead
+from hw.npu.walks.pixel_walk import PixelWalk
 from tests.streams import plain, random_pattern, simulate
 from tests.thin import thin
 
@@ -198,7 +198,7 @@ def test_an_element_a_cycle_in_each_pass(cols, lanes, length, seed):
     bench.run(7, SIZE // 2, length, 3)
     x = bench.memory[7 : 7 + 3 * length].view(np.int8).reshape(3, length).astype(int)
     totals = ((table[x.max(axis=1, keepdims=True) - x] + (1 << 11)) >> 12).sum(axis=1).tolist()
-    first = WalkAhead.FIRST - 1
+    first = PixelWalk.FIRST - 1
     assert bench.cycles == first + sum(3 * length + 32 - total.bit_length() + bench.dut.row_cycles for total in totals)
 
 
