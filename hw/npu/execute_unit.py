@@ -129,6 +129,14 @@ class ExecuteUnit(wiring.Component):
         records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT))
         own = part("own", Module())  # what the unit itself keeps
 
+        self._connect(m, loader, feeder, accumulators, output, monitor, records)
+        self._waves(own, feeder, loader, array, accumulators)
+        refused = self._dispatch(own, feeder, loader, output)
+        self._status(own, feeder, loader, output, refused)
+        return m
+
+    def _connect(self, m, loader, feeder, accumulators, output, monitor, records):
+        """The stages with their neighbours, and with the ports of the unit."""
         for ours, theirs in zip(feeder.read, self.feed, strict=True):
             connect(m, ours, flipped(theirs))
         connect(m, output.second_read, flipped(self.second))
@@ -160,10 +168,6 @@ class ExecuteUnit(wiring.Component):
             self.done.eq(output.retire),
             self.done_index.eq(output.retire_index),
         ]
-        self._waves(own, feeder, loader, array, accumulators)
-        refused = self._dispatch(own, feeder, loader, output)
-        self._status(own, feeder, loader, output, refused)
-        return m
 
     def _waves(self, m, feeder, loader, array, accumulators):
         """Waves go through the array, vectors around it; the feeder never has both on the way."""

@@ -23,7 +23,7 @@ LONGEST = 150
 
 
 def feeder():
-    latency = ActivationScratchpad.read_latency(True)
+    latency = ActivationScratchpad.READ_LATENCY
     settings = {"rows": CONFIG.rows, "cols": CONFIG.cols, "size": CONFIG.act_bytes, "array_latency": ARRAY_LATENCY}
     settings |= {"int4": True, "interpolation": True}
     return Feeder(**settings, read_latency=latency, places=places_of(CONFIG))

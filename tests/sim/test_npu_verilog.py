@@ -24,7 +24,7 @@ def test_shipped_verilog_is_lint_clean(shipped, tmp_path):
 def test_with_int4_it_is_lint_clean_too(shipped, tmp_path):
     int4 = npu_verilog(PRESETS["nano"].replace(int4=True))
     assert lint(int4, "npu", tmp_path) == "" and "//   int4 = True\n" in int4
-    assert set(module_names(int4)) - set(module_names(shipped)) == {"npu_pair_rows"}
+    assert set(module_names(int4)) - set(module_names(shipped)) == {"npu_row_splitter"}
 
 
 def test_with_interpolation_it_is_lint_clean_too(shipped, tmp_path):
@@ -39,7 +39,7 @@ def test_without_interpolation_nothing_of_it_is_left(shipped):
 
 def test_without_int4_nothing_of_it_is_left(shipped):
     """Neither a module, nor a line of the header, nor any of its names."""
-    assert not re.search(r"int4|paired|pair_rows|zero_upper|skew_other", shipped)
+    assert not re.search(r"int4|paired|row_splitter|zero_upper|skew_other", shipped)
 
 
 @pytest.mark.slow

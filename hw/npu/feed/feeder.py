@@ -1,31 +1,28 @@
 """The feeder: reads activations and sends waves to the array and to the vector path."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.npu.array.accumulators import Accumulators
 from hw.npu.feed.feed_gate import CAUSES, FeedGate
 from hw.npu.feed.feed_monitor import FEED_EVENT
 from hw.npu.feed.feed_reader import FeedReader
 from hw.npu.feed.feed_stages import FeedStages
 from hw.npu.feed.port_positions import PortPositions
+from hw.npu.feed.row_groups import RowGroups
+from hw.npu.feed.step_counts import StepCounts
+from hw.npu.feed.step_describer import StepDescriber
+from hw.npu.feed.step_issuer import StepIssuer, feed_command
 from hw.npu.feed.wave_generator import WaveGenerator
-from hw.npu.interface.isa import MAX_SPAN, Error, Opcode, group_layout, is_operation
+from hw.npu.feed.wave_sender import WaveSender
+from hw.npu.interface.isa import MAX_SPAN, Error, Opcode
 from hw.npu.interface.ports import ReadPort
 from hw.npu.interface.status import ERROR_LAYOUT
 from hw.npu.interface.tokens import TOKENS
-from hw.npu.interface.wave import FEED_STEP, WAVE_TAG
+from hw.npu.interface.wave import WAVE_TAG
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.walks.interpolation_walk import WEIGHT_BITS, InterpolationWalk
-from hw.npu.walks.reduction_walk import ReductionWalk
-
-
-def feed_command(interpolation=False) -> data.StructLayout:
-    """What the feeder needs of an execute command."""
-    groups = ("header", "loops", "input", *(("interpolation",) if interpolation else ()))
-    return data.StructLayout({"index": unsigned(32), **{group: group_layout(group) for group in groups}})
 
 
 class Feeder(wiring.Component):
@@ -33,18 +30,17 @@ class Feeder(wiring.Component):
 
     A step is a wave, but in DEPTHWISE, where the array is a FIR filter along a block row and some steps are data only. ::
 
-        generator --> PortPositions --> FeedStages: windows, banks, turns --> queue --> FeedReader --> array or vector path
-        FeedGate      (LATENCY)         (LATENCY)                                       waits here
+        StepIssuer --> WaveGenerator --> PortPositions --> FeedStages: windows, banks, turns --> queue --> FeedReader --> WaveSender
+        FeedGate       RowGroups         StepDescriber                                                     waits here
         waits here
 
     Behind the scratchpad's ports nothing stalls. In front of the generator a step waits for tokens (the command's three counts), for a free
     half of the accumulators, for the weights of a DEPTHWISE, and where it has to, for the array to be empty (`FeedGate`). A MATMUL waits
     for its weights at the reader. A step is taken while fewer than `FeedStages.ROOM` are inside.
 
-    The command is registered `PREPARED` cycles before its first step can come, so that what it alone decides is known by then; what
-    depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after the tile's first step, and the last step of a tile waits
-    for that: no tile that short could follow another in the accumulators.
-    From a command's last step to the next one's first pass `BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
+    What depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after the tile's first step, and the last step of a tile
+    waits for that: no tile that short could follow another in the accumulators. From a command's last step to the next one's first
+    pass `StepIssuer.BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
 
     **Streams.** In DEPTHWISE vectors do not move through the array, but partial sums and waves do: both must move in the same cycles. From
     the first step of the command to its last, the array moves only in cycles in which a step arrives (``enable``). The steps must
@@ -108,18 +104,12 @@ class Feeder(wiring.Component):
         ADDRESS, if a byte of the image lies outside the scratchpad.
     """
 
-    SENT = 1
+    SENT = WaveSender.LATENCY
     """Registers between the end of the reader and the array."""
     STEPS = FeedStages.ROOM + 2
     """Steps between the generator and the scratchpad, at most."""
-    PREPARED = 2
-    """Cycles that a command stands before its first step can come."""
-    TAKE = 1 + PREPARED + 1
-    """Cycles from a command that is taken to its first step in the generator: registered, prepared, started."""
     LATENCY = PortPositions.LATENCY + FeedStages.LATENCY + 2
     """Cycles from a step that is taken to the reader."""
-    BETWEEN = ReductionWalk.SETTLES + 1 + PREPARED + 2
-    """Cycles from a command's last step to the next one's first."""
 
     def __init__(self, *, rows, cols, size, read_latency, array_latency, places, int4=False, interpolation=False):
         self.rows, self.cols, self.size, self.int4, self.interpolation = rows, cols, size, int4, interpolation
@@ -150,115 +140,80 @@ class Feeder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.submodules.issuer = issuer = StepIssuer(rows=self.rows, int4=self.int4, interpolation=self.interpolation)
         m.submodules.generator = generator = WaveGenerator(cols=self.cols, interpolation=self.interpolation)
         m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
+        m.submodules.describer = describer = StepDescriber()
         m.submodules.stages = stages = FeedStages(width=self.width, size=self.size, geometry=self.places)
         m.submodules.reader = reader = FeedReader(
             width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4, places=self.places
         )
-        command = Signal(self.layout, reset_less=True)
-        active, preparing, begun, room = Signal(), Signal(), Signal(), Signal()
-        fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
-        quiet, settling = Signal(range(ReductionWalk.SETTLES + 1)), Signal(range(ReductionWalk.SETTLES + 1))
-        step, filler, spaced, taken = Signal(), Signal(), Signal(), Signal()
-        opcode = command.header.opcode
-        matmul, depthwise = (
-            delayed(m, is_operation(opcode, operation, self.int4), 1, name=operation.name.lower())
-            for operation in (Opcode.MATMUL, Opcode.DEPTHWISE)
-        )
-        starting = delayed(m, taken, 1 + self.PREPARED, name="starting", reset_less=False)
-        command_end = generator.tile_end & positions.last_tile & generator.last_column
-        waits_at_tile = active & ~gate.open & generator.first_pixel
+        m.submodules.sender = sender = WaveSender(width=self.width, cols=self.cols, int4=self.int4)
+        m.submodules.groups = groups = RowGroups(rows=self.rows, arrives=self.read_latency + self.SENT)
+        m.submodules.counts = counts = StepCounts()
+        connect(m, flipped(self.command), issuer.commands)
+        array, taken = issuer.matmul | issuer.depthwise, issuer.step | issuer.filler
         m.d.comb += [
-            spaced.eq(generator.tile_end & (settling != 0)),
-            step.eq(active & (gate.open | ~generator.first_pixel) & room & ~spaced),
-            filler.eq(begun & ((fillers_left != 0) | waits_at_tile) & room),
-            self.command.ready.eq(~active & ~preparing & (fillers_left == 0) & (quiet == 0)),
-            taken.eq(self.command.valid & self.command.ready),
+            issuer.open.eq(gate.open),
+            issuer.room.eq(counts.room),
+            issuer.first_pixel.eq(generator.first_pixel),
+            issuer.tile_end.eq(generator.tile_end),
+            issuer.last_tile.eq(positions.last_tile),
+            issuer.last_column.eq(generator.last_column),
+            issuer.rows_used.eq(groups.rows_used),
+            groups.loops.eq(issuer.command.loops),
+            groups.depthwise.eq(issuer.depthwise),
+            groups.step.eq(issuer.step),
+            *(ours.eq(theirs) for ours, theirs in zip(self.group_ends, groups.group_ends, strict=True)),
+            counts.taken.eq(taken),
+            counts.array_taken.eq(taken & array),
+            counts.queued.eq(stages.o.valid & stages.o.ready),
+            counts.array_accepted.eq(reader.accept & reader.present.sent.array),
+            reader.tile_loaded.eq(self.tile_loaded),
         ]
-        self._walk(m, command, generator, positions, starting, step, filler, matmul, depthwise)
-        row_ends, regroups = self._rows(m, command, step, depthwise)
-        # a tile's last wave may come before it is known to be the job's last: what matters is that it is known by the tile's last step
-        self._guard(m, command, generator, positions, gate, active, step, matmul | depthwise, regroups, generator.tile_end)
-        m.d.comb += [gate.streams.eq(depthwise), reader.tile_loaded.eq(self.tile_loaded)]
-
-        with m.If(self.command.ready):  # whether there is one or not
-            m.d.sync += self._take(command)
-        with m.If(taken):
-            m.d.sync += preparing.eq(1)
-        with m.If(starting):
-            m.d.sync += [preparing.eq(0), active.eq(1)]
-        with m.If(step):
-            m.d.sync += begun.eq(depthwise)
-            with m.If(command_end):
-                m.d.sync += active.eq(0)
-        ended = delayed(m, step & command_end, 1, name="ended", reset_less=False)
-        with m.If(ended):
-            m.d.sync += fillers_left.eq(Mux(depthwise, row_ends[-1], 0))
-        with m.If(filler & (fillers_left != 0)):
-            m.d.sync += [fillers_left.eq(fillers_left - 1), begun.eq(fillers_left != 1)]
-        for count, moves in ((quiet, step | filler), (settling, starting | (step & generator.tile_end))):
-            with m.If(moves):
-                m.d.sync += count.eq(ReductionWalk.SETTLES)
-            with m.Elif(count != 0):
-                m.d.sync += count.eq(count - 1)
-
-        ends = Mux(depthwise, fillers_left == 1, command_end)
-        described = self._settled(m, command, generator, positions, step, filler, ends, matmul, depthwise)
+        self._walk(m, issuer, generator, positions)
+        self._guard(m, issuer, generator, positions, gate)
+        m.d.comb += [gate.array.eq(array), gate.regroups.eq(groups.regroups), gate.array_near.eq(counts.array_near)]
+        self._describe(m, issuer, generator, positions, describer)
         cause = Signal(CAUSES)  # why there is no step, or only a filler
         m.d.sync += cause.eq(0)
-        with m.If(room & ~step):
-            m.d.sync += cause.eq(gate.cause)
-            with m.If(spaced | ended | (fillers_left != 0)):
-                m.d.sync += cause.eq(CAUSES.const({"output": 1}))
-        for side, port in enumerate(reader.read):
-            connect(m, port, flipped(self.read[side]))
-        self._stage(m, starting, positions, stages, reader, command, step | filler, described, cause)
-        self._count(m, gate, stages, reader, room, step | filler, matmul | depthwise)
+        with m.If(counts.room & ~issuer.step):
+            m.d.sync += cause.eq(Mux(issuer.spaced, CAUSES.const({"output": 1}), gate.cause))
+        self._stage(m, issuer, positions, describer, stages, cause)
+        connect(m, stages.o, reader.step)
+        for port, theirs in zip(reader.read, self.read, strict=True):
+            connect(m, port, flipped(theirs))
         self._report(m, reader, stages.missing)
-        self._send(m, reader)
+        self._send(m, reader, sender)
         return m
 
-    def _take(self, command):
-        """Registers a command; SOFTMAX as one wave of padding, what only the array knows as a tap of one byte."""
-        taken, opcode = self.command.payload, self.command.payload.header.opcode
-        softmax = opcode == Opcode.SOFTMAX
-        array = is_operation(opcode, Opcode.MATMUL, self.int4) | is_operation(opcode, Opcode.DEPTHWISE, self.int4)
-        changes = (
-            (command.loops.block_rows, Mux(softmax, 1, taken.loops.block_rows)),
-            (command.loops.block_cols, Mux(softmax, 1, taken.loops.block_cols)),
-            (command.loops.lanes, Mux(array, taken.loops.lanes, 1)),
-            (command.loops.span, Mux(array, taken.loops.span, 1)),
-            (command.input.height, Mux(softmax, 0, taken.input.height)),
-        )
-        return [command.eq(taken), *(field.eq(value) for field, value in changes)]
-
-    def _walk(self, m, command, generator, positions, starting, step, filler, matmul, depthwise):
+    def _walk(self, m, issuer, generator, positions):
         """Generator and positions go on together; a filler is a step of the positions only."""
+        command = issuer.command
         m.d.comb += [
-            generator.start.eq(starting),
-            generator.step.eq(step),
+            generator.start.eq(issuer.start),
+            generator.step.eq(issuer.step),
             generator.loops.eq(command.loops),
             generator.input.eq(command.input),
-            generator.depthwise.eq(depthwise),
-            generator.channels.eq(~matmul),
+            generator.depthwise.eq(issuer.depthwise),
+            generator.channels.eq(~issuer.matmul),
             generator.last_tile.eq(positions.last_tile),
-            positions.start.eq(starting),
-            positions.step.eq(step | filler),
-            positions.filler.eq(filler),
-            positions.tile_end.eq(step & generator.tile_end),
+            positions.start.eq(issuer.start),
+            positions.step.eq(issuer.step | issuer.filler),
+            positions.filler.eq(issuer.filler),
+            positions.tile_end.eq(issuer.step & generator.tile_end),
             positions.loops.eq(command.loops),
             positions.input.eq(command.input),
-            positions.matmul.eq(matmul),
-            positions.depthwise.eq(depthwise),
+            positions.matmul.eq(issuer.matmul),
+            positions.depthwise.eq(issuer.depthwise),
             positions.pixel.eq(generator.position),
             positions.last_column.eq(generator.last_column),
         ]
         if self.int4:
             m.d.comb += positions.paired.eq(command.header.opcode == Opcode.MATMUL_INT4)
         if self.interpolation:
-            self._weigh(m, command, generator, ~(matmul | depthwise))
+            self._weigh(m, command, generator, ~(issuer.matmul | issuer.depthwise))
 
     def _weigh(self, m, command, generator, vector):
         """Weights of vectors, in their order, wait for them: each step that goes around the array is a wave, and has one.
@@ -278,116 +233,58 @@ class Feeder(wiring.Component):
             self.weight.eq(weights.o.payload),
         ]
 
-    def _rows(self, m, command, step, depthwise):
-        """Groups the array's rows with the first step of a DEPTHWISE, once the last step of the one before has arrived there."""
-        loops, ends = command.loops, [Signal.like(end, name=f"row_ends_{side}") for side, end in enumerate(self.group_ends)]
-        taps = [Mux(loops.span > side, loops.taps_x, 0) for side in range(MAX_SPAN)]
-        m.d.sync += [end.eq(sum(taps[: side + 1])) for side, end in enumerate(ends)]
-        groups = [Signal.like(end, name=f"group_{side}") for side, end in enumerate(ends)]
-        with m.If(step & depthwise):
-            m.d.sync += [group.eq(end) for group, end in zip(groups, ends, strict=True)]
-        differs = [group != end for group, end in zip(groups, ends, strict=True)]
-        for side, (now, group) in enumerate(zip(self.group_ends, groups, strict=True)):
-            m.d.comb += now.eq(delayed(m, group, self.read_latency + self.SENT, name=f"group_{side}_arrives", reset_less=False))
-        return ends, depthwise & (differs[0] | differs[1] | differs[2])
-
-    def _guard(self, m, command, generator, positions, gate, active, step, array, regroups, last_pixel):
+    def _guard(self, m, issuer, generator, positions, gate):
         """Tells the gate of the step that comes next."""
+        command = issuer.command
         m.d.comb += [
             gate.tokens.eq(self.tokens),
             gate.header.eq(command.header),
-            gate.active.eq(active),
-            gate.array.eq(array),
+            gate.active.eq(issuer.active),
+            gate.streams.eq(issuer.depthwise),
             gate.partial_in.eq(command.loops.partial_in),
             gate.partial_out.eq(command.loops.partial_out),
-            gate.regroups.eq(regroups),
             gate.first_pixel.eq(generator.first_pixel),
             gate.first_tile.eq(positions.first_tile),
-            gate.last_pixel.eq(last_pixel),
+            # a tile's last wave may come before it is known to be the job's last: what matters is that it is known by the tile's last step
+            gate.last_pixel.eq(generator.tile_end),
             gate.last_tile.eq(positions.last_tile),
-            gate.leaves.eq(step),
+            gate.leaves.eq(issuer.step),
             gate.tile_loaded.eq(self.tile_loaded),
             gate.half_free.eq(self.half_free),
         ]
 
-    def _describe(self, m, command, generator, positions, step, filler, command_end, matmul, depthwise, taken):
-        """Registers what the step is; its wave gets its plane and its half. ``taken`` says whether it is taken."""
-        loops, sent, array = command.loops, step.sent, matmul | depthwise
-        half, plane = Signal(), Signal()
-        last_wave = taken & generator.last_pixel
-        with m.If(last_wave & array):
-            m.d.sync += plane.eq(~plane)
-        with m.If(last_wave & positions.last_tile & ~loops.partial_out):
-            m.d.sync += half.eq(~half)
-        shortest = Accumulators.MIN_PERIOD
-        short = ((loops.block_rows == 1) & (loops.block_cols < shortest)) | ((loops.block_cols == 1) & (loops.block_rows < shortest))
-        continues = positions.first_tile & loops.partial_in  # of a command whose block may have been shorter
-        m.d.sync += [
-            sent.array.eq(array),
-            sent.column.eq(depthwise),
-            sent.sides.eq(Mux(depthwise, (loops.span > 1) | ((loops.span > 2) << 1), 0)),
-            sent.wave.eq(~filler & generator.wave),
-            sent.plane.eq(plane),
-            sent.tile_end.eq(last_wave & array),
-            sent.command_end.eq(command_end),
-            sent.pad.eq(command.input.pad_value),
-            sent.tag.entry.eq(generator.entry),
-            sent.tag.half.eq(half),
-            sent.tag.overwrite.eq(positions.first_tile & ~loops.partial_in),
-            sent.tag.maximum.eq(command.header.opcode == Opcode.MAX),
-            sent.tag.final.eq(positions.last_tile),
-            sent.tag.job_end.eq(generator.last_pixel & positions.last_tile),
-            step.filler.eq(filler),
-            step.apart.eq(~filler & generator.first_pixel & ((short & ~depthwise) | continues)),
-            step.opens.eq(~filler & generator.first_pixel & array),
-            step.index.eq(command.index),
-            step.opcode.eq(command.header.opcode),
-        ]
-
-    def _settled(self, m, command, generator, positions, step, filler, ends, matmul, depthwise):
-        """Describes a step, `ReductionWalk.SETTLES` cycles after it was taken: then it is known whether its tile is the job's last."""
-        described = Signal(FEED_STEP, reset_less=True)
-        self._describe(m, command, generator, positions, described, filler, ends, matmul, depthwise, taken=step)
-        settled, half, last_tile = Signal(FEED_STEP), Signal(), positions.last_tile
-        last_wave = delayed(m, step & generator.last_pixel, ReductionWalk.SETTLES, name="last_wave", reset_less=False)
-        tag = settled.sent.tag
+    @staticmethod
+    def _describe(m, issuer, generator, positions, describer):
+        """Tells the describer of the step that comes next."""
+        command = issuer.command
         m.d.comb += [
-            settled.eq(delayed(m, described, ReductionWalk.SETTLES - 1, name="described")),
-            tag.final.eq(last_tile),
-            tag.job_end.eq(last_wave & last_tile),
-            tag.half.eq(half),
+            describer.taken.eq(issuer.step),
+            describer.filler.eq(issuer.filler),
+            describer.command_end.eq(issuer.ends),
+            describer.loops.eq(command.loops),
+            describer.index.eq(command.index),
+            describer.opcode.eq(command.header.opcode),
+            describer.pad.eq(command.input.pad_value),
+            describer.array.eq(issuer.matmul | issuer.depthwise),
+            describer.column.eq(issuer.depthwise),
+            describer.first_tile.eq(positions.first_tile),
+            describer.last_tile.eq(positions.last_tile),
+            *(getattr(describer, name).eq(getattr(generator, name)) for name in ("wave", "entry", "first_pixel", "last_pixel")),
         ]
-        with m.If(last_wave & last_tile & ~command.loops.partial_out):
-            m.d.sync += half.eq(~half)
-        return settled
 
     @staticmethod
-    def _stage(m, starting, positions, stages, reader, command, taken, settled, cause):
+    def _stage(m, issuer, positions, describer, stages, cause):
         """Brings together what a step is, and where it reads."""
         rest = PortPositions.LATENCY
+        taken = issuer.step | issuer.filler
         m.d.comb += [
-            stages.start.eq(delayed(m, starting, 3, name="started", reset_less=False)),
-            stages.input.eq(command.input),
+            stages.start.eq(delayed(m, issuer.start, 3, name="started", reset_less=False)),
+            stages.input.eq(issuer.command.input),
             stages.valid.eq(delayed(m, taken, rest, name="taken", reset_less=False)),
-            stages.step.eq(delayed(m, settled, rest - ReductionWalk.SETTLES, name="settled")),
+            stages.step.eq(delayed(m, describer.step, rest - StepDescriber.LATENCY, name="described")),
             stages.cause.eq(delayed(m, cause, rest - 1, name="cause", reset_less=False)),
             *(mine.eq(port) for mine, port in zip(stages.ports, positions.ports, strict=True)),
         ]
-        connect(m, stages.o, reader.step)
-
-    @staticmethod
-    def _count(m, gate, stages, reader, room, taken, array):
-        """Counts the steps in front of the reader, and of those in front of the scratchpad the ones for the array."""
-        inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 3))
-        popped = delayed(m, stages.o.valid & stages.o.ready, 1, name="popped", reset_less=False)
-        enters = delayed(m, taken & array, 1, name="array_taken", reset_less=False)
-        leaves = delayed(m, reader.accept & reader.present.sent.array, 1, name="array_accepted", reset_less=False)
-        m.d.sync += [
-            inside.eq(inside + taken - popped),
-            room.eq(inside < FeedStages.ROOM - 1),  # of the cycle before, in which one more may have been taken
-            near.eq(near + enters - leaves),
-        ]
-        m.d.comb += gate.array_near.eq(near != 0)
 
     def _report(self, m, reader, behind):
         """What this cycle is spent on: a step that is accepted, a step that waits, or the cause why there is none."""
@@ -412,27 +309,15 @@ class Feeder(wiring.Component):
         with m.If(failed & ~self.error.valid):
             m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(index)]
 
-    def _send(self, m, reader):
-        """Hands a step on, and says when the array moves."""
-        step, streams = reader.arrived, Signal()
-        arrives, wave = reader.sent & step.column, reader.sent & step.wave
-        with m.If(arrives):
-            m.d.sync += streams.eq(~step.command_end)
-
-        def out(value, name, reset_less=False):
-            return delayed(m, value, self.SENT, name=name, reset_less=reset_less)
-
-        m.d.comb += [
-            self.enable.eq(out(~streams | arrives, "enabled")),
-            self.matmul.eq(out(wave & step.array & ~step.column, "sent_matmul")),
-            self.column.eq(out(wave & step.column, "sent_column")),
-            self.vector.eq(out(wave & ~step.array, "sent_vector")),
-            self.plane.eq(out(step.plane, "sent_plane", True)),
-            self.tag.eq(out(step.tag, "sent_tag", True)),
-            self.tile_passed.eq(out(wave & step.tile_end, "sent_tile_end")),
-        ]
+    def _send(self, m, reader, sender):
+        """What leaves the reader goes through the sender."""
+        m.d.comb += [sender.sent.eq(reader.sent), sender.step.eq(reader.arrived)]
+        m.d.comb += [ours.eq(theirs) for ours, theirs in zip(sender.bytes, reader.lanes, strict=True)]
+        m.d.comb += [lane.eq(sent) for lane, sent in zip(self.lanes, sender.lanes, strict=True)]
+        for ours, theirs in ((sender.bytes_beside, reader.sides), (self.sides, sender.sides)):
+            for mine, values in zip(ours, theirs, strict=True):
+                m.d.comb += [lane.eq(value) for lane, value in zip(mine, values, strict=True)]
+        names = ("enable", "matmul", "column", "vector", "plane", "tag", "tile_passed", *(("paired",) if self.int4 else ()))
+        m.d.comb += [getattr(self, name).eq(getattr(sender, name)) for name in names]
         if self.int4:
-            m.d.comb += self.paired.eq(out(reader.paired, "sent_paired", True))
-        m.d.comb += [lane.eq(out(value, f"sent_{n}", True)) for n, (lane, value) in enumerate(zip(self.lanes, reader.lanes, strict=True))]
-        for side, (mine, values) in enumerate(zip(self.sides, reader.sides, strict=True), start=1):
-            m.d.comb += [lane.eq(out(value, f"sent_{side}_{n}", True)) for n, (lane, value) in enumerate(zip(mine, values, strict=True))]
+            m.d.comb += sender.pairs.eq(reader.paired)

@@ -14,6 +14,8 @@ from hw.npu.output.output_command import OUTPUT_COMMAND, OutputCommand
 from hw.npu.output.output_pipeline import OutputPipeline
 from hw.npu.output.parameter_shadow import ParameterShadow
 from hw.npu.output.second_operand import SecondOperand
+from hw.npu.output.shared_read import SharedRead
+from hw.npu.output.vector_order import VectorOrder
 from hw.npu.output.write_slots import WriteSlots
 from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.parts.delay import delayed
@@ -154,6 +156,10 @@ class OutputStage(wiring.Component):
         m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
         m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency)
+        m.submodules.shared = shared = SharedRead(self.lanes)
+        wiring.connect(m, operands.read, shared.operands)
+        wiring.connect(m, softmax.read, shared.softmax)
+        wiring.connect(m, shared.read, wiring.flipped(self.second_read))
         # the loader does not wait for what is done with a row
         m.submodules.rows = queue = StreamFifo(parameter_layout(self.cols), depth=2)
         wiring.connect(m, wiring.flipped(self.parameters), queue.i)
@@ -176,7 +182,15 @@ class OutputStage(wiring.Component):
             self.busy.eq(command.inside != 0),
         ]
         issue = self._control(m, command, rows, walk, operands, slots, shadow, pipeline, softmax)
-        self._second_read(m, command, walk, operands, softmax)
+        m.d.comb += [
+            softmax.source.eq(command.operand_walk),
+            softmax.length.eq(command.length),
+            softmax.target.eq(walk.vector.address),
+            softmax.target_end.eq(walk.vector.command_end),
+            softmax.target_valid.eq(walk.valid),
+            shared.begins.eq(softmax.start),
+            shared.ends.eq(softmax.done),
+        ]
         self._places(m, issue, walk, slots, pipeline, softmax)
         command.retire(m, self, slots)
         handshakes = (self.command, self.parameters, self.second_read.request)
@@ -235,14 +249,7 @@ class OutputStage(wiring.Component):
                     m.d.comb += [step.eq(1), issue.eq(1)]
                     with m.If(vector.command_end):
                         m.next = "FETCH"
-            with m.State("COUNT"):  # until all partial sums are final
-                m.d.comb += step.eq(ready)
-                with m.If(step & vector.command_end):
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):  # until the commands before are complete
-                m.d.comb += command.settled.eq(slots.empty)
-                with m.If(slots.empty):
-                    m.next = "FETCH"
+            self._partial_states(m, command, step, ready, vector, slots)
             with m.State("FAILED"):  # until reset
                 m.d.comb += [self.error.valid.eq(1), self.error.code.eq(error)]
         m.d.comb += self.error.index.eq(Mux(command.bank, command.index[1], command.index[0]))
@@ -261,14 +268,14 @@ class OutputStage(wiring.Component):
 
     def _conditions(self, m, command, walk, step, issue, softmax):
         """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
-        least, joins = SecondOperand.LATENCY, issue & command.has_second
         m.submodules.finals = finals = CreditCounter(FINAL_HALVES * self.depth)
-        m.d.comb += [finals.up.eq(self.entry_final), finals.down.eq((step & walk.ends.entry_end) | softmax.start)]
-        behind_second = Signal(range(least + 1))  # cycles until it does
-        behind = Signal(init=1)
-        m.d.sync += behind.eq(~joins & (behind_second <= 1))
-        m.d.sync += behind_second.eq(Mux(joins, least, behind_second - (behind_second != 0)))
-        return finals.some, behind
+        m.submodules.order = order = VectorOrder(SecondOperand.LATENCY)
+        m.d.comb += [
+            finals.up.eq(self.entry_final),
+            finals.down.eq((step & walk.ends.entry_end) | softmax.start),
+            order.joins.eq(issue & command.has_second),
+        ]
+        return finals.some, order.behind
 
     def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
         """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""
@@ -295,6 +302,18 @@ class OutputStage(wiring.Component):
         ]
         with m.If(job_end):
             m.d.sync += half.eq(~half)
+
+    @staticmethod
+    def _partial_states(m, command, step, ready, vector, slots):
+        """A command that leaves partial sums, and writes nothing."""
+        with m.State("COUNT"):  # until all partial sums are final
+            m.d.comb += step.eq(ready)
+            with m.If(step & vector.command_end):
+                m.next = "SETTLE"
+        with m.State("SETTLE"):  # until the commands before are complete
+            m.d.comb += command.settled.eq(slots.empty)
+            with m.If(slots.empty):
+                m.next = "FETCH"
 
     @staticmethod
     def _softmax_states(m, softmax, exponentials_ready, table_end, may_start, error):
@@ -328,30 +347,6 @@ class OutputStage(wiring.Component):
             softmax.table_row.eq(row.row),
             softmax.table_entries.eq(row.data),
         ]
-
-    def _second_read(self, m, command, walk, operands, softmax):
-        """The port belongs to the softmax unit while it runs: then no answer to a second operand is on its way."""
-        answered, request = self.second_read.valid, self.second_read.request
-        unit_reads = Signal()
-        with m.If(softmax.start):
-            m.d.sync += unit_reads.eq(1)
-        with m.Elif(softmax.done):
-            m.d.sync += unit_reads.eq(0)
-        m.d.comb += [
-            softmax.source.eq(command.operand_walk),
-            softmax.length.eq(command.length),
-            softmax.target.eq(walk.vector.address),
-            softmax.target_end.eq(walk.vector.command_end),
-            softmax.target_valid.eq(walk.valid),
-            request.valid.eq(operands.read.request.valid | softmax.read.request.valid),
-            request.payload.eq(Mux(unit_reads, softmax.read.request.payload, operands.read.request.payload)),
-        ]
-        for reader, owns in ((operands, ~unit_reads), (softmax, unit_reads)):
-            m.d.comb += [
-                reader.read.request.ready.eq(request.ready & owns),
-                reader.read.valid.eq(answered & owns),
-                reader.read.data.eq(self.second_read.data),
-            ]
 
     def _places(self, m, issue, walk, slots, pipeline, softmax):
         """Places among the writes: reserved by a vector that is issued and filled by its result; the softmax unit does both at once."""

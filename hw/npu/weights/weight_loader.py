@@ -12,8 +12,8 @@ from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.promise import promise
 from hw.npu.parts.stream_register import StreamRegister, registered, steady
-from hw.npu.weights.pair_rows import PAIR_TAG, PairRows, row_tag
 from hw.npu.weights.plane_handoff import PlaneHandoff
+from hw.npu.weights.row_splitter import PAIR_TAG, RowSplitter, row_tag
 from hw.npu.weights.weight_rows import WeightRows
 from hw.npu.weights.weight_sets import WeightSets
 
@@ -109,7 +109,7 @@ class WeightLoader(wiring.Component):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
         self._receive(m, row, queue)
         if self.int4:
-            m.submodules.pairs = pairs = PairRows(cols=self.cols)
+            m.submodules.pairs = pairs = RowSplitter(cols=self.cols)
             connect(m, queue.o, pairs.i)
             self._deliver(m, registered(m, pairs.o, name="row_ahead"))
         else:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.interface.load_command import LOAD_COMMAND, stream_of
-from hw.npu.weights.pair_rows import PAIR_TAG
+from hw.npu.weights.row_splitter import PAIR_TAG
 from hw.npu.weights.weight_sets import WeightSets
 
 

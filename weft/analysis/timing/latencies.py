@@ -7,6 +7,7 @@ from hw.npu.array.array import array_latency
 from hw.npu.config import NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
 from hw.npu.feed.feeder import Feeder
+from hw.npu.feed.step_issuer import StepIssuer
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
@@ -95,8 +96,8 @@ def latencies(config: NpuConfig) -> Latencies:
         array=array_latency(**sizes),
         offered=1 + CHECK_CYCLES + 1,  # the head's register, and the decision's
         send=CHECK_CYCLES + 3,
-        take=Feeder.TAKE,
-        between=Feeder.BETWEEN - Feeder.TAKE,
+        take=StepIssuer.TAKE,
+        between=StepIssuer.BETWEEN - StepIssuer.TAKE,
         pending=Feeder.LATENCY,
         gate=1,
         announcing=2,  # `PlaneHandoff`

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.npu.weights.pair_rows import PairRows
+from hw.npu.weights.row_splitter import RowSplitter
 from tests.streams import expect, put, random_pattern, simulate
 
 
@@ -34,6 +34,6 @@ def test_pairs_become_two_rows_and_others_pass(cols, seed):
             want += [halves(row, cols, upper) for upper in range(1 + row["upper"])]
         else:
             want.append({name: row[name] for name in ("table", "params", "zero", "row", "last", "cols")})
-    dut = PairRows(cols=cols)
+    dut = RowSplitter(cols=cols)
     give, take = random_pattern(rng), random_pattern(rng)
     simulate(dut, lambda ctx: put(ctx, dut.i, rows, give), lambda ctx: expect(ctx, dut.o, want, take), watched=[dut.o])

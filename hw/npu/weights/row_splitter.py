@@ -16,7 +16,7 @@ def row_tag(cols, int4=False):
     return data.StructLayout(tag | {"cols": unsigned(8 * cols)})
 
 
-class PairRows(wiring.Component):
+class RowSplitter(wiring.Component):
     """Takes a row of 4-bit weights of a DEPTHWISE apart: first its lower halves, then its upper ones, a row of the array each.
 
     Where the array is a FIR filter a weight has an element to itself. Other rows pass as they are, those of a MATMUL with 4-bit

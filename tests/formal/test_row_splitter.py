@@ -1,10 +1,10 @@
-"""Proof of `PairRows`: `PlaneHandoff` is offered the rows of a tile as from the queue itself, one after the other, and none changes."""
+"""Proof of `RowSplitter`: `PlaneHandoff` is offered the rows of a tile as from the queue itself, one after the other, and none changes."""
 
 from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.npu.weights.pair_rows import PairRows, row_tag
+from hw.npu.weights.row_splitter import RowSplitter, row_tag
 from tests.formal.prove import prove, refute
 
 COLS = 1
@@ -12,14 +12,14 @@ MOST_ROWS = 6
 """Rows of the array that a tile has at most."""
 
 
-class PairRowsProof(wiring.Component):
+class RowSplitterProof(wiring.Component):
     """A queue of the rows of tiles, each of 1 to `MOST_ROWS` rows of the array, in pairs or not; an array takes them when it likes.
 
     What the proof of the two weight planes takes for granted of the rows that it is offered is asserted here.
 
     Parameters
     ----------
-    dut : PairRows
+    dut : RowSplitter
         The design, or a broken one.
     """
 
@@ -77,10 +77,10 @@ class PairRowsProof(wiring.Component):
 
 
 def test_rows_are_offered_in_order_each_once_and_stay(tmp_path):
-    prove(PairRowsProof(dut=PairRows(cols=COLS)), tmp_path, depth=4)
+    prove(RowSplitterProof(dut=RowSplitter(cols=COLS)), tmp_path, depth=4)
 
 
-class Hasty(PairRows):
+class Hasty(RowSplitter):
     """Broken: the queue goes on after the lower halves."""
 
     def elaborate(self, platform):
@@ -90,4 +90,4 @@ class Hasty(PairRows):
 
 
 def test_a_row_that_leaves_with_its_lower_half_is_noticed(tmp_path):
-    refute(PairRowsProof(dut=Hasty(cols=COLS)), tmp_path, depth=6)
+    refute(RowSplitterProof(dut=Hasty(cols=COLS)), tmp_path, depth=6)
