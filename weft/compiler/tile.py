@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
 
 from golden.machine_stream import PARAMETER_ROWS_OF
 from hw.npu.config import NpuConfig
@@ -13,13 +12,13 @@ from weft.compiler.estimate import (
     COMMAND_CYCLES,
     COMMAND_TRAFFIC,
     DEPENDENT_CYCLES,
-    MIN_TILE_CYCLES,
     SOFTMAX_ROW_CYCLES,
     arrival_cycles,
     job_cycles,
     transfer_rate,
 )
 from weft.compiler.fir import Fir, Taps, fir_along
+from weft.compiler.groups import cut, early_parts, filter_groups, groups_of, taper
 from weft.compiler.reduction import Depth, Part, Reduction, reduction_of, window_parts, window_taps
 from weft.compiler.second_taps import SecondTaps
 from weft.compiler.steps import Step
@@ -101,21 +100,6 @@ def params_of(step: Step) -> Params:
     return Params.BIAS if len(step.multiplier) == 1 else Params.FULL
 
 
-def _taper(sizes: list[int]) -> list[int]:
-    """The last size halved again and again: little is left to compute when the last weights arrive."""
-    *sizes, last = sizes
-    while last > 1:
-        sizes.append(last - last // 2)
-        last //= 2
-    return [*sizes, last]
-
-
-def _cut(groups: list[tuple[int, int]], edge: int) -> list[tuple[int, int]]:
-    """Groups of column tiles, (first, how many), with one more that begins at an edge."""
-    edges = sorted({edge, *(end for first, count in groups for end in (first, first + count))})
-    return [(low, high - low) for low, high in pairwise(edges)]
-
-
 class StepTiler:
     """How one step becomes works on one configuration.
 
@@ -136,16 +120,9 @@ class StepTiler:
     """
 
     def __init__(
-        self,
-        index: int,
-        step: Step,
-        config: NpuConfig,
-        tuning: Tuning = USUAL,
-        *,
-        awaited: int = 2,
-        awaited_late: bool = False,
-        following: int = 0,
-    ):
+        self, index: int, step: Step, config: NpuConfig, tuning: Tuning = USUAL,
+        *, awaited: int = 2, awaited_late: bool = False, following: int = 0,
+    ):  # fmt: skip
         self.index, self.step, self.config, self.tuning = index, step, config, tuning
         self.awaited, self.awaited_late = awaited, awaited_late and tuning.early
         self.following = following
@@ -411,22 +388,14 @@ class StepTiler:
         A filter begins with the channels that are ready. So does the first column tile of a MATMUL over single pixels: it takes the
         channels that are ready in a part of its own. What is awaited was computed while these took their cycles.
         """
-        step, cols = self.step, self.config.cols
+        step = self.step
         block = Block(0, step.result.height, 0, step.result.width)
         if fir is not None:
             job = self._job(block, fir)
             own = (self.tiles - -(-DEPENDENT_CYCLES // job),) if self.awaited_late else ()
-            fits = [edge for edge in edges or own if min(edge, self.tiles - edge) * job >= DEPENDENT_CYCLES]
-            return (_cut(groups, fits[-1]) if fits else groups), []
-        if step.opcode != Opcode.MATMUL or step.kernel != (1, 1) or block.rows * block.cols < MIN_TILE_CYCLES:
-            return groups, []
-        tile = max(block.rows * block.cols, self.config.rows)
-        fits = [edge * cols for edge in edges if edge * cols % self.depth.terms == 0]
-        fits = [lanes for lanes in fits if lanes // self.depth.terms * tile >= DEPENDENT_CYCLES]
-        if not fits:
-            return groups, []
-        lanes, channels = fits[-1], step.image.channels
-        return _cut(groups, 1), [Part(0, 1, 0, 1, 0, lanes), Part(0, 1, 0, 1, lanes, channels - lanes)]
+            return filter_groups(groups, edges or own, self.tiles, job), []
+        parts = early_parts(step, block, edges, self.depth, self.config) if step.opcode == Opcode.MATMUL else []
+        return (cut(groups, 1) if parts else groups), parts
 
     def _streams(self, first, tiles, parts) -> list[Stream]:
         """Of a group of column tiles: what follows all sums stands in the last part's."""
@@ -453,11 +422,10 @@ class StepTiler:
         count = math.ceil(self.tiles / max(1, limit // self.tile_bytes))
         sizes = [size for _, size in even(0, self.tiles, count)]
         if last and count > 1:
-            sizes = _taper(sizes)
+            sizes = taper(sizes)
         if first and sizes[0] > 1:
             sizes = [1, sizes[0] - 1, *sizes[1:]]
-        edges = list(accumulate(sizes, initial=0))
-        return [(low, high - low) for low, high in pairwise(edges)]
+        return groups_of(sizes)
 
     def works(self, segment: int, blocks: list[Block], streams: list[list[Stream]], rows: int) -> list[Work]:
         """Works of a band: for each group of column tiles all blocks, for each block all parts."""
