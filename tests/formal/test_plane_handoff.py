@@ -8,7 +8,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
 from hw.npu.feed.feeder import Feeder
-from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.weights.plane_handoff import PlaneHandoff
 from tests.formal.prove import prove, refute
 
@@ -20,12 +19,12 @@ WAVE = data.StructLayout({"valid": 1, "end": 1, "number": NUMBER, "rows": range(
 """A wave: whether it is the last of its tile, the tile's number, and how many rows the tile has."""
 
 
-ENTER = ActivationScratchpad.READ_LATENCY + 1 + Feeder.SENT
+ENTER = [Feeder.enter(memory_registers) for memory_registers in (0, 1)]
 """Cycles from the wave that waits at the reader to row 0."""
 TOLD = 4
 """Cycles from a tile's first row, offered, to its first wave, accepted, at least: the second row, pulse, count, the reader's decision."""
-SHORT = 2
-"""A shorter way to row 0, on which a broken design is noticed sooner; all else is as tight on it."""
+SHORT = min(ENTER)
+"""On the shorter way to row 0 a broken design is noticed sooner; all else is as tight on it."""
 
 
 class PlaneHandoffProof(wiring.Component):
@@ -66,7 +65,7 @@ class PlaneHandoffProof(wiring.Component):
     moves: In(1)
     resets: In(3)
 
-    def __init__(self, *, groups, dut, tied, way=ENTER, gaps=None):
+    def __init__(self, *, groups, dut, tied, way, gaps=None):
         self.groups, self.dut, self.tied, self.way = groups, dut, tied, way
         self.gaps = way + TOLD - 2 if gaps is None else gaps
         super().__init__()
@@ -276,9 +275,10 @@ class PlaneHandoffProof(wiring.Component):
                 m.d.comb += Assert(~known | (self.held[row][plane] == number), "rows ahead of an old wave are not written")
 
 
+@pytest.mark.parametrize("way", ENTER)
 @pytest.mark.parametrize("groups", [1, 4])
-def test_every_wave_meets_its_weights(groups, tmp_path):
-    prove(PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True), tmp_path, depth=2)
+def test_every_wave_meets_its_weights(groups, way, tmp_path):
+    prove(PlaneHandoffProof(groups=groups, dut=PlaneHandoff(groups=groups), tied=True, way=way), tmp_path, depth=2)
 
 
 class Unheld(PlaneHandoff):
