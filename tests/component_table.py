@@ -114,7 +114,7 @@ EXAMPLES = {
     },
     "hw.npu.dma.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
     "hw.npu.feed.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
-    "hw.npu.weights.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
+    "hw.npu.weights.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2, "registers": 1},
     "hw.npu.weights.weight_rows.WeightRows": {**ARRAY, **INT4},
     "hw.npu.weights.weight_sets.WeightSets": {**ARRAY, **INT4},
     "hw.npu.scratchpad.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8, "registers": 0},

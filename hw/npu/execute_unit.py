@@ -106,8 +106,8 @@ class ExecuteUnit(wiring.Component):
 
         sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
         array = part("array", SystolicArray(**sizes, broadcast=config.broadcast))
-        weight_latency = WeightScratchpad.read_latency(config.memory_registers)
-        loader = part("loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency))
+        weights = {"read_latency": WeightScratchpad.read_latency(config.memory_registers), "registers": config.stream_registers}
+        loader = part("loader", WeightLoader(**sizes, **weights, groups=array.groups, size=config.weight_bytes))
         feeder = part(
             "feeder",
             Feeder(

@@ -169,7 +169,7 @@ class ShortQueue(OpenLoader):
 def loader(monkeypatch, kind):
     """A loader whose rows the proof names; with 4-bit weights, of which each row may be two or, as without them, one."""
     monkeypatch.setattr(weight_loader, "WeightRows", NamedRows)
-    return kind(rows=4, cols=1, groups=1, size=16, read_latency=LATENCY, int4=True)
+    return kind(rows=4, cols=1, groups=1, size=16, read_latency=LATENCY, registers=0, int4=True)
 
 
 def test_rows_of_a_tile_follow_without_a_gap(monkeypatch, tmp_path):

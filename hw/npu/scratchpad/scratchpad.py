@@ -53,8 +53,8 @@ class ActivationScratchpad(wiring.Component):
                 v  used      ^                     a cycle later       of the others: another one
         queue --> arbiter ---+
 
-    So an answer on ``second`` and ``dma_read`` comes after *at least* `answer_latency` cycles, in order, and a write is accepted before it is
-    made. ``settled`` says when it is made: who reads behind a write waits for that.
+    So an answer on ``second`` and ``dma_read`` comes after *at least* `answer_latency` cycles, in order, and a write is accepted before
+    it is made. ``settled`` says when it is made: who reads behind a write waits for that.
 
     With ``registers`` each step of this picture ends in a register, and no path has logic on either side of a memory: an FPGA's block RAM
     and the wires to it need that.

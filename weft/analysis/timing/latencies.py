@@ -91,6 +91,7 @@ class Latencies:
 
 def latencies(config: NpuConfig) -> Latencies:
     """The latencies of a configuration: each is that of the hardware's class, or a register that its docstring names."""
+    loaded = 2 + config.stream_registers  # count, the reader's decision; the announcement
     pending = Feeder.latency(config.stream_registers)
     sizes = {"rows": config.rows, "cols": config.cols, "broadcast": config.broadcast}
     return Latencies(
@@ -102,8 +103,8 @@ def latencies(config: NpuConfig) -> Latencies:
         pending=pending,
         gate=1,
         announcing=2,  # `PlaneHandoff`
-        loaded=3,  # row register, count, the reader's decision
-        loaded_at_gate=3 + pending,
+        loaded=loaded,
+        loaded_at_gate=loaded + pending,
         enter=Feeder.enter(config.memory_registers),
         final=Accumulators.LATENCY + 1,
         free=3,
