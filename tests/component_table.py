@@ -28,11 +28,11 @@ DMA = BURSTS | {"outstanding": CONFIG.outstanding, "act_bytes": CONFIG.act_bytes
 BITS = {"accumulator_bits": CONFIG.accumulator_bits}
 DEPTH = CONFIG.ACCUMULATOR_DEPTH
 PLACES = BankGeometry(banks=8, word=8, depth=256)
-SCRATCHPAD = {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8}
+SCRATCHPAD = {"banks": 8, "word": 8, "size": 16384, "feed_bytes": 8, "lanes": 8, "dma_bytes": 8, "registers": 0}
 
 EXAMPLES = {
     "hw.npu.array.accumulators.Accumulators": {"cols": CONFIG.cols, "depth": DEPTH, "sum_bits": 20, **BITS},
-    "hw.npu.scratchpad.answer_select.AnswerSelect": {"width": 8, "geometry": PLACES},
+    "hw.npu.scratchpad.answer_select.AnswerSelect": {"width": 8, "geometry": PLACES, "picked": 1, "held": 1},
     "hw.npu.array.array.SystolicArray": {**ARRAY, "broadcast": 4, **INT4},
     "hw.npu.scratchpad.bank.Bank": {"width": 8, "depth": 16},
     "hw.npu.scratchpad.bank_place.BankPlace": {"width": 8, "geometry": PLACES},
@@ -48,7 +48,7 @@ EXAMPLES = {
     "hw.npu.feed.feed_gate.FeedGate": {"array_latency": 9},
     "hw.npu.feed.feed_monitor.FeedMonitor": {**ARRAY, "depth": 4},
     "hw.npu.feed.feed_reader.FeedReader": {"width": 8, "cols": CONFIG.cols, "read_latency": 8, **INT4, "places": PLACES},
-    "hw.npu.feed.feed_stages.FeedStages": {"width": 8, "size": CONFIG.act_bytes, "geometry": PLACES},
+    "hw.npu.feed.feed_stages.FeedStages": {"width": 8, "size": CONFIG.act_bytes, "geometry": PLACES, "registers": 1},
     "hw.npu.parts.fifo.StreamFifo": ((unsigned(8),), {"depth": 4}),
     "hw.npu.walks.interpolation_walk.InterpolationWalk": {},
     "hw.npu.array.interpolator.Interpolator": {"cols": CONFIG.cols},
@@ -69,9 +69,9 @@ EXAMPLES = {
     "hw.npu.feed.step_counts.StepCounts": {},
     "hw.npu.feed.step_describer.StepDescriber": {},
     "hw.npu.feed.step_issuer.StepIssuer": {"rows": CONFIG.rows, **INT4},
-    "hw.npu.feed.wave_sender.WaveSender": {"width": 8, "cols": CONFIG.cols, **INT4},
-    "hw.npu.feed.port_turns.PortTurns": {"width": 8, "geometry": PLACES},
-    "hw.npu.feed.port_window.PortWindow": {"width": 8, "size": CONFIG.act_bytes},
+    "hw.npu.feed.wave_sender.WaveSender": {"width": 8, "cols": CONFIG.cols, "registers": 1, **INT4},
+    "hw.npu.feed.port_turns.PortTurns": {"width": 8, "geometry": PLACES, "registers": 1},
+    "hw.npu.feed.port_window.PortWindow": {"width": 8, "size": CONFIG.act_bytes, "registers": 1},
     "hw.npu.control.queues.CommandQueue": ((QUEUED_TRANSFER,), {"depth": 4}),
     "hw.npu.dma.read_arbiter.ReadArbiter": BUS,
     "hw.npu.control.record_writer.RecordWriter": {"sources": 3, **BURSTS},
@@ -90,7 +90,7 @@ EXAMPLES = {
     "hw.npu.softmax.softmax_table.SoftmaxTable": ((8,), {}),
     "hw.npu.softmax.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.softmax.softmax_writer.SoftmaxWriter": ((4,), {}),
-    "hw.npu.scratchpad.spare_arbiter.SpareArbiter": {"ports": 4, "banks": 8},
+    "hw.npu.scratchpad.spare_arbiter.SpareArbiter": {"ports": 4, "banks": 8, "ahead": 0},
     "hw.npu.feed.feeder.Feeder": {
         **ARRAY,
         "size": CONFIG.act_bytes,
@@ -98,6 +98,8 @@ EXAMPLES = {
         "array_latency": 9,
         **INT4,
         "places": BankGeometry(banks=8, word=16, depth=128),
+        "memory_registers": 1,
+        "stream_registers": 1,
     },
     "hw.npu.dma.store_dma.StoreDma": {**DMA, "read_latency": 3},
     "hw.npu.output.table.Table": LANES,
@@ -112,10 +114,10 @@ EXAMPLES = {
     },
     "hw.npu.dma.transfers.TransferRecords": {"opcode": Opcode.LOAD, "axi_bytes": 8, "depth": 4},
     "hw.npu.feed.wave_generator.WaveGenerator": {"cols": CONFIG.cols},
-    "hw.npu.weights.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2},
+    "hw.npu.weights.weight_loader.WeightLoader": {**ARRAY, "groups": 1, "size": CONFIG.weight_bytes, "read_latency": 2, "registers": 1},
     "hw.npu.weights.weight_rows.WeightRows": {**ARRAY, **INT4},
     "hw.npu.weights.weight_sets.WeightSets": {**ARRAY, **INT4},
-    "hw.npu.scratchpad.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8},
+    "hw.npu.scratchpad.weight_scratchpad.WeightScratchpad": {"banks": 4, "size": 8192, "cols": 8, "dma_bytes": 8, "registers": 0},
     "hw.npu.dma.write_arbiter.WriteArbiter": BUS,
     "hw.npu.scratchpad.write_fence.WriteFence": {"writes": 4, "pulses": 8},
     "hw.npu.output.write_slots.WriteSlots": {"lanes": 8, "slots": 4},

@@ -54,6 +54,11 @@ class NpuConfig:
     interpolation : bool
         Vectors that go around the array pass multipliers of 8 x 21 bits, one a column, so that RESIZE_BILINEAR runs for every ratio and
         alignment, 4 cycles for C outputs. Its sums take ``accumulator_bits`` of 28 or more.
+    memory_registers : int
+        Registers more around the scratchpads, 0 or 1: in front of each bank and behind it, and on the way to the array. An ASIC's SRAM does
+        without at the clock that the rest allows; an FPGA needs them: 8 cycles more from a wave to the array.
+    stream_registers : int
+        Registers more between the feeder's stages, 0 or 1, where two of them fit in a cycle of an ASIC.
 
     Raises
     ------
@@ -76,6 +81,8 @@ class NpuConfig:
     address_bits: int = 32
     int4: bool = False
     interpolation: bool = False
+    memory_registers: int = 0
+    stream_registers: int = 0
 
     BANKS = 8
     """Banks of the activation scratchpad, low-order interleaved."""
@@ -107,6 +114,8 @@ class NpuConfig:
         self._between("accumulator_bits", 20, 32)
         self._between("outstanding", 1, 16)
         self._between("address_bits", 32, 64)
+        self._between("memory_registers", 0, 1)
+        self._between("stream_registers", 0, 1)
         for field, banks, word in (("act_kib", self.BANKS, self.word_bytes), ("weight_kib", self.WEIGHT_BANKS, self.weight_word_bytes)):
             value = getattr(self, field)
             if value * KIB % (banks * word):

@@ -113,7 +113,7 @@ class NpuCore(wiring.Component):
         load = part("load", LoadDma(**transfers, weight_bytes=config.weight_bytes))
         m.submodules.execute = execute = ExecuteUnit(config)
         m.d.comb += execute.reset.eq(reset_execute)
-        store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.READ_LATENCY))
+        store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.answer_latency(config.memory_registers)))
         records = part("records", RecordWriter(sources=3, **bus))
         board = part("board", TokenBoard())
         activations = part(
@@ -125,10 +125,11 @@ class NpuCore(wiring.Component):
                 feed_bytes=config.feed_bytes,
                 lanes=config.lanes,
                 dma_bytes=config.axi_bytes,
+                registers=config.memory_registers,
             ),
         )
         sizes = {"banks": config.WEIGHT_BANKS, "size": config.weight_bytes, "cols": config.cols, "dma_bytes": config.axi_bytes}
-        weights = part("weights", WeightScratchpad(**sizes))
+        weights = part("weights", WeightScratchpad(**sizes, registers=config.memory_registers))
         read_arbiter = part("read_arbiter", ReadArbiter(**channels))
         write_arbiter = part("write_arbiter", WriteArbiter(**channels))
 

@@ -105,26 +105,28 @@ class ExecuteUnit(wiring.Component):
             return component
 
         sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
-        act_latency = ActivationScratchpad.READ_LATENCY
         array = part("array", SystolicArray(**sizes, broadcast=config.broadcast))
-        weight_latency = WeightScratchpad.READ_LATENCY
-        loader = part("loader", WeightLoader(**sizes, groups=array.groups, size=config.weight_bytes, read_latency=weight_latency))
+        weights = {"read_latency": WeightScratchpad.read_latency(config.memory_registers), "registers": config.stream_registers}
+        loader = part("loader", WeightLoader(**sizes, **weights, groups=array.groups, size=config.weight_bytes))
         feeder = part(
             "feeder",
             Feeder(
                 **sizes,
                 size=config.act_bytes,
-                read_latency=act_latency,
+                read_latency=ActivationScratchpad.read_latency(config.memory_registers),
                 array_latency=array.latency,
                 places=places_of(config),
                 interpolation=config.interpolation,
+                memory_registers=config.memory_registers,
+                stream_registers=config.stream_registers,
             ),
         )
+        answered = ActivationScratchpad.answer_latency(config.memory_registers)
         outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits}
         late = Interpolator.LATENCY if config.interpolation else 0
         sum_bits = max(array.psum_bits, PRODUCT_BITS) if config.interpolation else array.psum_bits
         accumulators = part("accumulators", Accumulators(**outputs, sum_bits=sum_bits, late=late))
-        output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=act_latency))
+        output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=answered))
         monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT))
         records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT))
         own = part("own", Module())  # what the unit itself keeps

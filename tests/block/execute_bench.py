@@ -36,12 +36,14 @@ class Bench(wiring.Component):
             feed_bytes=config.feed_bytes,
             lanes=config.lanes,
             dma_bytes=config.axi_bytes,
+            registers=config.memory_registers,
         )
         self.weights = WeightScratchpad(
             banks=config.WEIGHT_BANKS,
             size=config.weight_bytes,
             cols=config.cols,
             dma_bytes=config.axi_bytes,
+            registers=config.memory_registers,
         )
         self.board = TokenBoard()
         self.before = 2 * config.rows

@@ -169,6 +169,7 @@ class FeedBench:
             self.tokens[queue] += self._now(queue) and (not self.moody or self.rng.random() < 0.1)
         ctx.set(dut.tokens, self.tokens)
         loads = self.loaded < self.tiles and self.loaded - self.passed < 2 and self.moves and self._now("loader")
+        loads = loads and (not self.moody or self.rng.random() < 0.3)
         frees = self.freed < self.readable and self._now("output")
         self.loaded, self.freed = self.loaded + loads, self.freed + frees
         ctx.set(dut.tile_loaded, loads)

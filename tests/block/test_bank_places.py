@@ -70,21 +70,23 @@ def turns_of(needs):
     return turns
 
 
-def test_ports_take_turns_where_they_share_a_bank(seed):
-    rng, dut = random.Random(seed), PortTurns(width=4, geometry=GEOMETRY)
+@pytest.mark.parametrize("registers", [0, 1])
+def test_ports_take_turns_where_they_share_a_bank(registers, seed):
+    rng, dut = random.Random(seed), PortTurns(width=4, geometry=GEOMETRY, registers=registers)
+    late = dut.latency(registers)
     steps = [[(*drawn_part(rng, 4), rng.random() < 0.8) for _ in range(MAX_SPAN)] for _ in range(300)]
 
     async def bench(ctx):
-        for cycle in range(len(steps) + dut.LATENCY):
+        for cycle in range(len(steps) + late):
             for window, (address, first, end, reads) in zip(dut.windows, steps[min(cycle, len(steps) - 1)], strict=True):
                 ctx.set(window.part, {"address": address, "first": first, "end": end})
                 ctx.set(window.reads, reads)
                 ctx.set(window.real, address & 15)
-            if cycle >= dut.LATENCY:
-                step = steps[cycle - dut.LATENCY]
+            if cycle >= late:
+                step = steps[cycle - late]
                 places = [place_of(*part) for *part, _ in step]
                 want = turns_of([(place["low"] | place["high"]) * reads for place, (*_, reads) in zip(places, step, strict=True)])
-                assert [ctx.get(port.turn) for port in dut.placed] == want, f"seed {seed}, step {cycle - dut.LATENCY}: {step}"
+                assert [ctx.get(port.turn) for port in dut.placed] == want, f"seed {seed}, step {cycle - late}: {step}"
                 assert [placed(ctx, port.part) for port in dut.placed] == places
                 assert [ctx.get(port.real) for port in dut.placed] == [part[0] & 15 for part in step]
             await ctx.tick()
@@ -92,16 +94,17 @@ def test_ports_take_turns_where_they_share_a_bank(seed):
     play(dut, bench)
 
 
+@pytest.mark.parametrize(("picked", "held"), [(0, 0), (0, 1), (1, 1)])
 @pytest.mark.parametrize("width", [1, 5, 8])
-def test_an_answer_is_the_bytes_from_its_place_on(width, seed):
-    rng, dut = random.Random(seed), AnswerSelect(width=width, geometry=GEOMETRY)
+def test_an_answer_is_the_bytes_from_its_place_on(width, picked, held, seed):
+    rng, dut = random.Random(seed), AnswerSelect(width=width, geometry=GEOMETRY, picked=picked, held=held)
     memory = bytes(rng.randrange(256) for _ in range(SIZE))
     asked = [rng.randrange(SIZE) if rng.random() < 0.7 else None for _ in range(200)]
     row_bytes = GEOMETRY.banks * GEOMETRY.word
 
     async def bench(ctx):
-        held = None
-        for cycle in range(len(asked) + dut.LATENCY):
+        answer = None
+        for cycle in range(len(asked) + dut.latency):
             now = asked[cycle] if cycle < len(asked) else None
             ctx.set(dut.valid, now is not None)
             if now is not None:
@@ -114,11 +117,12 @@ def test_an_answer_is_the_bytes_from_its_place_on(width, seed):
                     start = (start + row_bytes) % SIZE
                 value = rng.getrandbits(8 * GEOMETRY.word) if start is None else int.from_bytes(memory[start : start + 8], "little")
                 ctx.set(word, value)
-            late = asked[cycle - dut.LATENCY] if cycle >= dut.LATENCY else None
-            held = held if late is None else [memory[(late + byte) % SIZE] for byte in range(width)]
+            late = asked[cycle - dut.latency] if cycle >= dut.latency else None
+            if late is not None or not held:  # else it stays
+                answer = late if late is None else [memory[(late + byte) % SIZE] for byte in range(width)]
             assert ctx.get(dut.answered) == (late is not None), f"seed {seed}, cycle {cycle}"
-            if held:
-                assert [ctx.get(dut.answer[byte]) for byte in range(width)] == held, f"seed {seed}, cycle {cycle}: address {late}"
+            if answer:
+                assert [ctx.get(dut.answer[byte]) for byte in range(width)] == answer, f"seed {seed}, cycle {cycle}: address {late}"
             await ctx.tick()
 
     play(dut, bench)

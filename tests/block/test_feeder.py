@@ -22,11 +22,11 @@ LONGEST = 150
 """Steps of a command whose sums are its own."""
 
 
-def feeder():
-    latency = ActivationScratchpad.READ_LATENCY
+def feeder(registers):
+    latency = ActivationScratchpad.read_latency(registers)
     settings = {"rows": CONFIG.rows, "cols": CONFIG.cols, "size": CONFIG.act_bytes, "array_latency": ARRAY_LATENCY}
     settings |= {"int4": True, "interpolation": True}
-    return Feeder(**settings, read_latency=latency, places=places_of(CONFIG))
+    return Feeder(**settings, read_latency=latency, places=places_of(CONFIG), memory_registers=registers, stream_registers=registers)
 
 
 def random_commands(rng, seed):
@@ -59,11 +59,11 @@ def softmax(rng, waits):
     return Command(Opcode.SOFTMAX, {"header": {f"wait_{queue}": count for queue, count in waits.items()}, "loops": loops, "input": image})
 
 
-@pytest.mark.parametrize("moody", [False, True], ids=["", "moody"])
-def test_waves_are_those_of_the_loops_and_find_what_they_need(moody, seed):
+@pytest.mark.parametrize(("moody", "registers"), [(False, 0), (True, 0), (True, 1)], ids=["", "moody", "moody, registers"])
+def test_waves_are_those_of_the_loops_and_find_what_they_need(moody, registers, seed):
     rng = random.Random(f"{seed} {moody}")
     memory = np.random.default_rng(seed).integers(0, 256, CONFIG.act_bytes, np.uint8)
-    bench = FeedBench(rng, feeder(), CONFIG, memory, random_commands(rng, [seed, int(moody)]), moody=moody)
+    bench = FeedBench(rng, feeder(registers), CONFIG, memory, random_commands(rng, [seed, int(moody)]), moody=moody)
     simulate(bench.dut, bench.run, cycles=60_000)
     tokens = ("ddr_read", "ddr_write", "activations")
     seen = {"tokens": any(bench.spent[name] for name in tokens)} | {

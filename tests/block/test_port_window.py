@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from amaranth.sim import Simulator
 
 from hw.npu.feed.port_window import PortWindow
@@ -37,9 +38,10 @@ def window_of(port, image):
     return want | ({"first": real[0], "end": real[-1] + 1} | ({} if want["outside"] else {"address": address}) if real else {})
 
 
-def test_a_window_is_the_bytes_of_the_image(seed):
-    rng, dut = random.Random(seed), PortWindow(width=WIDTH, size=SIZE)
-    late = dut.LATENCY
+@pytest.mark.parametrize("registers", [0, 1])
+def test_a_window_is_the_bytes_of_the_image(registers, seed):
+    rng, dut = random.Random(seed), PortWindow(width=WIDTH, size=SIZE, registers=registers)
+    late = dut.latency(registers)
 
     async def bench(ctx):
         for _ in range(12):

@@ -7,7 +7,7 @@ from tests.streams import simulate
 def test_aged_ports_go_from_the_first_to_the_last():
     """All ask for one bank in every cycle: the later ones are refused, grow old in the same cycle, and get their turns in their order."""
     ports = 4
-    dut, granted = SpareArbiter(ports=ports, banks=2), []
+    dut, granted = SpareArbiter(ports=ports, banks=2, ahead=0), []
 
     async def check(ctx):
         for request in dut.request:

@@ -11,7 +11,7 @@ from tests.streams import simulate
 @pytest.mark.parametrize(("rows", "int4"), [(4, False), (8, True)])
 def test_zeros_go_into_every_row_of_both_planes_after_the_reset(rows, int4):
     """A short reduction tile multiplies the rows behind it by 0: they must hold something, and nobody knows what they hold at power-on."""
-    dut = WeightLoader(rows=rows, cols=4, groups=2, size=256, read_latency=2, int4=int4)
+    dut = WeightLoader(rows=rows, cols=4, groups=2, size=256, read_latency=2, registers=0, int4=int4)
     written = []
 
     async def check(ctx):
@@ -27,10 +27,10 @@ def test_zeros_go_into_every_row_of_both_planes_after_the_reset(rows, int4):
     assert written == [(plane, row, 0, 0, 0, 0) for plane in range(2) for row in range(rows)]
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4])
-def test_a_tile_is_announced_with_its_second_row_and_its_rows_come_without_a_gap(rows):
+@pytest.mark.parametrize(("rows", "registers"), [(1, 0), (2, 0), (4, 0), (1, 1), (4, 1)])
+def test_a_tile_is_announced_with_its_second_row_and_its_rows_come_without_a_gap(rows, registers):
     """A tile of one row is announced with that."""
-    dut = WeightLoader(rows=4, cols=4, groups=1, size=64, read_latency=3)
+    dut = WeightLoader(rows=4, cols=4, groups=1, size=64, read_latency=3, registers=registers)
     command = {"opcode": Opcode.MATMUL, "loops": {"taps_y": 1, "taps_x": 1, "span": 1, "lanes": rows, "column_tiles": 1}}
     written, announced, asked = [], [], []
 
@@ -56,6 +56,6 @@ def test_a_tile_is_announced_with_its_second_row_and_its_rows_come_without_a_gap
     simulate(dut, check)
     first = written[0][0]
     assert written == [(first + row, row) for row in range(rows)]
-    assert announced == [first + min(rows, 2) - 1]
+    assert announced == [first - 1 + min(rows, 2) - 1 + registers]  # the row is registered on its way
     assert len(asked) == rows
     assert asked[0] == SETTLED - 1, "so long a LOAD is complete as its rows are asked for"

@@ -19,12 +19,13 @@ def simulate(dut, testbench):
     sim.run()
 
 
+@pytest.mark.parametrize("registers", [0, 1])
 @pytest.mark.parametrize(
     ("cols", "dma_bytes", "density"), [(4, 4, 0.8), (4, 8, 1.0), (8, 16, 0.6), (16, 4, 1.0), (16, 8, 1.0), (16, 8, 0.4), (32, 32, 0.9)]
 )
-def test_every_row_holds_the_beats_accepted_before_it(cols, dma_bytes, density, seed):
+def test_every_row_holds_the_beats_accepted_before_it(cols, dma_bytes, density, registers, seed):
     rng, memory = random.Random(seed), bytearray(SIZE)
-    dut = WeightScratchpad(banks=4, size=SIZE, cols=cols, dma_bytes=dma_bytes)
+    dut = WeightScratchpad(banks=4, size=SIZE, cols=cols, dma_bytes=dma_bytes, registers=registers)
 
     async def run(ctx):
         expected, row, beat, place, reads, cycle = [], None, None, 0, 0, 0
@@ -51,7 +52,7 @@ def test_every_row_holds_the_beats_accepted_before_it(cols, dma_bytes, density, 
                 got = bytes(ctx.get(dut.read.data[i]) for i in range(cols))
                 assert (due, want) == (cycle, got), f"cycle {cycle}: expected {want.hex()} in cycle {due}, got {got.hex()}"
             if row is not None and ctx.get(dut.read.request.ready):
-                expected.append((cycle + dut.READ_LATENCY, bytes(memory[row : row + cols])))
+                expected.append((cycle + dut.read_latency(registers), bytes(memory[row : row + cols])))
                 row, reads = None, reads + 1
             if beat is not None and ctx.get(dut.write.ready):
                 for i, byte in enumerate(beat[1]):
@@ -68,7 +69,7 @@ def test_every_row_holds_the_beats_accepted_before_it(cols, dma_bytes, density, 
 @pytest.mark.parametrize("lead", range(0, 64, 8))
 def test_two_beats_a_word_and_the_loader_do_not_slow_each_other(lead):
     """Rows of 16 bytes every cycle beside beats of 8: the loader loses nothing, wherever the DMA is."""
-    dut = WeightScratchpad(banks=4, size=SIZE, cols=16, dma_bytes=8)
+    dut = WeightScratchpad(banks=4, size=SIZE, cols=16, dma_bytes=8, registers=0)
 
     async def run(ctx):
         ctx.set(dut.read.request.valid, 1)

@@ -5,10 +5,12 @@ from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from hw.npu.parts.delay import delayed
 from hw.npu.scratchpad.spare_arbiter import SpareArbiter
 from tests.formal.prove import prove, refute
 
 PORTS, BANKS = 2, 3
+AHEAD = pytest.mark.parametrize("ahead", [0, 2])
 
 
 class Impatient(SpareArbiter):
@@ -17,24 +19,24 @@ class Impatient(SpareArbiter):
     PATIENCE = 6
 
 
-BOUND = Impatient.PATIENCE + PORTS * SpareArbiter.SERVICE
+def bound_of(ahead):
+    """Cycles that a port waits at most."""
+    return Impatient.PATIENCE + PORTS * (ahead + SpareArbiter.SERVICE)
 
 
 class SpareArbiterProof(wiring.Component):
     """Any requests; a port that was refused asks again for the same banks. Anything may be used, but in the cycle that is kept free."""
 
-    def __init__(self, bound=BOUND, holds=True):
-        self.bound, self.holds = bound, holds
+    def __init__(self, ahead, *, bound=None, holds=True):
+        self.ahead, self.bound, self.holds = ahead, bound or bound_of(ahead), holds
         super().__init__({"request": In(unsigned(BANKS)).array(PORTS), "used": In(unsigned(BANKS))})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.dut = dut = Impatient(ports=PORTS, banks=BANKS)
+        m.submodules.dut = dut = Impatient(ports=PORTS, banks=BANKS, ahead=self.ahead)
         m.d.comb += dut.used.eq(self.used)
-        held = Signal(dut.HOLD)
-        m.d.sync += held.eq(Cat(dut.hold, held))
         if self.holds:
-            m.d.comb += Assume(~held[-1] | (self.used == 0))
+            m.d.comb += Assume(~delayed(m, dut.hold, self.ahead, name="hold", reset_less=False) | (self.used == 0))
         alone = Cat(dut.eligible == 1 << port for port in range(PORTS)).any()
         m.d.comb += Assert(Mux(dut.serving, alone, dut.eligible == dut.eligible.init), "all ports are eligible, or one is served")
         for port in range(PORTS):
@@ -55,19 +57,20 @@ class SpareArbiterProof(wiring.Component):
         return m
 
 
-def test_banks_are_exclusive_and_waits_are_bounded(tmp_path):
-    prove(SpareArbiterProof(), tmp_path, depth=BOUND + 6)
+@AHEAD
+def test_banks_are_exclusive_and_waits_are_bounded(ahead, tmp_path):
+    prove(SpareArbiterProof(ahead), tmp_path, depth=bound_of(ahead) + 6)
 
 
 def test_a_bound_that_is_too_small_is_noticed(tmp_path):
-    refute(SpareArbiterProof(bound=Impatient.PATIENCE), tmp_path, depth=BOUND + 6)
+    refute(SpareArbiterProof(2, bound=Impatient.PATIENCE), tmp_path, depth=bound_of(2) + 6)
 
 
 def test_a_feeder_that_holds_nothing_back_is_noticed(tmp_path):
-    refute(SpareArbiterProof(holds=False), tmp_path, depth=BOUND + 6)
+    refute(SpareArbiterProof(0, holds=False), tmp_path, depth=bound_of(0) + 6)
 
 
 @pytest.mark.parametrize(("ports", "banks", "message"), [(0, 1, "at least one port"), (1, 0, "one bank"), (5, 8, "at most 4 ports")])
 def test_numbers_that_cannot_be_are_refused(ports, banks, message):
     with pytest.raises(ValueError, match=message):
-        SpareArbiter(ports=ports, banks=banks)
+        SpareArbiter(ports=ports, banks=banks, ahead=2)

@@ -12,7 +12,7 @@ from hw.npu.weights.weight_rows import WeightRows
 from hw.npu.weights.weight_sets import WeightSets
 from tests.formal.prove import prove, refute
 
-LATENCY = WeightScratchpad.READ_LATENCY
+LATENCY = WeightScratchpad.read_latency(0)
 LEFT = 2
 """Rows of the command before that are still asked for while a command waits: what a `StreamRegister` holds."""
 SLOTS = 4
@@ -169,7 +169,7 @@ class ShortQueue(OpenLoader):
 def loader(monkeypatch, kind):
     """A loader whose rows the proof names; with 4-bit weights, of which each row may be two or, as without them, one."""
     monkeypatch.setattr(weight_loader, "WeightRows", NamedRows)
-    return kind(rows=4, cols=1, groups=1, size=16, read_latency=LATENCY, int4=True)
+    return kind(rows=4, cols=1, groups=1, size=16, read_latency=LATENCY, registers=0, int4=True)
 
 
 def test_rows_of_a_tile_follow_without_a_gap(monkeypatch, tmp_path):
@@ -258,10 +258,10 @@ class SettledRows(wiring.Component):
 
 @pytest.mark.parametrize(("cols", "dma_bytes"), [(2, 1), (1, 2)], ids=["two beats a row", "two rows a beat"])
 def test_a_loaded_row_is_never_refused(cols, dma_bytes, tmp_path):
-    dut = OpenScratchpad(banks=2, size=8, cols=cols, dma_bytes=dma_bytes)
+    dut = OpenScratchpad(banks=2, size=8, cols=cols, dma_bytes=dma_bytes, registers=0)
     prove(SettledRows(dut=dut), tmp_path, depth=2)
 
 
 def test_a_row_that_is_asked_for_too_early_is_noticed(tmp_path):
-    dut = OpenScratchpad(banks=2, size=8, cols=2, dma_bytes=1)
+    dut = OpenScratchpad(banks=2, size=8, cols=2, dma_bytes=1, registers=0)
     refute(SettledRows(dut=dut, settled=1), tmp_path, depth=8)

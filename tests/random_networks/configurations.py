@@ -13,6 +13,8 @@ FIELDS = {
     "max_burst": (64, 1, 4, 16, 256),
     "queue_depth": (4, 2, 16),
     "int4": (False, True),
+    "memory_registers": (0, 1),
+    "stream_registers": (0, 1),
 }
 """The other fields and what they may be, the usual value first."""
 ACT_KIB = (384, 24, 17, 64, 32, 1024, 20, 96, 16)

@@ -48,7 +48,8 @@ def random_config(seed: int, number: int) -> NpuConfig:
     word = max(fields["rows"] * (2 if int4 else 1), fields["cols"], fields["axi_bits"] // 8)
     step = max(1, NpuConfig.BANKS * word // KIB)  # KiB that are a whole number of words in each bank
     act_kib = -(-pick(16, 17, 24, 40, 96, 384, 1024) // step) * step
-    switches = {"int4": int4, "interpolation": interpolation}
+    memory, streams = (int(np.random.default_rng([seed, number, salt]).integers(2)) for salt in (8, 10))
+    switches = {"int4": int4, "interpolation": interpolation, "memory_registers": memory, "stream_registers": streams}
     return NpuConfig(name=f"random{number}", act_kib=act_kib, weight_kib=pick(8, 9, 16, 64, 256), **switches, **fields)
 
 

@@ -22,7 +22,7 @@ def placed_step(width, geometry) -> data.StructLayout:
 class FeedReader(wiring.Component):
     """Holds a step until every port that reads for it was granted; behind that nothing stalls. ::
 
-        step --> waits --> scratchpad (READ_LATENCY) --> mask, pad, join --> array or vector path
+        step --> waits --> scratchpad (read_latency) --> mask, pad, join --> array or vector path
 
     The ports are granted one by one. They ask in turns, and the next turn begins when all of the present one were granted. Where each port
     stands, and its turn, is known before (`PortTurns`), so that nothing but the scratchpad's ``ready`` decides here. The step is

@@ -29,6 +29,8 @@ class FeedStages(wiring.Component):
         Bytes of a port, and of the scratchpad.
     geometry : BankGeometry
         Its banks.
+    registers : int
+        `NpuConfig.stream_registers`.
 
     Members
     -------
@@ -45,11 +47,15 @@ class FeedStages(wiring.Component):
         Why the last cycle without a step had none.
     """
 
-    LATENCY = PortWindow.LATENCY + PortTurns.LATENCY
     ROOM = 16
 
-    def __init__(self, *, width, size, geometry):
-        self.width, self.size, self.geometry = width, size, geometry
+    @staticmethod
+    def latency(registers) -> int:
+        """Cycles from a step to the queue."""
+        return PortWindow.latency(registers) + PortTurns.latency(registers)
+
+    def __init__(self, *, width, size, geometry, registers):
+        self.width, self.size, self.geometry, self.registers = width, size, geometry, registers
         super().__init__({
             "start": In(1),
             "input": In(group_layout("input")),
@@ -63,20 +69,21 @@ class FeedStages(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.turns = turns = PortTurns(width=self.width, geometry=self.geometry)
+        latency, known = self.latency(self.registers), {"registers": self.registers}
+        m.submodules.turns = turns = PortTurns(width=self.width, geometry=self.geometry, **known)
         m.submodules.queue = queue = StreamFifo(self.o.payload.shape(), depth=self.ROOM)
         image = Signal.like(self.input, name="image", reset_less=True)
         with m.If(self.start):
             m.d.sync += image.eq(self.input)
         for side in range(MAX_SPAN):
-            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size)
+            m.submodules[f"window_{side}"] = window = PortWindow(width=self.width, size=self.size, **known)
             m.d.comb += [window.port.eq(self.ports[side]), window.input.eq(image), turns.windows[side].eq(window.window)]
             m.d.comb += queue.i.payload.windows[side].eq(turns.placed[side])
-        valid = delayed(m, self.valid, self.LATENCY, name="valid", reset_less=False)
-        cause = delayed(m, self.cause, self.LATENCY, name="cause", reset_less=False)
+        valid = delayed(m, self.valid, latency, name="valid", reset_less=False)
+        cause = delayed(m, self.cause, latency, name="cause", reset_less=False)
         m.d.comb += [
             queue.i.valid.eq(valid),
-            queue.i.payload.step.eq(delayed(m, self.step, self.LATENCY, name="step")),
+            queue.i.payload.step.eq(delayed(m, self.step, latency, name="step")),
             queue.i.payload.cause.eq(cause),
         ]
         with m.If(~valid & (cause.as_value() != 0)):

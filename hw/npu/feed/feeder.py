@@ -22,6 +22,7 @@ from hw.npu.interface.tokens import TOKENS
 from hw.npu.interface.wave import WAVE_TAG
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.walks.interpolation_walk import WEIGHT_BITS, InterpolationWalk
 
 
@@ -40,7 +41,7 @@ class Feeder(wiring.Component):
 
     What depends on the reduction tile is known `ReductionWalk.SETTLES` cycles after the tile's first step, and the last step of a tile
     waits for that: no tile that short could follow another in the accumulators. From a command's last step to the next one's first
-    pass `StepIssuer.BETWEEN` cycles; a step is at the reader `LATENCY` cycles after it was taken.
+    pass `StepIssuer.BETWEEN` cycles; a step is at the reader `latency` cycles after it was taken.
 
     **Streams.** In DEPTHWISE vectors do not move through the array, but partial sums and waves do: both must move in the same cycles. From
     the first step of the command to its last, the array moves only in cycles in which a step arrives (``enable``). The steps must
@@ -69,6 +70,8 @@ class Feeder(wiring.Component):
         Vectors have weights.
     places : BankGeometry
         Of the scratchpad.
+    memory_registers, stream_registers : int
+        Fields of `NpuConfig`: registers between the end of the reader and the array, and among the stages in front of it.
 
     Members
     -------
@@ -104,16 +107,36 @@ class Feeder(wiring.Component):
         ADDRESS, if a byte of the image lies outside the scratchpad.
     """
 
-    SENT = WaveSender.LATENCY
-    """Registers between the end of the reader and the array."""
     STEPS = FeedStages.ROOM + 2
     """Steps between the generator and the scratchpad, at most."""
-    LATENCY = PortPositions.LATENCY + FeedStages.LATENCY + 2
-    """Cycles from a step that is taken to the reader."""
 
-    def __init__(self, *, rows, cols, size, read_latency, array_latency, places, int4=False, interpolation=False):
+    @staticmethod
+    def enter(memory_registers) -> int:
+        """Cycles from a step that the reader has accepted to row 0 of the array, or to the vector path."""
+        return ActivationScratchpad.read_latency(memory_registers) + 1 + memory_registers
+
+    @staticmethod
+    def latency(stream_registers) -> int:
+        """Cycles from a step that is taken to the reader."""
+        return PortPositions.LATENCY + FeedStages.latency(stream_registers) + 2
+
+    def __init__(
+        self,
+        *,
+        rows,
+        cols,
+        size,
+        read_latency,
+        array_latency,
+        places,
+        memory_registers,
+        stream_registers,
+        int4=False,
+        interpolation=False,
+    ):
         self.rows, self.cols, self.size, self.int4, self.interpolation = rows, cols, size, int4, interpolation
         self.read_latency, self.array_latency = read_latency, array_latency
+        self.memory_registers, self.stream_registers = memory_registers, stream_registers
         self.places, self.layout = places, feed_command(interpolation)
         self.width = max(2 * rows if int4 else rows, cols)
         super().__init__({
@@ -145,12 +168,12 @@ class Feeder(wiring.Component):
         m.submodules.positions = positions = PortPositions(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.gate = gate = FeedGate(array_latency=self.array_latency)
         m.submodules.describer = describer = StepDescriber()
-        m.submodules.stages = stages = FeedStages(width=self.width, size=self.size, geometry=self.places)
+        m.submodules.stages = stages = FeedStages(width=self.width, size=self.size, geometry=self.places, registers=self.stream_registers)
         m.submodules.reader = reader = FeedReader(
             width=self.width, cols=self.cols, read_latency=self.read_latency, int4=self.int4, places=self.places
         )
-        m.submodules.sender = sender = WaveSender(width=self.width, cols=self.cols, int4=self.int4)
-        m.submodules.groups = groups = RowGroups(rows=self.rows, arrives=self.read_latency + self.SENT)
+        m.submodules.sender = sender = WaveSender(width=self.width, cols=self.cols, registers=self.memory_registers, int4=self.int4)
+        m.submodules.groups = groups = RowGroups(rows=self.rows, arrives=self.read_latency + self.memory_registers)
         m.submodules.counts = counts = StepCounts()
         connect(m, flipped(self.command), issuer.commands)
         array, taken = issuer.matmul | issuer.depthwise, issuer.step | issuer.filler
@@ -221,7 +244,7 @@ class Feeder(wiring.Component):
         The queue holds those of the steps that wait, of one that has just been accepted, and of those that come before the answer does;
         and one place is free, since a full queue takes nothing in the cycle in which its head leaves.
         """
-        later = max(0, self.read_latency + self.SENT - InterpolationWalk.LATENCY)
+        later = max(0, self.read_latency + self.memory_registers - InterpolationWalk.LATENCY)
         m.submodules.weights = weights = StreamFifo(unsigned(WEIGHT_BITS), depth=self.STEPS + 2 + later)
         m.d.comb += [
             generator.interpolates.eq(command.header.opcode == Opcode.INTERPOLATE),
@@ -304,8 +327,8 @@ class Feeder(wiring.Component):
             event.index.eq(present.index),
             event.opcode.eq(present.opcode),
         ]
-        failed = delayed(m, reader.accept & reader.outside, self.SENT, name="failed", reset_less=False)
-        index = delayed(m, present.index, self.SENT, name="failed_index")
+        failed = delayed(m, reader.accept & reader.outside, self.memory_registers, name="failed", reset_less=False)
+        index = delayed(m, present.index, self.memory_registers, name="failed_index")
         with m.If(failed & ~self.error.valid):
             m.d.sync += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS), self.error.index.eq(index)]
 

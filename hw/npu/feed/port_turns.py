@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.feed.port_window import window_layout
 from hw.npu.interface.isa import MAX_SPAN
+from hw.npu.parts.delay import delayed
 from hw.npu.scratchpad.bank_place import BankPlace
 
 
@@ -18,10 +19,9 @@ def turn_layout(width, geometry) -> data.StructLayout:
 class PortTurns(wiring.Component):
     """Finds the banks of the windows of a step; those that share a bank take turns, as early as the ones before let them. ::
 
-        windows --> places --> turns
-        0           1          2      (LATENCY)
+        windows --> places (-> registers) --> turns --> registers
 
-    One step a cycle.
+    One step a cycle, after `latency` cycles.
 
     Parameters
     ----------
@@ -29,6 +29,8 @@ class PortTurns(wiring.Component):
         Bytes of a port.
     geometry : BankGeometry
         Of the scratchpad.
+    registers : int
+        `NpuConfig.stream_registers`: between places and turns.
 
     Members
     -------
@@ -38,10 +40,13 @@ class PortTurns(wiring.Component):
         The same, and when.
     """
 
-    LATENCY = 2
+    @staticmethod
+    def latency(registers) -> int:
+        """Cycles from windows to turns."""
+        return 1 + registers
 
-    def __init__(self, *, width, geometry):
-        self.width, self.geometry = width, geometry
+    def __init__(self, *, width, geometry, registers):
+        self.width, self.geometry, self.registers = width, geometry, registers
         super().__init__({
             "windows": In(window_layout(width)).array(MAX_SPAN),
             "placed": Out(turn_layout(width, geometry)).array(MAX_SPAN),
@@ -50,11 +55,13 @@ class PortTurns(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout, others, banks = turn_layout(self.width, self.geometry), ("reads", "outside", "real", "used"), []
-        placed = [Signal(layout, name=f"placed_{side}", reset_less=True) for side in range(MAX_SPAN)]
-        for side, (window, mine) in enumerate(zip(self.windows, placed, strict=True)):
+        placed = []
+        for side, window in enumerate(self.windows):
             m.submodules[f"place_{side}"] = place = BankPlace(width=self.width, geometry=self.geometry)
-            m.d.comb += place.part.eq(window.part)
-            m.d.sync += [mine.part.eq(place.place), *(mine[name].eq(window[name]) for name in others)]
+            found = Signal(layout, name=f"found_{side}")
+            m.d.comb += [place.part.eq(window.part), found.part.eq(place.place), *(found[name].eq(window[name]) for name in others)]
+            mine = delayed(m, found, self.registers, name=f"placed_{side}")
+            placed.append(mine)
             banks.append(Mux(mine.reads, mine.part.low | mine.part.high, 0))
 
         def shared(one, other):

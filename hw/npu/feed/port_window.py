@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.feed.port_positions import port_layout
 from hw.npu.interface.isa import group_layout
 from hw.npu.interface.ports import ADDRESS_BITS, part_layout
+from hw.npu.parts.delay import delayed
 
 
 def window_layout(width) -> data.StructLayout:
@@ -21,7 +22,7 @@ def window_layout(width) -> data.StructLayout:
 
 
 class PortWindow(wiring.Component):
-    """Wraps the address of a port's vector, and finds which of its lanes are bytes of the image: `LATENCY` cycles later.
+    """Wraps the address of a port's vector, and finds which of its lanes are bytes of the image: `latency` cycles later.
 
     Rows from ``wrap_row`` on lie ``wrap_bytes`` lower: the image may be a ring of rows. The address of byte 0 is then brought into the
     scratchpad by its size, once.
@@ -32,6 +33,8 @@ class PortWindow(wiring.Component):
         Lanes.
     size : int
         Bytes of the activation scratchpad.
+    registers : int
+        `NpuConfig.stream_registers`: between the address of the ring and that of the scratchpad.
 
     Members
     -------
@@ -43,12 +46,15 @@ class PortWindow(wiring.Component):
         What it asks for.
     """
 
-    LATENCY = 4
+    @staticmethod
+    def latency(registers) -> int:
+        """Cycles from a port to its window."""
+        return 3 + registers
 
-    def __init__(self, *, width, size):
+    def __init__(self, *, width, size, registers):
         if size >> ADDRESS_BITS:
             raise ValueError(f"PortWindow size {size} does not fit {ADDRESS_BITS} bits")
-        self.width, self.size = width, size
+        self.width, self.size, self.registers = width, size, registers
         super().__init__({"port": In(port_layout(width)), "input": In(group_layout("input")), "window": Out(window_layout(width))})
 
     def elaborate(self, platform):
@@ -59,6 +65,11 @@ class PortWindow(wiring.Component):
             held = Signal(shape, name=name if stage is None else f"{name}_{stage}", reset_less=True)
             m.d.sync += held.eq(value)
             return held
+
+        def between(value, shape, name, stage=None):
+            found = Signal(shape, name=f"found_{name}")
+            m.d.comb += found.eq(value)
+            return delayed(m, found, self.registers, name=name if stage is None else f"{name}_{stage}")
 
         # 1: whether the row is beyond the ring's end, and inside; bytes of the image before byte 0 and from it on
         place, inp = self.port.position, self.input
@@ -74,13 +85,13 @@ class PortWindow(wiring.Component):
         low = register(Mux(before >= 0, 0, Mux(before <= -width, width, -before)), lane, "low")
         high = register(Mux((behind <= 0) | ~inside, 0, Mux(behind >= width, width, behind)), lane, "high")
         # 3: by which size the address wraps, and whether that is enough; the bytes that count
-        below, above = register(ring < 0, 1, "below"), register(ring >= size, 1, "above")
-        outside = register((ring < -size) | (ring >= 2 * size), 1, "outside")
-        ring = register(ring, signed(27), "ring", 3)
-        starts = register(Mux(low > first[1], low, first[1]), lane, "starts")
-        stops = register(Mux(high < end[1], high, end[1]), lane, "stops")
-        used = register(ones(pad_end[1], width) & ~ones(first[1], width), width, "used", 3)
-        # 4: the window
+        below, above = between(ring < 0, 1, "below"), between(ring >= size, 1, "above")
+        outside = between((ring < -size) | (ring >= 2 * size), 1, "outside")
+        ring = between(ring, signed(27), "ring", 3)
+        starts = between(Mux(low > first[1], low, first[1]), lane, "starts")
+        stops = between(Mux(high < end[1], high, end[1]), lane, "stops")
+        used = between(ones(pad_end[1], width) & ~ones(first[1], width), width, "used", 3)
+        # 4, or with it: the window
         window = self.window
         for target, value in (
             (window.part.address, ring + Mux(below, size, Mux(above, -size, 0))),

@@ -1,4 +1,4 @@
-"""The last register before the array: hands a step on, and says when the array moves."""
+"""The end of the feeder: hands a step on, and says when the array moves."""
 
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ from hw.npu.parts.delay import delayed
 
 
 class WaveSender(wiring.Component):
-    """Registers a step and its bytes on their way to the array or to the vector path. One step a cycle, `LATENCY` cycles.
+    """Hands a step and its bytes to the array or to the vector path. One step a cycle, ``registers`` cycles later.
 
     From the first step of a DEPTHWISE to its last the array moves only in cycles in which a step arrives; else it moves in each.
 
@@ -18,6 +18,8 @@ class WaveSender(wiring.Component):
     ----------
     width, cols : int
         Bytes of the vector, and of the vectors beside it.
+    registers : int
+        `NpuConfig.memory_registers`: on the way to the array.
     int4 : bool
         There are commands with 4-bit weights.
 
@@ -41,10 +43,8 @@ class WaveSender(wiring.Component):
         It is the last wave of its reduction tile.
     """
 
-    LATENCY = 1
-
-    def __init__(self, *, width, cols, int4=False):
-        self.int4 = int4
+    def __init__(self, *, width, cols, registers, int4=False):
+        self.registers, self.int4 = registers, int4
         super().__init__({
             "sent": In(1),
             "step": In(SENT_STEP),
@@ -70,7 +70,7 @@ class WaveSender(wiring.Component):
             m.d.sync += streams.eq(~step.command_end)
 
         def out(value, name, reset_less=False):
-            return delayed(m, value, self.LATENCY, name=name, reset_less=reset_less)
+            return delayed(m, value, self.registers, name=name, reset_less=reset_less)
 
         m.d.comb += [
             self.enable.eq(out(~streams | arrives, "enabled")),

@@ -9,12 +9,12 @@ from hw.npu.scratchpad.bank_place import rotated
 
 
 class AnswerSelect(wiring.Component):
-    """Takes each byte of a vector from its bank, then moves its byte 0 to the front. One vector a cycle, after `LATENCY` cycles.
+    """Takes each byte of a vector from its bank, then moves its byte 0 to the front. One vector a cycle, after `latency` cycles.
 
     ::
 
-        bank, offset -> bank of each byte lane -> lanes' bytes -> rotated
-        cycle 0         1          words here     2               3
+        bank, offset -> bank of each byte lane -> lanes' bytes (-> register) -> rotated (-> register)
+        cycle 0         1          words here
 
     A vector touches two words at most, neighbours, and no lane of both: a lane behind the offset is of the first, one before of the second.
 
@@ -24,6 +24,8 @@ class AnswerSelect(wiring.Component):
         Bytes of a vector.
     geometry : BankGeometry
         Of the scratchpad.
+    picked, held : int
+        Registers of the lanes' bytes, and of the rotated answer: 0 or 1.
 
     Members
     -------
@@ -32,15 +34,16 @@ class AnswerSelect(wiring.Component):
     words : In(unsigned(8 * word)).array(banks)
         The banks' words.
     answered, answer : Out(1), Out(array of bytes)
-        The vector; it holds until the next.
+        The vector; with ``held`` it holds until the next.
     """
 
     WORDS = 1
     """Cycles from a vector to its words."""
-    LATENCY = WORDS + 2
 
-    def __init__(self, *, width, geometry):
-        self.width, self.geometry = width, geometry
+    def __init__(self, *, width, geometry, picked, held):
+        self.width, self.geometry, self.picked, self.held = width, geometry, picked, held
+        self.latency = self.WORDS + picked + held
+        """Cycles from a vector to its answer."""
         super().__init__({
             "valid": In(1),
             "bank": In(range(geometry.banks)),
@@ -53,18 +56,18 @@ class AnswerSelect(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = self.geometry.word
-        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in range(self.LATENCY + 1)]
-        offset = delayed(m, self.offset, self.WORDS + 1, name="offset")
-        picked = [Signal(8, name=f"picked_{lane}", reset_less=True) for lane in range(word)]
+        here = delayed(m, self.valid, self.WORDS, name="valid", reset_less=False)
+        there = delayed(m, here, self.picked, name="picked_valid", reset_less=False)
+        offset = delayed(m, self.offset, self.WORDS + self.picked, name="offset")
+        picked = []
         for lane in range(word):
             bank = Signal.like(self.bank, name=f"bank_{lane}", reset_less=True)
             m.d.sync += bank.eq(self.bank + (lane < self.offset))
             lanes = Array(words.word_select(lane, 8) for words in self.words)
-            with m.If(valid[1]):
-                m.d.sync += picked[lane].eq(lanes[bank])
-        front = rotated(m, Cat(picked), offset, left=False, name="front")
-        answer = Signal(8 * self.width, reset_less=True)
-        with m.If(valid[2]):
-            m.d.sync += answer.eq(front[: 8 * self.width])
-        m.d.comb += [self.answered.eq(valid[3]), self.answer.eq(answer)]
+            picked.append(delayed(m, lanes[bank], self.picked, name=f"picked_{lane}", enable=here))
+        front = rotated(m, Cat(picked), offset, left=False, name="front")[: 8 * self.width]
+        m.d.comb += [
+            self.answered.eq(delayed(m, there, self.held, name="answered", reset_less=False)),
+            self.answer.eq(delayed(m, front, self.held, name="answer", enable=there)),
+        ]
         return m

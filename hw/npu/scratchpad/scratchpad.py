@@ -49,12 +49,15 @@ class ActivationScratchpad(wiring.Component):
     Every handshake is cut by registers. The feeder's requests come first, and are places already; those of one cycle must not share
     a bank: `FeedReader` takes turns. The others wait in queues for banks that the feeder leaves, as `SpareArbiter` says::
 
-        feed ---------> places --> banks used --> granted --> bank input registers --> banks --> words --> bytes --> answer
-        cycle 0         1          2              3           4                        5         6         7         8
-        others: queue --> placed ---> arbiter ----^
+        feed ---+----------> granted --> banks --> words --> bytes --> answer
+                v  used      ^                     a cycle later       of the others: another one
+        queue --> arbiter ---+
 
-    So an answer on ``second`` and ``dma_read`` comes after *at least* `READ_LATENCY` cycles, in order, and a write is accepted before it is
-    made. ``settled`` says when it is made: who reads behind a write waits for that.
+    So an answer on ``second`` and ``dma_read`` comes after *at least* `answer_latency` cycles, in order, and a write is accepted before
+    it is made. ``settled`` says when it is made: who reads behind a write waits for that.
+
+    With ``registers`` each step of this picture ends in a register, and no path has logic on either side of a memory: an FPGA's block RAM
+    and the wires to it need that.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ class ActivationScratchpad(wiring.Component):
         Number of banks and bytes of a word (powers of two), bytes in all.
     feed_bytes, lanes, dma_bytes : int
         Width of the ports of the feeder, of the output stage and of the DMA, bytes, at most ``word``.
+    registers : int
+        `NpuConfig.memory_registers`.
 
     Members
     -------
@@ -74,19 +79,35 @@ class ActivationScratchpad(wiring.Component):
         pulses when these writes are made.
     """
 
-    PLACED = 3
-    """Cycles from a request of the feeder to its place among the granted."""
-    READ_LATENCY = PLACED + 1 + Bank.READ_LATENCY + AnswerSelect.LATENCY
-    """Cycles from an accepted request of the feeder to its answer; of the others, at least."""
     FENCED = 63
     """Pulses of a fence that wait, at most."""
 
-    def __init__(self, *, banks, word, size, feed_bytes, lanes, dma_bytes):
+    @staticmethod
+    def ahead(registers) -> int:
+        """Cycles from a request of the feeder to the arbiter, which must know its banks."""
+        return 2 * registers
+
+    @classmethod
+    def read_latency(cls, registers) -> int:
+        """Cycles from an accepted request of the feeder to its answer."""
+        return cls.ahead(registers) + cls._to_words(registers) + 2 * registers
+
+    @classmethod
+    def answer_latency(cls, registers) -> int:
+        """Cycles from an accepted request of another reader to its answer, at least."""
+        return PortQueue.LATENCY - 1 + cls._to_words(registers) + registers + 1
+
+    @staticmethod
+    def _to_words(registers) -> int:
+        """Cycles from an access at the arbiter to its words, out of the banks."""
+        return 2 * registers + Bank.READ_LATENCY + registers
+
+    def __init__(self, *, banks, word, size, feed_bytes, lanes, dma_bytes, registers):
         if size % (banks * word):
             raise ValueError(f"ActivationScratchpad size {size} must be a multiple of {banks} banks of {word}-byte words")
         if max(feed_bytes, lanes, dma_bytes) > word:
             raise ValueError(f"ActivationScratchpad word {word} must hold the widest port")
-        self.banks, self.word, self.depth = banks, word, size // (banks * word)
+        self.banks, self.word, self.depth, self.registers = banks, word, size // (banks * word), registers
         self.widths = dict.fromkeys(FEED, feed_bytes) | {"second": lanes, "dma_read": dma_bytes, "write": lanes, "dma_write": dma_bytes}
         self.geometry = BankGeometry(banks=banks, word=word, depth=self.depth)
         readers = {name: In(ReadPort(self.widths[name], places=self.geometry)) for name in FEED}
@@ -96,20 +117,20 @@ class ActivationScratchpad(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.arbiter = arbiter = SpareArbiter(ports=len(OTHERS), banks=self.banks)
+        m.submodules.arbiter = arbiter = SpareArbiter(ports=len(OTHERS), banks=self.banks, ahead=self.ahead(self.registers))
         granted = self._feed(m, arbiter) | self._others(m, arbiter)
         words = []
         for index in range(self.banks):
             # a memory for each byte: its enable is that of one bit of the mask
             m.submodules[f"bank_{index}"] = bank = Bank(width=self.word, depth=self.depth, lane=1)
             self._bank(m, index, bank, granted)
-            word = Signal.like(bank.read_data, name=f"word_{index}", reset_less=True)
-            m.d.sync += word.eq(bank.read_data)
-            words.append(word)
-        wait = 1 + Bank.READ_LATENCY  # until the bank's word is at its register's input
+            words.append(delayed(m, bank.read_data, self.registers, name=f"word_{index}"))
+        wait = self._to_words(self.registers) - self.registers - AnswerSelect.WORDS  # from the granted access
         for name in READERS:
             valid, access = granted[name]
-            m.submodules[f"{name}_select"] = select = AnswerSelect(width=self.widths[name], geometry=self.geometry)
+            # the feeder has a register of its own behind the answer
+            stages = {"picked": self.registers, "held": self.registers if name in FEED else 1}
+            m.submodules[f"{name}_select"] = select = AnswerSelect(width=self.widths[name], geometry=self.geometry, **stages)
             port = getattr(self, name)
             m.d.comb += [
                 select.valid.eq(delayed(m, valid, wait, name=f"{name}_valid", reset_less=False)),
@@ -123,21 +144,21 @@ class ActivationScratchpad(wiring.Component):
 
     def _feed(self, m, arbiter):
         """Requests of the feeder: always granted, but in the cycle that the arbiter keeps free; gives them where they are granted."""
-        layout, granted, used = access_layout(self.geometry, writes=False), {}, 0
+        layout, granted, used, registers = access_layout(self.geometry, writes=False), {}, 0, self.registers
         for name in FEED:
             request, access = getattr(self, name).request, Signal(layout)
             m.d.comb += [request.ready.eq(~arbiter.hold), access.place.eq(request.payload)]
-            valid = delayed(m, request.valid & request.ready, 1, name=f"{name}_taken", reset_less=False)
-            access = delayed(m, access, 1, name=f"{name}_access")
+            valid = delayed(m, request.valid & request.ready, registers, name=f"{name}_taken", reset_less=False)
+            access = delayed(m, access, registers, name=f"{name}_access")
             banks = Mux(valid, access.place.low | access.place.high, 0)
             promise(m, self, (banks & used) == 0, "requests of the feeder in one cycle share no bank")
             used = used | banks
-            rest = self.PLACED - 1
+            rest = 2 * registers
             granted[name] = (
                 delayed(m, valid, rest, name=f"{name}_granted", reset_less=False),
                 delayed(m, access, rest, name=f"{name}_placed"),
             )
-        m.d.comb += arbiter.used.eq(delayed(m, used, 1, name="used", reset_less=False))
+        m.d.comb += arbiter.used.eq(delayed(m, used, registers, name="used", reset_less=False))
         return granted
 
     def _others(self, m, arbiter):
@@ -154,8 +175,8 @@ class ActivationScratchpad(wiring.Component):
                 queue.o.ready.eq(grant),
             ]
             granted[name] = (
-                delayed(m, grant, 1, name=f"{name}_granted", reset_less=False),
-                delayed(m, queue.o.payload, 1, name=f"{name}_placed"),
+                delayed(m, grant, self.registers, name=f"{name}_granted", reset_less=False),
+                delayed(m, queue.o.payload, self.registers, name=f"{name}_placed"),
             )
             if writes:
                 number = WRITERS.index(name)
@@ -169,7 +190,7 @@ class ActivationScratchpad(wiring.Component):
         return granted
 
     def _bank(self, m, index, bank, granted):
-        """Registers the access that a bank makes in the next cycle: at most one of those that are granted is for it."""
+        """Brings a bank the access that it makes: at most one of those that are granted is for it."""
         rows, lanes, masks, writes = [], [], [], []
         for name, (valid, access) in granted.items():
             low, high, place = valid & access.place.low[index], valid & access.place.high[index], access.place
@@ -181,20 +202,7 @@ class ActivationScratchpad(wiring.Component):
                 writes.append(low | high)
                 lanes.append(Mux(low | high, access.data, 0))
                 masks += [Mux(low, access.low_mask, 0), Mux(high, access.high_mask, 0)]
-        write = Signal(name=f"write_{index}")
-        row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
-        write_data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
-        mask = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
-        m.d.sync += [
-            write.eq(reduce(or_, writes)),
-            row.eq(reduce(or_, rows)),
-            write_data.eq(reduce(or_, lanes)),
-            mask.eq(reduce(or_, masks)),
-        ]
-        m.d.comb += [
-            bank.enable.eq(1),  # what nobody asked for, nobody looks at
-            bank.write.eq(write),
-            bank.row.eq(row),
-            bank.write_data.eq(write_data),
-            bank.mask.eq(mask),
-        ]
+        m.d.comb += bank.enable.eq(1)  # what nobody asked for, nobody looks at
+        for name, values in (("write", writes), ("row", rows), ("write_data", lanes), ("mask", masks)):
+            value = delayed(m, reduce(or_, values), self.registers, name=f"{name}_{index}", reset_less=name != "write")
+            m.d.comb += getattr(bank, name).eq(value)

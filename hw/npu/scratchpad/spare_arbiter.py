@@ -20,6 +20,8 @@ class SpareArbiter(wiring.Component):
     ----------
     ports, banks : int
         At least 1 each; no more ports than are served within `PATIENCE` cycles.
+    ahead : int
+        Cycles by which ``hold`` comes before the cycle in which nothing is used.
 
     Members
     -------
@@ -30,20 +32,20 @@ class SpareArbiter(wiring.Component):
     grant : Out(1).array(ports)
         The port has all its banks in this cycle. Two granted ports never share a bank, nor one that is used.
     hold : Out(1)
-        Use nothing in the cycle `HOLD` cycles from now. From a register.
+        Use nothing in the cycle ``ahead`` cycles from now. From a register.
     """
 
     PATIENCE = 16
-    HOLD = 2
-    SERVICE = HOLD + 3
-    """Cycles that an aged port takes, at most, from the one in which it is chosen to the one in which the next is."""
+    SERVICE = 3
+    """Cycles that an aged port takes beyond ``ahead``, at most, from the one in which it is chosen to the one in which the next is."""
 
-    def __init__(self, *, ports, banks):
+    def __init__(self, *, ports, banks, ahead):
         if ports < 1 or banks < 1:
             raise ValueError(f"SpareArbiter needs at least one port and one bank, not {ports} and {banks}")
-        if (ports - 1) * self.SERVICE >= self.PATIENCE:
-            raise ValueError(f"SpareArbiter serves at most {1 + (self.PATIENCE - 1) // self.SERVICE} ports in turn, not {ports}")
-        self.ports, self.banks = ports, banks
+        service = ahead + self.SERVICE
+        if (ports - 1) * service >= self.PATIENCE:
+            raise ValueError(f"SpareArbiter serves at most {1 + (self.PATIENCE - 1) // service} ports in turn, not {ports}")
+        self.ports, self.banks, self.ahead = ports, banks, ahead
         super().__init__({
             "used": In(unsigned(banks)),
             "request": In(unsigned(banks)).array(ports),

@@ -15,11 +15,11 @@ class WeightScratchpad(wiring.Component):
 
     Words of ``max(C, bus)`` bytes are interleaved over the banks. Beats of the DMA are gathered to words, so that it needs a bank
     every ``word / beat`` cycles only, and a word waits while the loader reads its bank: neither loses a cycle to the other where a
-    word has two beats or more. A beat is accepted while the word before it waits; one access a port a cycle; an answer comes `READ_LATENCY`
+    word has two beats or more. A beat is accepted while the word before it waits; one access a port a cycle; an answer comes `read_latency`
     cycles after its request. A row that is still among the beats and words that wait is not read before it is written. ::
 
         write --> register --> gathered word --> waiting word --> bank, when the loader is not there
-        read  --> checked --------------------------------------> bank --> register --> answer
+        read  --> checked --------------------------------------> bank (-> register) --> answer
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class WeightScratchpad(wiring.Component):
         Number of banks (a power of two), bytes in all.
     cols, dma_bytes : int
         Bytes of a row and of a beat, powers of two.
+    registers : int
+        `NpuConfig.memory_registers`: behind each bank.
 
     Members
     -------
@@ -38,11 +40,14 @@ class WeightScratchpad(wiring.Component):
 
     CHECKED = 1
     """Cycles from a request to a bank's input register."""
-    READ_LATENCY = CHECKED + 1 + Bank.READ_LATENCY + 2
-    """Cycles from a request that is accepted to its answer."""
 
-    def __init__(self, *, banks, size, cols, dma_bytes):
-        self.size = size
+    @classmethod
+    def read_latency(cls, registers) -> int:
+        """Cycles from a request that is accepted to its answer."""
+        return cls.CHECKED + 1 + Bank.READ_LATENCY + registers + 1
+
+    def __init__(self, *, banks, size, cols, dma_bytes, registers):
+        self.size, self.registers = size, registers
         self.word = max(cols, dma_bytes)
         if size % (banks * self.word):
             raise ValueError(f"WeightScratchpad size {size} must be a multiple of {banks} banks of {self.word}-byte words")
@@ -83,7 +88,7 @@ class WeightScratchpad(wiring.Component):
                 bank.write_data.eq(data),
                 bank.mask.eq(lanes),
             ]
-            answers.append(delayed(m, bank.read_data, 1, name=f"answer_{index}"))
+            answers.append(delayed(m, bank.read_data, self.registers, name=f"answer_{index}"))
         self._answer(m, taken, read_bank, read[:offset_bits], answers)
         return m
 
@@ -130,7 +135,7 @@ class WeightScratchpad(wiring.Component):
 
     def _answer(self, m, taken, bank, offset, answers):
         """Selects the word, and the row of C bytes in it."""
-        wait = self.READ_LATENCY - self.CHECKED - 1  # from a checked request to the answer's register
+        wait = 1 + Bank.READ_LATENCY + self.registers  # from a checked request to the answer's register
         valid = delayed(m, taken, wait, name="valid", reset_less=False)
         bank = delayed(m, bank, wait, name="bank")
         offset = delayed(m, offset, wait, name="offset")

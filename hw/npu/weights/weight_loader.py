@@ -24,7 +24,7 @@ class WeightLoader(wiring.Component):
     ::
 
         rows --> register --> weight scratchpad --> queue of rows --> (pairs) --> register --> array (shadow plane) or output stage
-                              READ_LATENCY          waits here
+                              read_latency          waits here
 
     Rows are named ahead (`WeightRows`). Reads go ahead as far as the queue has room. `PlaneHandoff` says when a row may be written into the
     array.
@@ -43,6 +43,8 @@ class WeightLoader(wiring.Component):
         Bytes of the weight scratchpad; the stream wraps at its end.
     read_latency : int
         Cycles from request to answer.
+    registers : int
+        `NpuConfig.stream_registers`: between an announcement and the feeder.
     int4 : bool
         There are commands with 4-bit weights.
 
@@ -78,7 +80,8 @@ class WeightLoader(wiring.Component):
     """Cycles from a command that is taken to its first row asked for: take it, wait for its token, let it settle, find the first set; and
     the registers of set, request and row."""
 
-    def __init__(self, *, rows, cols, groups, size, read_latency, int4=False):
+    def __init__(self, *, rows, cols, groups, size, read_latency, registers, int4=False):
+        self.registers = registers
         self.rows, self.cols, self.groups, self.size, self.read_latency = rows, cols, groups, size, read_latency
         self.int4 = int4
         super().__init__({
@@ -198,10 +201,9 @@ class WeightLoader(wiring.Component):
         ]
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)
-        write_plane, write_late, loaded_late = Signal(reset_less=True), Signal(), Signal()
+        write_plane, write_late = Signal(reset_less=True), Signal()
         write = handoff.write | clearing
-        loaded = handoff.announce
-        m.d.sync += [write_late.eq(write), loaded_late.eq(loaded)]
+        m.d.sync += write_late.eq(write)
         with m.If(write):
             m.d.sync += [
                 write_row.eq(Mux(clearing, cleared[:-1], row.row)),
@@ -211,7 +213,7 @@ class WeightLoader(wiring.Component):
             self.write.eq(write_late),
             self.write_row.eq(write_row),
             self.write_plane.eq(write_plane),
-            self.tile_loaded.eq(loaded_late),
+            self.tile_loaded.eq(delayed(m, handoff.announce, self.registers, name="announced", reset_less=False)),
         ]
         for col in range(self.cols):
             weight = Signal(8, name=f"weight_{col}", reset_less=True)

@@ -91,6 +91,8 @@ class Latencies:
 
 def latencies(config: NpuConfig) -> Latencies:
     """The latencies of a configuration: each is that of the hardware's class, or a register that its docstring names."""
+    loaded = 2 + config.stream_registers  # count, the reader's decision; the announcement
+    pending = Feeder.latency(config.stream_registers)
     sizes = {"rows": config.rows, "cols": config.cols, "broadcast": config.broadcast}
     return Latencies(
         array=array_latency(**sizes),
@@ -98,12 +100,12 @@ def latencies(config: NpuConfig) -> Latencies:
         send=CHECK_CYCLES + 3,
         take=StepIssuer.TAKE,
         between=StepIssuer.BETWEEN - StepIssuer.TAKE,
-        pending=Feeder.LATENCY,
+        pending=pending,
         gate=1,
         announcing=2,  # `PlaneHandoff`
-        loaded=3,  # row register, count, the reader's decision
-        loaded_at_gate=3 + Feeder.LATENCY,
-        enter=ActivationScratchpad.READ_LATENCY + 1 + Feeder.SENT,
+        loaded=loaded,
+        loaded_at_gate=loaded + pending,
+        enter=Feeder.enter(config.memory_registers),
         final=Accumulators.LATENCY + 1,
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
@@ -114,8 +116,8 @@ def latencies(config: NpuConfig) -> Latencies:
         second=SecondOperand.LATENCY,
         retire=OutputStage.RETIRE,
         load_take=WeightLoader.TAKE,
-        row_read=WeightScratchpad.READ_LATENCY + 2,  # the register ahead of the array, too
-        scratchpad=ActivationScratchpad.READ_LATENCY,
+        row_read=WeightScratchpad.read_latency(config.memory_registers) + 2,  # the register ahead of the array, too
+        scratchpad=ActivationScratchpad.answer_latency(config.memory_registers),
         hand=2,  # offered
         next_command=5,  # that the one before was taken counts a cycle later; what its first word means is known three behind it
     )

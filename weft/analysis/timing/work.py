@@ -154,9 +154,9 @@ def _tiles(operation, loops, depth) -> tuple[int, ...]:
 
 
 @lru_cache
-def _softmax_row_cycles(cols, lanes, size) -> int:
+def _softmax_row_cycles(cols, lanes, size, registers) -> int:
     """Cycles of a row of SOFTMAX beyond its passes."""
-    latency = ActivationScratchpad.READ_LATENCY
+    latency = ActivationScratchpad.answer_latency(registers)
     return SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=latency).row_cycles + SOFTMAX_HEADROOM
 
 
@@ -193,7 +193,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
     ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
-    beyond = softmax and _softmax_row_cycles(config.cols, config.lanes, config.act_bytes)
+    beyond = softmax and _softmax_row_cycles(config.cols, config.lanes, config.act_bytes, config.memory_registers)
     row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + beyond
     terms = _tiles(operation, loops, depth)
     rows = tuple(rows_of(each, int4) for each in terms)
