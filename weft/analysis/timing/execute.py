@@ -164,7 +164,7 @@ class ExecuteModel:
             first = max(first, self.written + 1)
             self.halves.append(first + self.at.free)
             self.issued = self.written = first + work.serial
-            self.port.keep([self.written])
+            self.port.keep([self.written], b"\0")
             return
         if work.partial_out:
             self.issued = max(first + work.pixels - 1, last_final)
@@ -174,8 +174,7 @@ class ExecuteModel:
         else:
             first = max(first, self.second_issued + self.at.second + 1)
         self.vectors = self._vectors(work, job, first, begin + behind)
-        self.issued, made = self.port.play(self.vectors)
-        self.written = made[-1]
+        self.issued, self.written, _ = self.port.play(self.vectors)
         if work.second:
             self.second_issued = self.issued
         if work.parameter_rows:
@@ -205,9 +204,9 @@ class ExecuteModel:
 
         Until now they were billed as if the feeder waited; gives the cycles that they take longer.
         """
-        issued, made = self.port.play(self.vectors)
+        issued, written, offered = self.port.play(self.vectors)
+        self.port.keep(offered, self.vectors.masks)
         self.vectors = None
-        self.port.keep(made)
         late = issued - self.issued
         if self.parameters_used == self.issued:
             self.parameters_used += late
@@ -215,7 +214,7 @@ class ExecuteModel:
             self.second_issued += late
         self.halves[-1] += late
         self.issued += late
-        self.written = made[-1]
+        self.written = written
         return late
 
     def _feed(self, work):

@@ -52,43 +52,72 @@ class WritePort:
     def __init__(self, at):
         self.at = at
         self.reads = deque(maxlen=self.REMEMBERED)  # first cycle, the one behind the last, banks of each read
-        self.made = deque([-1000] * at.waiting, maxlen=at.waiting)  # the last writes
+        self.made = deque([-1000] * at.waiting, maxlen=at.waiting)  # the last writes that are settled
+        self.flying = deque()  # vectors that may still meet reads that are not known: when each is offered, and its banks
 
     def read(self, begin: int, end: int, masks: bytes):
         """The feeder reads in cycles ``begin`` to ``end - 1``."""
         self.reads.append((begin, end, masks))
+        self._settle()
 
-    def play(self, vectors: Vectors) -> tuple[int, Sequence[int]]:
+    def play(self, vectors: Vectors) -> tuple[int, int, Sequence[int]]:
         """Lets vectors be issued and written while the feeder reads what is known so far.
 
         Returns
         -------
-        issued : int
+        issued, written : int
             Cycle of the last one.
-        made : sequence of int
-            Cycles of the writes, for `keep`.
+        offered : sequence of int
+            Cycles in which each could be written, were there no other, for `keep`.
         """
         first, final, masks, latency = vectors
-        made, places, room = list(self.made), self.at.waiting, self.at.room
-        busy, base = self._busy(first + latency)
-        if not (busy or final) and made[-1] < first + latency and latency + room <= places:
-            return first + len(masks) - 1, range(first + latency, first + latency + len(masks))  # nothing waits
-        until, issue, last = base + len(busy), first - 1, made[-1]
+        places, room, begin = self.at.waiting, self.at.room, first + latency
+        busy, base = self._busy(self.flying[0][0] if self.flying else begin)
+        made = self._fly(busy, base)
+        if base + len(busy) <= begin and not final and made[-1] < begin and latency + room <= places:
+            return first + len(masks) - 1, begin + len(masks) - 1, range(begin, begin + len(masks))  # nothing waits
+        until, issue, last, offered = base + len(busy), first - 1, made[-1], []
+        ahead = len(made) - places
         for number, mask in enumerate(masks):
             issue += 1
             if final and final[number] > issue:
                 issue = final[number]
-            if made[number] + room > issue:
-                issue = made[number] + room
+            if made[number + ahead] + room > issue:
+                issue = made[number + ahead] + room
+            offered.append(issue + latency)
             last = max(last + 1, issue + latency)
             if last < until and busy[last - base] & mask:
                 last = self._wait(busy, last - base, mask) + base
             made.append(last)
-        return issue, made[places:]
+        return issue, last, offered
 
-    def keep(self, made: Sequence[int]):
-        """These writes are made."""
-        self.made.extend(made)
+    def keep(self, offered: Sequence[int], masks: bytes):
+        """These vectors are issued."""
+        self.flying.extend(zip(offered, masks, strict=True))
+        self._settle()
+
+    def _fly(self, busy, base):
+        """Cycles of the last writes up to now, those of the vectors that fly at the end."""
+        made, until = list(self.made), base + len(busy)
+        last = made[-1]
+        for offered, mask in self.flying:
+            last = max(last + 1, offered)
+            if last < until and busy[last - base] & mask:
+                last = self._wait(busy, last - base, mask) + base
+            made.append(last)
+        return made
+
+    def _settle(self):
+        """What is written before the feeder can read anything else is settled."""
+        flying = self.flying
+        if not flying:
+            return
+        busy, base = self._busy(flying[0][0])
+        for cycle in self._fly(busy, base)[len(self.made) :]:
+            if cycle >= base + len(busy):
+                break
+            self.made.append(cycle)
+            flying.popleft()
 
     @staticmethod
     def _wait(busy, place, mask):
