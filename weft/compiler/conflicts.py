@@ -61,7 +61,12 @@ def _rounds(ports: tuple[tuple[int, int], ...], word: int, banks: int) -> int:
 
 def rounds(masks: list[int]) -> int:
     """Cycles beyond the first until every port has been granted; a mask of banks each, the ones that go first in front."""
-    cycles = -1
+    return max(0, len(turns(masks)) - 1)
+
+
+def turns(masks: list[int]) -> list[int]:
+    """Banks that are read in each cycle until every port has been granted; arguments as `rounds` takes them."""
+    cycles = []
     while masks:
         used, waiting = 0, []
         for mask in masks:
@@ -69,8 +74,9 @@ def rounds(masks: list[int]) -> int:
                 waiting.append(mask)
             else:
                 used |= mask
-        masks, cycles = waiting, cycles + 1
-    return max(0, cycles)
+        cycles.append(used)
+        masks = waiting
+    return cycles
 
 
 def best_positions(part: Taps, least: int, along: int, across: int, row_step: int, width: int, config: NpuConfig) -> int:

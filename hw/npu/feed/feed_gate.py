@@ -56,6 +56,8 @@ class FeedGate(wiring.Component):
         What does.
     """
 
+    LATE = 2
+    """Cycles from tokens, or what is in the array, to ``open``."""
     AHEAD = 63
     """Tiles between gate and scratchpad at most."""
 
@@ -99,7 +101,7 @@ class FeedGate(wiring.Component):
         overtakes = ~self.array & (self.array_near | (drain > Mux(self.partial_in, 0, 1)))
 
         def early(value, name):
-            return delayed(m, value, 1, name=name)
+            return delayed(m, value, self.LATE - 1, name=name)
 
         waits = {
             "command": ~self.active,

@@ -56,6 +56,8 @@ class StepIssuer(wiring.Component):
     """Cycles that a command stands before its first step can come."""
     TAKE = 1 + PREPARED + 1
     """Cycles from a command that is taken to its first step: registered, prepared, started."""
+    ENDED = 1
+    """Cycles without a step between a command's last step and the fillers behind it."""
     BETWEEN = ReductionWalk.SETTLES + 1 + TAKE
     """Cycles from a command's last step to the next one's first."""
 
@@ -102,7 +104,7 @@ class StepIssuer(wiring.Component):
             m.d.sync += begun.eq(depthwise)
             with m.If(command_end):
                 m.d.sync += active.eq(0)
-        ended = delayed(m, self.step & command_end, 1, name="ended", reset_less=False)
+        ended = delayed(m, self.step & command_end, self.ENDED, name="ended", reset_less=False)
         with m.If(ended):
             m.d.sync += fillers_left.eq(Mux(depthwise, self.rows_used, 0))
         with m.If(self.filler & (fillers_left != 0)):

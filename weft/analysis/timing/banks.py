@@ -62,10 +62,11 @@ def beats(config: NpuConfig) -> Walk:
     return Walk(config.axi_bytes, 0, 1, config.axi_bytes, config.axi_bytes, PIECE, 0, 1)
 
 
-def _masks(walk, word, banks, count):
-    """Banks of the first accesses, a bit each."""
-    masks: list[int] = []
-    first, (down, along) = walk.offset, walk.between or ((0, 0, 0),) * 2
+@lru_cache(maxsize=2048)
+def masks_of(walk: Walk, first: int, word: int, banks: int, count: int) -> bytes:
+    """Banks of the first ``count`` accesses of a walk from an address on, a bit each."""
+    masks = bytearray()
+    down, along = walk.between or ((0, 0, 0),) * 2
     while len(masks) < count:
         for row in range(walk.rows):
             start = first + row * walk.row_step + _behind(down, row)
@@ -77,7 +78,7 @@ def _masks(walk, word, banks, count):
                         mask |= _mask(place + other, walk.width, word, banks)
                     masks.append(mask)
         first += word  # the next reduction tile or column tile
-    return masks[:count]
+    return bytes(masks[:count])
 
 
 def _behind(between, number):
@@ -97,9 +98,9 @@ def _mask(address, width, word, banks):
 def rate(feeder: Walk, other: Walk, word: int, banks: int) -> float:
     """Vectors a cycle of a stream while the feeder reads one a cycle and goes first (`hw.npu.scratchpad.spare_arbiter`); at most 1."""
     count = PIECE
-    theirs = _masks(other, word, banks, count)
+    theirs = masks_of(other, other.offset, word, banks, count)
     most = count * SLOWEST
-    first = _masks(feeder, word, banks, min(most, 1024))
+    first = masks_of(feeder, feeder.offset, word, banks, min(most, 1024))
     length = len(first)
     cycle = place = refused = done = 0
     while done < count:

@@ -4,9 +4,11 @@ from collections import deque
 
 from hw.npu.array.accumulators import Accumulators
 from hw.npu.execute_unit import ExecuteUnit
-from weft.analysis.timing.banks import SLOWEST, rate
+from weft.analysis.timing.banks import SLOWEST
 from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.loader import Loader
+from weft.analysis.timing.work import read_banks, write_banks
+from weft.analysis.timing.writes import Vectors, WritePort
 
 CAUSES = ("command", "ddr_read", "ddr_write", "activations", "output", "weights", "bank")
 """What the feeder waits for; the first that holds is counted (`hw.npu.feed.feeder.Feeder`)."""
@@ -54,7 +56,8 @@ class ExecuteModel:
         self.written = -1
         self.retired = deque([-1, -1], maxlen=2)
         self.reads = None  # the feeder's walk
-        self.vectors = None  # of the last job: first issue, walk, how many
+        self.port = WritePort(self.at)
+        self.vectors = None  # of the last job, while reads that they meet are not known
         self.stalls = [0] * len(CAUSES)
 
     @property
@@ -141,14 +144,19 @@ class ExecuteModel:
             self._wait(self.halves.popleft() + self.at.pending, OUTPUT)
         begin = self._feed(work)
         available = self.loader.rows(work.parameter_rows, self.shadow) + 1 if work.parameter_rows else 0
-        self._let_write(work, begin)
+        end = self.accepted + 1
+        reads = read_banks(work, self.config, job) if self._matters(work, begin, end) else b"\0"
+        self.port.read(begin, end, reads)
+        if self.vectors:
+            late = self._let_write()
+            issue_from += late if job == 0 else 0
         behind = self.at.enter + (self.at.array if work.array else 0) + self.at.final
         last_final = self.accepted - work.tail + behind
         # entries of a job of one reduction tile are final one by one, those of others together
         final = begin + behind if len(work.tile_rows) == 1 and not work.partial_in else last_final
         if work.filler and last_job:
-            self.stalls[OUTPUT] += work.filler
-            self.wave = self.accepted = self.array_wave = self.wave + work.filler
+            self.stalls[OUTPUT] += self.at.fillers + work.filler
+            self.wave = self.accepted = self.array_wave = self.wave + self.at.fillers + work.filler
             self.left = self.wave - self.at.pending
         self.carried = work.partial_out
         first = max(final, issue_from, self.issued + 1, available)
@@ -156,6 +164,7 @@ class ExecuteModel:
             first = max(first, self.written + 1)
             self.halves.append(first + self.at.free)
             self.issued = self.written = first + work.serial
+            self.port.keep([self.written], b"\0")
             return
         if work.partial_out:
             self.issued = max(first + work.pixels - 1, last_final)
@@ -164,8 +173,8 @@ class ExecuteModel:
             first += job == 0
         else:
             first = max(first, self.second_issued + self.at.second + 1)
-        cols = work.last_cols if last_job else work.cols
-        self.issued = max(first + work.pixels * -(-cols // self.config.lanes) - 1, last_final)
+        self.vectors = self._vectors(work, job, first, begin + behind)
+        self.issued, self.written, _ = self.port.play(self.vectors)
         if work.second:
             self.second_issued = self.issued
         if work.parameter_rows:
@@ -173,38 +182,40 @@ class ExecuteModel:
             self.shadow = max(available, self.parameters_used + 1) + 1
             self.parameters_used = self.issued
         self.halves.append(self.issued + self.at.free)
-        self.vectors = first, work.writes, self.issued - first + 1
 
-    def _let_write(self, work, begin):
+    def _vectors(self, work, job, first, first_final):
+        """The results of a job: those of a DEPTHWISE of one tile become final as their pixels come, the others at once or one a cycle."""
+        final = ()
+        if work.filler and len(work.tile_rows) == 1 and not work.partial_in:
+            vectors = -(-(work.last_cols if job == work.jobs - 1 else work.cols) // self.config.lanes)
+            late = work.waves + work.refused[0]
+            final = [first_final + wave * late // work.waves for wave in work.pixel_waves for _ in range(vectors)]
+        latency = self.at.second_output if work.second else self.at.output
+        return Vectors(first, final, write_banks(work, self.config, job), latency)
+
+    def _matters(self, work, begin, end):
+        """Whether reads in these cycles can hold up results for so long that somebody waits for them."""
+        vectors = work.pixels * -(-work.cols // self.config.lanes)
+        before = len(self.vectors.masks) if self.vectors else 0
+        return len(work.tile_rows) == 1 or begin + max(before, vectors) * SLOWEST > end
+
+    def _let_write(self):
         """The vectors of the job before were issued while this one's waves went first in the scratchpad: now it is known how fast.
 
-        Until now they were billed one a cycle.
+        Until now they were billed as if the feeder waited; gives the cycles that they take longer.
         """
-        if not self.vectors:
-            return
-        first, writes, count = self.vectors
+        issued, written, offered = self.port.play(self.vectors)
+        self.port.keep(offered, self.vectors.masks)
         self.vectors = None
-        begin, end = max(begin, first), self.wave
-        if end <= begin or self.issued < begin:
-            return
-        if begin + count * SLOWEST <= end:
-            return  # however slow, it is over before anybody asks
-        config = self.config
-        speed = rate(work.reads, writes, config.word_bytes, config.BANKS)
-        if speed == 1:
-            return
-        left = count - max(0, begin - first) - self.at.waiting
-        late = min(left / speed, end - begin + max(0, left - (end - begin) * speed))
-        late = int(begin + late) - self.issued
-        if late <= 0:
-            return
+        late = issued - self.issued
         if self.parameters_used == self.issued:
             self.parameters_used += late
         if self.second_issued == self.issued:
             self.second_issued += late
         self.halves[-1] += late
         self.issued += late
-        self.written += late
+        self.written = written
+        return late
 
     def _feed(self, work):
         """The waves of a job's reduction tiles, and the rows of weights in front of them; gives the first wave."""
@@ -254,9 +265,6 @@ class ExecuteModel:
             self.issued = max(self.issued + 1, self.written + 1)  # settled: the commands before are complete
             retire = self.issued + self.at.retire
         else:
-            latency = self.at.second_output if work.second else self.at.output
-            if not work.serial:
-                self.written = max(self.written + 1, self.issued + latency)
             retire = self.written + self.at.retire
         self.retired.append(retire)
         return retire

@@ -6,10 +6,12 @@ from hw.npu.array.accumulators import Accumulators
 from hw.npu.array.array import array_latency
 from hw.npu.config import NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
+from hw.npu.feed.feed_gate import FeedGate
 from hw.npu.feed.feeder import Feeder
 from hw.npu.feed.step_issuer import StepIssuer
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.output.second_operand import SecondOperand
+from hw.npu.scratchpad.port_queue import PortQueue
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 from hw.npu.walks.reduction_walk import ReductionWalk
@@ -30,10 +32,12 @@ class Latencies:
         From a command that the feeder takes to its first wave in the generator.
     between : int
         From a command's last wave in the generator to the next command that the feeder takes.
+    fillers : int
+        From a command's last wave in the generator to the first of its fillers, beyond the next cycle.
     pending : int
         From a wave that leaves the generator to the scratchpad.
     gate : int
-        From what a wave waits for to a gate that lets it leave the generator.
+        From a count of tokens, or an array that is empty, to a gate that lets a wave leave the generator.
     announcing : int
         Rows of a tile on their way into the array that its waves wait for, at most.
     loaded : int
@@ -49,7 +53,7 @@ class Latencies:
     issue : int
         From a command that the output stage takes to its first vector.
     waiting : int
-        Vectors that can wait to be written before none is issued.
+        Vectors between their issue and their bank, at most; ``room``: from the write of the one that makes room to the issue.
     output, second_output, second : int
         From a vector's issue to its write, without and with second operand; what the latter adds before the first one of a command.
     retire : int
@@ -67,6 +71,7 @@ class Latencies:
     send: int
     take: int
     between: int
+    fillers: int
     pending: int
     gate: int
     announcing: int
@@ -78,6 +83,7 @@ class Latencies:
     shortest_tile: int
     issue: int
     waiting: int
+    room: int
     output: int
     second_output: int
     second: int
@@ -100,8 +106,9 @@ def latencies(config: NpuConfig) -> Latencies:
         send=CHECK_CYCLES + 3,
         take=StepIssuer.TAKE,
         between=StepIssuer.BETWEEN - StepIssuer.TAKE,
+        fillers=StepIssuer.ENDED,
         pending=pending,
-        gate=1,
+        gate=FeedGate.LATE,
         announcing=2,  # `PlaneHandoff`
         loaded=loaded,
         loaded_at_gate=loaded + pending,
@@ -110,7 +117,8 @@ def latencies(config: NpuConfig) -> Latencies:
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
         issue=OutputStage.COMMAND_GAP,
-        waiting=OutputStage.SLOTS - OutputStage.LATENCY - 1,
+        waiting=OutputStage.SLOTS + PortQueue.ROOM - 1,  # one place may be claimed before it is known
+        room=PortQueue.LATENCY + 1 + 4,  # the queue moves on; accepted, counted, free, issued
         output=OutputStage.LATENCY,
         second_output=OutputStage.SECOND_LATENCY,
         second=SecondOperand.LATENCY,

@@ -1,11 +1,12 @@
 """The feeder's read ports: steps that read several kernel rows side by side, and find two of them in one bank."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from golden.machine_reads import packed_tiles
 from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import Opcode
-from weft.compiler.conflicts import rounds
+from weft.compiler.conflicts import turns
 
 
 def usual_channels(loops: dict, config: NpuConfig) -> int:
@@ -13,8 +14,26 @@ def usual_channels(loops: dict, config: NpuConfig) -> int:
     return loops["last_cols"] if loops["column_tiles"] == 1 else config.cols
 
 
-def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> tuple[tuple[int, int], ...]:
-    """Of each reduction tile of a job: cycles beyond its steps, because its ports are granted one by one; reads of all ports.
+class PortReads(NamedTuple):
+    """How the ports read in a reduction tile.
+
+    Attributes
+    ----------
+    lost : int
+        Cycles beyond its steps, because ports are granted one by one.
+    count : int
+        Reads of all ports.
+    banks : bytes
+        Banks that are read in each of its cycles, a bit each.
+    """
+
+    lost: int
+    count: int
+    banks: bytes
+
+
+def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig, job: int = 0) -> tuple[PortReads, ...]:
+    """Of each reduction tile of a job, a column tile.
 
     Parameters
     ----------
@@ -23,14 +42,15 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
     """
     around = config.BANKS * config.word_bytes
     x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
-    if opcode.operation == Opcode.DEPTHWISE:
+    depthwise = opcode.operation == Opcode.DEPTHWISE
+    if depthwise:
         channels = usual_channels(loops, config)
         along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
         reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], channels, _inside(*along, 1, loops["positions"]))
     else:
         row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
         reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.tile_depth(opcode.int4), row)
-    steps = loops["positions"] if opcode.operation == Opcode.DEPTHWISE else loops["block_cols"]
+    steps = loops["positions"] if depthwise else loops["block_cols"]
     across, line_step, tap_step, wide = y, step_y, source.get("tap_y_rows", 0), source["height"]
     if loops.get("transposed", 0):
         across, line_step, tap_step, wide = x, source.get("row_step", 0), source.get("tap_y_step", 0), source["image_row_bytes"]
@@ -39,8 +59,9 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig) -> 
         tuple(0 <= across + line * line_step + tap * tap_step < wide for tap in range(loops["taps_y"]))
         for line in range(loops["block_rows"])
     )
-    walk = tuple(source.get(name, 0) % around for name in ("address", "pixel_step", "row_step", "tap_y_step"))
-    return tuple(_conflicts(tile, inside, walk, steps, config.word_bytes, config.BANKS) for tile in reads)
+    address = source.get("address", 0) + (job * config.cols if depthwise else 0)
+    walk = tuple(place % around for place in (address, *(source.get(name, 0) for name in ("pixel_step", "row_step", "tap_y_step"))))
+    return tuple(_port_reads(tile, inside, walk, steps, config.word_bytes, config.BANKS) for tile in reads)
 
 
 def _inside(first, step, size, taken, count) -> tuple[int, int]:
@@ -70,27 +91,21 @@ def _packed(taps_y, lanes, span, depth, along):
 
 
 @lru_cache(maxsize=4096)
-def _conflicts(tile, inside, walk, steps, word, banks) -> tuple[int, int]:
-    """Rounds of grants beyond the first, summed over the steps of a reduction tile; reads of all ports.
-
-    A port that lags is at the end of one block row while the first begins the next.
-    """
+def _port_reads(tile, inside, walk, steps, word, banks) -> PortReads:
+    """The reads of a reduction tile. A port that lags is at the end of one block row while the first begins the next."""
     address, pixel_step, row_step, tap_step = walk
     lines = [
         [address + line * row_step + row * tap_step + start if there[row] else None for row, _, start, *_ in tile]
         for line, there in enumerate(inside)
     ]
     count = sum(max(0, end - first) for line in lines for place, (*_, (first, end)) in zip(line, tile) if place is not None)
-    if len(tile) == 1:
-        return 0, count
-    total, most = 0, max(lag for _, lag, *_ in tile)
-    for step in range(len(lines) * steps + most):
+    total, cycles = len(lines) * steps + max(lag for _, lag, *_ in tile), bytearray()
+    for step in range(total):
         waiting = []
         for port, (_, lag, _, taken, (first, end)) in enumerate(tile):
             line, place = divmod(step - lag, steps)
             if 0 <= line < len(lines) and first <= place < end and lines[line][port] is not None:
                 low = lines[line][port] + place * pixel_step
                 waiting.append(1 << low // word % banks | 1 << (low + taken - 1) // word % banks)
-        if len(waiting) > 1:
-            total += rounds(waiting)
-    return total, count
+        cycles += bytes(turns(waiting) or (0,))
+    return PortReads(len(cycles) - total, count, bytes(cycles))

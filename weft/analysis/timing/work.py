@@ -8,7 +8,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.interface.isa import SOFTMAX_TABLE_BYTES, TABLE_BYTES, UNIT_BYTES, Command, Opcode, Params, Target
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.softmax.softmax_unit import SoftmaxUnit
-from weft.analysis.timing.banks import Walk, walk
+from weft.analysis.timing.banks import Walk, masks_of, walk
 from weft.analysis.timing.ports import port_reads, usual_channels
 from weft.compiler.reduction import tile_terms
 
@@ -49,6 +49,8 @@ class Work:
 
     Attributes
     ----------
+    command : Command
+        The command itself.
     operation : Opcode
         What it computes, whatever the width of its weights.
     wave_bytes : int
@@ -72,6 +74,8 @@ class Work:
         Waves of a reduction tile; cycles that the command's last one takes beyond them.
     tail : int
         Steps of a reduction tile behind its last wave: of a DEPTHWISE, which needs pixels behind that of the wave.
+    pixel_waves : tuple of int
+        Of a DEPTHWISE: the wave of a tile, from 0, with which each pixel is complete.
     apart : bool
         Waves of one entry would follow too closely: tiles are kept apart.
     pixels : int
@@ -90,6 +94,7 @@ class Work:
         Cycles of the unit for SOFTMAX, which runs alone; else 0.
     """
 
+    command: Command
     operation: Opcode
     wave_bytes: int
     waits: Waits
@@ -103,6 +108,7 @@ class Work:
     waves: int
     filler: int
     tail: int
+    pixel_waves: tuple[int, ...]
     apart: bool
     pixels: int
     jobs: int
@@ -153,6 +159,12 @@ def _tiles(operation, loops, depth) -> tuple[int, ...]:
     return (0,) * (taps_y * taps_x)
 
 
+def _pixel_waves(loops) -> tuple[int, ...]:
+    """Of `Work`."""
+    positions, stride = loops["positions"], loops["stride"]
+    return tuple(row * positions + col * stride for row in range(loops["block_rows"]) for col in range(loops["block_cols"]))
+
+
 @lru_cache
 def _softmax_row_cycles(cols, lanes, size, registers) -> int:
     """Cycles of a row of SOFTMAX beyond its passes."""
@@ -198,6 +210,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     terms = _tiles(operation, loops, depth)
     rows = tuple(rows_of(each, int4) for each in terms)
     return Work(
+        command=command,
         operation=operation,
         wave_bytes=depth if matmul else config.cols,
         waits=waits_of(command),
@@ -206,11 +219,12 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         tile_terms=terms,
         tile_rows=rows if matmul else terms,
         weight_rows=sum(rows),
-        refused=tuple(cycles for cycles, _ in ports),
-        reads_of_ports=sum(count for _, count in ports),
+        refused=tuple(tile.lost for tile in ports),
+        reads_of_ports=sum(tile.count for tile in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
         tail=max(0, loops["positions"] - 1 - (block_cols - 1) * loops["stride"]) if depthwise else 0,
+        pixel_waves=_pixel_waves(loops) if depthwise else (),
         apart=pixels < shortest and not depthwise and not softmax,
         pixels=pixels,
         jobs=loops["column_tiles"],
@@ -238,3 +252,22 @@ def _image_walk(config: NpuConfig, loops, place, **more):
     """The walk over a command's block of pixels where an image lies; `more` as `walk` takes it."""
     steps = {name: place.get(name, 0) for name in ("address", "pixel_step", "row_step")}
     return walk(config, cols=loops["block_cols"], rows=loops["block_rows"], **steps, **more)
+
+
+def read_banks(work: Work, config: NpuConfig, job: int) -> bytes:
+    """Banks that the feeder reads in each cycle of a job, a column tile, a bit each; those of its waits are not in it."""
+    command = work.command
+    if work.refused:
+        return b"".join(tile.banks for tile in port_reads(command.opcode, command["loops"], command["input"], config, job))
+    address = command.fields.get("input", {}).get("address", 0) + (0 if work.array else job * config.cols)
+    around, count = config.BANKS * config.word_bytes, work.waves * len(work.tile_rows)
+    return masks_of(work.reads, address % around, config.word_bytes, config.BANKS, count)
+
+
+def write_banks(work: Work, config: NpuConfig, job: int) -> bytes:
+    """Banks that each vector of a job is written to, a bit each."""
+    channels = work.last_cols if job == work.jobs - 1 else config.cols
+    address, around = work.command["output"]["address"] + job * config.cols, config.BANKS * config.word_bytes
+    vectors = -(-channels // config.lanes)
+    walk = work.writes._replace(vectors=vectors, width=min(config.lanes, channels))
+    return masks_of(walk, address % around, config.word_bytes, config.BANKS, work.pixels * vectors)
