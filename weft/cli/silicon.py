@@ -50,9 +50,7 @@ def synth_silicon(
     tops = dict.fromkeys(top for name in names for top in blocks.tops(name))
     found = [synthesize(verilog, config.name, top, library, period_ps, stage=steps.stage) for top in tops]
     written = json.dumps([each.to_json() for each in found], indent=1) + "\n"
-    show_then_write(
-        lambda: [_print(each, config) for each in found], (report, lambda path: write_whole(path, written, "the report"))
-    )
+    show_then_write(lambda: [_print(each, config) for each in found], (report, lambda path: write_whole(path, written, "the report")))
     if record:
         for each in found:
             put_on_record(each)
@@ -98,7 +96,8 @@ def _print_areas(found: Synthesis, console: Console):
     console.print(table)
     share = found.gated / found.flip_flops if found.flip_flops else 0
     console.print(
-        f"flip-flops   {found.flip_flops:,}, {100 * share:.0f} % of them behind {found.clock_gates:,} clock gates".replace(",", " ", 1), highlight=False
+        f"flip-flops   {found.flip_flops:,}, {100 * share:.0f} % of them behind {found.clock_gates:,} clock gates".replace(",", " ", 1),
+        highlight=False,
     )
 
 
@@ -120,13 +119,17 @@ def _cells(found, blocks):
 def _print_memories(found: Synthesis, console: Console):
     if not found.memories:
         return
-    table = _table(("memories", "left"), *((each, "right") for each in ("number", "rows", "bits", "KiB")), ("macros", "left"), ("um2", "right"))
+    table = _table(
+        ("memories", "left"), *((each, "right") for each in ("number", "rows", "bits", "KiB")), ("macros", "left"), ("um2", "right")
+    )
     for each in found.memories:
         macros = f"{each.macros} {each.macro}" if each.macro else "none"
         size = f"{each.count * each.rows * each.bits / 8 / KIB:.1f}"
         table.add_row(each.where, str(each.count), str(each.rows), str(each.bits), size, macros, f"{each.area:.0f}" if each.macro else "-")
     console.print(table)
-    console.print(f"memories     not in the areas above, cut at their ports; access and set-up {found.memory_source}", highlight=False, soft_wrap=True)
+    console.print(
+        f"memories     not in the areas above, cut at their ports; access and set-up {found.memory_source}", highlight=False, soft_wrap=True
+    )
 
 
 def _print_paths(found: Synthesis, console: Console):
@@ -143,5 +146,7 @@ def _print_paths(found: Synthesis, console: Console):
     period = found.worst.period_ps
     ends = f", from {found.worst.start} to {found.worst.end}" if found.worst.start else ""
     reached = "reached" if period <= found.period_ps else "not reached"
-    console.print(f"clock        {1e6 / period:.0f} MHz: {period:.0f} ps{ends}; {found.period_ps:g} ps {reached}", highlight=False, soft_wrap=True)
+    console.print(
+        f"clock        {1e6 / period:.0f} MHz: {period:.0f} ps{ends}; {found.period_ps:g} ps {reached}", highlight=False, soft_wrap=True
+    )
     console.print(f"timing       {PATHS_WORDS[found.timed_by]}; gates by {found.mapped_by} and abc", highlight=False, soft_wrap=True)

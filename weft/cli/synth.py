@@ -17,7 +17,8 @@ def synth(
     blocks: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BLOCK...]", help="npu for the whole, or its blocks: folders of hw/npu, or components (feed, accumulators); npu if none."
+            metavar="[BLOCK...]",
+            help="npu for the whole, or its blocks: folders of hw/npu, or components (feed, accumulators); npu if none.",
         ),
     ] = None,
     library: Annotated[
@@ -31,7 +32,10 @@ def synth(
     pdk: Annotated[
         Path | None,
         typer.Option(
-            "--pdk", metavar="FOLDER", envvar="WEFT_PDK", help="Where the named libraries are; ../shared/pdk beside the repository if not given."
+            "--pdk",
+            metavar="FOLDER",
+            envvar="WEFT_PDK",
+            help="Where the named libraries are; ../shared/pdk beside the repository if not given.",
         ),
     ] = None,
     period: Annotated[

@@ -110,7 +110,9 @@ class Blocks:
             known = sorted({each for component in inside.values() if component for each in (component, self.block(component).room)})
             close = difflib.get_close_matches(name, known, n=1)
             listed = ", ".join(known)
-            raise WeftError(f"no block is called {name!r}{f'; did you mean {close[0]}' if close else ''}", remedy=f"the blocks are {listed}")
+            raise WeftError(
+                f"no block is called {name!r}{f'; did you mean {close[0]}' if close else ''}", remedy=f"the blocks are {listed}"
+            )
         return found
 
     def _all_below(self, module):

@@ -197,7 +197,9 @@ class _Job:
 def _gated(netlist: Netlist, gates, held, cells: dict[str, Cell]) -> int:
     """How many flip-flops are behind one of the clock gates."""
     clocks = {net for gate in gates for pin, net in gate.pins.items() if pin in cells[gate.cell].outputs}
-    return sum(not clocks.isdisjoint(netlist.gates[number].pins.values()) for number in held if not cells[netlist.gates[number].cell].clock_gate)
+    return sum(
+        not clocks.isdisjoint(netlist.gates[number].pins.values()) for number in held if not cells[netlist.gates[number].cell].clock_gate
+    )
 
 
 def _check_mapped(netlist: Netlist, cells: dict[str, Cell], library: Library):

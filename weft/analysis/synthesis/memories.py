@@ -26,10 +26,11 @@ PORTS = {
 }
 """Bits of a memory's ports: how many, every which has a cell (write enables are for bytes), and the cell."""
 PARAMETERS = (
-    "MEMID SIZE OFFSET ABITS WIDTH INIT RD_PORTS RD_CLK_ENABLE RD_CLK_POLARITY RD_TRANSPARENCY_MASK RD_COLLISION_X_MASK "
-    "RD_WIDE_CONTINUATION RD_CE_OVER_SRST RD_ARST_VALUE RD_SRST_VALUE RD_INIT_VALUE WR_PORTS WR_CLK_ENABLE WR_CLK_POLARITY "
-    "WR_PRIORITY_MASK WR_WIDE_CONTINUATION"
-).split()
+    *("MEMID", "SIZE", "OFFSET", "ABITS", "WIDTH", "INIT"),
+    *("RD_PORTS", "RD_CLK_ENABLE", "RD_CLK_POLARITY", "RD_TRANSPARENCY_MASK", "RD_COLLISION_X_MASK", "RD_WIDE_CONTINUATION"),
+    *("RD_CE_OVER_SRST", "RD_ARST_VALUE", "RD_SRST_VALUE", "RD_INIT_VALUE"),
+    *("WR_PORTS", "WR_CLK_ENABLE", "WR_CLK_POLARITY", "WR_PRIORITY_MASK", "WR_WIDE_CONTINUATION"),
+)
 """Of Yosys' cell ``$mem_v2``."""
 
 
@@ -94,12 +95,13 @@ def cut_liberty(technology: Technology) -> str:
     access, setup, slew = (value / technology.unit_ps for value in (technology.access_ps, technology.setup_ps, technology.flop_ps / 2))
     time, load = ("1ps", "1,ff") if technology.unit_ps == 1 else ("1ns", "1,pf")
     edges = "".join(
-        f"{kind}_rise (scalar) {{ values (\"{value:g}\"); }} {kind}_fall (scalar) {{ values (\"{value:g}\"); }} " for kind, value in (("cell", access),)
+        f'{kind}_rise (scalar) {{ values ("{value:g}"); }} {kind}_fall (scalar) {{ values ("{value:g}"); }} '
+        for kind, value in (("cell", access),)
     )
-    edges += "".join(f"{way}_transition (scalar) {{ values (\"{slew:g}\"); }} " for way in ("rise", "fall"))
-    thresholds = "".join(
-        f"{side}_threshold_pct_{way} : 50; " for side in ("input", "output") for way in ("rise", "fall")
-    ) + "".join(f"slew_{end}_threshold_pct_{way} : {value}; " for end, value in (("lower", 20), ("upper", 80)) for way in ("rise", "fall"))
+    edges += "".join(f'{way}_transition (scalar) {{ values ("{slew:g}"); }} ' for way in ("rise", "fall"))
+    thresholds = "".join(f"{side}_threshold_pct_{way} : 50; " for side in ("input", "output") for way in ("rise", "fall")) + "".join(
+        f"slew_{end}_threshold_pct_{way} : {value}; " for end, value in (("lower", 20), ("upper", 80)) for way in ("rise", "fall")
+    )
     clock = "pin (CK) { direction : input; clock : true; capacitance : 0; }"
     return (
         f'library (weft_memories) {{ delay_model : table_lookup; time_unit : "{time}"; voltage_unit : "1V"; current_unit : "1mA";\n'

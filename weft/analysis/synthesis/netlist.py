@@ -59,18 +59,18 @@ def is_memory(gate: Gate) -> bool:
 
 def read_blif(text: str) -> Netlist:
     """The netlist of `weft.analysis.synthesis.script.WRITE`."""
-    netlist, lines = Netlist(), iter(text.replace("\\\n", " ").splitlines())
-    for line in lines:
-        word, *rest = line.split()[:1] or [""], *line.split()[1:]
-        if word == [".inputs"]:
+    netlist = Netlist()
+    for line in text.replace("\\\n", " ").splitlines():
+        word, *rest = line.split() or [""]
+        if word == ".inputs":
             netlist.inputs += rest
-        elif word == [".outputs"]:
+        elif word == ".outputs":
             netlist.outputs += rest
-        elif word in ([".gate"], [".subckt"]):
+        elif word in {".gate", ".subckt"}:
             netlist.gates.append(Gate(rest[0], "", dict(pin.split("=", 1) for pin in rest[1:])))
-        elif word == [".cname"]:
+        elif word == ".cname":
             netlist.gates[-1].name = design_name(rest[0])
-        elif word == [".names"] and len(rest) == 2:  # a net with two names; one with none or one is a constant's
+        elif word == ".names" and len(rest) == 2:  # a net with two names; one with none or one is a constant's
             netlist.aliases[rest[1]] = rest[0]
     return netlist
 
@@ -78,9 +78,9 @@ def read_blif(text: str) -> Netlist:
 def design_name(name: str) -> str:
     """A name of the design out of Yosys': without what passes put around it, but for cells that have only theirs."""
     name = re.sub(r"\$_S?DFF\w*$|\.cut$", "", name).replace("\\", "")
-    while name.startswith(("$flatten", "$techmap")):
-        name = name.partition("$")[2].removeprefix("flatten").removeprefix("techmap")
-    return name
+    while name.startswith(prefixes := ("$flatten", "$techmap")):
+        name = name.removeprefix(prefixes[0]).removeprefix(prefixes[1])
+    return re.sub(r"\$.*$", "register", name)  # of a register without a name there is only the place
 
 
 def sta_verilog(netlist: Netlist, top: str, names: Sequence[str]) -> str:

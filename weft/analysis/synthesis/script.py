@@ -9,6 +9,7 @@ read_verilog npu.v
 read_verilog cells.v
 hierarchy -check -top {top}
 proc
+setattr -unset src w:* c:*
 opt_expr
 opt_clean
 opt -nosdff
@@ -28,10 +29,16 @@ opt_clean
 techmap
 opt -nodffe -nosdff
 flatten
-opt -nodffe -nosdff
+opt_expr
+opt_merge
+opt_dff -nodffe -nosdff
+opt_clean
 """
-"""Logic of Yosys' own gates. Each kind of module is worked on once, and all are flattened behind that. Booth multipliers make the array
-smaller by 25 %; synchronous resets stay logic, as few libraries have flip-flops with them."""
+"""Logic of Yosys' own gates. Each kind of module is worked on once, and all are flattened behind that.
+
+Booth multipliers make the array smaller by 25 %. The places in the source, which nobody reads here, would take gigabytes.
+Synchronous resets stay logic, as few libraries have flip-flops with them.
+"""
 GATES = "clockgate -pos {gate} -min_net_size 4\n"
 """A clock gate pays from four flip-flops on: without it each held bit takes a multiplexer."""
 MAP = """\
@@ -51,7 +58,7 @@ ABC = """\
 &get -n
 &st
 &dch
-&nf
+&nf -R 10
 &put
 {buffers}
 topo
@@ -59,7 +66,9 @@ upsize -c -D {target:.0f}
 dnsize -c -D {target:.0f}
 stime -p
 """
-"""Mapped for speed; then cells grow where a path is slower than the target, and shrink where it is not."""
+"""Mapped for speed, but for the last tenth of the delay, which costs more area than it brings; then cells grow where a path is
+slower than the target, and shrink where it is not.
+"""
 
 
 def yosys_script(top: str, technology: Technology, libraries: Sequence[str]) -> str:
