@@ -45,12 +45,13 @@ def library(name):
     return find_library([name], DEFAULT_FOLDER)
 
 
-def test_a_block_on_asap7_has_the_area_of_the_plain_flow_and_a_clock_with_names_of_the_design(asap7):
+def test_a_block_on_asap7_has_the_area_of_the_plain_flow_and_a_clock_with_names_of_the_design(asap7, tmp_path):
     found = synthesize(npu_verilog(TINY), "tiny", "npu_weight_loader", asap7, 900)
-    # Yosys' own `synth -booth; dfflibmap; abc` maps it onto 446.5 um2, 256.6 of it flip-flops, which hold by multiplexers;
-    # clock gates and small flip-flops save a quarter of both
-    assert 0.70 < found.area / 446.5 < 0.90 and 0.70 < found.registers / 256.6 < 0.90
-    assert found.flip_flops == 658 and 0.8 * 658 < found.gated < 658 and found.clock_gates > 4
+    area, registers, flip_flops = plain_flow("npu_weight_loader", asap7, tmp_path)
+    # which maps for area alone, and onto larger flip-flops that hold by multiplexers: clock gates save a fifth of both
+    assert 0.70 < found.area / area < 0.90 and 0.70 < found.registers / registers < 0.90
+    assert 0.99 < found.flip_flops / flip_flops <= 1  # what never changes is found at different places
+    assert 0.8 * flip_flops < found.gated < flip_flops and found.clock_gates > 4
     assert {block.component for block in found.blocks} == {"weight_loader", "weight_rows", "plane_handoff"}
     assert sum(block.area for block in found.blocks) == pytest.approx(found.area)
     assert sum(block.flip_flops for block in found.blocks) == found.flip_flops
@@ -58,6 +59,22 @@ def test_a_block_on_asap7_has_the_area_of_the_plain_flow_and_a_clock_with_names_
     if shutil.which(tools.STA):
         assert found.worst.period_ps == max(block.into.period_ps for block in found.blocks if block.into)
         assert all(path.end.startswith(("rows.", "handoff.", "clock gate of")) or "." not in path.end for path in paths_of(found))
+
+
+def plain_flow(top, library, folder):
+    """Area, that of registers, and flip-flops of a block without memories, by Yosys' own ``synth``."""
+    names = []
+    for path in library.cells:
+        names.append(path.name.removesuffix(".gz"))
+        (folder / names[-1]).write_text(read_library(path))
+    (folder / "npu.v").write_text(npu_verilog(TINY))
+    cells = " ".join(f"-liberty {name}" for name in names)
+    script = f"read_verilog npu.v; hierarchy -check -top {top}; synth -flatten -top {top} -booth -noshare; dfflibmap {cells}; abc {cells}"
+    script = f"{script}; opt_clean; tee -q -o stat.json stat -json {cells}"
+    tools.run_yosys(tools.find_yosys(), script.replace("; ", "\n"), folder)
+    found = json.loads((folder / "stat.json").read_text())["design"]
+    flops = sum(count for cell, count in found["num_cells_by_type"].items() if cell.startswith("DFF"))
+    return found["area"], found["sequential_area"], flops
 
 
 def paths_of(found):
