@@ -51,7 +51,7 @@ def test_a_block_on_asap7_has_the_area_of_the_plain_flow_and_a_clock_with_names_
     # which maps for area alone, and onto larger flip-flops that hold by multiplexers: clock gates save a fifth of both
     assert 0.70 < found.area / area < 0.90 and 0.70 < found.registers / registers < 0.90
     assert 0.99 < found.flip_flops / flip_flops <= 1  # what never changes is found at different places
-    assert 0.8 * flip_flops < found.gated < flip_flops and found.clock_gates > 4
+    assert 0.6 * flip_flops < found.gated < flip_flops and found.clock_gates > 4
     assert {block.component for block in found.blocks} == {"weight_loader", "weight_rows", "plane_handoff"}
     assert sum(block.area for block in found.blocks) == pytest.approx(found.area)
     assert sum(block.flip_flops for block in found.blocks) == found.flip_flops
@@ -94,7 +94,8 @@ def test_memories_are_cut_with_their_times_and_listed_in_macros_of_one_port(sg13
     (memory,) = accumulators.memories  # read and written in one cycle: no macro of one port
     assert (memory.count, memory.rows, memory.bits, memory.macro, memory.area) == (8, 256, 32, "", 0)
     (memory,) = bank.memories
-    assert memory.macro.startswith("RM_IHPSG13_1P_") and memory.area > 0 and memory.macros >= 1
+    assert (memory.count, memory.rows, memory.bits, memory.macros) == (1, 256, 64, 1)  # eight memories of a byte
+    assert memory.macro.startswith("RM_IHPSG13_1P_256x64_") and memory.area > 0
     assert accumulators.worst.period_ps > sg13g2.technology.access_ps  # the way out of a memory is the slowest
     assert bank.area < 0.01 * memory.area
 
@@ -113,7 +114,7 @@ def test_the_command_prints_tables_of_100_columns_and_writes_the_figures(asap7, 
     assert main(["synth", *arguments]) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and "memory Kibit" in captured.out and "clock gates" in captured.out
-    assert max(len(line) for line in captured.out.splitlines() if not line.startswith(("clock", "timing", "memories"))) <= 100
+    assert max(len(line) for line in captured.out.splitlines() if not line.startswith(("npu_", "clock ", "timing ", "memories "))) <= 100
     (figures,) = json.loads(report.read_text())
     found = from_json(figures)
     assert found.to_json() == json.loads(json.dumps(figures)) and f"all              {found.area:.0f}" in captured.out
@@ -167,7 +168,7 @@ def test_every_component_of_the_whole_npu_has_a_room_and_paths_find_it():
     assert rooms >= {"array", "control", "dma", "feed", "output", "scratchpad", "softmax", "weights", TOP_ROOM}
     assert str(blocks.at("core.execute.loader.rows.valid[3]", "npu")) == "weights/weight_rows"
     assert str(blocks.at("core.execute.loader.fsm_state", "npu")) == "weights/weight_loader"
-    assert str(blocks.at("core.nothing", "npu")) == "top/core"
+    assert str(blocks.at("core.nothing", "npu")) == "top/npu_core"
     assert blocks.tops("npu") == ["npu"] and blocks.tops("weights") == ["npu_weight_loader"]
     assert blocks.paths("npu_systolic_array", "npu_pe_row") == [f"row_{row}_0" for row in range(4)]
 

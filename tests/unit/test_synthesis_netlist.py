@@ -102,16 +102,30 @@ def test_the_delay_of_abc_gets_a_flip_flop():
 
 def dumped(name, rows, bits, clocked, read, write):
     """A memory as Yosys dumps it."""
-    facts = {"MEMID": f'"\\\\{name}"', "WIDTH": bits, "SIZE": rows, "RD_PORTS": 1, "RD_CLK_ENABLE": f"1'{clocked}", "WR_PORTS": 1}
+    facts = {
+        "MEMID": f'"\\\\{name}"',
+        "WIDTH": bits,
+        "SIZE": rows,
+        "RD_PORTS": 1,
+        "RD_EN": "\\en",
+        "RD_CLK_ENABLE": f"1'{clocked}",
+        "WR_PORTS": 1,
+    }
     lines = [f"    parameter \\{key} {value}" for key, value in facts.items()]
     lines += [f"    connect \\RD_ADDR {read}", f"    connect \\WR_ADDR {write}"]
     return "\n".join([f"  cell $mem_v2 \\{name}", *lines, "  end", ""])
 
 
 def test_memories_of_a_dump_are_those_that_are_cut():
-    text = "module \\npu_bank\n" + dumped("lane", 512, 64, 1, "\\row", "\\row") + dumped("late", 512, 64, 0, "\\row", "\\row") + "end\n"
+    text = (
+        "module \\npu_bank\n"
+        + dumped("lane", 512, 64, 1, "\\row", "\\row")
+        + dumped("late", 512, 64, 0, "\\row", "\\row")
+        + dumped("lane_2", 512, 8, 1, "\\row", "\\row")
+        + "end\n"
+    )
     text += "module \\npu_table\n" + dumped("few", 16, 256, 1, "\\a", "\\a") + dumped("two", 64, 32, 1, "\\a [5:0]", "\\b") + "end\n"
-    assert read_dump(text) == [Memory("npu_bank", "lane", 512, 64, True), Memory("npu_table", "two", 64, 32, False)]
+    assert read_dump(text) == [Memory("npu_bank", "lane", 512, 72, True), Memory("npu_table", "two", 64, 32, False)]
 
 
 def test_a_memory_takes_the_macros_of_least_area():

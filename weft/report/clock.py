@@ -1,7 +1,6 @@
 """The clock of a report: one that the user states, or the one that a synthesis on record reached."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from hw.npu.config import NpuConfig
 from weft.analysis.synthesis.blocks import TOP
@@ -35,7 +34,6 @@ def choose_clock(config: NpuConfig, stated_mhz: float | None = None) -> Clock:
     return Clock(stated_mhz, f"stated, {stated_mhz:g} MHz") if stated_mhz else _recorded_clock(config.name)
 
 
-@cache
 def _recorded_clock(name):
     found = {each.config: each for each in recorded() if each.top == TOP and each.library == PROCESS.words and each.worst}
     chosen = found.get(name) or max(found.values(), key=lambda each: each.worst.period_ps)

@@ -60,9 +60,9 @@ class Blocks:
         """The component that a module is of; empty where it is none that the rooms know, or a part of others."""
         if module == TOP:
             return TOP
-        name = re.sub(r"_\d+$", "", module.removeprefix(f"{TOP}_"))
-        name = name if name in rooms() else module.removeprefix(f"{TOP}_")
-        return name if rooms().get(name, SHARED_ROOMS[0]) not in SHARED_ROOMS else ""
+        plain = re.sub(r"_\d+$", "", module)
+        names = (module, plain, module.removeprefix(f"{TOP}_"), plain.removeprefix(f"{TOP}_"))
+        return next((name for name in names if rooms().get(name, SHARED_ROOMS[0]) not in SHARED_ROOMS), "")
 
     def block(self, component: str) -> Block:
         """The block of a component."""

@@ -116,8 +116,11 @@ def cut_liberty(technology: Technology) -> str:
 
 
 def read_dump(text: str) -> list[Memory]:
-    """The memories that are cut, out of Yosys' ``dump -m`` of all cells ``$mem_v2``."""
-    found, module = [], ""
+    """The memories that are cut, out of Yosys' ``dump -m`` of all cells ``$mem_v2``.
+
+    Those of one port that a module always reads at one address are one memory: the bytes of a word.
+    """
+    found, joined, module = [], {}, ""
     for name, body in re.findall(r"^(?:module \\(\S+)| *cell \$mem_v2 \S+)\n?((?: +(?:parameter|connect) .*\n)*)", text, re.MULTILINE):
         if name:
             module = name
@@ -126,9 +129,15 @@ def read_dump(text: str) -> list[Memory]:
         rows, bits = int(values["SIZE"]), int(values["WIDTH"])
         clocked = values["RD_CLK_ENABLE"].endswith("1")
         if clocked and rows >= LEAST_ROWS and rows * bits >= LEAST_BITS:
-            same = values["RD_PORTS"] == values["WR_PORTS"] == "1" and values["RD_ADDR"] == values["WR_ADDR"]
-            found.append(Memory(module, values["MEMID"].strip('"').lstrip("\\"), rows, bits, same))
-    return found
+            where, name = (values["RD_ADDR"], values["RD_EN"]), values["MEMID"].strip('"').lstrip("\\")
+            if values["RD_PORTS"] == values["WR_PORTS"] == "1" and values["RD_ADDR"] == values["WR_ADDR"]:
+                joined.setdefault((module, rows, where), []).append((name, bits))
+            else:
+                found.append(Memory(module, name, rows, bits, single_port=False))
+    return [
+        *(Memory(key[0], group[0][0], key[1], sum(bits for _, bits in group), single_port=True) for key, group in joined.items()),
+        *found,
+    ]
 
 
 def read_macros(paths: Sequence[Path]) -> list[Macro]:

@@ -18,6 +18,8 @@ opt_clean
 booth
 alumacc
 opt -nosdff
+opt_expr -mux_undef
+opt_clean
 memory -nomap
 opt_clean
 dump -m -o memories.il t:$mem_v2
