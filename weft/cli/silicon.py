@@ -77,7 +77,7 @@ def _table(*headings, title=""):
 
     table = plain_table(title)
     for heading, how in headings:
-        table.add_column(heading, justify=how, no_wrap=how == "right")
+        table.add_column(heading, justify=how, no_wrap=how == "right", overflow="fold")
     return table
 
 
@@ -149,4 +149,4 @@ def _print_paths(found: Synthesis, console: Console):
     console.print(
         f"clock        {1e6 / period:.0f} MHz: {period:.0f} ps{ends}; {found.period_ps:g} ps {reached}", highlight=False, soft_wrap=True
     )
-    console.print(f"timing       {PATHS_WORDS[found.timed_by]}; gates by {found.mapped_by} and abc", highlight=False, soft_wrap=True)
+    console.print(f"timing       {PATHS_WORDS[found.timed_by]}; gates by {found.mapped_by}", highlight=False, soft_wrap=True)

@@ -17,8 +17,9 @@ again, and `--record` puts it on record.
 flip-flops are of one netlist. `weft synth feed` or `weft synth accumulators` does it for the components of a folder of
 `hw/npu`, or for one of them.
 
-- **Mapping**: Yosys and abc, flat, for speed; then cells grow where a path is slower than `--period` and shrink where it is
-  not. Flip-flops are the smallest of the library; those that hold their value stand behind clock gates, from four on.
+- **Mapping**: Yosys and abc, flat. Cells grow where that makes the slowest paths faster, and shrink where a path is faster
+  than `--period`. What misses the period is mapped once more, balanced for speed; the faster netlist counts. Flip-flops
+  are the smallest of the library; those that hold their value stand behind clock gates, from four on.
 - **Clock**: OpenSTA, typical corner, no wires, ideal clock, no derate; a chip is slower. Without OpenSTA abc's own figure is
   printed, without paths. `inside` is the slowest path from a block's registers to its registers, `into` the slowest one
   from anywhere to them; the slowest of all `into` is the NPU's.
@@ -48,7 +49,8 @@ def _section(found: Synthesis):
     lines = [
         f"\n## {'NPU' if top == 'npu' else top} of `{found.config}` on {found.library}\n",
         f"`{command}`\n",
-        f"**{int(1e6 / period)} MHz**: {period:.0f} ps, from `{found.worst.start}` to `{found.worst.end}` ({found.timed_by}).",
+        f"**{int(1e6 / period)} MHz**: {period:.0f} ps, from `{found.worst.start}` to `{found.worst.end}`.",
+        f"Timed by {found.timed_by}, mapped by {found.mapped_by}.",
         f"{found.flip_flops} flip-flops, {share:.0f} % of them behind {found.clock_gates} clock gates; {found.kilo_gates:.0f} kGE.\n",
         "| block | um2 | kGE | % | flip-flops | memory, Kibit | inside, ps | into, ps |",
         "|---|---|---|---|---|---|---|---|",

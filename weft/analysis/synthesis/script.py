@@ -43,7 +43,7 @@ Synchronous resets stay logic, as few libraries have flip-flops with them.
 """
 GATES = "clockgate -pos {gate} -min_net_size 4\n"
 """A clock gate pays from four flip-flops on: without it each held bit takes a multiplexer."""
-MAP = """\
+REGISTERS = """\
 dffunmap
 simplemap
 opt_expr
@@ -51,30 +51,39 @@ opt_clean
 rename -wire t:$_DFF*
 dfflibmap {cells} {avoid}
 opt_clean
+write_rtlil front.il
+"""
+MAP = """\
+read_rtlil front.il
 abc {cells} {avoid} -script abc.script -constr abc.constr
 clean -purge
 """
 CONSTANTS = "hilomap -singleton -hicell {high} -locell {low}\n"
 WRITE = "write_blif -blackbox -cname -gates netlist.blif\n"
+EFFORTS = {"for area": "", "for speed": "&if -g -K 6\n"}
+"""How abc maps, the smallest first. Balanced for depth (``&if -g``), a counter of 64 bits or the adders of a DMA are faster by a third,
+but an array is larger by a sixth: that is for designs which miss their period without it.
+"""
 ABC = """\
+strash
 &get -n
 &st
-&dch
+{balance}&dch
 &nf -R 10
 &put
 {buffers}
 topo
-upsize -c -D {target:.0f}
+upsize -c
 dnsize -c -D {target:.0f}
 stime -p
 """
-"""Mapped for speed, but for the last tenth of the delay, which costs more area than it brings; then cells grow where a path is
-slower than the target, and shrink where it is not.
+"""Cells grow until nothing gets faster, and shrink where a path has time. The last tenth of the delay that a choice of cells could
+bring (``-R``) costs more area than growing them.
 """
 
 
-def yosys_script(top: str, technology: Technology, libraries: Sequence[str]) -> str:
-    """The script, for a folder with ``npu.v``, ``cells.v``, ``cut.v``, the libraries and the two files of abc.
+def front_script(top: str, technology: Technology, libraries: Sequence[str]) -> str:
+    """Verilog to ``front.il``: logic of Yosys' gates, and the library's registers; for a folder with ``npu.v``, ``cells.v``, ``cut.v``.
 
     Parameters
     ----------
@@ -84,21 +93,34 @@ def yosys_script(top: str, technology: Technology, libraries: Sequence[str]) -> 
     libraries : sequence of str
         Names of the Liberty files in the folder.
     """
-    choices = {
-        "top": top,
-        "cells": " ".join(f"-liberty {name}" for name in libraries),
-        "avoid": " ".join(f"-dont_use {pattern}" for pattern in technology.avoid),
-        "gate": technology.gate,
-        "high": technology.high,
-        "low": technology.low,
-    }
-    parts = [FRONT, GATES if technology.gate else "", MAP, CONSTANTS if technology.high else "", WRITE]
-    return "".join(parts).format(**choices)
+    text = "".join([FRONT, GATES if technology.gate else "", REGISTERS])
+    return text.format(top=top, gate=technology.gate, **_libraries(technology, libraries))
 
 
-def abc_script(technology: Technology, period_ps: float) -> str:
-    """What abc does: it is asked for the period without what the flip-flops at both ends take."""
-    return ABC.format(buffers=technology.buffers, target=max(1.0, period_ps - technology.flop_ps))
+def map_script(technology: Technology, libraries: Sequence[str]) -> str:
+    """``front.il`` to ``netlist.blif``; for a folder with the two files of abc."""
+    text = "".join([MAP, CONSTANTS if technology.high else "", WRITE])
+    return text.format(high=technology.high, low=technology.low, **_libraries(technology, libraries))
+
+
+def _libraries(technology, libraries):
+    """What names the library to Yosys' passes."""
+    cells = " ".join(f"-liberty {name}" for name in libraries)
+    return {"cells": cells, "avoid": " ".join(f"-dont_use {pattern}" for pattern in technology.avoid)}
+
+
+def abc_script(technology: Technology, period_ps: float, effort: str) -> str:
+    """What abc does: it is asked for the period without what the flip-flops at both ends take.
+
+    Parameters
+    ----------
+    technology : Technology
+    period_ps : float
+    effort : str
+        Of `EFFORTS`.
+    """
+    target = max(1.0, period_ps - technology.flop_ps)
+    return ABC.format(balance=EFFORTS[effort], buffers=technology.buffers, target=target)
 
 
 def abc_constraints(technology: Technology) -> str:
