@@ -178,8 +178,8 @@ class NpuTarget:
     Attributes
     ----------
     npu : NpuConfig
-    clock_mhz : float
-        For latency and power.
+    clock_mhz : float or None
+        For latency and power; without one that of `weft.report.clock.choose_clock`.
     """
 
     npu: NpuConfig
