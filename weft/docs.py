@@ -12,6 +12,7 @@ from hw.npu.interface.isa import Opcode
 from hw.npu.interface.register_table import REGISTER_BYTES, Access
 from hw.soc import registers as soc_registers
 from weft.report.operators import operators_page
+from weft.report.silicon import silicon_page
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -262,6 +263,7 @@ PAGES_OF_DOCS = {
     "commands.md": commands_page,
     "configuration.md": configuration_page,
     "operators.md": operators_page,
+    "silicon.md": silicon_page,
     "soc_registers.md": soc_registers_page,
 }
 """The generated pages, and what gives their text."""

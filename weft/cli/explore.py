@@ -12,7 +12,7 @@ from hw.npu.errors import WeftError
 from hw.npu.files import write_whole
 from hw.version import VERSION
 from weft.cli.options import MISMATCH, Clock, Config, NoHost, Overrides, Quiet, Signature
-from weft.report.report import DEFAULT_CLOCK_MHZ
+from weft.report.clock import choose_clock
 from weft.run.outputs import check_writable, show_then_write
 from weft.run.progress import Steps
 
@@ -39,7 +39,7 @@ def explore(
     signature: Signature = None,
     config: Config = "small",
     overrides: Overrides = None,
-    clock: Clock = DEFAULT_CLOCK_MHZ,
+    clock: Clock = None,
     fps: Annotated[
         float | None, typer.Option("--fps", metavar="N", min=0.001, max=1e9, help="Frames a second that are asked for: who reaches them?")
     ] = None,
@@ -76,7 +76,7 @@ def explore(
     chosen = candidates(base, _lists(texts, overrides or ()))
     _check_verify(verify, chosen)
     steps = Steps(quiet)
-    survey = _survey(_networks(models, signature, no_host), base, chosen, clock, fps, jobs, steps)
+    survey = _survey(_networks(models, signature, no_host), base, chosen, choose_clock(base, clock), fps, jobs, steps)
     show_then_write(lambda: _print(survey), (csv, lambda path: _write_csv(survey, path)), (html, lambda path: _write_page(survey, path)))
     if verify and not _verified(models, survey.choose(verify), steps, signature=signature, host=not no_host):
         raise typer.Exit(MISMATCH)
@@ -131,7 +131,7 @@ def _survey(networks, base, chosen, clock, fps, jobs, steps):
     if not any(point.works for point in points):
         reasons = dict.fromkeys(point.reason for point in points)
         raise WeftError(f"none of {len(points)} configurations works: {next(iter(reasons))}" + (", and others" if len(reasons) > 1 else ""))
-    return Survey(names, base, points, clock, fps)
+    return Survey(names, base, points, clock.mhz, fps, clock.source)
 
 
 def _write_csv(survey, path):

@@ -48,7 +48,7 @@ app = typer.Typer(
 app.command(short_help="Run a network on the Verilog, alone or in a SoC, and report its cost.")(run)
 app.command(short_help="Sweep configurations on the timing model: who is fast, thrifty, small?")(explore)
 app.command(short_help="Write a network with weights of 4 bits, and say what that costs and saves.")(quantize)
-app.command(short_help="Area of the array and of the blocks around it, by Yosys on a cell library.")(synth)
+app.command(short_help="Area and clock at the gates of a cell library, or on an FPGA board.")(synth)
 app.command(short_help="Bytes on DDR and bandwidth at a frame rate, by part, with and without on-chip memory.")(traffic)
 app.command(short_help="Which operators a network may have, and the limits of each.")(operators)
 

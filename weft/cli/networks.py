@@ -11,6 +11,7 @@ from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
 from sim.job import BenchError
 from weft.cli.options import USER_ERROR
+from weft.report.clock import choose_clock
 from weft.report.host_report import in_words
 from weft.run.inputs import random_sample
 from weft.run.network import prepare, report_of, run_samples
@@ -64,7 +65,8 @@ def main(arguments=None):
     except WeftError as error:
         parser.exit(USER_ERROR, f"weft: error: {error}\n")
     steps = Steps()
-    table = Table(title=f"{config.name}, reference DDR, latency at 500 MHz", title_justify="left", box=None)
+    clock = choose_clock(config)
+    table = Table(title=f"{config.name}, reference DDR; clock: {clock.source}", title_justify="left", box=None)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=True)
     notes, refused = [], []

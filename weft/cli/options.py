@@ -35,7 +35,17 @@ Signature = Annotated[
     str | None,
     typer.Option("--signature", metavar="NAME", help="Which network of a file that holds several; the first if not given."),
 ]
-Clock = Annotated[float, typer.Option("--clock", metavar="MHZ", min=0.001, max=100_000, help="Clock for latency and power, MHz.")]
+Clock = Annotated[
+    float | None,
+    typer.Option(
+        "--clock",
+        metavar="MHZ",
+        min=0.001,
+        max=100_000,
+        help="Clock for latency and power, MHz; without it that of the NPU's synthesis on record (docs/silicon.md).",
+        show_default=False,
+    ),
+]
 KeepTensors = Annotated[
     bool, typer.Option("--keep-tensors", help="No fusion: every tensor of the network is written to a scratchpad, where run compares it.")
 ]

@@ -13,7 +13,6 @@ from hw.npu.files import write_whole
 from hw.soc.config import load_soc_config
 from hw.version import VERSION
 from weft.cli.options import MISMATCH, Config, KeepTensors, Model, NoHost, Overrides, Quiet, Signature
-from weft.report.report import DEFAULT_CLOCK_MHZ
 from weft.run.outputs import check_writable, show_then_write
 from weft.run.progress import Steps
 
@@ -45,8 +44,8 @@ RunClock = Annotated[
         metavar="MHZ",
         min=0.001,
         max=100_000,
-        help=f"Clock for latency and power, MHz; {DEFAULT_CLOCK_MHZ:g} if not given. In a SoC that of NPU and interconnect: 800, "
-        "or the scenario's.",
+        help="Clock for latency and power, MHz; without it that of the NPU's synthesis on record (docs/silicon.md). In a SoC that of NPU "
+        "and interconnect: 800, or the scenario's.",
         show_default=False,
     ),
 ]
@@ -130,7 +129,7 @@ def run(
         for option, value in (("--fps", fps), ("--frames", frames), ("--html", html)):
             if value is not None:
                 raise WeftError(f"{option} is for a run in a SoC", remedy="add --soc, --camera, --display, --cpu or --ddr")
-        job = run_model(model, load_config(config, overrides or ()), clock_mhz=clock or DEFAULT_CLOCK_MHZ, **common)
+        job = run_model(model, load_config(config, overrides or ()), clock_mhz=clock, **common)
     show_then_write(lambda: _print(job, explain), (report, lambda path: write_json(job, path)), (html, lambda path: _write_page(job, path)))
     if job.trace_error:
         raise job.trace_error

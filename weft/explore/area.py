@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
 
-INT4_ELEMENT = 1.36
+INT4_ELEMENT = 1.48
 """Area of an element of an array with ``int4``, of one without: its two multipliers have 9/8 of the bit products (8x5 and 8x4), and behind
-them are a shift and an adder more, before them a second operand. Measured: ``weft synth``, docs/int4.md.
+them are a shift and an adder more, before them a second operand. Measured: ``weft synth systolic_array``, docs/int4.md.
 """
 PE_BITS = 8 * 8
 """Bit products of a multiplier of the array, 8x8: the unit in which the others are counted."""

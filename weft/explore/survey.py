@@ -29,6 +29,8 @@ class Survey:
         The same for every configuration: nothing here says which clock a larger array reaches.
     fps : float or None
         Frames a second that are asked for.
+    clock_source : str
+        Where the clock is from.
     """
 
     networks: tuple[str, ...]
@@ -36,6 +38,7 @@ class Survey:
     points: tuple[Point, ...]
     clock_mhz: float
     fps: float | None = None
+    clock_source: str = "stated"
 
     def latency_ms(self, cycles) -> float:
         """Cycles at the clock."""

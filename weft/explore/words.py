@@ -31,7 +31,7 @@ def summary(survey: Survey) -> list[str]:
         "cycles: timing model; the front with the tuning that weft run finds best, the others with the usual one",
         "energy: estimated, table in docs/report.md; no clock tree, registers, leakage",
         f"{STATEMENT}; {survey.base.name} is 1",
-        f"clock: stated, not measured, {survey.clock_mhz:g} MHz for every configuration",
+        f"clock: {survey.clock_source}; the same for every configuration",
     ]
 
 

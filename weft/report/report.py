@@ -14,13 +14,13 @@ from golden.program import Program
 from hw.npu.interface.isa import EXECUTE
 from hw.npu.interface.records import RECORD, STALLS
 from weft.analysis.energy import HOROWITZ_45NM, Energy, EnergyTable, command_energy
+from weft.report.clock import choose_clock
 from weft.report.host_report import HostStepReport, Shares
 from weft.report.precision import notes_on, peak_of, precision_of
 
 if TYPE_CHECKING:
     from weft.report.soc import SocReport
 
-DEFAULT_CLOCK_MHZ = 500.0
 MEASURED = "measured on RTL (the NPU's own counters)"
 PREDICTED = "computed by the timing model (weft.analysis.timing)"
 """Where records come from."""
@@ -211,7 +211,7 @@ def build_report(
     reference: ReferenceVerdict | None = None,
     int4_operators: int = 0,
     notes=(),
-    clock_mhz: float = DEFAULT_CLOCK_MHZ,
+    clock_mhz: float | None = None,
     table: EnergyTable = HOROWITZ_45NM,
     source: str = MEASURED,
 ) -> Report:
@@ -235,14 +235,15 @@ def build_report(
         How many operators of the file have 4-bit weights.
     notes : sequence of str
         What else to say.
-    clock_mhz : float
-        For latency and power.
+    clock_mhz : float or None
+        For latency and power; without one that of `weft.report.clock.choose_clock`.
     table : EnergyTable
     source : str
         `MEASURED` or `PREDICTED`.
     """
-    layers = _layers(program, records, cycles, clock_mhz, table)
-    seconds = cycles / (clock_mhz * 1e6)
+    clock = choose_clock(program.config, clock_mhz)
+    layers = _layers(program, records, cycles, clock.mhz, table)
+    seconds = cycles / (clock.mhz * 1e6)
     return Report(
         network=program.network,
         config=program.config.name,
@@ -251,23 +252,23 @@ def build_report(
         compared_tensors=compared_tensors,
         reference=reference,
         cycles=cycles,
-        clock_mhz=clock_mhz,
+        clock_mhz=clock.mhz,
         latency_ms=seconds * 1e3,
         host_ops=tuple(host_ops),
         layers=layers,
-        sources=_sources(source, table, clock_mhz),
+        sources=_sources(source, table, clock.source),
         notes=(*notes_on(program, int4_operators), *notes),
         **_sums(layers, seconds),
     )
 
 
-def _sources(cycles: str, table: EnergyTable, clock_mhz: float) -> dict[str, str]:
-    """Where figures come from; those of cycles from `cycles`."""
+def _sources(cycles: str, table: EnergyTable, clock: str) -> dict[str, str]:
+    """Where figures come from; those of cycles from `cycles`, the clock from `clock`."""
     return {
         "cycles, stalls, bytes": cycles,
         "MACs": "counted on the network",
         "energy, power": f"estimated from table {table.name}: {table.source}; no clock tree, registers, leakage",
-        "latency": f"cycles at a stated clock of {clock_mhz:g} MHz",
+        "clock": clock,
     }
 
 

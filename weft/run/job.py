@@ -17,7 +17,7 @@ from hw.version import VERSION
 from sim.build import BuildOptions
 from sim.job import TraceError
 from weft.analysis.search import Searched
-from weft.report.report import DEFAULT_CLOCK_MHZ, Report
+from weft.report.report import Report
 from weft.run.network import (
     Outcome,
     Prepared,
@@ -178,12 +178,12 @@ class NpuTarget:
     Attributes
     ----------
     npu : NpuConfig
-    clock_mhz : float
-        For latency and power.
+    clock_mhz : float or None
+        For latency and power; without one that of `weft.report.clock.choose_clock`.
     """
 
     npu: NpuConfig
-    clock_mhz: float = DEFAULT_CLOCK_MHZ
+    clock_mhz: float | None = None
     place = "the RTL"
 
     def check(self, request: Request):
@@ -199,7 +199,7 @@ class NpuSession:
     """As `Session`, of the NPU alone."""
 
     prepared: Prepared
-    clock_mhz: float
+    clock_mhz: float | None
 
     def run(self, samples: list[dict], trace: Path | None) -> list[Outcome]:
         """As `Session.run`."""
@@ -210,7 +210,7 @@ class NpuSession:
         return report_of(self.prepared, outcomes[number], clock_mhz=self.clock_mhz, stream=outcomes)
 
 
-def run_model(model, config: NpuConfig, *, clock_mhz: float = DEFAULT_CLOCK_MHZ, steps: Steps | None = None, **options) -> Job:
+def run_model(model, config: NpuConfig, *, clock_mhz: float | None = None, steps: Steps | None = None, **options) -> Job:
     """What ``weft run`` does outside of a SoC; `options` are the fields of `Request`, and errors those of `run_on`."""
     return run_on(model, NpuTarget(config, clock_mhz), Request(**options), steps)
 

@@ -27,7 +27,7 @@ from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.graph import Graph
 from weft.compiler.host import handed_out, host_after, host_before
 from weft.report.precision import int4_operators
-from weft.report.report import DEFAULT_CLOCK_MHZ, ReferenceVerdict, Report, build_report, chained
+from weft.report.report import ReferenceVerdict, Report, build_report, chained
 from weft.run.host_rows import with_host_rows
 from weft.run.inputs import random_sample
 from weft.run.outputs import check_writable
@@ -198,7 +198,7 @@ def outcome_of(whole: Whole, frame: Frame) -> Outcome:
     )
 
 
-def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float = DEFAULT_CLOCK_MHZ, stream: Sequence[Outcome] = ()) -> Report:
+def report_of(prepared: Prepared, outcome: Outcome, *, clock_mhz: float | None = None, stream: Sequence[Outcome] = ()) -> Report:
     """The report of one run; of a stream of several that of one step, with the verdict on all of them."""
     whole, steps = prepared.whole, stream or [outcome]
     reports = [
