@@ -24,6 +24,7 @@ ENTER = [Feeder.enter(memory_registers) for memory_registers in (0, 1)]
 TOLD = 3, 4
 """Cycles from a tile's first row, offered, to its first wave, accepted, at least: the second row, count, the reader's decision; and the
 register of the pulse between loader and feeder, where there is one."""
+EARLIEST = min(TOLD)
 SHORT = min(ENTER)
 """On the shorter way to row 0 a broken design is noticed sooner; all else is as tight on it."""
 
@@ -320,7 +321,7 @@ class Lasting(PlaneHandoff):
         self.begun = Signal(reset_less=True)
 
 
-def refuted(tmp_path, dut, *, depth, groups=1, tied=False, told=min(TOLD), gaps=None):
+def refuted(tmp_path, dut, *, depth, groups=1, tied=False, told=EARLIEST, gaps=None):
     """Fails the test unless the proof notices a broken design, on a short way, where it is noticed sooner."""
     refute(PlaneHandoffProof(groups=groups, dut=dut, tied=tied, way=SHORT, told=told, gaps=gaps), tmp_path, depth=depth)
 

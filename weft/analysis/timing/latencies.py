@@ -54,6 +54,8 @@ class Latencies:
         From a command that the output stage takes to its first vector.
     waiting : int
         Vectors between their issue and their bank, at most; ``room``: from the write of the one that makes room to the issue.
+    write_ahead : int
+        By which a write is offered before a read of the feeder that meets it at the arbiter is accepted.
     output, second_output, second : int
         From a vector's issue to its write, without and with second operand; what the latter adds before the first one of a command.
     retire : int
@@ -84,6 +86,7 @@ class Latencies:
     issue: int
     waiting: int
     room: int
+    write_ahead: int
     output: int
     second_output: int
     second: int
@@ -119,6 +122,7 @@ def latencies(config: NpuConfig) -> Latencies:
         issue=OutputStage.COMMAND_GAP,
         waiting=OutputStage.SLOTS + PortQueue.ROOM - 1,  # one place may be claimed before it is known
         room=PortQueue.LATENCY + 1 + 4,  # the queue moves on; accepted, counted, free, issued
+        write_ahead=PortQueue.LATENCY - ActivationScratchpad.ahead(config.memory_registers),
         output=OutputStage.LATENCY,
         second_output=OutputStage.SECOND_LATENCY,
         second=SecondOperand.LATENCY,

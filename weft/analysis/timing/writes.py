@@ -9,12 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hw.npu.scratchpad.scratchpad import ActivationScratchpad
-from hw.npu.scratchpad.port_queue import PortQueue
 from weft.analysis.timing.banks import PATIENCE
-
-AHEAD = PortQueue.LATENCY - (ActivationScratchpad.PLACED - 1)
-"""Cycles by which a write is offered before a read that meets it at the arbiter is accepted."""
 
 
 class Vectors(NamedTuple):
@@ -131,7 +126,7 @@ class WritePort:
         """Banks that the feeder reads in the cycles from one on, as the writes see them; and that cycle."""
         busy = bytearray()
         for begin, end, masks in self.reads:
-            begin, end = begin - AHEAD, end - AHEAD
+            begin, end = begin - self.at.write_ahead, end - self.at.write_ahead
             at = max(begin, base + len(busy))
             if end <= at:
                 continue
