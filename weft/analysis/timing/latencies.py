@@ -63,7 +63,9 @@ class Latencies:
     scratchpad : int
         Of the activations: from a request to its answer.
     hand : int
-        From a command whose last word is taken to its queue; ``next_command``: to the next one's first word.
+        From a command whose last word is taken to its queue; ``next_command``: from there to the next one's first word.
+    judged : int
+        Cycles that a command's words stand behind its first one, until it is known what that means.
     """
 
     array: int
@@ -93,6 +95,7 @@ class Latencies:
     scratchpad: int
     hand: int
     next_command: int
+    judged: int
 
 
 def latencies(config: NpuConfig) -> Latencies:
@@ -125,5 +128,6 @@ def latencies(config: NpuConfig) -> Latencies:
         row_read=WeightScratchpad.READ_LATENCY + 2,  # the register ahead of the array, too
         scratchpad=ActivationScratchpad.READ_LATENCY,
         hand=2,  # offered
-        next_command=5,  # that the one before was taken counts a cycle later; what its first word means is known three behind it
+        next_command=2,  # that the one before was taken counts a cycle later
+        judged=3,  # compared, chosen, open again
     )
