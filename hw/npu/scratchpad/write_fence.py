@@ -27,6 +27,9 @@ class WriteFence(wiring.Component):
         A pulse for each of them.
     """
 
+    LATENCY = 1
+    """Cycles from a pulse, or the last write that it waits for, to the pulse that passes."""
+
     def __init__(self, *, writes, pulses):
         if min(writes, pulses) < 1:
             raise ValueError(f"WriteFence writes and pulses must be at least 1, not {writes} and {pulses}")

@@ -3,14 +3,19 @@
 from collections import deque
 
 from hw.npu.dma.store_dma import StoreDma
+from hw.npu.dma.transfers import TransferPlanner
 from hw.npu.interface.axi import BOUNDARY
 from weft.analysis.timing.latencies import latencies
 from weft.analysis.timing.stream import ADDRESS, NEVER
 
-PLAN = 1
-"""From a command that is taken to its first burst."""
+HEAD = 1 + TransferPlanner.CHECKED
+"""From a command in the queue to one that can be taken: the head's register, and its checks."""
+PLAN = 3
+"""From a command that is taken to its first burst: its row, its block, the register of `BurstPlanner`."""
 BEAT = 1
 """From a beat on R to its byte in the scratchpad."""
+DONE = 1
+"""From a load's last byte in the scratchpad to its completion."""
 TOKEN = 1
 """From a command's completion to the count that others wait for."""
 ANSWER = 1 + 1 + 1

@@ -7,13 +7,16 @@ import numpy as np
 
 from golden.program import Program
 from hw.npu.array.accumulators import Accumulators
+from hw.npu.dma.transfers import TransferPlanner
 from hw.npu.execute_unit import ExecuteUnit
 from hw.npu.interface.isa import QUEUE_OF, QUEUES
 from hw.npu.interface.tokens import TOKEN_BITS
+from hw.npu.scratchpad.port_queue import PortQueue
+from hw.npu.scratchpad.write_fence import WriteFence
 from sim.npu_job import RECORD_DTYPE
 from weft.analysis.timing.banks import beats, rate
 from weft.analysis.timing.ddr import DdrParameters, DdrPort
-from weft.analysis.timing.dma import BEAT, TOKEN, Mover
+from weft.analysis.timing.dma import BEAT, DONE, HEAD, TOKEN, Mover
 from weft.analysis.timing.execute import CAUSES, ExecuteModel
 from weft.analysis.timing.record_writer import RecordQueue
 from weft.analysis.timing.stream import NEVER, CommandStream
@@ -22,6 +25,8 @@ from weft.analysis.timing.work import command_bytes, transfer_of, work_of
 
 LOAD, EXEC, STORE = range(len(QUEUES))
 """The queues."""
+NEVER_WRITTEN = -1000
+"""The cycle of a write that there is none of."""
 COUNTS = 1 << TOKEN_BITS
 """Counts of completed commands wrap here."""
 
@@ -179,7 +184,7 @@ class _Replay:
         number, (work, reached, _) = self.sent.popleft(), self.ready
         self.ready = ()
         start, end, active, stalls, retire = self.execute.run(work, *reached)
-        self.tokens[EXEC].append(retire + TOKEN)
+        self.tokens[EXEC].append(self._settled(retire, self.execute.written) + TOKEN)
         self.complete = max(self.complete, retire + 1)
         self.writer.add(1, retire + 1, number)
         read, written = sram_bytes(self.commands[number], work, self.config)
@@ -192,6 +197,11 @@ class _Replay:
             "sram_write_bytes": written,
         }
 
+    @staticmethod
+    def _settled(complete, written):
+        """When a command counts as over whose last write was offered to the activation scratchpad in a cycle: the write must be made."""
+        return max(complete, written + PortQueue.LATENCY) + WriteFence.LATENCY
+
     def _begin(self, queue):
         """The DMA takes the next command of its queue, if it is known when."""
         mover = self.movers[queue]
@@ -202,8 +212,8 @@ class _Replay:
         reached = self._waits(number, transfer.waits)
         if NEVER in reached:
             return False
-        loads, execs, stores = reached
-        start = max(valid, mover.free)
+        start = max(valid + HEAD, mover.free)
+        loads, execs, stores = (reached + TransferPlanner.CHECKED if reached else 0 for reached in reached)
         stall_exec = max(0, execs - start)
         stall_load = max(0, loads - start - stall_exec)
         stall_store = max(0, stores - start - stall_exec - stall_load)
@@ -250,7 +260,10 @@ class _Replay:
         if not last:
             return
         done = ended + BEAT if queue == LOAD else ended
-        self.tokens[queue].append(done + TOKEN)
+        over = done
+        if queue == LOAD:
+            over = self._settled(done + DONE, NEVER_WRITTEN if transfer.weights else done)
+        self.tokens[queue].append(over + TOKEN)
         self.complete = max(self.complete, done + 1)
         self.writer.add(0 if queue == LOAD else 2, done + 1, number)
         self.rows[number]["end"] = done + 1

@@ -65,7 +65,9 @@ class Latencies:
     scratchpad : int
         Of the activations: from a request to its answer.
     hand : int
-        From a command whose last word is taken to its queue; ``next_command``: to the next one's first word.
+        From a command whose last word is taken to its queue; ``next_command``: from there to the next one's first word.
+    judged : int
+        Cycles that a command's words stand behind its first one, until it is known what that means.
     """
 
     array: int
@@ -96,6 +98,7 @@ class Latencies:
     scratchpad: int
     hand: int
     next_command: int
+    judged: int
 
 
 def latencies(config: NpuConfig) -> Latencies:
@@ -131,5 +134,6 @@ def latencies(config: NpuConfig) -> Latencies:
         row_read=WeightScratchpad.read_latency(config.memory_registers) + 2,  # the register ahead of the array, too
         scratchpad=ActivationScratchpad.answer_latency(config.memory_registers),
         hand=2,  # offered
-        next_command=5,  # that the one before was taken counts a cycle later; what its first word means is known three behind it
+        next_command=2,  # that the one before was taken counts a cycle later
+        judged=3,  # compared, chosen, open again
     )

@@ -7,10 +7,12 @@ NEVER = 1 << 62
 """A cycle that is not known, or does not come."""
 FETCH_AHEAD = 8
 """Blocks that the fetch's buffer holds (`hw.npu.control.command_fetch.CommandFetch`, ``ahead``)."""
+START = 1
+"""From a job's first cycle to a fetch that knows there is something to ask for; and from one of its bursts to the next, beyond one."""
 ADDRESS = 1
 """From a burst that is issued to the arbiter, and from there to the bus: a register each."""
-BUFFER = 1
-"""From a beat on R to the word at the dispatcher."""
+BUFFER = 2
+"""From a beat on R to the word at the dispatcher: the buffer, and the register behind it."""
 
 
 class CommandStream:
@@ -34,9 +36,9 @@ class CommandStream:
             self.ends.append(words)
         self.words = words
         at = latencies(config)
-        self._hand, self._next = at.hand, at.next_command
+        self._hand, self._next, self._judged = at.hand, at.next_command, at.judged
         self.asked = 0  # words in bursts that are issued
-        self.may_issue = 0
+        self.may_issue = START
         self.bursts = []  # (words before it, its beats, first beat's cycle, last beat's cycle)
         self.taken = []  # cycle in which the dispatcher took a command's last word
         self.handed = []  # cycle in which it went to its queue
@@ -63,7 +65,7 @@ class CommandStream:
         first, last = port.read(cycle + ADDRESS, beats)
         self.bursts.append((self.asked, beats, first, last))
         self.asked += beats
-        self.may_issue = cycle
+        self.may_issue = cycle + START
 
     def assemble(self):
         """Whether the next command's last word is known to be taken; notes its cycle."""
@@ -72,15 +74,19 @@ class CommandStream:
             return True
         if number >= len(self.ends) or self.ends[number] > self.asked:
             return False
-        word = self.ends[number] - 1
+        begin, word = self.ends[number - 1] if number else 0, self.ends[number] - 1
+        opened = self.handed[-1] + self._next if number else 0
+        opened = max(self._arrived(begin), opened) + self._judged + word - begin
+        self.taken.append(max(self._arrived(word), opened))
+        return True
+
+    def _arrived(self, word):
+        """Cycle from which a word, not in front of those that were asked for before, stands at the dispatcher."""
         while self.bursts[self._burst][0] + self.bursts[self._burst][1] <= word:
             self._burst += 1
         before, beats, first, last = self.bursts[self._burst]
         arrived = last - (beats - 1 - (word - before)) * ((last - first) / (beats - 1) if beats > 1 else 0)
-        begin = self.ends[number - 1] if number else 0
-        follows = self.handed[-1] + self._next + word - begin if number else 0
-        self.taken.append(max(int(arrived) + BUFFER, follows))
-        return True
+        return int(arrived) + BUFFER
 
     def hand(self, room):
         """Hands the command that is assembled to its queue, which has room from a cycle on."""
