@@ -66,6 +66,8 @@ def run_yosys(yosys: Yosys, script: str, folder: Path) -> str:
     log = folder / LOG
     code, said = run([sys.executable, "-c", yosys.program], folder)
     text = log.read_text(errors="replace") if log.exists() else ""
+    if code < 0:
+        raise WeftError(f"Yosys was ended by signal {-code}", remedy="where memory ran out, give it more, or fewer rows and columns")
     if code:
         # where flip-flops are missing Yosys stops without a word, behind warnings of other things
         reasons = [line for line in (text + said).splitlines() if "ERROR" in line]
