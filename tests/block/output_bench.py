@@ -19,9 +19,9 @@ DEPTH = 256
 ROWS_OF = {Params.NONE: 0, Params.BIAS: 4, Params.FULL: 9}
 
 
-def stage(cols, lanes, bits=32, depth=DEPTH, *, read_latency=READ_LATENCY):
+def stage(cols, lanes, bits=32, depth=DEPTH, *, read_latency=READ_LATENCY, registers=0):
     sizes = {"cols": cols, "lanes": lanes, "depth": depth, "size": SIZE}
-    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency)
+    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency, multiplier_registers=registers)
 
 
 def _scale(rng, least=0):
