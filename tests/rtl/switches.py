@@ -39,7 +39,7 @@ SWITCHED = {
         # 256-bit bus, deep queues, long bursts, every lane and no divisor
         NpuConfig("wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, interpolation=True, memory_registers=1),
         # the textbook array, bursts of a beat
-        NpuConfig("textbook", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, multiplier_registers=1),
+        NpuConfig("textbook", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, memory_registers=1, multiplier_registers=1),
         # more channels than twice the rows; one burst of one beat at a time
         NpuConfig("narrow", 4, 16, 16, 8, 32, 4, 1, 28, 1, 1, 2, 48, int4=True, interpolation=True, stream_registers=1),
         # an AXI word wider than 2R bytes

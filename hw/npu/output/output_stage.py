@@ -64,8 +64,8 @@ class OutputStage(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``second_read`` to its answer.
-    multiplier_registers : int
-        0 or 1: registers more around the multipliers.
+    multiplier_registers, memory_registers : int
+        0 or 1 each: registers more around the multipliers, and behind the accumulators.
 
     Members
     -------
@@ -108,12 +108,10 @@ class OutputStage(wiring.Component):
     SECOND_COMMAND_GAP = COMMAND_GAP + 4
     """The same before a command with a second operand, and ``read_latency`` more: ask for the first of them, through the queue of requests;
     vectors are promised behind it."""
-    ENTRY_DELAY = 1 + Accumulators.READ_LATENCY
-    """Cycles from the choice to issue a vector to its entry, at the pipeline."""
     RETIRE = 3
     """Cycles from a command's last write to ``retire``: known, summed, multiplied."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, multiplier_registers=0):
+    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, multiplier_registers=0, memory_registers=0):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
             raise ValueError(f"OutputStage lanes must be cols = {cols}, half or a quarter of it, not {lanes}")
         if not 1 <= depth <= 256:
@@ -124,7 +122,8 @@ class OutputStage(wiring.Component):
         self.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=accumulator_bits, **more)
         self.softmax = SoftmaxUnit(**sizes, size=size, read_latency=read_latency, **more)
         # from the read of a vector's entry to its write: accumulators, pipeline, slot; with a second operand
-        self.latency = Accumulators.READ_LATENCY + pipeline.latency + WriteSlots.LATENCY
+        self.entry_latency = Accumulators.read_latency(memory_registers)
+        self.latency = self.entry_latency + pipeline.latency + WriteSlots.LATENCY
         self.second_latency = self.latency + pipeline.second.latency
         # vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
         # scratchpad holds up, and what is not yet known of them
@@ -154,7 +153,7 @@ class OutputStage(wiring.Component):
         sizes = {"cols": self.cols, "lanes": self.lanes}
         m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
-        use_delay = self.ENTRY_DELAY + self.pipeline.latency
+        use_delay = 1 + self.entry_latency + self.pipeline.latency
         m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay)
         m.submodules.pipeline = pipeline = self.pipeline
         m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.slots)
@@ -286,7 +285,7 @@ class OutputStage(wiring.Component):
         ended = step & walk.ends.job_end & command.has_params
         m.d.comb += [
             shadow.ended.eq(ended),
-            release.eq(delayed(m, ended, self.ENTRY_DELAY, name="ended", reset_less=False)),
+            release.eq(delayed(m, ended, 1 + self.entry_latency, name="ended", reset_less=False)),
         ]
         issue = delayed(m, issue, 1, name="issued", reset_less=False)  # the vector is there
         job_end = (issue & vector.job_end) | softmax.start
@@ -296,7 +295,7 @@ class OutputStage(wiring.Component):
             self.acc_entry.eq(vector.entry),
             shadow.released.eq(release),
         ]
-        read = Accumulators.READ_LATENCY
+        read = self.entry_latency
         m.d.sync += self.half_free.eq(job_end)
         m.d.comb += [
             pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),

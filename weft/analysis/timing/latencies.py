@@ -111,6 +111,7 @@ def latencies(config: NpuConfig) -> Latencies:
         size=config.act_bytes,
         read_latency=ActivationScratchpad.answer_latency(config.memory_registers),
         **more,
+        memory_registers=config.memory_registers,
     )
     return Latencies(
         array=array_latency(**sizes, **more),
@@ -125,7 +126,7 @@ def latencies(config: NpuConfig) -> Latencies:
         loaded=loaded,
         loaded_at_gate=loaded + pending,
         enter=Feeder.enter(config.memory_registers),
-        final=Accumulators.LATENCY + 1,
+        final=Accumulators.latency(config.memory_registers) + 1,
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
         issue=OutputStage.COMMAND_GAP,
