@@ -86,7 +86,7 @@ EXAMPLES = {
     "hw.npu.softmax.softmax_exponentials.SoftmaxExponentials": ((8,), {}),
     "hw.npu.softmax.softmax_product.SoftmaxProduct": {},
     "hw.npu.softmax.softmax_reader.SoftmaxReader": {"lanes": 4, "length_bits": 16, "read_latency": 3},
-    "hw.npu.softmax.softmax_reciprocal.SoftmaxReciprocal": {},
+    "hw.npu.softmax.softmax_reciprocal.SoftmaxReciprocal": {"product_latency": 3},
     "hw.npu.softmax.softmax_table.SoftmaxTable": ((8,), {}),
     "hw.npu.softmax.softmax_unit.SoftmaxUnit": {**LANES, "size": CONFIG.act_bytes, "read_latency": 3},
     "hw.npu.softmax.softmax_writer.SoftmaxWriter": ((4,), {}),

@@ -59,6 +59,9 @@ class NpuConfig:
         without at the clock that the rest allows; an FPGA needs them: 8 cycles more from a wave to the array.
     stream_registers : int
         Registers more between the feeder's stages, 0 or 1, where two of them fit in a cycle of an ASIC.
+    multiplier_registers : int
+        0 or 1: registers more around every multiplier, and between the steps behind it: for an FPGA, whose multipliers are few and far
+        away.
 
     Raises
     ------
@@ -83,6 +86,7 @@ class NpuConfig:
     interpolation: bool = False
     memory_registers: int = 0
     stream_registers: int = 0
+    multiplier_registers: int = 0
 
     BANKS = 8
     """Banks of the activation scratchpad, low-order interleaved."""
@@ -116,6 +120,7 @@ class NpuConfig:
         self._between("address_bits", 32, 64)
         self._between("memory_registers", 0, 1)
         self._between("stream_registers", 0, 1)
+        self._between("multiplier_registers", 0, 1)
         for field, banks, word in (("act_kib", self.BANKS, self.word_bytes), ("weight_kib", self.WEIGHT_BANKS, self.weight_word_bytes)):
             value = getattr(self, field)
             if value * KIB % (banks * word):

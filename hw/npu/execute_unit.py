@@ -105,7 +105,8 @@ class ExecuteUnit(wiring.Component):
             return component
 
         sizes = {"rows": config.rows, "cols": config.cols, "int4": config.int4}
-        array = part("array", SystolicArray(**sizes, broadcast=config.broadcast))
+        more = {"multiplier_registers": config.multiplier_registers}
+        array = part("array", SystolicArray(**sizes, broadcast=config.broadcast, **more))
         weights = {"read_latency": WeightScratchpad.read_latency(config.memory_registers), "registers": config.stream_registers}
         loader = part("loader", WeightLoader(**sizes, **weights, groups=array.groups, size=config.weight_bytes))
         feeder = part(
@@ -125,8 +126,18 @@ class ExecuteUnit(wiring.Component):
         outputs = {"cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "accumulator_bits": config.accumulator_bits}
         late = Interpolator.LATENCY if config.interpolation else 0
         sum_bits = max(array.psum_bits, PRODUCT_BITS) if config.interpolation else array.psum_bits
-        accumulators = part("accumulators", Accumulators(**outputs, sum_bits=sum_bits, late=late))
-        output = part("output", OutputStage(**outputs, lanes=config.lanes, size=config.act_bytes, read_latency=answered))
+        accumulators = part("accumulators", Accumulators(**outputs, sum_bits=sum_bits, late=late, memory_registers=config.memory_registers))
+        output = part(
+            "output",
+            OutputStage(
+                **outputs,
+                lanes=config.lanes,
+                size=config.act_bytes,
+                read_latency=answered,
+                **more,
+                memory_registers=config.memory_registers,
+            ),
+        )
         monitor = part("monitor", FeedMonitor(**sizes, depth=self.IN_FLIGHT))
         records = part("records", ExecuteRecords(cols=config.cols, depth=self.IN_FLIGHT))
         own = part("own", Module())  # what the unit itself keeps

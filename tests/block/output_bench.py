@@ -8,7 +8,6 @@ import numpy as np
 from golden.machine_output import finish, write_addresses
 from golden.machine_softmax import execute_softmax
 from golden.operators.softmax import exponential_table
-from hw.npu.array.accumulators import Accumulators
 from hw.npu.interface.isa import Command, Opcode, Params, Second
 from hw.npu.output.output_stage import OutputStage
 from tests.streams import plain, put, random_pattern, simulate
@@ -19,9 +18,9 @@ DEPTH = 256
 ROWS_OF = {Params.NONE: 0, Params.BIAS: 4, Params.FULL: 9}
 
 
-def stage(cols, lanes, bits=32, depth=DEPTH, *, read_latency=READ_LATENCY):
+def stage(cols, lanes, bits=32, depth=DEPTH, *, read_latency=READ_LATENCY, registers=0):
     sizes = {"cols": cols, "lanes": lanes, "depth": depth, "size": SIZE}
-    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency)
+    return OutputStage(**sizes, accumulator_bits=bits, read_latency=read_latency, multiplier_registers=registers)
 
 
 def _scale(rng, least=0):
@@ -239,7 +238,7 @@ class Bench:
 
     async def accumulator_memory(self, ctx):
         dut = self.dut
-        answers = [None] * (Accumulators.READ_LATENCY - 1)
+        answers = [None] * (dut.entry_latency - 1)
         while True:
             *_, enable, half, entry, freed = await ctx.tick().sample(dut.acc_enable, dut.acc_half, dut.acc_entry, dut.half_free)
             self.events["freed"] += freed

@@ -14,10 +14,11 @@ def _wrap(value, bits):
     return (value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
+@pytest.mark.parametrize("registers", [0, 1])
 @pytest.mark.parametrize(("bits", "gap"), [(32, 0.0), (20, 0.3)])
-def test_entries_are_sums_or_maxima_of_their_waves(bits, gap, seed):
+def test_entries_are_sums_or_maxima_of_their_waves(bits, gap, registers, seed):
     rng = random.Random(seed)
-    dut = Accumulators(cols=COLS, depth=16, sum_bits=20, accumulator_bits=bits)
+    dut = Accumulators(cols=COLS, depth=16, sum_bits=20, accumulator_bits=bits, memory_registers=registers)
     jobs, waves = [], []
     for number in range(12):
         entries, tiles, maximum = (3, 4, 5, 6)[number] if number < 4 else rng.randint(3, 16), rng.randint(1, 4), rng.random() < 0.4
@@ -66,7 +67,7 @@ def test_entries_are_sums_or_maxima_of_their_waves(bits, gap, seed):
                 final += ctx.get(dut.entry_final)
                 await ctx.tick()
                 ctx.set(dut.read_enable, 0)
-                for _ in range(dut.READ_LATENCY - 1):
+                for _ in range(dut.read_latency(registers) - 1):
                     final += ctx.get(dut.entry_final)
                     await ctx.tick()
                 got = [ctx.get(dut.read_data[col]) for col in range(COLS)]

@@ -8,14 +8,16 @@ from hw.npu.array.array import SystolicArray, array_latency
 
 
 @pytest.mark.parametrize("int4", [False, True])
-@pytest.mark.parametrize(("rows", "cols", "broadcast"), [(4, 4, 16), (4, 8, 4), (8, 4, 1), (16, 16, 16), (4, 16, 2)])
-def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, int4, seed):
+@pytest.mark.parametrize(
+    ("rows", "cols", "broadcast", "registers"), [(4, 4, 16, 0), (4, 8, 4, 1), (8, 4, 1, 0), (16, 16, 16, 0), (4, 16, 2, 1)]
+)
+def test_sums_are_products_with_the_plane_of_the_wave(rows, cols, broadcast, registers, int4, seed):
     """Tiles of random length alternate planes; row r of a plane is rewritten as early as the rule allows, the cycle after its last wave.
 
     With `int4` tiles of one and of two weights a row follow each other at random.
     """
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4, multiplier_registers=registers)
     lengths = [int(rng.integers(1, 3 * rows)) for _ in range(8)]
     lengths = [max(length, rows + dut.groups) for length in lengths]  # the next tile's weights are written while this one computes
     doubles = [bool(rng.integers(2)) and int4 for _ in lengths]
@@ -79,11 +81,11 @@ def _packed(matrix):
 
 
 @pytest.mark.parametrize("int4", [False, True])
-@pytest.mark.parametrize(("rows", "cols", "broadcast"), [(16, 4, 16), (8, 8, 2), (16, 2, 1), (4, 4, 4)])
-def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, int4, seed):
+@pytest.mark.parametrize(("rows", "cols", "broadcast", "registers"), [(16, 4, 16, 0), (8, 8, 2, 0), (16, 2, 1, 1), (4, 4, 4, 1)])
+def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast, registers, int4, seed):
     """Wave u enters with step u; row r of group g multiplies the vector of kernel row g of step u + r. Steps come at random."""
     rng = np.random.default_rng(seed)
-    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4)
+    dut = SystolicArray(rows=rows, cols=cols, broadcast=broadcast, int4=int4, multiplier_registers=registers)
     spans = [span for span in (1, 2, 3) if span <= rows]
     span = int(rng.choice(spans))
     taps = int(rng.integers(1, rows // span + 1))
@@ -130,6 +132,8 @@ def test_a_column_is_a_filter_that_moves_only_when_enabled(rows, cols, broadcast
 
 
 def test_latency_counts_rows_and_groups():
-    assert array_latency(rows=16, cols=16, broadcast=16) == 16 + 6
-    assert array_latency(rows=4, cols=4, broadcast=1) == 4 + 3 + 6
-    assert array_latency(rows=8, cols=64, broadcast=16) == 8 + 3 + 6
+    for registers, behind in ((0, 1), (1, 6)):
+        more = {"multiplier_registers": registers}
+        assert array_latency(rows=16, cols=16, broadcast=16, **more) == 16 + behind
+        assert array_latency(rows=4, cols=4, broadcast=1, **more) == 4 + 3 + behind
+        assert array_latency(rows=8, cols=64, broadcast=16, **more) == 8 + 3 + behind

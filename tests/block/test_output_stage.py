@@ -7,7 +7,6 @@ import pytest
 from hw.npu.interface.isa import Error, Params, Second
 from hw.npu.output.operand_fetch import OperandFetch
 from hw.npu.output.output_stage import OutputStage
-from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.write_slots import WriteSlots
 from tests.block.output_bench import READ_LATENCY, SIZE, Bench, random_command, random_softmax, stage
 from tests.streams import plain, put, simulate
@@ -100,19 +99,21 @@ def test_gap_between_commands_with_and_without_second_operand(order, seed):
     """The writes of a command with a second operand come later by the latency of `SecondOperand`, those behind it close up."""
     rng = random.Random(seed)
     commands = [plain_command(rng, 8, 2, 20, 1, 8, second__operation=second) for second in order]
-    bench = timed(stage(8, 8), commands)
+    dut = stage(8, 8)
+    bench = timed(dut, commands)
     gap = 0
     if order[1]:
         gap = OutputStage.SECOND_COMMAND_GAP + READ_LATENCY
-        gap += 0 if order[0] else SecondOperand.LATENCY
+        gap += 0 if order[0] else dut.pipeline.second.latency
     assert bench.writes[40] - bench.writes[39] - 1 == gap
 
 
-@pytest.mark.parametrize("second", list(Second))
-def test_latency_from_issue_to_write(second, seed):
+@pytest.mark.parametrize(("second", "registers"), [(second, number % 2) for number, second in enumerate((*Second, *Second, Second.NONE))])
+def test_latency_from_issue_to_write(second, registers, seed):
     command = plain_command(random.Random(seed), 8, 1, 1, 1, 8, second__operation=second)
-    bench = timed(stage(8, 8), [command])
-    assert bench.writes[0] - bench.issues[0] == (OutputStage.SECOND_LATENCY if second else OutputStage.LATENCY)
+    dut = stage(8, 8, registers=registers)
+    bench = timed(dut, [command])
+    assert bench.writes[0] - bench.issues[0] == (dut.second_latency if second else dut.latency)
 
 
 def test_a_busy_scratchpad_costs_no_cycle_of_its_own(seed):

@@ -73,7 +73,7 @@ def test_operand_of_add_needs_nine_bits(q):
 
 def _run(dut, drive, vectors, gaps, read):
     """Feeds the vectors, a pattern of gaps between them; checks that each leaves exactly its latency after it entered."""
-    entered, left, cycles = [], [], type(dut).LATENCY
+    entered, left, cycles = [], [], dut.latency
 
     async def feed(ctx):
         for number, vector in enumerate(vectors):
@@ -116,10 +116,10 @@ def _clamp(rng):
     return {"zero_point": rng.randint(-128, 127), "clamp_min": low, "clamp_max": high}
 
 
-@pytest.mark.parametrize(("lanes", "bits"), [(1, 32), (4, 32), (3, 20), (2, 27)])
-def test_requantize(lanes, bits, seed):
+@pytest.mark.parametrize(("lanes", "bits", "registers"), [(1, 32, 0), (4, 32, 1), (3, 20, 0), (2, 27, 1)])
+def test_requantize(lanes, bits, registers, seed):
     rng = random.Random(f"{seed} {lanes} {bits}")
-    dut = Requantize(lanes=lanes, accumulator_bits=bits)
+    dut = Requantize(lanes=lanes, accumulator_bits=bits, multiplier_registers=registers)
     config = [{"single_rounding": single, "clamp": _clamp(rng)} for single in rng.sample((0, 1), 2)]
 
     def signed(bits):
@@ -181,12 +181,12 @@ def _joined(numbers, first, second):
     return multiply_double_rounding(total, numbers["out_multiplier"], 0, numbers["out_shift"])
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
+@pytest.mark.parametrize(("lanes", "registers"), [(1, 1), (4, 0)])
 @pytest.mark.parametrize("operations", [(a, b) for a in JOINS for b in JOINS], ids=lambda pair: "-".join(each.name for each in pair))
-def test_second_operand(lanes, operations, seed):
+def test_second_operand(lanes, registers, operations, seed):
     """Two banks of every pair of operations: vectors of both follow each other, each after the same latency."""
     rng = random.Random(f"{seed} {lanes} {operations}")
-    dut = SecondOperand(lanes)
+    dut = SecondOperand(lanes, multiplier_registers=registers)
     config = [_second_config(rng, operation) for operation in operations]
     vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
     extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
@@ -207,10 +207,10 @@ def test_second_operand(lanes, operations, seed):
     _run(dut, drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
-@pytest.mark.parametrize(("lanes", "cols"), [(1, 4), (4, 16), (2, 64)])
-def test_table(lanes, cols, seed):
+@pytest.mark.parametrize(("lanes", "cols", "registers"), [(1, 4, 0), (4, 16, 0), (2, 64, 1)])
+def test_table(lanes, cols, registers, seed):
     rng = random.Random(f"{seed} {lanes} {cols}")
-    dut = Table(lanes=lanes, cols=cols)
+    dut = Table(lanes=lanes, cols=cols, multiplier_registers=registers)
     table = [rng.randrange(256) for _ in range(256)]
     rows = [table[i : i + cols] for i in range(0, 256, cols)]
     vectors = [("row", number, row) for number, row in enumerate(rows)]

@@ -24,10 +24,9 @@ SCALES = (0.1, 0.0625, 1.0, 0.003, 1e-6)
 """Of the input: usual ones, one with a single large exponential, and two with rows whose exponentials are nearly all 1."""
 
 
-def _divide(totals):
+def _divide(parts, product, totals):
     """Reciprocals and amounts of the hardware, and the cycles that each took."""
-    parts, results = SoftmaxReciprocal(), []
-    dut = _wired(parts, SoftmaxProduct())
+    dut, results = _wired(parts, product), []
 
     async def check(ctx):
         for total in totals:
@@ -60,22 +59,26 @@ def _wired(reciprocal, product):
     return m
 
 
-def test_reciprocal_is_that_of_gemmlowp(seed):
+@pytest.mark.parametrize("registers", [0, 1])
+def test_reciprocal_is_that_of_gemmlowp(registers, seed):
     """Every size of a sum, its edges, and sums that only a damaged table gives."""
     rng = random.Random(seed)
     totals = [0, 1, 2, 3, (1 << 31) - 1, 4095 << 19] + [(1 << bit) + d for bit in range(2, 31) for d in (-1, 0, 1)]
     totals += [rng.randrange(1 << rng.randint(20, 31)) for _ in range(200)]
+    product = SoftmaxProduct(multiplier_registers=registers)
+    parts = SoftmaxReciprocal(product_latency=product.latency)
+    found = _divide(parts, product, totals)
     reciprocals, bits_over_unit = _reciprocal(np.array(totals))
-    for total, want, bits, (got, amount, cycles) in zip(totals, reciprocals.tolist(), bits_over_unit.tolist(), _divide(totals)):
+    for total, want, bits, (got, amount, cycles) in zip(totals, reciprocals.tolist(), bits_over_unit.tolist(), found):
         assert (got, amount) == (want, bits + 31 - 8 - 1), f"total {total}"
-        assert cycles == min(32 - total.bit_length(), 31) + 1 + SoftmaxReciprocal.NEWTON, f"total {total}"
+        assert cycles == min(32 - total.bit_length(), 31) + 1 + parts.newton_cycles, f"total {total}"
 
 
 class UnitBench:
     """The unit with a table, rows in a memory, and the port that answers; the results are compared where they are written."""
 
-    def __init__(self, cols, lanes, table, memory):
-        self.dut = SoftmaxUnit(cols=cols, lanes=lanes, size=SIZE, read_latency=READ_LATENCY)
+    def __init__(self, cols, lanes, table, memory, registers=0):
+        self.dut = SoftmaxUnit(cols=cols, lanes=lanes, size=SIZE, read_latency=READ_LATENCY, multiplier_registers=registers)
         self.table, self.memory, self.requests, self.cycles = table, memory, 0, 0
 
     async def _load(self, ctx):
@@ -189,12 +192,12 @@ def test_every_table_gives_what_the_golden_machine_gives(table, seed):
     bench.run(5, SIZE // 2 + 3, 37, 12)
 
 
-@pytest.mark.parametrize(("cols", "lanes"), [(4, 1), (4, 2), (4, 4), (16, 8), (16, 16)])
+@pytest.mark.parametrize(("cols", "lanes", "registers"), [(4, 1, 0), (4, 2, 1), (4, 4, 0), (16, 8, 0), (16, 16, 1)])
 @pytest.mark.parametrize("length", [1, 12, 100])
-def test_an_element_a_cycle_in_each_pass(cols, lanes, length, seed):
+def test_an_element_a_cycle_in_each_pass(cols, lanes, registers, length, seed):
     rng = random.Random(seed)
     table = exponential_table(0.05, 1.0)
-    bench = UnitBench(cols, lanes, table, _memory(rng))
+    bench = UnitBench(cols, lanes, table, _memory(rng), registers)
     bench.run(7, SIZE // 2, length, 3)
     x = bench.memory[7 : 7 + 3 * length].view(np.int8).reshape(3, length).astype(int)
     totals = ((table[x.max(axis=1, keepdims=True) - x] + (1 << 11)) >> 12).sum(axis=1).tolist()

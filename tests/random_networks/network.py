@@ -101,7 +101,8 @@ def network_of(recipe: Recipe, config: NpuConfig | None = None) -> Network | Non
     """The network of a recipe, on a given configuration or its own; None where no operator came about."""
     choices = Choices(recipe.header)
     # of the last bytes, which few networks come to, so that nothing else of a number depends on it
-    drawn = random_config(choices).replace(interpolation=Choices(recipe.header[-BYTES_A_NUMBER:]).chance(50))
+    interpolation, registers = (Choices(recipe.header[-count * BYTES_A_NUMBER :]).chance(50) for count in (1, 2))
+    drawn = random_config(choices).replace(interpolation=interpolation, multiplier_registers=int(registers))
     keep_tensors, seed = choices.chance(30), choices.number(0, 65535)
     searched = choices.chance(SEARCHED)
     usual = not choices.chance(30)

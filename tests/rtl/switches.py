@@ -26,6 +26,7 @@ ALL_ON = TINY.replace(
     interpolation=True,
     memory_registers=1,
     stream_registers=1,
+    multiplier_registers=1,
 )
 """What `make test` runs beside `TINY`: 4-bit weights, interpolation, and all else that is not short already away from there."""
 
@@ -38,13 +39,13 @@ SWITCHED = {
         # 256-bit bus, deep queues, long bursts, every lane and no divisor
         NpuConfig("wide", 16, 16, 32, 16, 256, 1, 16, 32, 16, 256, 4, 64, int4=True, interpolation=True, memory_registers=1),
         # the textbook array, bursts of a beat
-        NpuConfig("textbook", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, memory_registers=1),
+        NpuConfig("textbook", 4, 4, 16, 8, 128, 1, 1, 22, 2, 1, 16, 33, interpolation=True, memory_registers=1, multiplier_registers=1),
         # more channels than twice the rows; one burst of one beat at a time
         NpuConfig("narrow", 4, 16, 16, 8, 32, 4, 1, 28, 1, 1, 2, 48, int4=True, interpolation=True, stream_registers=1),
         # an AXI word wider than 2R bytes
-        NpuConfig("square", 4, 4, 16, 8, 256, 1, 16, 20, 4, 16, 2, int4=True),
+        NpuConfig("square", 4, 4, 16, 8, 256, 1, 16, 20, 4, 16, 2, int4=True, multiplier_registers=1),
         # many rows, an AXI word of R bytes
-        NpuConfig("tall", 16, 8, 24, 16, 128, 2, 1, 24, 16, 64, 8, 64, stream_registers=1),
+        NpuConfig("tall", 16, 8, 24, 16, 128, 2, 1, 24, 16, 64, 8, 64, stream_registers=1, multiplier_registers=1),
         # the most rows, in words of 128 bytes
         NpuConfig("r64", 64, 4, 17, 8, 64, 2, 2, 28, 4, 16, 2, int4=True, memory_registers=1),
     )

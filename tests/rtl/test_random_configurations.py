@@ -48,8 +48,14 @@ def random_config(seed: int, number: int) -> NpuConfig:
     word = max(fields["rows"] * (2 if int4 else 1), fields["cols"], fields["axi_bits"] // 8)
     step = max(1, NpuConfig.BANKS * word // KIB)  # KiB that are a whole number of words in each bank
     act_kib = -(-pick(16, 17, 24, 40, 96, 384, 1024) // step) * step
-    memory, streams = (int(np.random.default_rng([seed, number, salt]).integers(2)) for salt in (8, 10))
-    switches = {"int4": int4, "interpolation": interpolation, "memory_registers": memory, "stream_registers": streams}
+    memory, streams, multipliers = (int(np.random.default_rng([seed, number, salt]).integers(2)) for salt in (8, 10, 12))
+    switches = {
+        "int4": int4,
+        "interpolation": interpolation,
+        "memory_registers": memory,
+        "stream_registers": streams,
+        "multiplier_registers": multipliers,
+    }
     return NpuConfig(name=f"random{number}", act_kib=act_kib, weight_kib=pick(8, 9, 16, 64, 256), **switches, **fields)
 
 
@@ -134,6 +140,7 @@ def test_random_configurations_reach_both_ends_of_every_field(seed):
         "accumulator_bits": (24, 32),
         "int4": (False, True),
         "interpolation": (False, True),
+        "multiplier_registers": (0, 1),
     }
     for field, values in reached.items():
         assert set(values) <= {getattr(config, field) for config in configs}, field

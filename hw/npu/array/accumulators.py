@@ -13,11 +13,13 @@ class Accumulators(wiring.Component):
     """Adds waves into entries of C accumulators, and lets the output stage read what is final.
 
     One wave a cycle, never stalls. Two waves of the same entry must be at least `MIN_PERIOD` cycles apart: the feeder
-    keeps that. Registers stand before and behind the memories, and the sum and the choice are a cycle each; so an entry that is written in
-    the cycle in which it is read, or in the next, goes to the adder past the memory. ::
+    keeps that. An entry that is written in the cycle in which it is read goes to the adder past the memory. ::
 
-        sums, tag --> address --> read --> entry --> add, compare --> choose --> write entry
-        cycle 0       1           2        3                          4          5
+        sums, tag --> address --> read --> entry --> add, compare, choose --> write entry
+        cycle 0       1           2        3                                  4
+
+    With ``memory_registers`` the entry has a register before it is known whether it is the one that counts, and the choice a cycle of its
+    own, and what is written in the cycle behind the read goes past the memory, too.
 
     Each half has one read port and one write port: waves that add and the output stage use different halves, since an entry is shown as
     final only when the last wave of its job has been written; waves that overwrite leave the read port alone.
@@ -30,6 +32,8 @@ class Accumulators(wiring.Component):
         Width of what is added, and of an accumulator; sums wrap (the compiler bounds them).
     late : int
         Cycles by which ``sums`` come later than their wave, 0 to `MOST_LATE`.
+    memory_registers : int
+        0 or 1: registers more behind the memories.
 
     Members
     -------
@@ -41,22 +45,18 @@ class Accumulators(wiring.Component):
     read_enable, read_half, read_entry : In(1), In(1), In(range(depth))
         The output stage reads an entry.
     read_data : Out(array of C signed)
-        The entry, `READ_LATENCY` cycles later.
+        The entry, `read_latency` cycles later.
     """
 
-    LATENCY = 6
-    """Cycles from a wave to the entry that can be read."""
     MIN_PERIOD = 3
     """Least distance of two waves of the same entry."""
-    READ_LATENCY = 3
-    """Cycles from a read to its data: address, memory, entry."""
     MOST_LATE = 3
     """Cycles from a wave to where its sums are first needed."""
 
-    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0):
+    def __init__(self, *, cols, depth, sum_bits, accumulator_bits, late=0, memory_registers=0):
         if not 0 <= late <= self.MOST_LATE:
             raise ValueError(f"Accumulators late = {late} must be from 0 to {self.MOST_LATE}")
-        self.late = late
+        self.late, self.more = late, memory_registers
         self.cols, self.depth, self.accumulator_bits = cols, depth, accumulator_bits
         super().__init__({
             "valid": In(1),
@@ -69,24 +69,36 @@ class Accumulators(wiring.Component):
             "read_data": Out(data.ArrayLayout(signed(accumulator_bits), cols)),
         })
 
+    @staticmethod
+    def latency(memory_registers) -> int:
+        """Cycles from a wave to the entry that can be read."""
+        return 5 + memory_registers
+
+    @staticmethod
+    def read_latency(memory_registers) -> int:
+        """Cycles from a read to its data: address, memory, and with ``memory_registers`` the entry."""
+        return 2 + memory_registers
+
     def elaborate(self, platform):
-        m = Module()
-        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in range(7)]
-        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in range(7)]
-        read_half = delayed(m, self.read_half, self.READ_LATENCY, name="read_half")
+        m, more = Module(), self.more
+        # a wave ahead by so much is being written while its entry is read: the memory gives what was there before
+        distances = range(self.MIN_PERIOD, 4 + more)
+        written_at, stages = 4 + more, 2 + more + distances[-1]
+        valid = [delayed(m, self.valid, stage, name=f"valid_{stage}", reset_less=False) for stage in range(stages)]
+        tag = [delayed(m, self.tag, stage, name=f"tag_{stage}") for stage in range(stages)]
+        read_half = delayed(m, self.read_half, self.read_latency(more), name="read_half")
         # 0: the entry that each half reads, and whether
         reads, entries = [], []
         for half in range(2):
             accumulates = valid[0] & (tag[0].half == half) & ~tag[0].overwrite
             reads.append(delayed(m, accumulates | (self.read_enable & (self.read_half == half)), 1, name=f"reads_{half}"))
             entries.append(delayed(m, Mux(accumulates, tag[0].entry, self.read_entry), 1, name=f"entry_{half}"))
-        # 2: whether a wave ahead has just been written, 3 or 4 cycles ahead: the memory gives what was there before
-        distances = self.MIN_PERIOD, self.MIN_PERIOD + 1
+        # whether there is one, known a cycle before the entry is
         ahead = [Signal(name=f"ahead_{distance}", reset_less=True) for distance in distances]
         for passes, distance in zip(ahead, distances, strict=True):
-            other = tag[2 + distance]
-            m.d.sync += passes.eq(valid[2 + distance] & (other.half == tag[2].half) & (other.entry == tag[2].entry))
-        keeps, compares = tag[4].overwrite, tag[4].maximum
+            mine, other = tag[1 + more], tag[1 + more + distance]
+            m.d.sync += passes.eq(valid[1 + more + distance] & (other.half == mine.half) & (other.entry == mine.entry))
+        keeps, compares = tag[3 + more].overwrite, tag[3 + more].maximum
         for col in range(self.cols):
             result, data = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True), []
             for half in range(2):
@@ -95,27 +107,30 @@ class Accumulators(wiring.Component):
                 m.d.comb += [
                     read.en.eq(reads[half]),
                     read.addr.eq(entries[half]),
-                    write.en.eq(valid[5] & (tag[5].half == half)),
-                    write.addr.eq(tag[5].entry),
+                    write.en.eq(valid[written_at] & (tag[written_at].half == half)),
+                    write.addr.eq(tag[written_at].entry),
                     write.data.eq(result),
                 ]
-                data.append(delayed(m, read.data, 1, name=f"entry_{half}_{col}"))
+                data.append(delayed(m, read.data, more, name=f"entry_{half}_{col}"))
             m.d.comb += self.read_data[col].eq(Mux(read_half, data[1], data[0]))
             # 3: the entry as it was, and the sum that goes in
             added = delayed(m, self.sums[col], 3 - self.late, name=f"added_{col}")
-            written = [delayed(m, result, distance - 2, name=f"written_{distance}_{col}") for distance in distances]
-            old = Mux(ahead[0], written[0], Mux(ahead[1], written[1], Mux(tag[3].half, data[1], data[0]))).as_signed()
-            # 4: what is written
-            total, greater = Signal.like(result, name=f"total_{col}", reset_less=True), Signal(name=f"greater_{col}", reset_less=True)
-            m.d.sync += [total.eq(old + added), greater.eq((old - added)[-1])]
-            late_added, late_old = delayed(m, added, 1, name=f"late_added_{col}"), delayed(m, old, 1, name=f"late_old_{col}")
+            old = Mux(tag[2 + more].half, data[1], data[0])
+            for passes, distance in reversed(list(zip(ahead, distances, strict=True))):
+                old = Mux(passes, delayed(m, result, distance - 2, name=f"written_{distance}_{col}"), old)
+            old = delayed(m, old.as_signed(), 1 - more, name=f"old_{col}")
+            # what is written
+            total, greater = Signal.like(result, name=f"sum_{col}"), Signal(name=f"is_greater_{col}")
+            m.d.comb += [total.eq(old + added), greater.eq((old - added)[-1])]
+            total, greater = delayed(m, total, more, name=f"total_{col}"), delayed(m, greater, more, name=f"greater_{col}")
+            late_added, late_old = delayed(m, added, more, name=f"late_added_{col}"), delayed(m, old, more, name=f"late_old_{col}")
             with m.If(keeps | (compares & greater)):
                 m.d.sync += result.eq(late_added)
             with m.Elif(compares):
                 m.d.sync += result.eq(late_old)
             with m.Else():
                 m.d.sync += result.eq(total)
-        self._announce(m, valid[3], tag[3])
+        self._announce(m, valid[2 + more], tag[2 + more])
         return m
 
     def _announce(self, m, valid, tag):

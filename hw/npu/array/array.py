@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.array.pe_row import PeRow
+from hw.npu.array.pe_row import PeRow, pe_latency
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.parts.delay import delayed
 
@@ -46,6 +46,8 @@ class SystolicArray(wiring.Component):
         Columns that an activation reaches in one cycle (P); 1 is the textbook array.
     int4 : bool
         There are paired waves.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers.
 
     Members
     -------
@@ -65,12 +67,12 @@ class SystolicArray(wiring.Component):
         One row of weights into one plane.
     """
 
-    def __init__(self, *, rows, cols, broadcast, int4=False):
-        self.rows, self.cols, self.int4 = rows, cols, int4
+    def __init__(self, *, rows, cols, broadcast, int4=False, multiplier_registers=0):
+        self.rows, self.cols, self.int4, self.multiplier_registers = rows, cols, int4, multiplier_registers
         self.group_cols = min(broadcast, cols)
         self.groups = cols // self.group_cols
         self.psum_bits = psum_bits(rows)
-        self.latency = array_latency(rows=rows, cols=cols, broadcast=broadcast)
+        self.latency = array_latency(rows=rows, cols=cols, broadcast=broadcast, multiplier_registers=multiplier_registers)
         super().__init__({
             "enable": In(1),
             "valid": In(1),
@@ -98,7 +100,7 @@ class SystolicArray(wiring.Component):
             vectors = self._vectors(m, group)
             for row in range(self.rows):
                 wave = waves[row][group]
-                pes = PeRow(cols=self.group_cols, psum_bits=self.psum_bits, int4=self.int4)
+                pes = self._row()
                 m.submodules[f"row_{row}_{group}"] = pes
                 m.d.comb += [getattr(pes, name).eq(signal & self.enable if name == "valid" else signal) for name, signal in wave.items()]
                 m.d.comb += [
@@ -116,6 +118,10 @@ class SystolicArray(wiring.Component):
                 late = delayed(m, sums[col], self.groups - 1 - group, name=f"sum_{first + col}", enable=self.enable)
                 m.d.comb += self.sums[first + col].eq(late)
         return m
+
+    def _row(self):
+        """One row of a column group."""
+        return PeRow(cols=self.group_cols, psum_bits=self.psum_bits, int4=self.int4, multiplier_registers=self.multiplier_registers)
 
     def _waves(self, m):
         """``waves[row][group]``: what each row gets of a wave, by its name there, row cycles down and group cycles to the right."""
@@ -173,6 +179,6 @@ def psum_bits(rows) -> int:
     return 16 + (rows - 1).bit_length()
 
 
-def array_latency(*, rows, cols, broadcast) -> int:
+def array_latency(*, rows, cols, broadcast, multiplier_registers) -> int:
     """Cycles from a wave at row 0 to its sums: one a row, one for each register on the way right, and an element's others once."""
-    return rows + max(1, cols // broadcast) - 1 + (PeRow.LATENCY - 1)
+    return rows + max(1, cols // broadcast) - 1 + (pe_latency(multiplier_registers) - 1)

@@ -15,12 +15,12 @@ class PeRow(wiring.Component):
     vector of the kernel row that the row belongs to, or 0 if it belongs to none.
 
     Every processing element holds two weights, one of each plane: the wave says which plane computes, the other may be
-    written meanwhile. Weights count in the cycle in which the wave comes. One wave a cycle; its partial sums leave `LATENCY` cycles
+    written meanwhile. Weights count in the cycle in which the wave comes. One wave a cycle; its partial sums leave `latency` cycles
     later, one cycle after those from above came. A row without a wave keeps still. Nothing here checks that a plane is not written
     while it computes: the weight loader keeps that.
 
-    Operand and weight pass `AROUND` registers, and the product as many: the multipliers of an FPGA are few and far away, so that some of
-    the registers can stand beside them, the others on the way.
+    The product passes a register. With ``multiplier_registers`` it passes three, and operand and weight as many before it: the
+    multipliers of an FPGA are few and far away, so that some of the registers can stand beside them, the others on the way.
 
     With ``int4`` an element multiplies by the two halves of its weight apart. In a ``paired`` wave they are two weights, of two
     activations; else one, whose lower half has no sign and whose upper half counts sixteen times. ::
@@ -36,6 +36,8 @@ class PeRow(wiring.Component):
         Width of a partial sum.
     int4 : bool
         There are paired waves.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers.
 
     Members
     -------
@@ -55,12 +57,9 @@ class PeRow(wiring.Component):
         In a cycle with ``write``, the weights of a plane are replaced.
     """
 
-    AROUND = 3
-    """Registers before a multiplier, and behind it."""
-    LATENCY = 2 * AROUND + 1
-    """Cycles from a wave to its partial sums; from the partial sums from above it is one."""
-
-    def __init__(self, *, cols, psum_bits, int4=False):
+    def __init__(self, *, cols, psum_bits, int4=False, multiplier_registers=0):
+        self.before, self.behind = around_multiplier(multiplier_registers)
+        self.latency = pe_latency(multiplier_registers)
         self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
         pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
@@ -111,20 +110,20 @@ class PeRow(wiring.Component):
     def _moves(self, m):
         """Whether a wave enters each of the row's stages."""
         moves, valid = [self.valid], self.valid
-        for stage in range(1, PeRow.LATENCY):
+        for stage in range(1, self.latency):
             valid, late = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable), Signal(name=f"moves_{stage}")
             m.d.comb += late.eq(valid & self.enable)
             moves.append(late)
         return moves
 
     def _product(self, m, col, operand, other, weight, moves):
-        """Expression: what is added: of an operand and a weight that are registered, and registered itself."""
+        """Expression: what is added, from a register: of an operand and a weight that may be registered, too."""
         first = {"multiplicand": operand, "multiplier": weight} | ({"other": other, "pairs": self.paired} if self.int4 else {})
-        for stage in range(self.AROUND):
+        for stage in range(self.before):
             first = {name: delayed(m, signal, 1, name=f"{name}_{stage}_{col}", enable=moves[stage]) for name, signal in first.items()}
         multiplicand, multiplier, *pair = first.values()
         products = self._pair(m, col, multiplicand, pair[0], multiplier, pair[1]) if self.int4 else [multiplicand * multiplier]
-        for stage in range(self.AROUND, 2 * self.AROUND):
+        for stage in range(self.before, self.before + self.behind):
             products = [
                 delayed(m, product, 1, name=f"product_{i}_{stage}_{col}", enable=moves[stage]) for i, product in enumerate(products)
             ]
@@ -142,3 +141,13 @@ class PeRow(wiring.Component):
             second.eq(other * upper),
         ]
         return first, Mux(paired, second, second << 4)
+
+
+def around_multiplier(multiplier_registers) -> tuple[int, int]:
+    """Registers before a multiplier, and behind it."""
+    return (3, 3) if multiplier_registers else (0, 1)
+
+
+def pe_latency(multiplier_registers) -> int:
+    """Cycles from a wave to its partial sums; from the partial sums from above it is one."""
+    return sum(around_multiplier(multiplier_registers)) + 1

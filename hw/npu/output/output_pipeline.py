@@ -56,7 +56,7 @@ class OutputPipeline(wiring.Component):
         parameters   -> select --^                     +-> SecondOperand -+
                                    second operand --------^
 
-    One vector a cycle, never stalls. Vectors without a second operand leave `LATENCY` cycles after they entered, those with one
+    One vector a cycle, never stalls. Vectors without a second operand leave `latency` cycles after they entered, those with one
     the latency of `SecondOperand` later: whoever issues keeps a vector without at least that far behind one with.
 
     Parameters
@@ -65,6 +65,8 @@ class OutputPipeline(wiring.Component):
         Output channels, and channels of a vector.
     accumulator_bits : int
         20 to 32.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers, as in its parts, and one behind the selection.
 
     Members
     -------
@@ -88,10 +90,13 @@ class OutputPipeline(wiring.Component):
         The vector.
     """
 
-    LATENCY = 1 + Requantize.LATENCY + Table.LATENCY
-    """Cycles from accumulators to result without a second operand, and to ``pop``: select, requantize, map."""
-
-    def __init__(self, *, cols, lanes, accumulator_bits):
+    def __init__(self, *, cols, lanes, accumulator_bits, multiplier_registers=0):
+        self.more = more = multiplier_registers
+        self.requantize = Requantize(lanes=lanes, accumulator_bits=accumulator_bits, multiplier_registers=more)
+        self.table = Table(lanes=lanes, cols=cols, multiplier_registers=more)
+        self.second = SecondOperand(lanes, multiplier_registers=more)
+        # from accumulators to result without a second operand, and to ``pop``: select, requantize, map
+        self.latency = more + self.requantize.latency + self.table.latency
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
         super().__init__({
             "valid": In(1),
@@ -113,13 +118,13 @@ class OutputPipeline(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.requantize = requantize = Requantize(lanes=self.lanes, accumulator_bits=self.accumulator_bits)
-        m.submodules.table = table = Table(lanes=self.lanes, cols=self.cols)
-        m.submodules.second = second = SecondOperand(self.lanes)
+        m.submodules.requantize = requantize = self.requantize
+        m.submodules.table = table = self.table
+        m.submodules.second = second = self.second
         joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
         m.d.comb += [
-            requantize.valid.eq(delayed(m, self.valid, 1, name="selected", reset_less=False)),
-            requantize.bank.eq(delayed(m, self.bank, 1, name="selected_bank")),
+            requantize.valid.eq(delayed(m, self.valid, self.more, name="selected", reset_less=False)),
+            requantize.bank.eq(delayed(m, self.bank, self.more, name="selected_bank")),
             table.valid.eq(requantize.result_valid),
             table.bank.eq(requantize.result_bank),
             table.write.eq(self.table_write),
@@ -136,7 +141,7 @@ class OutputPipeline(wiring.Component):
                 table.use[i].eq(self.config[i].use_table),
                 second.config[i].eq(self.config[i].second),
             ]
-        common = self._common(m, delayed(m, self.bank, 1, name="common_bank"))
+        common = self._common(m, delayed(m, self.bank, self.more, name="common_bank"))
         for lane in range(self.lanes):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
@@ -162,7 +167,7 @@ class OutputPipeline(wiring.Component):
             *rest, value = [getattr(self, name)[col] for col in range(lane, self.cols, self.lanes)]
             for index, other in reversed(list(enumerate(rest))):
                 value = Mux(self.group == index, other, value)
-            return delayed(m, value, 1, name=f"{name}_{lane}", enable=self.valid)
+            return delayed(m, value, self.more, name=f"{name}_{lane}", enable=self.valid)
 
         exponent = of_group("exponent")
         left, right = Mux(exponent[-1], 0, exponent[:5]), Mux(exponent[-1], (-exponent)[:5], 0)

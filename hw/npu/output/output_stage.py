@@ -13,7 +13,6 @@ from hw.npu.output.operand_fetch import OperandFetch
 from hw.npu.output.output_command import OUTPUT_COMMAND, OutputCommand
 from hw.npu.output.output_pipeline import OutputPipeline
 from hw.npu.output.parameter_shadow import ParameterShadow
-from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.shared_read import SharedRead
 from hw.npu.output.vector_order import VectorOrder
 from hw.npu.output.write_slots import WriteSlots
@@ -46,7 +45,7 @@ class OutputStage(wiring.Component):
     its entry is final, its parameters are there, its second operand is on its way and it has a place among the writes; what is issued
     never stalls. Two commands are inside at a time, one that is issued and one that drains: each has a bank of configuration, and
     vectors carry the number of their bank. A command without a second operand waits until those with one are
-    `SecondOperand.LATENCY` ahead, so that vectors stay in order.
+    the latency of `SecondOperand` ahead, so that vectors stay in order.
 
     A SOFTMAX is one final entry, which says that its rows may be read and whose sum is not; `SoftmaxUnit` runs alone, when all earlier
     vectors are written, and its results go through the same places among the writes.
@@ -65,6 +64,8 @@ class OutputStage(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``second_read`` to its answer.
+    multiplier_registers, memory_registers : int
+        0 or 1 each: registers more around the multipliers, and behind the accumulators.
 
     Members
     -------
@@ -102,30 +103,31 @@ class OutputStage(wiring.Component):
         If ``lanes`` does not fit ``cols``, or a number is out of range.
     """
 
-    LATENCY = Accumulators.READ_LATENCY + OutputPipeline.LATENCY + WriteSlots.LATENCY
-    """Cycles from the read of a vector's entry to its write, without a second operand: accumulators, pipeline, slot."""
-    SECOND_LATENCY = LATENCY + SecondOperand.LATENCY
-    """The same with a second operand."""
-    SLOTS = 1 + SECOND_LATENCY + 1 + 4 + WriteSlots.SPARE
-    """Vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
-    scratchpad holds up, and what is not yet known of them."""
     COMMAND_GAP = 2 + PixelWalk.FIRST
     """Cycles without a vector between commands: see the next one, take it, and the first vector of its walk."""
     SECOND_COMMAND_GAP = COMMAND_GAP + 4
     """The same before a command with a second operand, and ``read_latency`` more: ask for the first of them, through the queue of requests;
     vectors are promised behind it."""
-    ENTRY_DELAY = 1 + Accumulators.READ_LATENCY
-    """Cycles from the choice to issue a vector to its entry, at the pipeline."""
     RETIRE = 3
     """Cycles from a command's last write to ``retire``: known, summed, multiplied."""
 
-    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency):
+    def __init__(self, *, cols, lanes, accumulator_bits, depth, size, read_latency, multiplier_registers=0, memory_registers=0):
         if lanes * 4 not in (cols, 2 * cols, 4 * cols):
             raise ValueError(f"OutputStage lanes must be cols = {cols}, half or a quarter of it, not {lanes}")
         if not 1 <= depth <= 256:
             raise ValueError(f"OutputStage depth must be 1 to 256, not {depth}")
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
         self.depth, self.size, self.read_latency = depth, size, read_latency
+        sizes, more = {"cols": cols, "lanes": lanes}, {"multiplier_registers": multiplier_registers}
+        self.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=accumulator_bits, **more)
+        self.softmax = SoftmaxUnit(**sizes, size=size, read_latency=read_latency, **more)
+        # from the read of a vector's entry to its write: accumulators, pipeline, slot; with a second operand
+        self.entry_latency = Accumulators.read_latency(memory_registers)
+        self.latency = self.entry_latency + pipeline.latency + WriteSlots.LATENCY
+        self.second_latency = self.latency + pipeline.second.latency
+        # vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
+        # scratchpad holds up, and what is not yet known of them
+        self.slots = 1 + self.second_latency + 1 + 4 + WriteSlots.SPARE
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
@@ -151,11 +153,11 @@ class OutputStage(wiring.Component):
         sizes = {"cols": self.cols, "lanes": self.lanes}
         m.submodules.shadow = shadow = ParameterShadow(self.cols)
         m.submodules.walk = walk = PixelWalk(**sizes, size=self.size)
-        use_delay = self.ENTRY_DELAY + OutputPipeline.LATENCY
+        use_delay = 1 + self.entry_latency + self.pipeline.latency
         m.submodules.operands = operands = OperandFetch(**sizes, size=self.size, read_latency=self.read_latency, use_delay=use_delay)
-        m.submodules.pipeline = pipeline = OutputPipeline(**sizes, accumulator_bits=self.accumulator_bits)
-        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.SLOTS)
-        m.submodules.softmax = softmax = SoftmaxUnit(**sizes, size=self.size, read_latency=self.read_latency)
+        m.submodules.pipeline = pipeline = self.pipeline
+        m.submodules.slots = slots = WriteSlots(lanes=self.lanes, slots=self.slots)
+        m.submodules.softmax = softmax = self.softmax
         m.submodules.shared = shared = SharedRead(self.lanes)
         wiring.connect(m, operands.read, shared.operands)
         wiring.connect(m, softmax.read, shared.softmax)
@@ -269,7 +271,7 @@ class OutputStage(wiring.Component):
     def _conditions(self, m, command, walk, step, issue, softmax):
         """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
         m.submodules.finals = finals = CreditCounter(FINAL_HALVES * self.depth)
-        m.submodules.order = order = VectorOrder(SecondOperand.LATENCY)
+        m.submodules.order = order = VectorOrder(self.pipeline.second.latency)
         m.d.comb += [
             finals.up.eq(self.entry_final),
             finals.down.eq((step & walk.ends.entry_end) | softmax.start),
@@ -283,7 +285,7 @@ class OutputStage(wiring.Component):
         ended = step & walk.ends.job_end & command.has_params
         m.d.comb += [
             shadow.ended.eq(ended),
-            release.eq(delayed(m, ended, self.ENTRY_DELAY, name="ended", reset_less=False)),
+            release.eq(delayed(m, ended, 1 + self.entry_latency, name="ended", reset_less=False)),
         ]
         issue = delayed(m, issue, 1, name="issued", reset_less=False)  # the vector is there
         job_end = (issue & vector.job_end) | softmax.start
@@ -293,7 +295,7 @@ class OutputStage(wiring.Component):
             self.acc_entry.eq(vector.entry),
             shadow.released.eq(release),
         ]
-        read = Accumulators.READ_LATENCY
+        read = self.entry_latency
         m.d.sync += self.half_free.eq(job_end)
         m.d.comb += [
             pipeline.valid.eq(delayed(m, issue, read, name="read", reset_less=False)),

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.output.scale import CLAMP, ROUNDING, Scale, travel
+from hw.npu.parts.delay import delayed
 from hw.npu.parts.product import Q31_BITS
 
 REQUANTIZE = data.StructLayout({"single_rounding": unsigned(1), "clamp": CLAMP})
@@ -19,7 +20,8 @@ class Requantize(wiring.Component):
         accumulator -> + bias -> << left -> Scale
 
     ``x = accumulator + bias`` wraps in 32 bits. Double rounding shifts it left, which wraps too, and rounds after the multiplication
-    and after the right shift; single rounding rounds the 64-bit product once, by 31 - left + right bits. One vector a cycle, never stalls.
+    and after the right shift; single rounding rounds the 64-bit product once, by 31 - left + right bits. One vector a cycle, never stalls;
+    `latency` cycles from accumulators to results.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ class Requantize(wiring.Component):
         Values of a vector, at least 1.
     accumulator_bits : int
         20 to 32.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers, as in `Scale`, and between the steps before them.
 
     Members
     -------
@@ -51,15 +55,15 @@ class Requantize(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = 3 + Scale.LATENCY
-    """Cycles: the biased sum, shifted left in two steps, scaled."""
-
-    def __init__(self, *, lanes, accumulator_bits):
+    def __init__(self, *, lanes, accumulator_bits, multiplier_registers=0):
         if lanes < 1:
             raise ValueError(f"Requantize lanes must be at least 1, not {lanes}")
         if not 20 <= accumulator_bits <= 32:
             raise ValueError(f"Requantize accumulator_bits must be 20 to 32, not {accumulator_bits}")
-        self.lanes = lanes
+        self.lanes, self.more = lanes, multiplier_registers
+        self.scale = Scale(lanes=lanes, width=32, rules=lanes, multiplier_registers=multiplier_registers)
+        # the biased sum, shifted left (by a multiple of 4 first), scaled
+        self.latency = 2 + multiplier_registers + self.scale.latency
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -76,8 +80,8 @@ class Requantize(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = Scale(lanes=self.lanes, width=32, rules=self.lanes)
-        valid, bank = travel(m, self.valid, self.bank, Requantize.LATENCY - Scale.LATENCY)
+        m.submodules.scale = scale = self.scale
+        valid, bank = travel(m, self.valid, self.bank, self.latency - scale.latency)
         single = Signal()
         m.d.comb += [
             single.eq(Mux(bank[1], self.config[1].single_rounding, self.config[0].single_rounding)),
@@ -106,29 +110,23 @@ class Requantize(wiring.Component):
                 left.eq(self.left[lane]),
                 right.eq(self.right[lane]),
             ]
-        # 2: shifted left by a multiple of 4, with its multiplier
+        # 2: shifted left by a multiple of 4
+
+        def step(value, name):
+            return delayed(m, value, self.more, name=f"{name}_{lane}", enable=valid[1])
+
+        coarse = step(Mux(single, biased, (biased << Cat(Const(0, 2), left[2:]))[:32].as_signed()), "coarse")
+        rest, less = step(Mux(single, 0, left[:2]), "rest"), step(Mux(single, left, 0), "less")
+        late, late_right = step(multiplier, "late_multiplier"), step((Q31_BITS - 1) + right, "late_right")
+        nudge, whole = step(~single & (right != 0), "late_nudge"), step(single & (left == 31) & (right == 0), "late_whole")
+        # last: shifted by the rest, with its multiplier and its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
         factor, scaled, rule = register(signed(32), "factor"), register(signed(32), "scaled"), register(ROUNDING, "rule")
-        whole = single & (left == 31) & (right == 0)
-        coarse, late = register(signed(32), "coarse"), register(signed(32), "late_multiplier")
-        rest, late_right, less = register(2, "rest"), register(6, "late_right"), register(5, "less")
-        late_nudge, late_whole = register(1, "late_nudge"), register(1, "late_whole")
-        with m.If(valid[1]):
-            m.d.sync += [
-                coarse.eq(Mux(single, biased, (biased << Cat(Const(0, 2), left[2:]))[:32].as_signed())),
-                rest.eq(Mux(single, 0, left[:2])),
-                less.eq(Mux(single, left, 0)),
-                late.eq(multiplier),
-                late_right.eq((Q31_BITS - 1) + right),
-                late_nudge.eq(~single & (right != 0)),
-                late_whole.eq(whole),
-            ]
-        # 3: shifted by the rest, with its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
-        with m.If(valid[2]):
+        with m.If(valid[1 + self.more]):
             m.d.sync += [
                 scaled.eq((coarse << rest)[:32].as_signed()),
                 factor.eq(late),
-                rule.amount.eq(Mux(late_whole, 0, late_right - less)),
-                rule.nudge.eq(late_nudge),
-                rule.whole.eq(late_whole),
+                rule.amount.eq(Mux(whole, 0, late_right - less)),
+                rule.nudge.eq(nudge),
+                rule.whole.eq(whole),
             ]
         m.d.comb += [scale.value[lane].eq(scaled), scale.multiplier[lane].eq(factor), scale.rule[lane].eq(rule)]

@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.parts.product import Q31_BITS, WIDE_LATENCY, registered_product
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.product import Q31_BITS, product_latency, registered_product
 
 ROUNDING = data.StructLayout({"amount": unsigned(6), "nudge": unsigned(1), "whole": unsigned(1)})
 """How a product is rounded: shift right by ``amount`` and then once more, rounding half up; ``nudge``: move it by half a unit
@@ -33,7 +34,7 @@ class Scale(wiring.Component):
 
         value -> product -> nudged -> shifted by a multiple of 4, by the rest -> 10 bits -> + zero point -> clamp
 
-    One vector a cycle, never stalls. Registers of a stage move only with a valid vector.
+    One vector a cycle, never stalls, `latency` cycles from value to result. Registers of a stage move only with a valid vector.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ class Scale(wiring.Component):
         Bits of a value, at most 32.
     rules : int
         Multipliers and roundings: ``lanes``, or 1 for all lanes.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers, and between the steps behind them.
 
     Members
     -------
@@ -67,17 +70,17 @@ class Scale(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = WIDE_LATENCY + 6
-    """Cycles: the product in its stages; nudged, shifted in two steps, saturated, + zero point, clamped."""
-
-    def __init__(self, *, lanes, width, rules):
+    def __init__(self, *, lanes, width, rules, multiplier_registers=0):
         if lanes < 1:
             raise ValueError(f"Scale lanes must be at least 1, not {lanes}")
         if not 1 <= width <= 32:
             raise ValueError(f"Scale width must be 1 to 32, not {width}")
         if rules not in (1, lanes):
             raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
-        self.lanes, self.width, self.rules = lanes, width, rules
+        self.lanes, self.width, self.rules, self.more = lanes, width, rules, multiplier_registers
+        self.product_latency = product_latency(32, multiplier_registers)
+        # the product in its stages; nudged, shifted, clamped; shifted by a multiple of 4 first, saturated, + zero point
+        self.latency = self.product_latency + 3 + 3 * multiplier_registers
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -92,15 +95,15 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stages = Scale.LATENCY
+        stages = self.latency
         valid, bank = travel(m, self.valid, self.bank, stages)
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         rule = [self.rule]
-        for stage in range(1, stages - 1):  # a rule stays beside its vector until the shift
+        for stage in range(1, stages):  # a rule stays beside its vector until the shift
             rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
             with m.If(valid[stage - 1]):
                 m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
-        config = Signal(CLAMP, reset_less=True)
+        config = Signal(CLAMP, reset_less=True)  # chosen a cycle before it is needed
         with m.If(valid[-3]):
             m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
         for lane in range(self.lanes):
@@ -117,44 +120,45 @@ class Scale(wiring.Component):
         value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
         m.d.comb += value.eq(self.value[lane])
         down = value[-1] ^ multiplier[-1]
-        for stage in range(WIDE_LATENCY):
+        for stage in range(self.product_latency):
             old, down = down, register(1, f"down_{stage + 1}")
             with m.If(valid[stage]):
                 m.d.sync += down.eq(old)
-        product = registered_product(m, value, multiplier, valid[:WIDE_LATENCY], name=f"{lane}")
-        # 1 behind the product: nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
-        at = WIDE_LATENCY
+        at, more = self.product_latency, self.more
+        product = registered_product(m, value, multiplier, valid[:at], name=f"{lane}", multiplier_registers=more)
+        # behind the product: nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
         nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
         nudge = Mux(rule[at][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
         with m.If(valid[at]):
             m.d.sync += nudged.eq(Cat(product[: Q31_BITS - 1], (halves + nudge)[: len(halves)]))
-        # 2: shifted by a multiple of 4
-        coarse = register(signed(len(product)), "coarse")
-        with m.If(valid[at + 1]):
-            m.d.sync += coarse.eq(nudged >> (Cat(Const(0, 2), rule[at + 1][which].amount[2:])))
-        # 3: by the rest, its lowest bits, and whether the bits above are all 0 or all 1
+        at += 1
+        # shifted by a multiple of 4
+        coarse = delayed(m, nudged >> (Cat(Const(0, 2), rule[at][which].amount[2:])), more, name=f"coarse_{lane}", enable=valid[at])
+        at += more
+        # by the rest, its lowest bits, and whether the bits above are all 0 or all 1
         fine, zeros, ones, negative = register(13, "fine"), register(1, "zeros"), register(1, "ones"), register(1, "negative")
-        with m.If(valid[at + 2]):
+        with m.If(valid[at]):
             m.d.sync += [
-                fine.eq(coarse >> rule[at + 2][which].amount[:2]),
+                fine.eq(coarse >> rule[at][which].amount[:2]),
                 zeros.eq(coarse[12:] == 0),
                 ones.eq(coarse[12:].all()),
                 negative.eq(coarse[-1]),
             ]
-        # 4: saturated to 10 bits
-        shifted = register(signed(10), "shifted")
+        at += 1
+        # saturated to 10 bits
         fits = (zeros & (fine[9:] == 0)) | (ones & fine[9:].all())
-        with m.If(valid[at + 3]):
-            m.d.sync += shifted.eq(Mux(fits, fine[:10].as_signed(), Mux(negative, Const(-512, signed(10)), Const(511, signed(10)))))
-        # 5: + zero point, rounded in the same sum, which is of twice as much
-        total, zero_point = register(signed(11), "total"), Signal(signed(8), name=f"zero_point_{lane}")
-        m.d.comb += zero_point.eq(Mux(bank[at + 4], self.config[1].zero_point, self.config[0].zero_point))
-        with m.If(valid[at + 4]):
-            twice = Mux(rule[at + 4][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
-            m.d.sync += total.eq(twice >> 1)
-        # 6: clamped
+        saturated = Mux(fits, fine[:10].as_signed(), Mux(negative, Const(-512, signed(10)), Const(511, signed(10))))
+        shifted = delayed(m, saturated, more, name=f"shifted_{lane}", enable=valid[at])
+        at += more
+        # + zero point, rounded in the same sum, which is of twice as much
+        zero_point = Signal(signed(8), name=f"zero_point_{lane}")
+        m.d.comb += zero_point.eq(Mux(bank[at], self.config[1].zero_point, self.config[0].zero_point) if more else config.zero_point)
+        twice = Mux(rule[at][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
+        total = delayed(m, (twice >> 1)[:11].as_signed(), more, name=f"total_{lane}", enable=valid[at])
+        at += more
+        # clamped
         clamped = register(signed(8), "clamped")
-        with m.If(valid[at + 5]):
+        with m.If(valid[at]):
             m.d.sync += clamped.eq(Mux(total < config.clamp_min, config.clamp_min, Mux(total > config.clamp_max, config.clamp_max, total)))
         m.d.comb += self.result[lane].eq(clamped)
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
 from hw.npu.output.scale import CLAMP, Scale, travel
 from hw.npu.parts.delay import delayed
-from hw.npu.parts.product import NARROW_LATENCY, Q31_BITS, registered_product
+from hw.npu.parts.product import Q31_BITS, product_latency, registered_product
 
 OPERAND = data.StructLayout({"zero_point": signed(8), "multiplier": signed(32), "shift": unsigned(5)})
 """One operand of an ADD or SUB; of a MUL its zero point counts, and the first's shift, which is the left shift of the product."""
@@ -23,6 +23,8 @@ SECOND = data.StructLayout({
 
 OPERAND_FRACTION = Q31_BITS - ADD_LEFT_SHIFT
 """Fraction bits of the product of an operand that is *not* shifted left by `ADD_LEFT_SHIFT`."""
+DIFFERENCE_BITS = 9
+"""Bits of an int8 value less a zero point."""
 PRODUCT_BITS = 17
 """Bits of the product of two int8 values, each less a zero point."""
 
@@ -34,7 +36,7 @@ class SecondOperand(wiring.Component):
     An operand less its zero point has 9 bits. srdhm(d << 20, q) = (d * q * 2^20 + 2^30) >> 31 = (d * q + 2^10) >> 11, so a
     multiplier of 9x32 bits does, with the rounding of `Scale` and 11 fraction bits. MUL takes the first operand's multiplier and
     shifter: the other factor is the second operand, and a left shift by s of 17 bits is one by `MAX_PRODUCT_SHIFT` and then a right
-    shift by the rest. All three take `LATENCY` cycles, so that vectors stay in order.
+    shift by the rest. All three take `latency` cycles, so that vectors stay in order.
 
     ::
 
@@ -48,6 +50,8 @@ class SecondOperand(wiring.Component):
     ----------
     lanes : int
         Values of a vector, at least 1.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers, and between the steps behind them.
 
     Members
     -------
@@ -68,13 +72,14 @@ class SecondOperand(wiring.Component):
         If ``lanes`` is below 1.
     """
 
-    LATENCY = 2 + NARROW_LATENCY + 5 + Scale.LATENCY
-    """Cycles: less zero points, factors; products in their stages; nudged, shifted in two steps, rounded, their sum; scaled."""
-
-    def __init__(self, lanes):
+    def __init__(self, lanes, *, multiplier_registers=0):
         if lanes < 1:
             raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
-        self.lanes = lanes
+        self.lanes, self.more = lanes, multiplier_registers
+        self.scale = Scale(lanes=lanes, width=30, rules=1, multiplier_registers=multiplier_registers)
+        # less zero points, products in their stages, nudged, shifted, their sum; factors, shifted by a multiple of 4 first, rounded
+        stages = 1 + product_latency(DIFFERENCE_BITS, multiplier_registers) + 3 + 3 * multiplier_registers
+        self.latency = stages + self.scale.latency
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -88,8 +93,8 @@ class SecondOperand(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = Scale(lanes=self.lanes, width=30, rules=1)
-        stages = SecondOperand.LATENCY - Scale.LATENCY
+        m.submodules.scale = scale = self.scale
+        stages = self.latency - scale.latency
         valid, bank = travel(m, self.valid, self.bank, stages)
 
         def of_bank(stage, number, name):
@@ -100,7 +105,7 @@ class SecondOperand(wiring.Component):
             return chosen
 
         operation = [of_bank(stage, lambda config: config.operation, f"operation_{stage + 1}") for stage in range(stages)]
-        operands = [_Operand(m, name, of_bank, valid, operation) for name in ("first", "second")]
+        operands = [_Operand(m, name, of_bank, valid, operation, self.more) for name in ("first", "second")]
         for lane in range(self.lanes):
             # 1: the operands less their zero points
             first, second = (operand.centred(lane, value[lane]) for operand, value in zip(operands, (self.first, self.second)))
@@ -149,27 +154,31 @@ class _Operand:
         Picks a number of a stage's bank.
     valid, operation : lists of Signal
         Of the vector that enters each stage.
+    more : int
+        Registers more.
     """
 
-    AT = 2 + NARROW_LATENCY
-    """Stage, from 0, that takes the product."""
-
-    def __init__(self, m, name, of_bank, valid, operation):
-        self._m, self._name, self._valid = m, name, valid
+    def __init__(self, m, name, of_bank, valid, operation, more):
+        self._m, self._name, self._valid, self._more = m, name, valid, more
+        self._at = 1 + more + product_latency(DIFFERENCE_BITS, more)  # stage, from 0, that takes the product
         self._zero_point = of_bank(0, lambda config: config[name].zero_point, f"{name}_zero_point")
-        self._multiplier = of_bank(1, lambda config: config[name].multiplier, f"{name}_multiplier")
-        self._multiplies = operation[1] == Second.MUL
+        # the factors stand beside the operands less their zero points, or a stage behind them
+        multiplier = of_bank(more, lambda config: config[name].multiplier, f"{name}_multiplier")
+        self._multiplier = delayed(m, multiplier, 1 - more, name=f"{name}_chosen_multiplier", enable=valid[0])
+        self._multiplies = delayed(m, operation[more] == Second.MUL, 1 - more, name=f"{name}_multiplies", enable=valid[0])
         # the shift is taken beside the factors, that the shifter does not wait for a subtraction
-        shift = of_bank(1, lambda config: config[name].shift, f"{name}_shift")
+        shift = of_bank(more, lambda config: config[name].shift, f"{name}_shift")
+        raises = operation[more] == Second.MUL
         self._amount = Signal(6, name=f"{name}_amount", reset_less=True)
         self._nudges = Signal(name=f"{name}_nudges", reset_less=True)
-        amount = Mux(self._multiplies, MAX_PRODUCT_SHIFT - shift, shift + (OPERAND_FRACTION - 1))
-        with m.If(valid[1]):
-            m.d.sync += [self._amount.eq(amount), self._nudges.eq(~self._multiplies & (shift != 0))]
-        # what goes on beside a vector, from stage 3 on
-        *_, self._nudges = self._later(self._nudges, 2, self.AT)
-        *_, self._coarse, self._rest = self._later(self._amount, 2, self.AT + 2)
-        self._raises = operation[self.AT] == Second.MUL
+        amount = Mux(raises, MAX_PRODUCT_SHIFT - shift, shift + (OPERAND_FRACTION - 1))
+        with m.If(valid[more]):
+            m.d.sync += [self._amount.eq(amount), self._nudges.eq(~raises & (shift != 0))]
+        # what goes on beside a vector
+        *_, self._nudges = self._later(self._nudges, 1 + more, self._at)
+        amounts = self._later(self._amount, 1 + more, self._at + 1 + more)
+        self._coarse, self._rest = amounts[-1 - more], amounts[-1]
+        self._raises = operation[self._at] == Second.MUL
         # the second operand stands still in MUL
         self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
 
@@ -194,32 +203,28 @@ class _Operand:
     def scaled(self, lane, centred, other=None):
         """Times the multiplier, or the other operand in MUL, shifted and rounded; the second operand stands still in MUL."""
         m, moves, second = self._m, self._moves, other is None
-        # 2: the factors
-        factor, difference = self._register(lane, signed(32), "factor"), self._register(lane, signed(9), "difference")
-        with m.If(moves[1]):
-            m.d.sync += [factor.eq(self._multiplier if second else Mux(self._multiplies, other, self._multiplier)), difference.eq(centred)]
+        more, at, suffix = self._more, self._at, f"{self._name}_{lane}"
+        # the factors
+        factor = self._multiplier if second else Mux(self._multiplies, other, self._multiplier)
+        factor = delayed(m, factor, more, name=f"factor_{suffix}", enable=moves[1])
+        difference = delayed(m, centred, more, name=f"difference_{suffix}", enable=moves[1])
         # the product, and its sign
-        product = registered_product(m, difference, factor, moves[2 : self.AT], name=f"{self._name}_{lane}")
+        product = registered_product(m, difference, factor, moves[1 + more : at], name=suffix, multiplier_registers=more)
         down = difference[-1] ^ factor[-1]
-        for stage in range(2, self.AT):
+        for stage in range(1 + more, at):
             sign, down = down, self._register(lane, 1, f"down_{stage}")
             with m.If(moves[stage]):
                 m.d.sync += down.eq(sign)
-        # 1 behind the product: nudged, in MUL raised, by one bit more than its left shift, for the rounding drops it
+        # behind the product: nudged, in MUL raised, by one bit more than its left shift, for the rounding drops it
         half = 1 << (OPERAND_FRACTION - 1)
         nudge = Mux(self._nudges, Mux(down, Const(-half, signed(12)), Const(half, signed(12))), 0)
         raised = Cat(Const(0, MAX_PRODUCT_SHIFT + 1), product[:PRODUCT_BITS]).as_signed()
         nudged = self._register(lane, signed(41), "nudged")
-        with m.If(moves[self.AT]):
+        with m.If(moves[at]):
             m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
-        # 2: shifted by a multiple of 4; 3: by the rest, but for the bit that rounds
-        coarse, shifted = self._register(lane, signed(41), "coarse"), self._register(lane, signed(31), "shifted")
-        with m.If(moves[self.AT + 1]):
-            m.d.sync += coarse.eq(nudged >> Cat(Const(0, 2), self._coarse[2:]))
-        with m.If(moves[self.AT + 2]):
+        # shifted by a multiple of 4, by the rest but for the bit that rounds, and rounded
+        coarse = delayed(m, nudged >> Cat(Const(0, 2), self._coarse[2:]), more, name=f"coarse_{suffix}", enable=moves[at + 1])
+        shifted = self._register(lane, signed(31), "shifted")
+        with m.If(moves[at + 1 + more]):
             m.d.sync += shifted.eq(coarse >> self._rest[:2])
-        # 4: rounded
-        result = self._register(lane, signed(30), "result")
-        with m.If(moves[self.AT + 3]):
-            m.d.sync += result.eq((shifted + 1) >> 1)
-        return result
+        return delayed(m, ((shifted + 1) >> 1)[:30].as_signed(), more, name=f"result_{suffix}", enable=moves[at + 2 + more])

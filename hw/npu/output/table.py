@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.output.scale import travel
+from hw.npu.parts.delay import delayed
 
 ENTRIES = 256
 
@@ -13,7 +14,7 @@ ENTRIES = 256
 class Table(wiring.Component):
     """Maps each value of a vector through a table, or passes the vector on. One copy of the table a lane, written C bytes at a time.
 
-    One vector a cycle. The table must not be written while a vector that uses it is inside or before it.
+    One vector a cycle, `latency` cycles on its way. The table must not be written while a vector that uses it is inside or before it.
 
     Parameters
     ----------
@@ -21,6 +22,8 @@ class Table(wiring.Component):
         Values of a vector, at least 1.
     cols : int
         Bytes of a row of the table, C: 4 to 64, a power of two.
+    multiplier_registers : int
+        0 or 1: a register more behind the byte that is chosen of a row.
 
     Members
     -------
@@ -43,15 +46,13 @@ class Table(wiring.Component):
         If a number is out of range.
     """
 
-    LATENCY = 2
-    """Cycles: the row, and the byte that is chosen of it."""
-
-    def __init__(self, *, lanes, cols):
+    def __init__(self, *, lanes, cols, multiplier_registers=0):
         if lanes < 1:
             raise ValueError(f"Table lanes must be at least 1, not {lanes}")
         if cols not in (4, 8, 16, 32, 64):
             raise ValueError(f"Table cols must be a power of two from 4 to 64, not {cols}")
         self.lanes, self.cols = lanes, cols
+        self.latency = 1 + multiplier_registers
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -69,7 +70,7 @@ class Table(wiring.Component):
         m = Module()
         use = Signal()
         m.d.comb += use.eq(Mux(self.bank, self.use[1], self.use[0]))
-        valid, bank = travel(m, self.valid, self.bank, Table.LATENCY)
+        valid, bank = travel(m, self.valid, self.bank, self.latency)
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         for lane in range(self.lanes):
             m.submodules[f"table_{lane}"] = memory = Memory(shape=unsigned(8 * self.cols), depth=ENTRIES // self.cols, init=[])
@@ -87,10 +88,8 @@ class Table(wiring.Component):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
         low = (self.cols - 1).bit_length()
-        mapped = register(signed(8), "mapped")
         bytes_there, passed, maps = register(8 * self.cols, "row"), register(8, "passed"), register(1, "maps")
         with m.If(self.valid):
             m.d.sync += [bytes_there.eq(row), passed.eq(value), maps.eq(use)]
-        with m.If(valid[1]):
-            m.d.sync += mapped.eq(Mux(maps, bytes_there.word_select(passed[:low], 8), passed))
-        m.d.comb += self.result[lane].eq(mapped)
+        mapped = Mux(maps, bytes_there.word_select(passed[:low], 8), passed)
+        m.d.comb += self.result[lane].eq(delayed(m, mapped, self.latency - 1, name=f"mapped_{lane}", enable=valid[1]))

@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.parts.product import Q31_BITS
-from hw.npu.softmax.softmax_product import SoftmaxProduct
 
 SUM_BITS = 31
 """Bits of a sum: Q12.19, and 4095 exponentials of 2^19 fit."""
@@ -30,7 +29,12 @@ class SoftmaxReciprocal(wiring.Component):
     The results of the left shifts in between stay in 32 bits for every ``half``, for |1 - half * x| is at most 1/17; only the last
     one saturates. A sum of 0 has a headroom of 31 and counts as 1/2; it comes from a table without a 1 only.
 
-    Takes ``headroom + 1`` cycles, and `NEWTON` for the products and the reciprocal, which is made a cycle behind the last estimate.
+    Takes ``headroom + 1`` cycles, and `newton_cycles` for the products and the reciprocal, which is made a cycle behind the last estimate.
+
+    Parameters
+    ----------
+    product_latency : int
+        Cycles of the multiplier.
 
     Members
     -------
@@ -48,10 +52,8 @@ class SoftmaxReciprocal(wiring.Component):
         Right shift of an exponential's product with it that gives the result in Q0.8, 35 - headroom, less 1.
     """
 
-    NEWTON = (1 + 2 * STEPS) * (1 + SoftmaxProduct.LATENCY) + 1
-    """Cycles of the products, and of the reciprocal that is made of the last one."""
-
-    def __init__(self):
+    def __init__(self, *, product_latency):
+        self.newton_cycles = (1 + 2 * STEPS) * (1 + product_latency) + 1  # the products, and the reciprocal that is made of the last one
         super().__init__({
             "start": In(1),
             "total": In(unsigned(SUM_BITS)),

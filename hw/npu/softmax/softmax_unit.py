@@ -40,6 +40,8 @@ class SoftmaxUnit(wiring.Component):
         Bytes of the activation scratchpad.
     read_latency : int
         Cycles from an accepted request of ``read`` to its answer.
+    multiplier_registers : int
+        0 or 1: registers more around the multipliers.
 
     Members
     -------
@@ -69,18 +71,20 @@ class SoftmaxUnit(wiring.Component):
 
     PASSES = 3
     """How often each byte is read."""
-    TAIL = SoftmaxExponentials.LATENCY + SoftmaxProduct.LATENCY + SoftmaxWriter.LATENCY
-    """Cycles behind the last element of a row: exponential, product, and the write that it fills."""
     NEXT = 2
     """Cycles from one row to the next: take it, see whether it lies inside."""
 
-    def __init__(self, *, cols, lanes, size, read_latency):
+    def __init__(self, *, cols, lanes, size, read_latency, multiplier_registers=0):
         self.cols, self.lanes, self.size, self.read_latency = cols, lanes, size, read_latency
+        self.product = SoftmaxProduct(multiplier_registers=multiplier_registers)
+        self.reciprocal = SoftmaxReciprocal(product_latency=self.product.latency)
         # up to the first element of passes 1 and 2, which begins with the last of pass 1; those of pass 3 are there in time
         waiting = (SoftmaxReader.FIRST + read_latency) + (SoftmaxReader.FIRST + read_latency - 1)
         # the last exponential, its sum; start, normalized, products
-        inverting = SoftmaxExponentials.LATENCY + 1 + (1 + SoftmaxReciprocal.NEWTON)
-        self.row_cycles = self.NEXT + waiting + inverting + self.TAIL
+        inverting = SoftmaxExponentials.LATENCY + 1 + (1 + self.reciprocal.newton_cycles)
+        # behind the last element of a row: exponential, product, and the write that it fills
+        tail = SoftmaxExponentials.LATENCY + self.product.latency + SoftmaxWriter.LATENCY
+        self.row_cycles = self.NEXT + waiting + inverting + tail
         super().__init__({
             "table_write": In(1),
             "table_row": In(range(EXPONENTIALS * EXPONENTIAL_BYTES // cols)),
@@ -103,8 +107,8 @@ class SoftmaxUnit(wiring.Component):
         m.submodules.rows = rows = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
         m.submodules.reader = reader = SoftmaxReader(lanes=self.lanes, length_bits=LENGTH_BITS, read_latency=self.read_latency)
         m.submodules.exponentials = exponentials = SoftmaxExponentials(self.cols)
-        m.submodules.product = product = SoftmaxProduct()
-        m.submodules.reciprocal = reciprocal = SoftmaxReciprocal()
+        m.submodules.product = product = self.product
+        m.submodules.reciprocal = reciprocal = self.reciprocal
         m.submodules.writer = writer = SoftmaxWriter(self.lanes)
         wiring.connect(m, wiring.flipped(self.read), reader.read)
         wiring.connect(m, writer.write, wiring.flipped(self.write))

@@ -10,7 +10,6 @@ from hw.npu.feed.feed_gate import FeedGate
 from hw.npu.feed.feeder import Feeder
 from hw.npu.feed.step_issuer import StepIssuer
 from hw.npu.output.output_stage import OutputStage
-from hw.npu.output.second_operand import SecondOperand
 from hw.npu.scratchpad.port_queue import PortQueue
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
@@ -106,8 +105,19 @@ def latencies(config: NpuConfig) -> Latencies:
     loaded = 2 + config.stream_registers  # count, the reader's decision; the announcement
     pending = Feeder.latency(config.stream_registers)
     sizes = {"rows": config.rows, "cols": config.cols, "broadcast": config.broadcast}
+    more = {"multiplier_registers": config.multiplier_registers}
+    stage = OutputStage(
+        cols=config.cols,
+        lanes=config.lanes,
+        accumulator_bits=config.accumulator_bits,
+        depth=config.ACCUMULATOR_DEPTH,
+        size=config.act_bytes,
+        read_latency=ActivationScratchpad.answer_latency(config.memory_registers),
+        **more,
+        memory_registers=config.memory_registers,
+    )
     return Latencies(
-        array=array_latency(**sizes),
+        array=array_latency(**sizes, **more),
         offered=1 + CHECK_CYCLES + 1,  # the head's register, and the decision's
         send=CHECK_CYCLES + 3,
         take=StepIssuer.TAKE,
@@ -119,16 +129,16 @@ def latencies(config: NpuConfig) -> Latencies:
         loaded=loaded,
         loaded_at_gate=loaded + pending,
         enter=Feeder.enter(config.memory_registers),
-        final=Accumulators.LATENCY + 1,
+        final=Accumulators.latency(config.memory_registers) + 1,
         free=3,
         shortest_tile=ReductionWalk.SETTLES + 1,
         issue=OutputStage.COMMAND_GAP,
-        waiting=OutputStage.SLOTS + PortQueue.ROOM - 1,  # one place may be claimed before it is known
+        waiting=stage.slots + PortQueue.ROOM - 1,  # one place may be claimed before it is known
         room=PortQueue.LATENCY + 1 + 4,  # the queue moves on; accepted, counted, free, issued
         write_ahead=PortQueue.LATENCY - ActivationScratchpad.ahead(config.memory_registers),
-        output=OutputStage.LATENCY,
-        second_output=OutputStage.SECOND_LATENCY,
-        second=SecondOperand.LATENCY,
+        output=stage.latency,
+        second_output=stage.second_latency,
+        second=stage.pipeline.second.latency,
         retire=OutputStage.RETIRE,
         load_take=WeightLoader.TAKE,
         row_read=WeightScratchpad.read_latency(config.memory_registers) + 2,  # the register ahead of the array, too
