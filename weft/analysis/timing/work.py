@@ -166,10 +166,10 @@ def _pixel_waves(loops) -> tuple[int, ...]:
 
 
 @lru_cache
-def _softmax_row_cycles(cols, lanes, size, memory_registers, multiplier_registers) -> int:
+def _softmax_row_cycles(config: NpuConfig) -> int:
     """Cycles of a row of SOFTMAX beyond its passes."""
-    latency = ActivationScratchpad.answer_latency(memory_registers)
-    unit = SoftmaxUnit(cols=cols, lanes=lanes, size=size, read_latency=latency, multiplier_registers=multiplier_registers)
+    latency, registers = ActivationScratchpad.answer_latency(config.memory_registers), config.multiplier_registers
+    unit = SoftmaxUnit(cols=config.cols, lanes=config.lanes, size=config.act_bytes, read_latency=latency, multiplier_registers=registers)
     return unit.row_cycles + SOFTMAX_HEADROOM
 
 
@@ -206,9 +206,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
     ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
-    registers = config.memory_registers, config.multiplier_registers
-    beyond = softmax and _softmax_row_cycles(config.cols, config.lanes, config.act_bytes, *registers)
-    row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + beyond
+    row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config)
     terms = _tiles(operation, loops, depth)
     rows = tuple(rows_of(each, int4) for each in terms)
     return Work(
