@@ -118,8 +118,7 @@ def test_an_answer_is_the_bytes_from_its_place_on(width, picked, held, seed):
                 value = rng.getrandbits(8 * GEOMETRY.word) if start is None else int.from_bytes(memory[start : start + 8], "little")
                 ctx.set(word, value)
             late = asked[cycle - dut.latency] if cycle >= dut.latency else None
-            if late is not None or not held:  # else it stays
-                answer = late if late is None else [memory[(late + byte) % SIZE] for byte in range(width)]
+            answer = answer if late is None else [memory[(late + byte) % SIZE] for byte in range(width)]
             assert ctx.get(dut.answered) == (late is not None), f"seed {seed}, cycle {cycle}"
             if answer:
                 assert [ctx.get(dut.answer[byte]) for byte in range(width)] == answer, f"seed {seed}, cycle {cycle}: address {late}"

@@ -53,7 +53,7 @@ def _drive(dut, rng, accesses, density):
     memory, counts = Memory(), dict.fromkeys((*READERS, *WRITERS), 0)
 
     async def run(ctx):
-        asked, offered, waits, cycle = {name: [] for name in READERS}, {}, {}, 0
+        asked, offered, waits, answers, cycle = {name: [] for name in READERS}, {}, {}, {}, 0
         unsettled, told = {name: [] for name in WRITERS}, dict.fromkeys(WRITERS, 0)
         while min(counts.values()) < accesses:
             taken = 0
@@ -80,7 +80,7 @@ def _drive(dut, rng, accesses, density):
                 ctx.set(request.valid, name in offered)
             for number, name in enumerate(WRITERS):
                 port, width = getattr(dut, name), dut.widths[name]
-                if name not in offered and rng.random() < density:
+                if name not in offered and rng.random() < density and len(unsettled[name]) < dut.FENCED:
                     address, mask = rng.randrange(SIZE), rng.randrange(1 << width)
                     for i in range(width):
                         if (address + i) % SIZE // REGION % 2 != number:
@@ -101,7 +101,10 @@ def _drive(dut, rng, accesses, density):
                     counts[name] += 1
             for name in READERS:
                 port = getattr(dut, name)
-                if ctx.get(port.valid):
+                answer, came = ctx.get(port.data.as_value()), ctx.get(port.valid)
+                assert came or name not in answers or answers[name] == answer, f"{name}, cycle {cycle}: an answer holds until the next"
+                if came:
+                    answers[name] = answer
                     when, address, first, end = asked[name].pop(0)
                     fed, answered = dut.read_latency(dut.registers), dut.answer_latency(dut.registers)
                     assert cycle == when + fed if name in FEED else cycle >= when + answered, f"{name}: {when}, {cycle}"

@@ -1,6 +1,6 @@
 """Makes the answer of a read port from the words of all banks."""
 
-from amaranth.hdl import Array, Cat, Module, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,8 @@ class AnswerSelect(wiring.Component):
     geometry : BankGeometry
         Of the scratchpad.
     picked, held : int
-        Registers of the lanes' bytes, and of the rotated answer: 0 or 1.
+        Registers of the lanes' bytes, and of the rotated answer: 0 or 1. Without ``held`` the answer passes as it comes, and a register
+        beside it keeps it.
 
     Members
     -------
@@ -34,7 +35,7 @@ class AnswerSelect(wiring.Component):
     words : In(unsigned(8 * word)).array(banks)
         The banks' words.
     answered, answer : Out(1), Out(array of bytes)
-        The vector; with ``held`` it holds until the next.
+        The vector; it holds until the next.
     """
 
     WORDS = 1
@@ -66,8 +67,9 @@ class AnswerSelect(wiring.Component):
             lanes = Array(words.word_select(lane, 8) for words in self.words)
             picked.append(delayed(m, lanes[bank], self.picked, name=f"picked_{lane}", enable=here))
         front = rotated(m, Cat(picked), offset, left=False, name="front")[: 8 * self.width]
+        kept = delayed(m, front, 1, name="answer", enable=there)
         m.d.comb += [
             self.answered.eq(delayed(m, there, self.held, name="answered", reset_less=False)),
-            self.answer.eq(delayed(m, front, self.held, name="answer", enable=there)),
+            self.answer.eq(kept if self.held else Mux(there, front, kept)),
         ]
         return m

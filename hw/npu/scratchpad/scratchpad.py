@@ -128,7 +128,7 @@ class ActivationScratchpad(wiring.Component):
         wait = self._to_words(self.registers) - self.registers - AnswerSelect.WORDS  # from the granted access
         for name in READERS:
             valid, access = granted[name]
-            # the feeder has a register of its own behind the answer
+            # the feeder has registers of its own behind the answer
             stages = {"picked": self.registers, "held": self.registers if name in FEED else 1}
             m.submodules[f"{name}_select"] = select = AnswerSelect(width=self.widths[name], geometry=self.geometry, **stages)
             port = getattr(self, name)
