@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hw.npu.config import NpuConfig
+from hw.npu.config import NpuConfig, load_config
 from hw.npu.errors import WeftError
 from sim.run import npu_verilog
 from tests.unit.test_cli import refused
@@ -23,7 +23,15 @@ from weft.cli.main import main
 from weft.explore.area import INT4_ELEMENT
 
 TINY = NpuConfig(name="tiny", rows=4, cols=4, act_kib=16, weight_kib=8)
-SIZES = [word for field in ("rows=4", "cols=4", "act_kib=16", "weight_kib=8") for word in ("--set", field)]
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    """Options that choose `TINY`, so that its Verilog is made once."""
+    file = tmp_path_factory.mktemp("config") / "tiny.toml"
+    file.write_text('name = "tiny"\nrows = 4\ncols = 4\nact_kib = 16\nweight_kib = 8\ninterpolation = false\n')
+    assert load_config(str(file), ()) == TINY
+    return ["--config", str(file)]
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +110,17 @@ def test_memories_are_cut_with_their_times_and_listed_in_macros_of_one_port(sg13
     assert bank.area < 0.01 * memory.area
 
 
-def test_without_opensta_the_clock_is_abcs_and_says_so(asap7, monkeypatch, capsys):
+def test_without_opensta_the_clock_is_abcs_and_says_so(asap7, sizes, monkeypatch, capsys):
     monkeypatch.setattr(measure, "find_sta", lambda: None)
-    assert main(["synth", "plane_handoff", "--library", "asap7", "--pdk", str(DEFAULT_FOLDER), *SIZES, "--quiet"]) == 0
+    assert main(["synth", "plane_handoff", "--library", "asap7", "--pdk", str(DEFAULT_FOLDER), *sizes, "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "by abc, which names no paths: install OpenSTA" in out and "slowest path into" not in out
 
 
-def test_the_command_prints_tables_of_100_columns_and_writes_the_figures(asap7, capsys, monkeypatch, tmp_path):
+def test_the_command_prints_tables_of_100_columns_and_writes_the_figures(asap7, sizes, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "100")
     report = tmp_path / "report.json"
-    arguments = ["weight_loader", "--library", "asap7", "--pdk", str(DEFAULT_FOLDER), "--report", str(report), *SIZES, "--quiet"]
+    arguments = ["weight_loader", "--library", "asap7", "--pdk", str(DEFAULT_FOLDER), "--report", str(report), *sizes, "--quiet"]
     assert main(["synth", *arguments]) == 0
     captured = capsys.readouterr()
     assert captured.err == "" and "memory Kibit" in captured.out and "clock gates" in captured.out
@@ -187,8 +195,8 @@ def test_mistakes_are_one_line_before_the_work(capsys, tmp_path):
         assert words in refused(capsys, *arguments), arguments
 
 
-def test_an_unknown_block_is_refused_with_the_known_ones(asap7, capsys):
-    said = refused(capsys, "synth", "weight_loder", "--library", "asap7", "--pdk", DEFAULT_FOLDER, *SIZES, "--quiet")
+def test_an_unknown_block_is_refused_with_the_known_ones(asap7, sizes, capsys):
+    said = refused(capsys, "synth", "weight_loder", "--library", "asap7", "--pdk", DEFAULT_FOLDER, *sizes, "--quiet")
     assert "no block is called 'weight_loder'; did you mean weight_loader; the blocks are " in said and "systolic_array" in said
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hw.npu.config import NpuConfig
 
-INT4_ELEMENT = 1.48
+INT4_ELEMENT = 1.45
 """Area of an element of an array with ``int4``, of one without: its two multipliers have 9/8 of the bit products (8x5 and 8x4), and behind
 them are a shift and an adder more, before them a second operand. Measured: ``weft synth systolic_array``, docs/int4.md.
 """
