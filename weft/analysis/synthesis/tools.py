@@ -36,7 +36,7 @@ class Yosys:
 
 
 def find_yosys() -> Yosys:
-    """The native one where it is installed: it is several times as fast as the WebAssembly one, which is bound to 4 GiB as well.
+    """The native one where it is installed: faster than the WebAssembly one, which is bound to 4 GiB as well.
 
     Raises
     ------
