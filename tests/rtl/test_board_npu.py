@@ -3,22 +3,36 @@
 import numpy as np
 import pytest
 
-from hw.npu.config import load_config
+from hw.npu.config import FPGA_REGISTERS, load_config
 from tests.random_graphs import random_network
-from tests.rtl.cycles import assert_recorded
+from tests.rtl.cycles import assert_recorded, recorded
 from tests.rtl.measure import measure
 from tests.rtl.network_cycles import FILES
 from tests.rtl.test_random_operators import check, check_networks, random_convolution
 from weft.compiler.frontends.tflite import read_tflite
 
-BOARD = load_config("nano", ("lane_divisor=4",))
+PLAIN = load_config("nano", ("lane_divisor=4",))
+BOARD = load_config("nano", ("lane_divisor=4", *FPGA_REGISTERS))
 """What `weft synth --board ecpix5-85f` places and routes for the highest clock."""
 
 
+NETWORKS = ("kws", "resnet8", "vww", "person")
+MOST = 1.03
+"""Cycles with the registers of an FPGA, as a part of those without."""
+
+
 @pytest.mark.cycles
-@pytest.mark.parametrize("name", ["kws", "resnet8", "vww", "person"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_networks_take_the_stated_cycles(name, models, simulator):
     assert_recorded(f"board/{name}", measure(read_tflite(models / FILES[name]), simulator(BOARD), inputs=1))
+    assert recorded(f"board/{name}") <= MOST * recorded(f"plain/{name}")
+
+
+@pytest.mark.slow
+@pytest.mark.cycles
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_the_stated_cycles_without_the_registers(name, models, simulator):
+    assert_recorded(f"plain/{name}", measure(read_tflite(models / FILES[name]), simulator(PLAIN), inputs=1))
 
 
 RANDOM = {

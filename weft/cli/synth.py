@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hw.npu.config import PRESETS, load_config
+from hw.npu.config import FPGA_REGISTERS, PRESETS, load_config
 from hw.npu.errors import WeftError
 from hw.soc.config import SIZES, load_soc_config
 from weft.cli.board import BOARD_BUS_BITS, DEFAULT_BOARD_CLOCK_MHZ, synth_board
@@ -73,13 +73,14 @@ def synth(
 
     Before placement: no wires, ideal clock. Clock gates are mapped, and large memories cut at their ports. With --board the whole NPU,
     with --soc the whole SoC, is placed and routed on an FPGA instead: resources, the clock reached, and the path that limits it.
+    There memory_registers, stream_registers and multiplier_registers are 1 unless --set says otherwise.
     """
     if board is not None:
         if blocks or library:
             raise WeftError(
                 f"--board {board} builds the whole {'SoC' if soc else 'NPU'} on an FPGA", remedy="leave out blocks and --library"
             )
-        source, sets = config or "nano", overrides or ()
+        source, sets = config or "nano", (*FPGA_REGISTERS, *(overrides or ()))
         chosen = load_soc_config(source, sets, bus_bits=BOARD_BUS_BITS) if soc else load_config(source, sets)
         synth_board(chosen, board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
         return
