@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hw.npu.array.accumulators import Accumulators
 from hw.npu.array.array import SystolicArray
 from hw.npu.array.interpolator import PRODUCT_BITS, Interpolator
-from hw.npu.control.execute_checks import CHECK_CYCLES, bad_field
+from hw.npu.control.execute_checks import CHECK_CYCLES, bad_field, checked_fields
 from hw.npu.execute_records import ExecuteRecords
 from hw.npu.feed.feed_monitor import FeedMonitor
 from hw.npu.feed.feeder import Feeder
@@ -23,7 +23,7 @@ from hw.npu.output.output_stage import OutputStage
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fanout_chain import FanoutChain
 from hw.npu.parts.fifo import StreamFifo
-from hw.npu.parts.stream_register import registered, steady
+from hw.npu.parts.stream_register import steady
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad, places_of
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
 from hw.npu.weights.weight_loader import WeightLoader
@@ -73,8 +73,10 @@ class ExecuteUnit(wiring.Component):
         Resets all of it, each part some cycles later; a cycle old as it comes.
     """
 
-    IN_FLIGHT = 8
-    STAGE_QUEUE = 2
+    IN_FLIGHT = 6
+    """Commands between dispatch and record: each has counts in queues."""
+    STAGE_QUEUE = 1
+    """Commands that wait in front of each stage: those behind them stand in the command queue."""
 
     def __init__(self, config):
         self.config = config
@@ -221,19 +223,22 @@ class ExecuteUnit(wiring.Component):
     def _dispatch(self, m, feeder, loader, output):
         """Checks a command, and hands it to all three stages; gives the pulse and index of a refused one."""
         config = self.config
-        offered = registered(m, self.command, name="head", half=True)
-        payload = offered.payload
+        payload = self.command.payload
         command, queues = payload.command, []
         refused, sent = Signal(ERROR_LAYOUT), Signal()
+
+        def hold(value, name):
+            return delayed(m, value, 1, name=name)
+
         bad = bad_field(
-            command,
+            checked_fields(command, hold),
             rows=config.rows,
             cols=config.cols,
             depth=config.ACCUMULATOR_DEPTH,
             weight_bytes=config.weight_bytes,
             int4=config.int4,
             interpolation=config.interpolation,
-            hold=lambda value, name: delayed(m, value, 1, name=name),
+            hold=hold,
         )
         groups = ("header", "loops", "input", "weights", "output", "interpolation", "second")
         fields = {group: command[group] for group in groups} | {
@@ -250,13 +255,12 @@ class ExecuteUnit(wiring.Component):
             queues.append(queue)
         inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
-        present = steady(m, offered.valid, sent, CHECK_CYCLES, name="checked")
+        present = steady(m, self.command.valid, sent, CHECK_CYCLES, name="checked")
         m.d.sync += sent.eq(present & room & ~bad & ~sent)
-        m.d.comb += offered.ready.eq(sent)
+        m.d.comb += self.command.ready.eq(sent)
         m.d.comb += [queue.i.valid.eq(sent) for queue in queues]
         m.d.sync += inside.eq(inside + sent - recorded)
-        waiting = self.command.valid | offered.valid
-        m.d.comb += self.idle.eq((inside == 0) & ~waiting)
+        m.d.comb += self.idle.eq((inside == 0) & ~self.command.valid)
         with m.If(present & bad & ~refused.valid):
             m.d.sync += [refused.valid.eq(1), refused.code.eq(Error.BAD_FIELD), refused.index.eq(payload.index)]
         return refused

@@ -1,5 +1,7 @@
 """Limits of an execute command's fields, as the hardware checks them."""
 
+from types import SimpleNamespace
+
 from amaranth.hdl import Const
 
 from hw.npu.interface.isa import (
@@ -14,8 +16,29 @@ from hw.npu.interface.isa import (
     is_operation,
 )
 
-CHECK_CYCLES = 3
-"""With `hold`: cycles from a command to its verdict: products, limits, all of them."""
+CHECK_CYCLES = 4
+"""With `hold`: cycles from a command to its verdict: `checked_fields`, products, limits, all of them."""
+
+
+def checked_fields(command, hold):
+    """The fields of an execute command that `bad_field` looks at, in registers: the command itself may stand in a memory.
+
+    Parameters
+    ----------
+    command : view of EXECUTE_LAYOUT
+    hold : function of a value and a name
+        The value in a register.
+    """
+    shift, second = command.output.right_shift, command.second
+    return SimpleNamespace(
+        header=SimpleNamespace(opcode=hold(command.header.opcode, "checked_opcode")),
+        loops=hold(command.loops, "checked_loops"),
+        weights=hold(command.weights, "checked_weights"),
+        output=SimpleNamespace(right_shift=hold(shift, "checked_shift")),
+        second=SimpleNamespace(
+            operation=hold(second.operation, "checked_operation"), first_shift=hold(second.first_shift, "checked_first_shift")
+        ),
+    )
 
 
 def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpolation=False, hold=lambda value, name: value):
@@ -23,7 +46,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpola
 
     Parameters
     ----------
-    command : view of EXECUTE_LAYOUT
+    command : view of EXECUTE_LAYOUT, or its `checked_fields`
     rows, cols : int
         Size of the array.
     depth : int

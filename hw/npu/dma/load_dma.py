@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.dma.bursts import BeatWalker, run_layout
-from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords
+from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth
 from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, ReadChannels, lane_bits
 from hw.npu.interface.isa import Error, Opcode, Target
 from hw.npu.interface.ports import ADDRESS_BITS, write_port
@@ -105,7 +105,7 @@ class LoadDma(wiring.Component):
             data.StructLayout({"run": run_layout(self.axi_bytes), "target": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
         m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
-        m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=self.depth + 2)
+        m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=account_depth(self.depth))
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
         wiring.connect(m, records.records, wiring.flipped(self.records))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.dma.beat_reader import BeatReader
 from hw.npu.dma.bursts import run_layout
-from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords
+from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth
 from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, WriteChannels, lane_bits
 from hw.npu.interface.isa import Error, Opcode
 from hw.npu.interface.ports import ReadPort
@@ -103,7 +103,7 @@ class StoreDma(wiring.Component):
         m.submodules.in_flight = in_flight = StreamFifo(
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
-        m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=self.depth + 2)
+        m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=account_depth(self.depth))
         wiring.connect(m, wiring.flipped(self.commands), planner.commands)
         wiring.connect(m, planner.account, records.account)
         wiring.connect(m, records.records, wiring.flipped(self.records))

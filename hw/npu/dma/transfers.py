@@ -14,7 +14,7 @@ from hw.npu.interface.tokens import TOKENS, reached
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.promise import promise
-from hw.npu.parts.stream_register import registered, steady
+from hw.npu.parts.stream_register import steady
 
 COUNT_BITS = 32
 """Width of the counters of a record."""
@@ -47,7 +47,7 @@ def planned_layout(address_bits, axi_bytes) -> data.StructLayout:
 class TransferPlanner(wiring.Component):
     """Takes the commands of one queue in order, waits for their tokens, checks them and plans their bursts.
 
-    A command stands in a register for two cycles at least, while it is checked. It is taken when its tokens are there and the bursts of
+    A command is offered for two cycles at least, while it is checked. It is taken when its tokens are there and the bursts of
     the one before are all planned; its first burst is offered three cycles later, then one a cycle. It does not wait for the transfer.
 
     Parameters
@@ -82,7 +82,9 @@ class TransferPlanner(wiring.Component):
     """
 
     CHECKED = 1
-    """Cycles from a command in the register to what its checks say."""
+    """Cycles from a command to what its checks say."""
+    OFFERED = 2
+    """Cycles for which it is offered before it is taken."""
 
     def __init__(self, *, opcode, axi_bytes, max_burst, address_bits, act_bytes, weight_bytes=0):
         self.opcode, self.axi_bytes, self.max_burst, self.address_bits = opcode, axi_bytes, max_burst, address_bits
@@ -107,14 +109,14 @@ class TransferPlanner(wiring.Component):
         m = Module()
         sizes = {"axi_bytes": self.axi_bytes, "max_burst": self.max_burst, "address_bits": self.address_bits}
         m.submodules.planner = planner = BurstPlanner(**sizes)
-        commands = registered(m, self.commands, name="head", half=True)
-        head, dma = commands.payload, commands.payload.command.dma
+        commands, head = self.commands, self.commands.payload
+        dma = head.command.dma
         index, target = Signal(INDEX_BITS, reset_less=True), Signal(1, reset_less=True)
 
         # The head of the queue waits for its tokens, and is taken.
         arrived = {stall: reached(self.tokens[queue], head.command.header[wait]) for stall, (wait, queue) in WAITS.items()}
         arrived = {stall: delayed(m, there, self.CHECKED, name=f"{stall}_over") for stall, there in arrived.items()}
-        present = steady(m, commands.valid, self.taken, self.CHECKED, name="checked")
+        present = steady(m, commands.valid, self.taken, self.OFFERED, name="checked")
         sound, transfer = Signal(), planner.transfers.payload
         ready = Cat(arrived.values()).all() & planner.transfers.ready & ~self.halt & ~self.error.valid
         m.d.comb += [
@@ -179,6 +181,11 @@ class TransferPlanner(wiring.Component):
         m.d.comb += [total.eq(account), total.index.eq(index), total.beats.eq(beats), total.bytes.eq(nbytes)]
         with m.If(planner.bursts.valid & planner.bursts.ready):
             m.d.sync += [account.beats.eq(beats), account.bytes.eq(nbytes)]
+
+
+def account_depth(outstanding) -> int:
+    """Transfers whose bursts are all planned and whose record is not taken, at most: few keep as many bursts on their way."""
+    return min(outstanding, 4) + 2
 
 
 class TransferRecords(wiring.Component):

@@ -10,6 +10,9 @@ from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.walks.pixel_walk import WALK, PixelWalk
 
+LEAST_DEPTH = 32
+"""Answers that there is room for: with fewer words the memory would become flip-flops."""
+
 
 class OperandFetch(wiring.Component):
     """Prefetch of the second operand: sustains one vector a cycle, and holds room for every answer that can come.
@@ -57,7 +60,7 @@ class OperandFetch(wiring.Component):
             raise ValueError(f"OperandFetch read_latency must be at least 1, not {read_latency}")
         self.cols, self.lanes, self.size = cols, lanes, size
         self.ahead = self.AHEAD + read_latency
-        self.depth = self.ahead + use_delay
+        self.depth = max(LEAST_DEPTH, self.ahead + use_delay)
         super().__init__({
             "start": In(1),
             "walk": In(WALK),

@@ -77,8 +77,8 @@ class SecondOperand(wiring.Component):
             raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
         self.lanes, self.more = lanes, multiplier_registers
         self.scale = Scale(lanes=lanes, width=30, rules=1, multiplier_registers=multiplier_registers)
-        # less zero points, products in their stages, nudged, shifted, their sum; factors, shifted by a multiple of 4 first, rounded
-        stages = 1 + product_latency(DIFFERENCE_BITS, multiplier_registers) + 3 + 3 * multiplier_registers
+        # less zero points, products in their stages, nudged, their sum; factors, shifted in two steps, rounded
+        stages = 1 + product_latency(DIFFERENCE_BITS, multiplier_registers) + 2 + 4 * multiplier_registers
         self.latency = stages + self.scale.latency
         super().__init__({
             "valid": In(1),
@@ -224,7 +224,6 @@ class _Operand:
             m.d.sync += nudged.eq((product if second else Mux(self._raises, raised, product)) + nudge)
         # shifted by a multiple of 4, by the rest but for the bit that rounds, and rounded
         coarse = delayed(m, nudged >> Cat(Const(0, 2), self._coarse[2:]), more, name=f"coarse_{suffix}", enable=moves[at + 1])
-        shifted = self._register(lane, signed(31), "shifted")
-        with m.If(moves[at + 1 + more]):
-            m.d.sync += shifted.eq(coarse >> self._rest[:2])
-        return delayed(m, ((shifted + 1) >> 1)[:30].as_signed(), more, name=f"result_{suffix}", enable=moves[at + 2 + more])
+        shifted = (coarse >> self._rest[:2])[:31].as_signed()
+        shifted = delayed(m, shifted, more, name=f"shifted_{suffix}", enable=moves[at + 1 + more])
+        return delayed(m, ((shifted + 1) >> 1)[:30].as_signed(), more, name=f"result_{suffix}", enable=moves[at + 1 + 2 * more])

@@ -118,8 +118,8 @@ def latencies(config: NpuConfig) -> Latencies:
     )
     return Latencies(
         array=array_latency(**sizes, **more),
-        offered=1 + CHECK_CYCLES + 1,  # the head's register, and the decision's
-        send=CHECK_CYCLES + 3,
+        offered=CHECK_CYCLES + 1,  # the decision's register
+        send=CHECK_CYCLES + 2,
         take=StepIssuer.TAKE,
         between=StepIssuer.BETWEEN - StepIssuer.TAKE,
         fillers=StepIssuer.ENDED,
