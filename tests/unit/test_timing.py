@@ -134,20 +134,22 @@ def depthwise(pitch, *, height=5, y=0):
 
 
 def test_kernel_rows_in_different_banks_are_read_in_one_cycle():
-    ((lost, reads),) = depthwise(6 * 16)
+    ((lost, reads, banks),) = depthwise(6 * 16)
     assert reads == 3 * 6 * 2, "three kernel rows of six pixels, twice"
     assert lost == 0, "banks t, t + 6 - 3, t + 12 - 6"
+    assert list(banks[:7]) == [1, 2, 4, 8 | 64, 16 | 128, 32 | 1, 64 | 2 | 16], "port 1 begins three steps behind, port 2 six"
 
 
 def test_kernel_rows_in_one_bank_are_read_one_after_the_other():
-    ((lost, _),) = depthwise(3 * 16)
+    ((lost, _, banks),) = depthwise(3 * 16)
     # Ports lag by 3 and 6 of the 6 steps and lie 3 and 6 words behind: two of them that are in the same block row meet, others do not.
     # Steps 3 to 5 have ports 0 and 1 in one, 6 to 8 ports 1 and 2, 9 to 11 ports 0 and 1, 12 to 14, when port 0 is done, ports 1 and 2.
     assert lost == 4 * 3
+    assert len(banks) == 2 * 6 + 6 + lost, "its steps, those of the last port, and those that are taken twice"
 
 
 def test_kernel_rows_of_padding_are_not_read():
-    ((_, inner),), ((_, border),) = depthwise(96), depthwise(96, y=-1)
+    ((_, inner, _),), ((_, border, _),) = depthwise(96), depthwise(96, y=-1)
     assert inner - border == 6, "the first kernel row of the first block row"
 
 

@@ -20,8 +20,11 @@ class StepCounts(wiring.Component):
     room : Out(1)
         There is room in `FeedStages` for one more.
     array_near : Out(1)
-        A step for the array is between, as is known two cycles after it was taken or accepted.
+        A step for the array is between, as is known `NEAR` cycles after it was taken or accepted.
     """
+
+    NEAR = 2
+    """Cycles from a step that is taken or accepted to what ``array_near`` says of it."""
 
     def __init__(self):
         super().__init__(

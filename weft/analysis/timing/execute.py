@@ -47,6 +47,7 @@ class ExecuteModel:
         self.accepted = self.left = -1  # last wave: its cycle, and when it left the generator
         self.tile_ends = deque([-1000, -1000], maxlen=2)  # last waves of the two tiles before that used weights
         self.array_wave = -1000  # last wave through the array
+        self.groups: tuple[int, ...] = ()  # of the array's rows, in the last DEPTHWISE
         self.halves = deque([0, 0])  # from when on a job may begin
         self.carried = False
         self.shadow = 0  # from when on parameters can be delivered
@@ -58,6 +59,7 @@ class ExecuteModel:
         self.reads = None  # the feeder's walk
         self.port = WritePort(self.at)
         self.vectors = None  # of the last job, while reads that they meet are not known
+        self.late = 0  # cycles that the output stage takes the command later than was known before its first reads
         self.stalls = [0] * len(CAUSES)
 
     @property
@@ -107,9 +109,8 @@ class ExecuteModel:
         retire : int
             Cycle in which it is complete.
         """
-        taken = load_taken, feed_taken, output_taken = self._take(self.inside.popleft())
+        load_taken, feed_taken, output_taken = self._take(self.inside.popleft())
         loader = self.loader
-        self.taken.append(taken)
         self.stalls, self.reads = [0] * len(CAUSES), work.reads
         start = self.wave + 1
         loader.begin(load_taken, weights, work.stream_rows)
@@ -118,15 +119,21 @@ class ExecuteModel:
         self._wait(loads + seen, DDR_READ)
         self._wait(stores + seen, DDR_WRITE)
         self._wait(execs + seen, ACTIVATIONS)
-        if not work.array:
-            drained = self.array_wave + self.at.array + work.partial_in
-            self._wait(drained + seen, OUTPUT)
+        drained = self.array_wave + at.near + at.array
+        if not work.array:  # vectors stay behind the last wave of the array, and those that add to its entries a cycle more
+            self._wait(drained + seen - (not work.partial_in), OUTPUT)
+        if work.groups:
+            if work.groups != self.groups:
+                self._wait(drained + seen, OUTPUT)
+            self.groups = work.groups
         issue_from = output_taken + at.issue
         if work.table_rows:
             issue_from = loader.rows(work.table_rows, max(issue_from, self.written + 1)) + 1
+        self.late = 0
         for job in range(work.jobs):
             self._job(work, job, issue_from, job == work.jobs - 1)
         loader.end(work)
+        self.taken.append((load_taken, feed_taken, output_taken + self.late))
         end = self.wave + 1
         retire = self._retire(work)
         active = work.jobs * work.waves * len(work.tile_rows)
@@ -149,7 +156,9 @@ class ExecuteModel:
         self.port.read(begin, end, reads)
         if self.vectors:
             late = self._let_write()
-            issue_from += late if job == 0 else 0
+            if job == 0:  # of the command before
+                self.late = late
+                issue_from += late
         behind = self.at.enter + (self.at.array if work.array else 0) + self.at.final
         last_final = self.accepted - work.tail + behind
         # entries of a job of one reduction tile are final one by one, those of others together

@@ -8,6 +8,7 @@ from hw.npu.config import NpuConfig
 from hw.npu.control.execute_checks import CHECK_CYCLES
 from hw.npu.feed.feed_gate import FeedGate
 from hw.npu.feed.feeder import Feeder
+from hw.npu.feed.step_counts import StepCounts
 from hw.npu.feed.step_issuer import StepIssuer
 from hw.npu.output.output_stage import OutputStage
 from hw.npu.scratchpad.port_queue import PortQueue
@@ -33,6 +34,8 @@ class Latencies:
         From a command's last wave in the generator to the next command that the feeder takes.
     fillers : int
         From a command's last wave in the generator to the first of its fillers, beyond the next cycle.
+    near : int
+        From an accepted wave to a gate that knows that it is in the array.
     pending : int
         From a wave that leaves the generator to the scratchpad.
     gate : int
@@ -75,6 +78,7 @@ class Latencies:
     take: int
     between: int
     fillers: int
+    near: int
     pending: int
     gate: int
     announcing: int
@@ -123,6 +127,7 @@ def latencies(config: NpuConfig) -> Latencies:
         take=StepIssuer.TAKE,
         between=StepIssuer.BETWEEN - StepIssuer.TAKE,
         fillers=StepIssuer.ENDED,
+        near=StepCounts.NEAR,
         pending=pending,
         gate=FeedGate.LATE,
         announcing=2,  # `PlaneHandoff`

@@ -72,6 +72,8 @@ class Work:
         Reads of a job, where a step may read several kernel rows; else 0.
     waves, filler : int
         Waves of a reduction tile; cycles that the command's last one takes beyond them.
+    groups : tuple of int
+        Of a DEPTHWISE: rows of the array of each kernel row beside each other; else empty.
     tail : int
         Steps of a reduction tile behind its last wave: of a DEPTHWISE, which needs pixels behind that of the wave.
     pixel_waves : tuple of int
@@ -107,6 +109,7 @@ class Work:
     reads_of_ports: int
     waves: int
     filler: int
+    groups: tuple[int, ...]
     tail: int
     pixel_waves: tuple[int, ...]
     apart: bool
@@ -223,6 +226,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         reads_of_ports=sum(tile.count for tile in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
+        groups=(loops["taps_x"],) * loops["span"] if depthwise else (),
         tail=max(0, loops["positions"] - 1 - (block_cols - 1) * loops["stride"]) if depthwise else 0,
         pixel_waves=_pixel_waves(loops) if depthwise else (),
         apart=pixels < shortest and not depthwise and not softmax,
