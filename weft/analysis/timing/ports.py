@@ -21,14 +21,14 @@ class PortReads(NamedTuple):
     ----------
     lost : int
         Cycles beyond its steps, because ports are granted one by one.
-    count : int
+    made : int
         Reads of all ports.
     banks : bytes
         Banks that are read in each of its cycles, a bit each.
     """
 
     lost: int
-    count: int
+    made: int
     banks: bytes
 
 

@@ -223,7 +223,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         tile_rows=rows if matmul else terms,
         weight_rows=sum(rows),
         refused=tuple(tile.lost for tile in ports),
-        reads_of_ports=sum(tile.count for tile in ports),
+        reads_of_ports=sum(tile.made for tile in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
         filler=loops["span"] * loops["taps_x"] if depthwise else 0,
         groups=(loops["taps_x"],) * loops["span"] if depthwise else (),
