@@ -126,8 +126,8 @@ class OutputStage(wiring.Component):
         self.latency = self.entry_latency + pipeline.latency + WriteSlots.LATENCY
         self.second_latency = self.latency + pipeline.second.latency
         # vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
-        # scratchpad holds up, and what is not yet known of them
-        self.slots = 1 + self.second_latency + 1 + 4 + WriteSlots.SPARE
+        # scratchpad holds up, and what is not yet known of them; fewer than 32 words of data would become flip-flops
+        self.slots = max(32, 1 + self.second_latency + 1 + 4 + WriteSlots.SPARE)
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
             "parameters": In(stream.Signature(parameter_layout(cols))),
