@@ -5,6 +5,7 @@ builds a netlist, and tells nobody: its own functions for that are private. `pyp
 """
 
 from collections.abc import Iterator
+from inspect import signature
 
 from amaranth.hdl import ClockSignal, Const, Instance, ResetSignal, Signal
 from amaranth.hdl._ast import Property, SignalDict, SignalKey, SignalSet
@@ -12,6 +13,7 @@ from amaranth.hdl._ast import _StatementList as StatementList
 from amaranth.hdl._ir import IOBufferInstance, PortDirection
 from amaranth.hdl._mem import MemoryInstance
 from amaranth.hdl._xfrm import FragmentTransformer, LHSMaskCollector, StatementTransformer, ValueTransformer
+from amaranth.lib.wiring import Component
 
 __all__ = [
     "FragmentTransformer",
@@ -22,6 +24,7 @@ __all__ = [
     "SignalSet",
     "StatementList",
     "StatementTransformer",
+    "arguments",
     "own_logic",
     "registers",
 ]
@@ -93,3 +96,23 @@ def registers(fragment) -> Iterator[Signal]:
     for domain, statements in fragment.statements.items():
         if domain != "comb":
             yield from statements._lhs_signals()
+
+
+def _remember(cls, *args, **kwargs):
+    """Makes a component that knows what it was made with."""
+    made = object.__new__(cls)
+    made._made_with = (args, kwargs)
+    return made
+
+
+Component.__new__ = _remember  # type: ignore[method-assign,assignment]  # no class of Amaranth says what its objects were made with
+
+
+def arguments(component) -> dict:
+    """The constructor's arguments by name, those left out with their default; none where it was made before this module was imported."""
+    if not hasattr(component, "_made_with"):
+        return {}
+    args, kwargs = component._made_with
+    bound = signature(type(component).__init__).bind(component, *args, **kwargs)
+    bound.apply_defaults()
+    return dict(list(bound.arguments.items())[1:])

@@ -7,17 +7,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hw.emit.comments import described
+from hw.emit.identifiers import named_parts
 from hw.emit.units import split
 from hw.npu.errors import WeftError
 from hw.npu.parts.promise import UNCHANGED, promises
 from hw.version import VERSION
 
-PASSES = "flatten; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt_clean -purge"
+PASSES = "flatten -separator __; proc; opt_expr; opt_merge; opt_clean; opt_dff; opt_merge; opt_clean -purge"
 """What simulates fastest and is shortest: docs/simulation.md. Not `wreduce`, which leaves partial assignments behind, nor `opt_muxtree`."""
 
 CHECK = "check -assert"
 """No net read and not driven, none driven twice, no loop inside a module: before the passes, which would hide a second driver, and
 again before the netlist is written."""
+
+UNREAD = "setundef -undriven -zero"
+"""Bits of a signal that lost their driver to the passes, since nothing reads them (`CHECK` would tell), are 0: no net is without one."""
 
 LESS_PROMISES = "WEFT_LESS_PROMISES"
 """Macro with which Verilog of simulations checks no payload for what it was in the cycle before: for speed."""
@@ -27,8 +32,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     """Verilog of a component and everything below it.
 
     Each class of component becomes one module, ``{prefix}_{class name in snake case}``, with the members of its signature as
-    ports (``__`` between the parts of a path). Two instances share a module if their logic is equal; else the later gets the
-    suffix ``_2``, ``_3`` and so on. The text is the same on every run.
+    ports (``__`` between the parts of a path). Two instances share a module if their logic is equal; else the names of their modules
+    say what each is for (`module_names`). The text is the same on every run, and names in it need no escape.
 
     Parameters
     ----------
@@ -53,8 +58,8 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     Raises
     ------
     ValueError
-        If a register counts on a power-up value that reset does not give it, or a net of a module lacks its driver or has two: `split`
-        names the module and the net.
+        If a register has no name, or counts on a power-up value that reset does not give it, or a net of a module lacks its driver or
+        has two: `split` names the module and the net.
     WeftError
         If yosys is missing or fails, or finds a net that is read and not driven, or driven twice.
     """
@@ -67,7 +72,10 @@ def emit_verilog(component, name, *, config=None, prefix=None, assertions=False,
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "in.il").write_text(text)
-        before, after = f"read_rtlil in.il; hierarchy -check -top {name}; {CHECK}", f"{unmarks}{CHECK}; write_verilog -noattr out.v"
+        before, after = (
+            f"read_rtlil in.il; hierarchy -check -top {name}; {CHECK}",
+            f"{unmarks}{CHECK}; {UNREAD}; write_verilog -noattr out.v",
+        )
         script = f"{before}; {marks}{drop}{PASSES}; {after}"
         run_yosys(script, folder)
         verilog = (folder / "out.v").read_text()
@@ -95,10 +103,10 @@ def _without_initial_values(rtlil):
 
 
 def _tidy(verilog, units):
-    """The modules in their order, leaves first, without yosys' comments."""
+    """The modules in their order, leaves first, each with our comment and without those of yosys."""
     verilog = re.sub(r"^/\*.*?\*/\n", "", verilog, flags=re.MULTILINE)
     found = dict(re.findall(r"^(?=module (\S+?)\()(.*?^endmodule\n)", verilog, flags=re.MULTILINE | re.DOTALL))
-    return "\n".join(found[name] for name in units.modules)
+    return "\n".join(described(units.components[name]) + named_parts(found[name]) for name in units.modules)
 
 
 def _fatal(verilog):
@@ -131,6 +139,6 @@ def _header(name, config, units, note):
         # what is switched off leaves no trace
         lines += ["", "Configuration:"] + [f"  {name} = {value}" for name, value in _fields(config) if value is not False]
     lines += ["", "Modules, each with the number of its instances:"]
-    lines += [f"  {module} {units.instances[module]}" for module in units.modules if module in units.instances]
+    lines += [f"  {module} {len(users)}" for module, users in units.components.items() if module != name]
     lines += ["", note] if note else []
     return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"

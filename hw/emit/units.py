@@ -14,15 +14,14 @@ from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSign
 from amaranth.lib.wiring import Component, In
 
 from hw.emit.amaranth_private import PortDirection, SignalKey, registers
+from hw.emit.identifiers import plain, plain_rtlil, unique
+from hw.emit.module_names import Place, module_names, snake
 from hw.emit.signals import Signals, path_below
 
 OWN = "$unit"
 """Stands for a module's own name while texts are compared."""
-
-
-def snake(name) -> str:
-    """``PeRow`` -> ``pe_row``, ``AXIReader`` -> ``axi_reader``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+TOKEN = "$module"
+"""Stands, with a number, for the name of a module in the texts around it, until all modules are known."""
 
 
 @dataclass
@@ -35,29 +34,36 @@ class Units:
         Goes in front of every module's name but the top's.
     modules : dict of str to str
         RTLIL text by module name.
-    instances : dict of str to int
-        How often each was instantiated, per instance of its parents.
+    components : dict of str to list of Component
+        Those that share each module.
     """
 
     prefix: str
     modules: dict = field(default_factory=dict)
-    instances: dict = field(default_factory=dict)
-    _names: dict = field(default_factory=dict)
+    components: dict = field(default_factory=dict)
+    _tokens: dict = field(default_factory=dict)
+    _places: dict = field(default_factory=dict)
 
-    def add(self, text, kind) -> str:
-        """The name of the module with this text; a new one the first time."""
-        if text not in self._names:
-            kind = snake(kind)
-            base = name = kind if kind.startswith(f"{self.prefix}_") else f"{self.prefix}_{kind}"
-            number = 1
-            while name in self.modules:
-                number += 1
-                name = f"{base}_{number}"
-            self._names[text] = name
-            self.modules[name] = text.replace(OWN, name)
-        name = self._names[text]
-        self.instances[name] = self.instances.get(name, 0) + 1
-        return name
+    def add(self, text, component, place) -> str:
+        """What stands for the name of the module with this text until all modules are known."""
+        token = self._tokens.setdefault(text, f"{TOKEN}{len(self._tokens)}")
+        self.modules.setdefault(token, text)
+        self.components.setdefault(token, []).append(component)
+        self._places.setdefault(token, (snake(type(component).__name__), []))[1].append(place)
+        return token
+
+    def finish(self, text, component, name):
+        """Add the top, and give all modules their names."""
+        names = module_names(self._places, self.prefix) | {name: name}
+        self.modules[name] = text
+        self.components[name] = [component]
+
+        def named(token):
+            text = self.modules[token].replace(OWN, names[token])
+            return re.sub(r"^( *cell \\)(\S+)", lambda found: found[1] + names.get(found[2], found[2]), text, flags=re.MULTILINE)
+
+        self.modules = {names[token]: named(token) for token in self.modules}
+        self.components = {names[token]: users for token, users in self.components.items()}
 
 
 def split(component, name, prefix) -> Units:
@@ -66,19 +72,19 @@ def split(component, name, prefix) -> Units:
     Raises
     ------
     ValueError
-        If a register counts on a power-up value that reset does not give it, if a signal is driven in two units, or if one that a unit
-        reads has a driver in the design that the unit does not see.
+        If a register has no name, or counts on a power-up value that reset does not give it, if a signal is driven in two units, or if
+        one that a unit reads has a driver in the design that the unit does not see.
     """
     units = Units(prefix)
     fragment = Fragment.get(component, None)
-    _refuse_unreset_values(fragment)
+    _refuse_bad_registers(fragment)
     ports = signature_ports(component)
     design = Signals(fragment, name, ports, _component_of)
     outside = _Outside(design.usage(fragment)).within(ports)
-    _cut(fragment, units, design, outside, name)
+    _cut(fragment, units, design, outside, name, ((name, snake(type(component).__name__)),))
     design.check_unit(name, fragment, ports)
     text, _ = _convert(fragment, ports)
-    units.modules[name] = text.replace(OWN, name)
+    units.finish(text, component, name)
     return units
 
 
@@ -89,7 +95,7 @@ def signature_ports(component) -> dict:
         direction = PortDirection.Input if member.flow == In else PortDirection.Output
         signal = Value.cast(value)
         if len(signal):
-            ports["__".join(map(str, path))] = (signal, direction)
+            ports[unique(plain("__".join(map(str, path))), ports)] = (signal, direction)
     return ports
 
 
@@ -101,7 +107,7 @@ def _component_of(fragment):
     return None
 
 
-def _cut(fragment, units, design, outside, path):
+def _cut(fragment, units, design, outside, path, around):
     """Replace each component below a fragment by an instance of its unit.
 
     Parameters
@@ -114,16 +120,18 @@ def _cut(fragment, units, design, outside, path):
         The whole design, and the ports of the units around this fragment.
     path : str
         Where the fragment stands: names joined by dots.
+    around : tuple
+        As in `Place`, of the components in the fragment.
     """
     for index, (sub, name, src_loc) in enumerate(fragment.subfragments):
         origin, below = _component_of(sub), path_below(path, name, index)
         if origin is None:
             if type(sub) is Fragment:
-                _cut(sub, units, design, outside, below)
+                _cut(sub, units, design, outside, below, around)
             continue
         ports = signature_ports(origin)
         _add_loose_signals(ports, design.usage(sub), outside)
-        _cut(sub, units, design, outside.within(ports), below)
+        _cut(sub, units, design, outside.within(ports), below, ((name or "", snake(type(origin).__name__)), *around))
         design.check_unit(below, sub, ports)
         text, domains = _convert(sub, ports)
         connections = [("i" if way is PortDirection.Input else "o", port, signal) for port, (signal, way) in ports.items()]
@@ -131,7 +139,7 @@ def _cut(fragment, units, design, outside, path):
             connections.append(("i", clock, ClockSignal(domain)))
             if reset:
                 connections.append(("i", reset, ResetSignal(domain)))
-        instance = Instance(units.add(text, type(origin).__name__), *connections)
+        instance = Instance(units.add(text, origin, Place(name or "", around)), *connections)
         fragment.subfragments[index] = (instance, name, src_loc)
 
 
@@ -144,7 +152,7 @@ def _convert(fragment, ports):
         return domains[-1]
 
     text, _ = rtlil.convert_fragment(fragment, ports, name=OWN, emit_src=False, missing_domain=missing)
-    text = _readable_names(text[text.index("module") :])
+    text = plain_rtlil(text[text.index("module") :])
     used = []
     for domain in domains:
         reset = domain.rst.name
@@ -153,23 +161,6 @@ def _convert(fragment, ports):
             reset = None
         used.append((domain.name, domain.clk.name, reset))
     return text, used
-
-
-def _readable_names(text):
-    """Names that Amaranth made unique with a running number, as in ``load$284``, become ``load_2``: plain Verilog, and stable."""
-    taken = set(re.findall(r"\\([A-Za-z_]\w*)(?=[\s.\[])", text))
-    chosen = {}
-
-    def choose(match):
-        if match[0] not in chosen:
-            number = 2
-            while f"{match[1]}_{number}" in taken:
-                number += 1
-            taken.add(f"{match[1]}_{number}")
-            chosen[match[0]] = f"\\{match[1]}_{number}"
-        return chosen[match[0]]
-
-    return re.sub(r"\\([A-Za-z_]\w*)\$\d+(?=[\s.\[])", choose, text)
 
 
 class _Outside:
@@ -197,17 +188,19 @@ def _add_loose_signals(ports, inside, outside):
     crossing = [(key.signal, PortDirection.Input) for key in readers if key not in known and not drivers[key] and outside.drivers[key]]
     crossing += [(key.signal, PortDirection.Output) for key in drivers if key not in known and outside.readers[key] > readers[key]]
     for signal, direction in crossing:
-        name, number = signal.name, 1
-        while name in ports:
-            number += 1
-            name = f"{signal.name}_{number}"
-        ports[name] = (signal, direction)
+        ports[unique(plain(signal.name), ports)] = (signal, direction)
 
 
-def _refuse_unreset_values(fragment):
-    """No register may count on a power-up value: the Verilog has no `initial`, and reset does not reach a reset_less register."""
+def _refuse_bad_registers(fragment):
+    """Refuse a register that has no name, which nobody would find in a waveform, or that counts on a power-up value.
+
+    The Verilog has no `initial`, and reset does not reach a reset_less register.
+    """
     for signal in registers(fragment):
+        if signal.name.startswith("$"):
+            file, line = signal.src_loc
+            raise ValueError(f"a register has no name: {file}, line {line}; give it a line of its own, or name=")
         if signal.reset_less and signal.init:
             raise ValueError(f"register {signal.name} is reset_less and has the initial value {signal.init}, which no reset gives it")
     for sub, _, _ in fragment.subfragments:
-        _refuse_unreset_values(sub)
+        _refuse_bad_registers(sub)

@@ -53,7 +53,8 @@ class ExecuteRecords(wiring.Component):
         m.submodules.weights = weights = StreamFifo(unsigned(32), depth=self.depth)
         moved = data.StructLayout({"read": unsigned(32), "written": unsigned(32)})
         m.submodules.retired = retired = StreamFifo(moved, depth=self.depth)
-        ended, counted = Signal(), Signal(32)
+        ended = Signal()
+        counted = Signal(32)
         m.d.sync += ended.eq(self.loader_end)
         with m.If(ended):
             m.d.sync += counted.eq(self.loader_rows)

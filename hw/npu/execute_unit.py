@@ -186,7 +186,8 @@ class ExecuteUnit(wiring.Component):
 
     def _waves(self, m, feeder, loader, array, accumulators):
         """Waves go through the array, vectors around it; the feeder never has both on the way."""
-        waves, cols = Signal(), self.config.cols
+        waves = Signal()
+        cols = self.config.cols
         m.d.comb += [
             waves.eq(feeder.matmul | feeder.column),
             array.enable.eq(feeder.enable),
@@ -225,7 +226,8 @@ class ExecuteUnit(wiring.Component):
         config = self.config
         payload = self.command.payload
         command, queues = payload.command, []
-        refused, sent = Signal(ERROR_LAYOUT), Signal()
+        refused = Signal(ERROR_LAYOUT)
+        sent = Signal()
 
         def hold(value, name):
             return delayed(m, value, 1, name=name)
@@ -253,7 +255,8 @@ class ExecuteUnit(wiring.Component):
             m.d.comb += [queue.i.payload[field].eq(fields[field]) for field, _ in layout]
             connect(m, queue.o, stage.command)
             queues.append(queue)
-        inside, recorded = Signal(range(self.IN_FLIGHT + 1)), self.record.valid & self.record.ready
+        inside = Signal(range(self.IN_FLIGHT + 1))
+        recorded = self.record.valid & self.record.ready
         room = queues[0].i.ready & queues[1].i.ready & queues[2].i.ready & (inside != self.IN_FLIGHT) & ~refused.valid
         present = steady(m, self.command.valid, sent, CHECK_CYCLES, name="checked")
         m.d.sync += sent.eq(present & room & ~bad & ~sent)

@@ -74,9 +74,11 @@ class AddressChannel(wiring.Component):
             "beats": Out(range(257)),
         })
         self.arbiter = GrantArbiter(masters=masters, age_bits=AGE_BITS)
-        self.chosen, self.level = Signal(masters), Signal(range(LEVELS))
+        self.chosen = Signal(masters)
+        self.level = Signal(range(LEVELS))
         """Who is granted now, and the level; nobody: 0."""
-        self.spent, self.spent_beats = Signal(masters), Signal(range(257))
+        self.spent = Signal(masters)
+        self.spent_beats = Signal(range(257))
         """Who was granted in the cycle before, and the beats."""
 
     def elaborate(self, platform):
@@ -121,7 +123,9 @@ class AddressChannel(wiring.Component):
 
     def _choose(self, m):
         """The choice in registers, once in `PERIOD`: who is granted now and the level, who was granted before and the beats."""
-        arbiter, free, resting = self.arbiter, Signal(), Signal(self.PERIOD - 1)
+        arbiter = self.arbiter
+        free = Signal()
+        resting = Signal(self.PERIOD - 1)
         m.d.comb += [
             free.eq(~self.port.valid & self.enable & (resting == 0)),
             arbiter.take.eq(free & arbiter.valid),

@@ -67,8 +67,11 @@ class AddressDecoder(wiring.Component):
 
     def _write(self, m, blocks):
         """An address and its data go to the block, each once; then its answer comes back."""
-        bus, address = self.bus, Signal(lite_address_layout(self.address_bits))
-        asks, brings = Signal(), Signal()  # the address, the data are still to be handed on
+        bus = self.bus
+        address = Signal(lite_address_layout(self.address_bits))
+        # the address, the data are still to be handed on
+        asks = Signal()
+        brings = Signal()
         for block in blocks:
             m.d.comb += [
                 block.aw.payload.addr.eq(address.addr),
@@ -105,7 +108,8 @@ class AddressDecoder(wiring.Component):
 
     def _read(self, m, blocks):
         """An address goes to the block; then its answer comes back."""
-        bus, address = self.bus, Signal(lite_address_layout(self.address_bits))
+        bus = self.bus
+        address = Signal(lite_address_layout(self.address_bits))
         asks = Signal()
         for block in blocks:
             m.d.comb += [block.ar.payload.addr.eq(address.addr), block.ar.payload.prot.eq(address.prot)]

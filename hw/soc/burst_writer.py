@@ -43,7 +43,9 @@ class BurstWriter(wiring.Component):
             "axi": Out(WriteChannels(address_bits=address_bits, data_bits=data_bits)),
             "unanswered": Out(range(outstanding + 1)),
         })
-        self.address_sent, self.beats_sent, self.number = Signal(), Signal(), Signal(8)
+        self.address_sent = Signal()
+        self.beats_sent = Signal()
+        self.number = Signal(8)
         """Of the burst that is offered: its address was taken, all its beats were; beats taken before this one."""
 
     def elaborate(self, platform):

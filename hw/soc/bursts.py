@@ -54,7 +54,8 @@ class PictureBursts(wiring.Component):
             "picture": In(VIDEO_SETTINGS),
             "bursts": Out(stream.Signature(burst_layout(address_bits))),
         })
-        self.left, self.lines = Signal(16), Signal(16)
+        self.left = Signal(16)
+        self.lines = Signal(16)
         """Beats of the present line that are not in a burst yet; lines from the present one on, 0 where there is nothing to do."""
         self.line_address = Signal(address_bits - (data_bits // 8 - 1).bit_length())
         """Of the present line, in beats."""
@@ -63,10 +64,13 @@ class PictureBursts(wiring.Component):
         m = Module()
         picture, burst, left, lines = self.picture, self.bursts.payload, self.left, self.lines
         beat_bits, block_bits = (self.data_bits // 8 - 1).bit_length(), (self.burst_beats - 1).bit_length()
-        line_address, address = self.line_address, Signal.like(self.line_address)  # address: of the next burst, in beats
+        # address: of the next burst, in beats
+        line_address = self.line_address
+        address = Signal.like(self.line_address)
         next_line = line_address + picture.line_step[beat_bits:]
         room = self.burst_beats - address[:block_bits]
-        beats, line_done = Signal(range(self.burst_beats + 1)), Signal()
+        beats = Signal(range(self.burst_beats + 1))
+        line_done = Signal()
         m.d.comb += [
             line_done.eq(left <= room),
             beats.eq(Mux(line_done, left, room)),

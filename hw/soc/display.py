@@ -107,7 +107,8 @@ class Display(wiring.Component):
             m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(burst.payload.addr), ar.payload.len.eq(burst.payload.len)]
 
         # Showing: late beats are dropped as fast as they come.
-        shown, taken = Signal(), Signal()
+        shown = Signal()
+        taken = Signal()
         m.d.comb += [
             fifo.i.valid.eq(r.valid),
             fifo.i.payload.eq(r.payload.data),

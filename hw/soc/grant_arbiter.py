@@ -155,7 +155,8 @@ class GrantArbiter(wiring.Component):
 
     def _lose_patience(self, m, granted, asked):
         """Who has waited for long: from registers that say whose turn it was and who saw it go."""
-        won, lost = Signal(self.masters), Signal(self.masters)
+        won = Signal(self.masters)
+        lost = Signal(self.masters)
         impatient = Cat(patience != 0 for patience in self.patience)
         m.d.sync += [
             won.eq(self.one_hot & granted.replicate(self.masters)),

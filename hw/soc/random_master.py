@@ -75,7 +75,9 @@ class RandomMaster(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        drawn, is_write, request = Signal(), Signal(), Signal(burst_layout(self.address_bits))
+        drawn = Signal()
+        is_write = Signal()
+        request = Signal(burst_layout(self.address_bits))
         self._draw(m, drawn, is_write, request)
         self._reads(m, drawn & ~is_write, request)
         writes_idle = self._writes(m, drawn & is_write, request)
@@ -93,7 +95,9 @@ class RandomMaster(wiring.Component):
 
         beat_bits = (self.data_bits // 8 - 1).bit_length()
         place_bits = BOUNDARY_BITS - beat_bits  # a place: of a beat in its 4 KiB
-        length, highest, place = Signal(8), Signal(place_bits), Signal(place_bits)
+        length = Signal(8)
+        highest = Signal(place_bits)
+        place = Signal(place_bits)
         most = BOUNDARY * 8 // self.data_bits  # beats of 4 KiB
         longest = settings.max_len if most > 255 else Mux(settings.max_len > most, most, settings.max_len)
         window = Array((1 << max(0, log2 - BOUNDARY_BITS)) - 1 for log2 in range(32))[settings.size_log2]

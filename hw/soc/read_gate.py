@@ -54,7 +54,8 @@ class ReadGate(wiring.Component):
         wiring.connect(m, buffer.o, wiring.flipped(self.master.r))
         m.d.comb += self.buffered.eq(buffer.level)
 
-        ar, fits = self.master.ar, Signal()
+        ar = self.master.ar
+        fits = Signal()
         m.d.comb += [
             fits.eq(self.room > ar.payload.len),  # for good: room shrinks by an address only
             self.port.ar.payload.eq(ar.payload),

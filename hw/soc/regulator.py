@@ -63,7 +63,9 @@ class Regulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        full, token, fraction = Signal(), Signal(), Signal.like(self.fraction)
+        full = Signal()
+        token = Signal()
+        fraction = Signal.like(self.fraction)
         m.d.comb += [
             self.open.eq(self.level >= 0),
             full.eq(self.level >= self.depth),

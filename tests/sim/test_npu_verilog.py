@@ -9,7 +9,7 @@ import pytest
 from hw.emit.emit import run_yosys
 from hw.npu.config import PRESETS
 from sim.run import npu_verilog
-from tests.sim.test_emit import lint, module_names
+from tests.sim.test_emit import bad_names, lint, module_names
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,10 @@ def test_without_interpolation_nothing_of_it_is_left(shipped):
 
 
 def test_without_int4_nothing_of_it_is_left(shipped):
-    """Neither a module, nor a line of the header, nor any of its names."""
-    assert not re.search(r"int4|paired|row_splitter|zero_upper|skew_other", shipped)
+    """Neither a module, nor a line of the header, nor any of its names; comments above modules say what a port is in general."""
+    header, modules = shipped.split("\n\n", 1)
+    assert "Modules, each" in header and "npu_row_groups" in header
+    assert not re.search(r"int4|paired|row_splitter|zero_upper|skew_other", header + re.sub(r"//.*", "", modules))
 
 
 @pytest.mark.slow
@@ -74,3 +76,13 @@ def test_observation_adds_ports_and_no_module(shipped):
 
 def test_every_module_carries_the_prefix(shipped):
     assert all(name == "npu" or name.startswith("npu_") for name in module_names(shipped))
+
+
+def test_names_are_plain_and_say_what_they_are(shipped):
+    assert bad_names(shipped) == []
+    assert {"npu_bank_activation_scratchpad", "npu_bank_weight_scratchpad", "npu_command_queue_execute"} <= set(module_names(shipped))
+
+
+def test_every_module_has_a_comment_above_it(shipped):
+    assert re.findall(r"(?<!\n)\n\nmodule .*", shipped) == [], "no comment"
+    assert "// First-in first-out queue in a memory with asynchronous read." in shipped

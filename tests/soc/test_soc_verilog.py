@@ -10,7 +10,7 @@ from hw.emit.emit import run_yosys
 from hw.emit.verilog import npu_verilog, soc_verilog
 from hw.npu.config import PRESETS
 from hw.soc.config import SocConfig
-from tests.sim.test_emit import lint, module_names
+from tests.sim.test_emit import bad_names, lint, module_names
 
 CONFIG = SocConfig(npu=PRESETS["nano"].replace(name="soc_nano", axi_bits=128))
 
@@ -61,6 +61,11 @@ def test_icarus_builds_the_shipped_verilog(shipped, tmp_path):
 def test_header_names_the_configuration_and_nothing_is_initialized(shipped):
     assert "//   npu.name = soc_nano\n" in shipped and "//   camera_fifo = 512\n" in shipped
     assert not re.search(r"^\s*initial", shipped, re.MULTILINE) and "obs_" not in shipped
+
+
+def test_names_are_plain_and_say_what_they_are(shipped):
+    assert bad_names(shipped) == []
+    assert {"soc_register_file_npu", "soc_register_file_soc"} <= set(module_names(shipped))
 
 
 def test_every_module_carries_the_prefix(shipped):

@@ -64,7 +64,15 @@ def options(context: typer.Context, version: Annotated[bool, typer.Option("--ver
 
 @app.command()
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Verilog file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The Verilog file to write; NAME.vlt, Verilator's waivers, and NAME.f, the list of both, go beside it.",
+        ),
+    ],
     config: Config = "small",
     overrides: Overrides = None,
     soc: Annotated[
@@ -77,15 +85,24 @@ def generate(
     ] = False,
     quiet: Quiet = False,
 ):
-    """Write the Verilog of an NPU, or of a SoC with one."""
+    """Write the Verilog of an NPU, or of a SoC with one.
+
+    Beside NAME.v: in its folder `verilator --cc -f NAME.f` builds it, and `verilator --lint-only -Wall -f NAME.f` finds nothing.
+    """
+    from hw.emit.companions import companions
     from hw.emit.verilog import npu_verilog, soc_verilog
 
     whole = load_soc_config(config, overrides or ()) if soc else None
     chosen = whole.npu if whole else load_config(config, overrides or ())
     check_writable(output, "the Verilog")
+    beside = companions(output, "soc" if whole else "npu")
+    for path in beside:
+        check_writable(path, "what is beside the Verilog")
     stage = Steps(quiet).stage
     verilog = soc_verilog(whole, stage=stage) if whole else npu_verilog(chosen, stage=stage)
     write_whole(output, verilog, "the Verilog")
+    for path, text in beside.items():
+        write_whole(path, text, "what is beside the Verilog")
     kind = f"SoC on a bus of {chosen.axi_bits} bits with a " if whole else ""
     print(f"{output}: {kind}{chosen.rows}x{chosen.cols} NPU, {verilog.count(chr(10))} lines")
 

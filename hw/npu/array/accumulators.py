@@ -100,10 +100,12 @@ class Accumulators(wiring.Component):
             m.d.sync += passes.eq(valid[1 + more + distance] & (other.half == mine.half) & (other.entry == mine.entry))
         keeps, compares = tag[3 + more].overwrite, tag[3 + more].maximum
         for col in range(self.cols):
-            result, data = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True), []
+            result = Signal(signed(self.accumulator_bits), name=f"result_{col}", reset_less=True)
+            data = []
             for half in range(2):
                 m.submodules[f"half_{half}_column_{col}"] = memory = Memory(shape=signed(self.accumulator_bits), depth=self.depth, init=[])
-                read, write = memory.read_port(), memory.write_port()
+                read = memory.read_port()
+                write = memory.write_port()
                 m.d.comb += [
                     read.en.eq(reads[half]),
                     read.addr.eq(entries[half]),
@@ -120,7 +122,8 @@ class Accumulators(wiring.Component):
                 old = Mux(passes, delayed(m, result, distance - 2, name=f"written_{distance}_{col}"), old)
             old = delayed(m, old.as_signed(), 1 - more, name=f"old_{col}")
             # what is written
-            total, greater = Signal.like(result, name=f"sum_{col}"), Signal(name=f"is_greater_{col}")
+            total = Signal.like(result, name=f"sum_{col}")
+            greater = Signal(name=f"is_greater_{col}")
             m.d.comb += [total.eq(old + added), greater.eq((old - added)[-1])]
             total, greater = delayed(m, total, more, name=f"total_{col}"), delayed(m, greater, more, name=f"greater_{col}")
             late_added, late_old = delayed(m, added, more, name=f"late_added_{col}"), delayed(m, old, more, name=f"late_old_{col}")
@@ -138,7 +141,8 @@ class Accumulators(wiring.Component):
         read the half; those of a job of one tile, which reads nothing, one by one. It begins two stages before the write: entries that
         become final, their count, the pulse are a cycle each.
         """
-        gathered, more = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        gathered = Signal(range(self.depth + 1))
+        more = Signal(range(self.depth + 1))
         pending = Signal(range(2 * self.depth + 1))
         total, announced = gathered + 1, pending != 0
         m.d.sync += [more.eq(0), pending.eq(pending + more - announced), self.entry_final.eq(announced)]

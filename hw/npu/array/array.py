@@ -158,7 +158,8 @@ class SystolicArray(wiring.Component):
         """The vector that each row takes in a column wave, one bit of `MAX_SPAN`, or none."""
         sides = []
         for row in range(self.rows):
-            taken, before = Signal(MAX_SPAN, name=f"side_{row}", reset_less=True), 0
+            taken = Signal(MAX_SPAN, name=f"side_{row}", reset_less=True)
+            before = 0
             for side, end in enumerate(self.group_ends):
                 m.d.sync += taken[side].eq((row < end) & (row >= before))
                 before = end

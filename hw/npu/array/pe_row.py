@@ -111,7 +111,8 @@ class PeRow(wiring.Component):
         """Whether a wave enters each of the row's stages."""
         moves, valid = [self.valid], self.valid
         for stage in range(1, self.latency):
-            valid, late = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable), Signal(name=f"moves_{stage}")
+            valid = delayed(m, valid, 1, name=f"valid_{stage}", reset_less=False, enable=self.enable)
+            late = Signal(name=f"moves_{stage}")
             m.d.comb += late.eq(valid & self.enable)
             moves.append(late)
         return moves
@@ -132,8 +133,10 @@ class PeRow(wiring.Component):
     def _pair(self, m, col, operand, other, weight, paired):
         """Expressions: both products."""
         bits = weight.as_unsigned()
-        lower, upper = Signal(signed(5), name=f"lower_{col}"), Signal(signed(4), name=f"upper_{col}")
-        first, second = Signal(signed(13), name=f"first_{col}"), Signal(signed(12), name=f"second_{col}")
+        lower = Signal(signed(5), name=f"lower_{col}")
+        upper = Signal(signed(4), name=f"upper_{col}")
+        first = Signal(signed(13), name=f"first_{col}")
+        second = Signal(signed(12), name=f"second_{col}")
         m.d.comb += [
             lower.eq(Cat(bits[:4], bits[3] & paired).as_signed()),
             upper.eq(bits[4:].as_signed()),

@@ -91,7 +91,9 @@ class CommandFetch(wiring.Component):
         missing, address = self.missing, self.address
         left = buffer.o.valid & buffer.o.ready
 
-        issue, arrived, finished = Signal(), Signal(), Signal()
+        issue = Signal()
+        arrived = Signal()
+        finished = Signal()
         some = steady(m, missing != 0, issue, 1, name="some")
         m.d.comb += [
             beats.eq(delayed(m, Mux(missing < longest, missing, longest), 1, name="longest")),

@@ -100,17 +100,24 @@ class JobControl(wiring.Component):
             "status": Out(STATUS),
             "events": Out(EVENTS),
         })
-        self.draining, self.aborted, self.announced = Signal(), Signal(), Signal()
-        self.running, self.clearing = Signal(), Signal()
+        self.draining = Signal()
+        self.aborted = Signal()
+        self.announced = Signal()
+        self.running = Signal()
+        self.clearing = Signal()
         """In state DRAIN; the job is given up; its error has been shown; in state RUN; in state CLEAR: for proofs."""
         self.cleared = Signal(range(2 * reach + 2))
         """Cycles for which it has been in state CLEAR."""
 
     def elaborate(self, platform):
         m = Module()
-        cycles, aborted, announced = Signal(CYCLE_BITS), self.aborted, self.announced
-        done, failed = Signal(), Signal()
-        code, index = Signal.like(self.status.error_code), Signal(32)
+        cycles = Signal(CYCLE_BITS)
+        aborted = self.aborted
+        announced = self.announced
+        done = Signal()
+        failed = Signal()
+        code = Signal.like(self.status.error_code)
+        index = Signal(32)
         forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
         seen = self._seen(m)
         deadlock, silent, drained = self._watchdogs(m, seen)
@@ -121,7 +128,9 @@ class JobControl(wiring.Component):
             m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
             m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
 
-        core_reset, halt, late_start = Signal(), Signal(), Signal()
+        core_reset = Signal()
+        halt = Signal()
+        late_start = Signal()
         m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):

@@ -89,8 +89,12 @@ class Dispatcher(wiring.Component):
         per_unit = UNIT_BYTES // self.axi_bytes
         words = [Signal(8 * self.axi_bytes, name=f"word_{number}", reset_less=True) for number in range(MOST_UNITS * per_unit)]
         opcode, units = words[0][:8], words[0][8:16]
-        full, wrong, handed = Signal(), Signal(), Signal()
-        index, left = Signal(INDEX_BITS), Signal(STREAM_BITS)  # of the command that is assembled; units from it to the stream's end
+        full = Signal()
+        wrong = Signal()
+        handed = Signal()
+        # of the command that is assembled; units from it to the stream's end
+        index = Signal(INDEX_BITS)
+        left = Signal(STREAM_BITS)
         begun, judged, bad = self._assemble(m, words, per_unit, full, wrong, handed)
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
@@ -116,7 +120,8 @@ class Dispatcher(wiring.Component):
         for queue in self.queues:
             out = getattr(self, queue)
             m.submodules[f"{queue}_indices"] = indices = StreamFifo(unsigned(INDEX_BITS), depth=self.tracked)
-            taken, offered = out.valid & out.ready, Signal(name=f"{queue}_offered")
+            taken = out.valid & out.ready
+            offered = Signal(name=f"{queue}_offered")
             offers = full & ~wrong & ~self.halt & mine[queue] & begun & ~bad & indices.i.ready
             m.d.sync += offered.eq(offers & ~handed & ~taken)
             handed_of[queue] = delayed(m, taken, 1, name=f"{queue}_handed", reset_less=False)
@@ -153,10 +158,14 @@ class Dispatcher(wiring.Component):
         """Beats fill the command, until it is whole or wrong. Expressions: what its first beat means is known; it becomes known in this
         cycle; a beat of it is one of a bus error.
         """
-        number, length, bad = Signal(range(len(words))), Signal(8), Signal()
+        number = Signal(range(len(words)))
+        length = Signal(8)
+        bad = Signal()
         beat = self.words.payload
         first, taken = number == 0, self.words.valid & self.words.ready
-        opened, judging = Signal(init=1), Signal(3)  # a beat may come; what the first one means is not known yet
+        # a beat may come; what the first one means is not known yet
+        opened = Signal(init=1)
+        judging = Signal(3)
         m.d.comb += [
             self.words.ready.eq(opened),
             length.eq(Mux(first, beat.data[8:16], words[0][8:16])),  # the first beat may be the last

@@ -113,7 +113,8 @@ class RegisterFile(wiring.Component):
     def _read(self, m, happened):
         """The register is read in the cycle in which the address is accepted."""
         ar, r = self.bus.ar, self.bus.r
-        value, answer = Signal(LITE_BITS), Signal(2)
+        value = Signal(LITE_BITS)
+        answer = Signal(2)
         m.d.comb += ar.ready.eq(~r.valid | r.ready)
         with m.If(ar.valid & ar.ready):
             m.d.sync += [r.valid.eq(1), r.payload.data.eq(value), r.payload.resp.eq(answer)]

@@ -56,7 +56,7 @@ class BeatReader(wiring.Component):
         })
         self.room = Signal(range(self.buffer + 1), init=self.buffer)
         """Answers that have room: the buffer, less what is in it or on its way."""
-        self.levels = Signal(range(self.buffer + 1)), Signal(range(self.buffer + 1))
+        self.levels = tuple(Signal(range(self.buffer + 1), name=f"{held}_held") for held in ("lanes", "answers"))
         """Lanes and answers held: for proofs."""
 
     def elaborate(self, platform):
@@ -85,7 +85,9 @@ class BeatReader(wiring.Component):
             answers.i.valid.eq(self.port.valid),
             answers.i.payload.eq(self.port.data),
         ]
-        sent, place, w = Signal(), lanes.o.payload, self.w
+        sent = Signal()
+        place = lanes.o.payload
+        w = self.w
         m.d.comb += [
             sent.eq(answers.o.valid & (~w.valid | w.ready)),
             answers.o.ready.eq(sent),

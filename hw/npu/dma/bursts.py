@@ -96,9 +96,9 @@ class BurstPlanner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
-        burst_shape = self.bursts.payload.shape()
+        start, burst_shape = self.transfers.payload, self.bursts.payload.shape()
         m.submodules.offered = offered = StreamRegister(burst_shape)
-        start, active = self.transfers.payload, Signal()
+        active = Signal()
         shape = Signal(transfer_layout(self.address_bits), reset_less=True)  # address and local: of the present row's start
         row_end = Signal(LIMIT_BITS + 1, reset_less=True)  # behind its last byte in the scratchpad
         address = Signal(self.address_bits, reset_less=True)
@@ -107,13 +107,15 @@ class BurstPlanner(wiring.Component):
         row_behind = Signal.like(behind)  # at its start
 
         # First stage: whether the row ends in the present block, and where the next burst begins.
-        moves, row_done = Signal(), Signal()
+        moves, row_done = (Signal(name=name) for name in ("moves", "row_done"))
         place = address[:block_bits]
         in_block = place + behind[:block_bits]  # place of the row's last byte, where it lies in the block
         back = Cat(place, Const(1, 1)).as_signed()  # from the block's end
         m.d.comb += [row_done.eq(~behind[block_bits:].any() & ~in_block[block_bits])]
-        placed, outside, last = Signal(), Signal(reset_less=True), Signal(reset_less=True)
-        at, end = Signal.like(address, name="at"), Signal(block_bits, reset_less=True)
+        placed = Signal()
+        outside, last = (Signal(name=name, reset_less=True) for name in ("outside", "last"))
+        at = Signal.like(address, name="at")
+        end = Signal(block_bits, reset_less=True)
         to = Signal.like(local, name="to")
         with m.If(moves):
             m.d.sync += [

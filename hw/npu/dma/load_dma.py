@@ -140,7 +140,8 @@ class LoadDma(wiring.Component):
         # A beat of R meets its place.
         runs = registered(m, in_flight.o, name="run")
         flying, place = runs.payload, walker.beats.payload
-        written, loaded = Signal(), Signal()
+        written = Signal()
+        loaded = Signal()
         m.submodules.beat = held = StreamRegister(self._beat_layout())
         beat, occupied = held.o.payload, held.o.valid
         moved = {

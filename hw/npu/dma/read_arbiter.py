@@ -37,7 +37,8 @@ class ReadArbiter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ar, r = self.port.ar, self.port.r
-        free, fetch_first = Signal(), self.fetch.ar.valid
+        free = Signal()
+        fetch_first = self.fetch.ar.valid
         m.d.comb += [
             free.eq(~ar.valid | ar.ready),
             self.fetch.ar.ready.eq(free),

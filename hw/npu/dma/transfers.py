@@ -111,13 +111,15 @@ class TransferPlanner(wiring.Component):
         m.submodules.planner = planner = BurstPlanner(**sizes)
         commands, head = self.commands, self.commands.payload
         dma = head.command.dma
-        index, target = Signal(INDEX_BITS, reset_less=True), Signal(1, reset_less=True)
+        index = Signal(INDEX_BITS, reset_less=True)
+        target = Signal(1, reset_less=True)
 
         # The head of the queue waits for its tokens, and is taken.
         arrived = {stall: reached(self.tokens[queue], head.command.header[wait]) for stall, (wait, queue) in WAITS.items()}
         arrived = {stall: delayed(m, there, self.CHECKED, name=f"{stall}_over") for stall, there in arrived.items()}
         present = steady(m, commands.valid, self.taken, self.OFFERED, name="checked")
-        sound, transfer = Signal(), planner.transfers.payload
+        sound = Signal()
+        transfer = planner.transfers.payload
         ready = Cat(arrived.values()).all() & planner.transfers.ready & ~self.halt & ~self.error.valid
         m.d.comb += [
             sound.eq(~delayed(m, self._bad_field(dma), self.CHECKED, name="bad_field")),
@@ -164,7 +166,8 @@ class TransferPlanner(wiring.Component):
 
     def _keep_account(self, m, planner, arrived, present, index):
         """Times and stalls of the head while it waits, beats and bytes while its bursts leave."""
-        waiting, seen = present & planner.transfers.ready, Signal()
+        waiting = present & planner.transfers.ready
+        seen = Signal()
         account = Signal(ACCOUNT_LAYOUT, reset_less=True)
         m.d.sync += seen.eq(waiting & ~self.taken)
         with m.If(waiting):

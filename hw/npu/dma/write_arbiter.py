@@ -53,7 +53,9 @@ class WriteArbiter(wiring.Component):
         aw, w, b = self.port.aw, self.port.w, self.port.b
 
         # Addresses: the one that did not have the last burst goes first.
-        last_owner, free, record_turn = Signal(), Signal(), Signal()
+        last_owner = Signal()
+        free = Signal()
+        record_turn = Signal()
         m.d.comb += [
             free.eq((~aw.valid | aw.ready) & (self.level != self.depth)),
             record_turn.eq(self.record.aw.valid & (~self.store.aw.valid | (last_owner == STORE_ID))),

@@ -118,7 +118,8 @@ class FeedGate(wiring.Component):
 
     def _register(self, m, waits):
         """Whether the step may leave, and why not, a cycle later; but whether there is a command in the same cycle."""
-        stuck, cause = Const(0), Signal(CAUSES)
+        stuck = Const(0)
+        cause = Signal(CAUSES)
         for name, waiting in waits.items():
             if name != "command":
                 m.d.sync += cause[name].eq(waiting & ~stuck)

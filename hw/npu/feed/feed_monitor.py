@@ -96,7 +96,8 @@ class FeedMonitor(wiring.Component):
             bytes_read = Mux(event.opcode == Opcode.MATMUL_INT4, event.reads * (2 * self.rows), bytes_read)
         added = {name: sum(event[each] for each in events) for name, events in COUNTERS.items()}
         for name, amount in (added | {"sram_read_bytes": bytes_read}).items():
-            counter, total = Signal(32, name=name), Signal(32, name=f"{name}_total")
+            counter = Signal(32, name=name)
+            total = Signal(32, name=f"{name}_total")
             m.d.comb += [total.eq(counter + amount), finished[name].eq(total)]
             with m.If(event.command_end):
                 m.d.sync += counter.eq(0)

@@ -99,7 +99,8 @@ class FeedReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held, pending = Signal(), Signal(self.layout, reset_less=True)
+        held = Signal()
+        pending = Signal(self.layout, reset_less=True)
         m.d.comb += self.step.ready.eq(self.accept | ~held)
         with m.If(self.step.ready):
             m.d.sync += held.eq(self.step.valid)
@@ -130,7 +131,8 @@ class FeedReader(wiring.Component):
 
     def _may_ahead(self, m, pending, since):
         """The step that waits here is held, not kept apart, has its weights: a register, from the step that comes and the one before."""
-        may, dry = Signal(), Signal()
+        may = Signal()
+        dry = Signal()
         mine, coming, soon = pending.step, self.step.payload.step, since > 1
         tiles = Signal(range(4))  # announced and not begun: 2 planes at most
         m.d.sync += tiles.eq(tiles + self.tile_loaded - (self.accept & mine.opens))
@@ -150,7 +152,8 @@ class FeedReader(wiring.Component):
     def _turns(self, m, may, missing, windows):
         """Offers what each port has to read in the present turn. Which ports that are, and whether the turn is the last, is registered."""
         turns = [Signal(MAX_SPAN, name=f"asks_{turn}", reset_less=True) for turn in range(MAX_SPAN)]  # the present one, and those behind it
-        last, asks = Signal(reset_less=True), turns[0]
+        last = Signal(reset_less=True)
+        asks = turns[0]
         coming = [Cat(window.turn[turn] for window in self.step.payload.windows) for turn in range(MAX_SPAN)]
         for side, (port, window) in enumerate(zip(self.read, windows, strict=True)):
             m.d.comb += [

@@ -58,7 +58,9 @@ class StepHistory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.steps = steps = Memory(shape=PAST_STEP, depth=MOST_LAG, init=[])
-        place, real = Signal(range(MOST_LAG)), Signal(MOST_LAG)  # where the next step goes; bit n: step n + 1 ago was real
+        # where the next step goes; bit n: step n + 1 ago was real
+        place = Signal(range(MOST_LAG))
+        real = Signal(MOST_LAG)
         write = steps.write_port()
         m.d.comb += [write.en.eq(self.step), write.addr.eq(place), write.data.eq(self.present)]
         with m.If(self.step):
@@ -171,7 +173,8 @@ class PortPositions(wiring.Component):
             delayed(m, place, 1, name=name)
             for place, name in ((step, "by_one"), (double, "by_two"), (moved(m, double, "kernel_row_triple", step), "by_three"))
         )
-        along, tap = Signal(signed(25), reset_less=True), Signal(signed(25), reset_less=True)
+        along = Signal(signed(25), reset_less=True)
+        tap = Signal(signed(25), reset_less=True)
         begins = POSITION.const({})  # of kernel row 0: the pixel itself
         rows = [Signal(POSITION, name=f"kernel_row_{side}", reset_less=True) for side in range(MAX_SPAN)]
         restart = self.start | (walk.step & walk.last)

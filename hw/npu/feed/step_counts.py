@@ -33,7 +33,8 @@ class StepCounts(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        inside, near = Signal(range(FeedStages.ROOM + 1)), Signal(range(FeedStages.ROOM + 3))
+        inside = Signal(range(FeedStages.ROOM + 1))
+        near = Signal(range(FeedStages.ROOM + 3))
         left, enters, leaves = (
             delayed(m, event, 1, name=name, reset_less=False)
             for event, name in ((self.queued, "left"), (self.array_taken, "entered"), (self.array_accepted, "accepted"))

@@ -53,7 +53,9 @@ class StepDescriber(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        loops, plane, half = self.loops, Signal(), Signal()
+        loops = self.loops
+        plane = Signal()
+        half = Signal()
         described = Signal(FEED_STEP, reset_less=True)
         sent, last_wave = described.sent, self.taken & self.last_pixel
         with m.If(last_wave & self.array):

@@ -71,15 +71,21 @@ class StepIssuer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        command, opcode = Signal(self.layout, reset_less=True), self.command.header.opcode
+        command = Signal(self.layout, reset_less=True)
+        opcode = self.command.header.opcode
         matmul, depthwise = (
             delayed(m, is_operation(opcode, operation, self.int4), 1, name=operation.name.lower())
             for operation in (Opcode.MATMUL, Opcode.DEPTHWISE)
         )
-        taken, preparing, active, begun = Signal(), Signal(), Signal(), Signal()
+        taken = Signal()
+        preparing = Signal()
+        active = Signal()
+        begun = Signal()
         fillers_left = Signal(range(self.rows + 1))  # behind the last step of a command
-        quiet, settling = Signal(range(ReductionWalk.SETTLES + 1)), Signal(range(ReductionWalk.SETTLES + 1))
-        early, command_end = Signal(), Signal()
+        quiet = Signal(range(ReductionWalk.SETTLES + 1))
+        settling = Signal(range(ReductionWalk.SETTLES + 1))
+        early = Signal()
+        command_end = Signal()
         m.d.comb += [
             self.command.eq(command),
             self.matmul.eq(matmul),

@@ -125,7 +125,8 @@ class WaveGenerator(wiring.Component):
             ("by", loops.block_rows, Const(1)),
             ("tile", loops.column_tiles, self.last_tile),
         ):
-            count, end = Signal.like(bound, name=f"count_{loop}", reset_less=True), Signal(name=f"end_{loop}")
+            count = Signal.like(bound, name=f"count_{loop}", reset_less=True)
+            end = Signal(name=f"end_{loop}")
             all_inner = all_inner & inner
             end = self._end(m, loop, count, bound, self.step & all_inner)
             with m.If(self.step & all_inner):
@@ -138,7 +139,8 @@ class WaveGenerator(wiring.Component):
 
     def _end(self, m, loop, count, bound, moves):
         """The end of a loop as a register, decided a step ahead."""
-        once, turn = Signal(name=f"once_{loop}", reset_less=True), Signal.like(bound, name=f"turn_{loop}", reset_less=True)
+        once = Signal(name=f"once_{loop}", reset_less=True)
+        turn = Signal.like(bound, name=f"turn_{loop}", reset_less=True)
         end = Signal(name=f"at_end_{loop}", reset_less=True)
         m.d.sync += [once.eq(bound == 1), turn.eq(bound - 2)]
         with m.If(moves):
@@ -161,7 +163,8 @@ class WaveGenerator(wiring.Component):
         return self.wave & (waves_left == 1)
 
     def _flags(self, m, ends, row_wave_end):
-        first_pixel, entry = Signal(reset_less=True), Signal(8, reset_less=True)
+        first_pixel = Signal(reset_less=True)
+        entry = Signal(8, reset_less=True)
         tile_end = ends["bx"] & ends["by"]
         with m.If(self.step):
             m.d.sync += first_pixel.eq(tile_end)
@@ -182,7 +185,8 @@ class WaveGenerator(wiring.Component):
         column, row, pixel = (Signal(POSITION, name=name, reset_less=True) for name in ("column", "row", "pixel"))
         m.d.comb += self.position.eq(pixel)
 
-        pixel_step, tile_step = Signal(POSITION), Signal(POSITION)
+        pixel_step = Signal(POSITION)
+        tile_step = Signal(POSITION)
         along = inp.pixel_step + Mux(carry_x, inp.tap_x_step, 0) if self.interpolation_walk else inp.pixel_step
         m.d.comb += [
             pixel_step.address.eq(along),
@@ -204,7 +208,9 @@ class WaveGenerator(wiring.Component):
         tile_step, row_step, pixel_step = (
             delayed(m, step, 1, name=name) for step, name in zip(steps, ("by_tile", "by_row", "by_pixel"), strict=True)
         )
-        moves, what, job = Signal(), Signal(2, reset_less=True), Signal()
+        moves = Signal()
+        what = Signal(2, reset_less=True)
+        job = Signal()
         ends_tile = ends["bx"] & ends["by"]
         m.d.sync += [
             moves.eq(self.step | self.start),

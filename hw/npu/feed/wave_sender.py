@@ -64,7 +64,8 @@ class WaveSender(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        step, streams = self.step, Signal()
+        step = self.step
+        streams = Signal()
         arrives, wave = self.sent & step.column, self.sent & step.wave
         with m.If(arrives):
             m.d.sync += streams.eq(~step.command_end)

@@ -77,7 +77,8 @@ class OperandFetch(wiring.Component):
         m = Module()
         m.submodules.walk = walk = PixelWalk(cols=self.cols, lanes=self.lanes, size=self.size)
         m.submodules.answers = answers = Memory(shape=unsigned(8 * self.lanes), depth=self.depth, init=[])
-        write, read = answers.write_port(), answers.read_port(domain="comb")
+        write = answers.write_port()
+        read = answers.read_port(domain="comb")
         m.d.comb += [walk.start.eq(self.start), walk.walk.eq(self.walk)]
         self._requests(m, walk)
         m.d.comb += [
@@ -97,7 +98,8 @@ class OperandFetch(wiring.Component):
         """Requests wait in a queue, that has room for all that are ahead; their answers are known a cycle later."""
         m.submodules.requests = requests = StreamFifo(unsigned(ADDRESS_BITS), depth=self.ahead)
         m.submodules.ahead = ahead = CreditCounter(self.ahead)
-        made, room = Signal(range(self.ahead + 1)), Signal()
+        made = Signal(range(self.ahead + 1))
+        room = Signal()
         wiring.connect(m, requests.o, wiring.flipped(self.read.request))
         m.d.comb += [
             walk.step.eq(walk.valid & self.enable & ~walk.ends.outside & room),

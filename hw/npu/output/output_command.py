@@ -101,8 +101,11 @@ class OutputCommand:
         """Commands retire in their order, so that their banks alternate; the stage says so. The command's bytes are summed, then multiplied
         by what was read of them.
         """
-        written, total, oldest = Signal(32), Signal(32, reset_less=True), Signal()
-        last, ends = slots.accepted & slots.accepted_slot.last, Signal()
+        written = Signal(32)
+        total = Signal(32, reset_less=True)
+        oldest = Signal()
+        last = slots.accepted & slots.accepted_slot.last
+        ends = Signal()
         with m.If(slots.accepted):
             m.d.sync += [written.eq(Mux(last, 0, written + slots.accepted_slot.bytes))]
         m.d.sync += [

@@ -204,7 +204,10 @@ class OutputStage(wiring.Component):
         """Issues the vectors of a command, or starts the softmax unit; gives the expression that a vector is issued."""
         fed = Signal()  # the feeder has passed the waits of this command, so that its second operand may be read
         error = Signal(Error, reset_less=True)
-        step, issue, table_ready, exponentials_ready = Signal(), Signal(), Signal(), Signal()
+        step = Signal()
+        issue = Signal()
+        table_ready = Signal()
+        exponentials_ready = Signal()
         vector, row = walk.ends, rows
         table_end = row.valid & row.payload.table & row.payload.last
         final, behind = self._conditions(m, command, walk, step, issue, softmax)
@@ -281,7 +284,9 @@ class OutputStage(wiring.Component):
 
     def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
         """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""
-        vector, half, release = walk.vector, Signal(), Signal()
+        vector = walk.vector
+        half = Signal()
+        release = Signal()
         ended = step & walk.ends.job_end & command.has_params
         m.d.comb += [
             shadow.ended.eq(ended),

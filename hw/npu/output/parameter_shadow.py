@@ -59,7 +59,8 @@ class ParameterShadow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        full, active = Signal(), Signal()
+        full = Signal()
+        active = Signal()
         move = full & (~active | self.released)
         written = self.rows.valid & self.rows.ready
         used = Signal(range(3))  # sets that are used up and not released
@@ -72,7 +73,8 @@ class ParameterShadow(wiring.Component):
             m.d.sync += active.eq(0)
         with m.If(written & self.rows.payload.last):
             m.d.sync += full.eq(1)
-        bad, bad_active = Signal(reset_less=True), Signal(reset_less=True)
+        bad = Signal(reset_less=True)
+        bad_active = Signal(reset_less=True)
         first = used == 0  # the active set is the one that ``available`` tells of
         m.d.comb += self.bad_exponent.eq(Mux(active & first, bad_active, bad))
         with m.If(written):

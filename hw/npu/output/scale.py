@@ -117,7 +117,8 @@ class Scale(wiring.Component):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
         # the product, and the sign of the nudge
-        value, multiplier = Signal(signed(32), name=f"value_{lane}"), self.multiplier[which]
+        value = Signal(signed(32), name=f"value_{lane}")
+        multiplier = self.multiplier[which]
         m.d.comb += value.eq(self.value[lane])
         down = value[-1] ^ multiplier[-1]
         for stage in range(self.product_latency):

@@ -36,7 +36,8 @@ class SharedRead(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request, softmax_owns = self.read.request, Signal()
+        request = self.read.request
+        softmax_owns = Signal()
         with m.If(self.begins):
             m.d.sync += softmax_owns.eq(1)
         with m.Elif(self.ends):

@@ -74,7 +74,8 @@ class Table(wiring.Component):
         m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         for lane in range(self.lanes):
             m.submodules[f"table_{lane}"] = memory = Memory(shape=unsigned(8 * self.cols), depth=ENTRIES // self.cols, init=[])
-            write, read = memory.write_port(), memory.read_port(domain="comb")
+            write = memory.write_port()
+            read = memory.read_port(domain="comb")
             value = self.value[lane].as_unsigned()
             m.d.comb += [write.en.eq(self.write), write.addr.eq(self.row), write.data.eq(self.entries)]
             m.d.comb += read.addr.eq(value[(self.cols - 1).bit_length() :])

@@ -74,9 +74,13 @@ class WriteSlots(wiring.Component):
         m = Module()
         m.submodules.known = known = Memory(shape=slot_layout(self.lanes), depth=self.slots, init=[])
         m.submodules.filled = filled = Memory(shape=unsigned(8 * self.lanes), depth=self.slots, init=[])
-        reserve, fill = known.write_port(), filled.write_port()
-        known_oldest, filled_oldest = known.read_port(domain="comb"), filled.read_port(domain="comb")
-        taken, waiting = Signal(range(self.slots + 1)), Signal(range(self.slots + 1))  # places claimed; of these, filled
+        reserve = known.write_port()
+        fill = filled.write_port()
+        known_oldest = known.read_port(domain="comb")
+        filled_oldest = filled.read_port(domain="comb")
+        # places claimed; of these, filled
+        taken = Signal(range(self.slots + 1))
+        waiting = Signal(range(self.slots + 1))
         newest, next_fill, oldest = (Signal(range(self.slots), name=name) for name in ("newest", "next_fill", "oldest"))
         m.d.comb += [
             reserve.en.eq(self.reserve),
@@ -105,7 +109,9 @@ class WriteSlots(wiring.Component):
         """The oldest place goes into a queue, whose handshake is known a cycle later. Gives whether the oldest place goes there."""
         layout = data.StructLayout({"slot": slot_layout(self.lanes), "write": write_layout(self.lanes)})
         m.submodules.queue = queue = StreamFifo(layout, depth=self.QUEUE)
-        write, accepted, leaves = queue.i.payload.write, Signal(), Signal()
+        write = queue.i.payload.write
+        accepted = Signal()
+        leaves = Signal()
         m.d.comb += [
             queue.i.valid.eq(waiting != 0),
             leaves.eq(queue.i.valid & queue.i.ready),

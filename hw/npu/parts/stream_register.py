@@ -31,7 +31,8 @@ class StreamRegister(wiring.Component):
     def __init__(self, shape, *, half=False):
         self.half = half
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-        self.spare, self.waits = Signal.like(self.o.payload, name="spare", reset_less=True), Signal()
+        self.spare = Signal.like(self.o.payload, name="spare", reset_less=True)
+        self.waits = Signal()
         """The payload behind the one that is offered, and whether it counts: for who must know all that is inside."""
 
     def elaborate(self, platform):

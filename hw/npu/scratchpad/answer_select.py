@@ -63,7 +63,7 @@ class AnswerSelect(wiring.Component):
         picked = []
         for lane in range(word):
             bank = Signal.like(self.bank, name=f"bank_{lane}", reset_less=True)
-            m.d.sync += bank.eq(self.bank + (lane < self.offset))
+            m.d.sync += bank.eq(self.bank + (lane < self.offset if lane < word - 1 else 0))  # no offset is behind the last lane
             lanes = Array(words.word_select(lane, 8) for words in self.words)
             picked.append(delayed(m, lanes[bank], self.picked, name=f"picked_{lane}", enable=here))
         front = rotated(m, Cat(picked), offset, left=False, name="front")[: 8 * self.width]

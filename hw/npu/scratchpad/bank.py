@@ -55,7 +55,8 @@ class Bank(wiring.Component):
         lane, data = min(self.width, self.lane), []
         for index in range(self.width // lane):
             m.submodules[f"lane_{index}"] = memory = Memory(shape=unsigned(8 * lane), depth=self.depth, init=[])
-            write, read = memory.write_port(granularity=8), memory.read_port()
+            write = memory.write_port(granularity=8)
+            read = memory.read_port()
             mask = self.mask[index * lane : (index + 1) * lane]
             m.d.comb += [
                 write.addr.eq(self.row),

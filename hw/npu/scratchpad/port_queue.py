@@ -64,7 +64,8 @@ class PortQueue(wiring.Component):
         geometry, word, request = self.geometry, self.geometry.word, self.i.payload
         m.submodules.fifo = fifo = StreamFifo(request.shape(), depth=self.CAME)
         connect(m, flipped(self.i), fifo.i)
-        spared, came = Signal(), Signal()
+        spared = Signal()
+        came = Signal()
         request = Signal(request.shape(), name="request", reset_less=True)
         access = Signal(self.o.payload.shape())
         with m.If(~spared):
@@ -73,7 +74,8 @@ class PortQueue(wiring.Component):
         m.d.comb += split(request.address if self.writes else request, place, geometry)
         crosses = place.offset > word - self.width
         if self.writes:
-            mask, bytes_ = Signal(2 * word), Cat(request.data.as_value(), Const(0, 8 * (word - self.width)))
+            mask = Signal(2 * word)
+            bytes_ = Cat(request.data.as_value(), Const(0, 8 * (word - self.width)))
             m.d.comb += [
                 mask.eq(request.mask << place.offset),
                 access.low_mask.eq(mask[:word]),
@@ -83,7 +85,8 @@ class PortQueue(wiring.Component):
             crosses = access.high_mask != 0
         one_hot(m, place.bank, geometry, begins=1, crosses=crosses, place=place, name="first")
         held, spare = (Signal(access.shape(), name=name, reset_less=True) for name in ("held", "spare"))
-        moves, following = ~self.o.valid | self.o.ready, Signal(access.shape())
+        moves = ~self.o.valid | self.o.ready
+        following = Signal(access.shape())
         m.d.comb += [
             fifo.o.ready.eq(~spared),
             self.o.payload.eq(held),

@@ -146,7 +146,8 @@ class ActivationScratchpad(wiring.Component):
         """Requests of the feeder: always granted, but in the cycle that the arbiter keeps free; gives them where they are granted."""
         layout, granted, used, registers = access_layout(self.geometry, writes=False), {}, 0, self.registers
         for name in FEED:
-            request, access = getattr(self, name).request, Signal(layout)
+            request = getattr(self, name).request
+            access = Signal(layout)
             m.d.comb += [request.ready.eq(~arbiter.hold), access.place.eq(request.payload)]
             valid = delayed(m, request.valid & request.ready, registers, name=f"{name}_taken", reset_less=False)
             access = delayed(m, access, registers, name=f"{name}_access")

@@ -52,13 +52,15 @@ class SpareArbiter(wiring.Component):
             "grant": Out(1).array(ports),
             "hold": Out(1),
         })
-        self.eligible, self.serving = Signal(ports, init=(1 << ports) - 1), Signal()
+        self.eligible = Signal(ports, init=(1 << ports) - 1)
+        self.serving = Signal()
         """Ports that may be granted: all, or while one is served the aged port whose turn it is. Seen by proofs."""
 
     def elaborate(self, platform):
         m = Module()
         eligible, serving = self.eligible, self.serving
-        old, oldest = Signal(self.ports), Signal(self.ports)
+        old = Signal(self.ports)
+        oldest = Signal(self.ports)
         for port in range(self.ports):
             request, grant = self.request[port], self.grant[port]
             refused = Signal(range(self.PATIENCE + 1), name=f"refused_{port}")

@@ -62,7 +62,8 @@ class WeightScratchpad(wiring.Component):
         read = delayed(m, self.read.request.payload, self.CHECKED, name="checked")
         read_bank = read[offset_bits : offset_bits + bank_bits]
         waiting, leaves = self._gather(m, offset_bits)
-        taken, conflict = Signal(), Signal()
+        taken = Signal()
+        conflict = Signal()
         m.d.comb += [
             taken.eq(delayed(m, self.read.request.valid & self.read.request.ready, self.CHECKED, name="read_checked", reset_less=False)),
             conflict.eq(taken & (read_bank == waiting.place[:bank_bits])),
@@ -75,7 +76,8 @@ class WeightScratchpad(wiring.Component):
             row = Signal.like(bank.row, name=f"row_{index}", reset_less=True)
             data = Signal.like(bank.write_data, name=f"data_{index}", reset_less=True)
             lanes = Signal.like(bank.mask, name=f"mask_{index}", reset_less=True)
-            enable, store = Signal(name=f"enable_{index}"), Signal(name=f"store_{index}")
+            enable = Signal(name=f"enable_{index}")
+            store = Signal(name=f"store_{index}")
             m.d.sync += [enable.eq(reads | writes), store.eq(writes)]
             with m.If(writes):
                 m.d.sync += [row.eq(waiting.place[bank_bits:]), data.eq(waiting.data), lanes.eq(waiting.mask)]
@@ -99,9 +101,12 @@ class WeightScratchpad(wiring.Component):
         beats = register.o
         write, address = beats.payload, beats.payload.address
         gathered, waiting = self.gathered, self.waiting
-        leaves, moves, same = Signal(), Signal(), Signal()
+        leaves = Signal()
+        moves = Signal()
+        same = Signal()
         taken = beats.valid & beats.ready
-        place, mask = address[offset_bits:], Signal(self.word)
+        place = address[offset_bits:]
+        mask = Signal(self.word)
         beat = write.data.as_value().replicate(self.word // self.dma_bytes)
         read_place = self.read.request.payload[offset_bits:]
         written = [(beats.valid, place), (register.waits, register.spare.address[offset_bits:])]
@@ -144,7 +149,8 @@ class WeightScratchpad(wiring.Component):
             for index, answer in enumerate(answers):
                 with m.Case(index):
                     m.d.comb += word.eq(answer)
-        row, answered = Signal(8 * self.cols, reset_less=True), Signal()
+        row = Signal(8 * self.cols, reset_less=True)
+        answered = Signal()
         m.d.sync += answered.eq(valid)
         with m.If(valid):
             m.d.sync += row.eq(word.word_select(offset[(self.cols - 1).bit_length() :], 8 * self.cols) if self.word > self.cols else word)

@@ -35,7 +35,8 @@ class WriteFence(wiring.Component):
             raise ValueError(f"WriteFence writes and pulses must be at least 1, not {writes} and {pulses}")
         self.writes, self.pulses = writes, pulses
         super().__init__({"accepted": In(1), "made": In(1), "complete": In(1), "settled": Out(1)})
-        pending, waits_for = Signal(range(writes + 1)), Signal(range(writes + 1))
+        pending = Signal(range(writes + 1))
+        waits_for = Signal(range(writes + 1))
         waiting = Signal(range(pulses + 1))
         self.pending, self.waits_for, self.waiting = pending, waits_for, waiting
         """Writes that are accepted and not made; of these, those that the pulses wait for; pulses that wait: for proofs."""

@@ -60,10 +60,16 @@ class SoftmaxExponentials(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.table = table = SoftmaxTable(self.cols)
-        maximum, element = Signal(signed(8), reset_less=True), Signal(signed(8))
-        compared, mapped, last = Signal(), Signal(), Signal(reset_less=True)
-        was_read, last_read = Signal(), Signal(reset_less=True)
-        valid, exponential, last_exponential = Signal(), Signal(FRACTION_BITS, reset_less=True), Signal(reset_less=True)
+        maximum = Signal(signed(8), reset_less=True)
+        element = Signal(signed(8))
+        compared = Signal()
+        mapped = Signal()
+        last = Signal(reset_less=True)
+        was_read = Signal()
+        last_read = Signal(reset_less=True)
+        valid = Signal()
+        exponential = Signal(FRACTION_BITS, reset_less=True)
+        last_exponential = Signal(reset_less=True)
         with m.If(self.start):
             m.d.sync += maximum.eq(LOWEST)
         with m.Elif(compared & (element > maximum)):

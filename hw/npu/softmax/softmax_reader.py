@@ -64,14 +64,19 @@ class SoftmaxReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.words = words = Memory(shape=unsigned(8 * self.lanes), depth=self.depth, init=[])
-        write, read = words.write_port(), words.read_port(domain="comb")
-        asked, unasked = Signal(range(self.depth + 1)), Signal(self.length_bits)  # words asked for and not used; bytes not asked for
+        write = words.write_port()
+        read = words.read_port(domain="comb")
+        # words asked for and not used; bytes not asked for
+        asked = Signal(range(self.depth + 1))
+        unasked = Signal(self.length_bits)
         present = Signal(range(self.depth + 1))  # words that are here
         address = Signal(ADDRESS_BITS, reset_less=True)
-        left, lane = Signal(self.length_bits, reset_less=True), Signal(range(self.lanes), reset_less=True)
+        left = Signal(self.length_bits, reset_less=True)
+        lane = Signal(range(self.lanes), reset_less=True)
         accepted = self.read.request.valid & self.read.request.ready
         used = self.take & (self.last | (lane == self.lanes - 1))  # the last element of a word
-        asks, last = Signal(name="asks"), Signal(name="is_last", reset_less=True)
+        asks = Signal(name="asks")
+        last = Signal(name="is_last", reset_less=True)
         with m.If(self.start):
             m.d.sync += [asks.eq(1), last.eq(self.length == 1)]
         with m.Else():

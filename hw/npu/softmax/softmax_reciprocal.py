@@ -69,9 +69,11 @@ class SoftmaxReciprocal(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        value, x = Signal(32, reset_less=True), Signal(signed(32), reset_less=True)
+        value = Signal(32, reset_less=True)
+        x = Signal(signed(32), reset_less=True)
         rest = Signal(signed(32), reset_less=True)
-        steps, asked = Signal(range(STEPS + 1), reset_less=True), Signal()
+        steps = Signal(range(STEPS + 1), reset_less=True)
+        asked = Signal()
         half = Signal(signed(32))
         m.d.comb += half.eq(value[1:31] | (1 << 30))
         corrected = (x + (self.product << 2))[:32].as_signed()

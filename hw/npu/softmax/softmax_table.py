@@ -53,7 +53,8 @@ class SoftmaxTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=unsigned(8 * self.cols), depth=self.depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="sync")
+        write = memory.write_port()
+        read = memory.read_port(domain="sync")
         low = (self.cols // EXPONENTIAL_BYTES).bit_length() - 1  # bits of the index that choose within a row
         place = Signal(range(self.cols // EXPONENTIAL_BYTES), reset_less=True)
         m.d.comb += [

@@ -112,7 +112,10 @@ class SoftmaxUnit(wiring.Component):
         m.submodules.writer = writer = SoftmaxWriter(self.lanes)
         wiring.connect(m, wiring.flipped(self.read), reader.read)
         wiring.connect(m, writer.write, wiring.flipped(self.write))
-        row_start, maps, scale, last_row = Signal(), Signal(), Signal(), Signal(reset_less=True)
+        row_start = Signal()
+        maps = Signal()
+        scale = Signal()
+        last_row = Signal(reset_less=True)
         m.d.comb += [
             rows.start.eq(self.start),
             rows.walk.eq(self.source),
@@ -158,7 +161,8 @@ class SoftmaxUnit(wiring.Component):
 
     def _passes(self, m, rows, reader, exponentials, reciprocal, writer, row_start, maps, scale, last_row):
         """The three passes over each row."""
-        total, exponential = Signal(SUM_BITS, reset_less=True), exponentials.exponential
+        total = Signal(SUM_BITS, reset_less=True)
+        exponential = exponentials.exponential
         with m.If(row_start):
             m.d.sync += total.eq(0)
         with m.FSM():

@@ -69,9 +69,12 @@ class SoftmaxWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         kept, value = self._bytes(m)
-        lane, left = Signal(range(self.lanes), reset_less=True), Signal(LENGTH_BITS, reset_less=True)
-        bytes_used, full = Signal(range(self.lanes + 1), reset_less=True), Signal()
-        address, last = Signal(ADDRESS_BITS, reset_less=True), Signal(reset_less=True)
+        lane = Signal(range(self.lanes), reset_less=True)
+        left = Signal(LENGTH_BITS, reset_less=True)
+        bytes_used = Signal(range(self.lanes + 1), reset_less=True)
+        full = Signal()
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        last = Signal(reset_less=True)
         accepted = self.write.valid & self.write.ready
         ends = (lane == self.lanes - 1) | (left == 1)
         slot = self.write.payload.slot
@@ -107,7 +110,8 @@ class SoftmaxWriter(wiring.Component):
         coarse = delayed(m, self.product.as_unsigned() >> Cat(Const(0, 2), amount[2:]), 1, name="coarse", enable=advance)
         there = delayed(m, self.valid, 1, name="coarse_valid", reset_less=False, enable=advance)
         # 2: by the rest, but for the bit that rounds; 9 bits are enough to see that the result is above 127
-        shifted, shifted_valid = Signal(9, reset_less=True), Signal()
+        shifted = Signal(9, reset_less=True)
+        shifted_valid = Signal()
         moved = Signal(32)
         m.d.comb += moved.eq(coarse >> amount[:2])
         with m.If(advance):
@@ -115,6 +119,7 @@ class SoftmaxWriter(wiring.Component):
         with m.If(advance & there):
             m.d.sync += shifted.eq(Mux(moved[9:] != 0, 511, moved[:9]))
         # 3: rounded, saturated
-        rounded, value = Signal(9), Signal(signed(8))
+        rounded = Signal(9)
+        value = Signal(signed(8))
         m.d.comb += [rounded.eq((shifted + 1) >> 1), value.eq(Mux(rounded[8], HIGHEST, rounded[:8] ^ 0x80))]
         return shifted_valid & advance, value

@@ -108,7 +108,8 @@ class PixelWalk(wiring.Component):
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
 
-        running, room = Signal(), Signal()
+        running = Signal()
+        room = Signal()
         ahead = Signal(range(self.DEPTH + 1))
         m.d.comb += launch.eq(running & room)
         m.d.sync += [ahead.eq(ahead + launch - self.step), room.eq(ahead < self.DEPTH - 2)]
@@ -117,7 +118,9 @@ class PixelWalk(wiring.Component):
         cols_left, row_end = register(9, "cols_left"), register(1, "row_end")
         rows_left, rows_end = register(9, "rows_left"), register(1, "rows_end")
         tiles_left, tiles_end, next_tiles_end = register(12, "tiles_left"), register(1, "tiles_end"), register(1, "next_tiles_end")
-        job_end, last_tile = Signal(), Signal()  # the last of a job, if it is one of an entry; the vector behind is of the last column tile
+        # the last of a job, if it is one of an entry; the vector behind is of the last column tile
+        job_end = Signal()
+        last_tile = Signal()
         m.d.comb += [
             job_end.eq(row_end & rows_end),
             last_tile.eq(Mux(self.start, walk.column_tiles == 1, Mux(job_end, next_tiles_end, tiles_end))),
@@ -180,9 +183,11 @@ class PixelWalk(wiring.Component):
         for number, place in enumerate(places):
             with m.If(self.start):
                 m.d.sync += place.eq(self.walk.address)
-            with m.Elif(valid & (ends >= number)):
+            with m.Elif(valid & (ends >= number) if number else valid):  # number 0 is that of every step
                 m.d.sync += place.eq(following)
-        addressed, limit, there = Signal(self.layout, reset_less=True), Signal(WALK_BITS, reset_less=True), Signal()
+        addressed = Signal(self.layout, reset_less=True)
+        limit = Signal(WALK_BITS, reset_less=True)
+        there = Signal()
         m.d.sync += [addressed.eq(vector), addressed.address.eq(places[0]), limit.eq(self.size - vector.bytes), there.eq(valid)]
         return there, addressed, limit
 

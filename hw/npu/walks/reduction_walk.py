@@ -127,7 +127,8 @@ class ReductionWalk(wiring.Component):
         loops = self.loops
         rest = Signal.like(loops.lanes, name="rest", reset_less=True)  # bytes of the tap from this tile on
         rows_left = Signal.like(loops.taps_y, name="rows_left", reset_less=True)  # kernel rows from this tile on
-        column, first = Signal.like(loops.taps_x, name="column", reset_less=True), Signal(reset_less=True)
+        column = Signal.like(loops.taps_x, name="column", reset_less=True)
+        first = Signal(reset_less=True)
         self._settle(m, rest, rows_left, column)
         with m.If(self.step):
             m.d.sync += [
@@ -148,7 +149,8 @@ class ReductionWalk(wiring.Component):
         def register(shape, name):
             return Signal(shape, name=name, reset_less=True)
 
-        row_lanes, last_tap = register(lane, "row_lanes"), Signal.like(loops.taps_x, name="last_tap", reset_less=True)
+        row_lanes = register(lane, "row_lanes")
+        last_tap = Signal.like(loops.taps_x, name="last_tap", reset_less=True)
         m.d.sync += [row_lanes.eq(Mux(loops.lanes > depth, depth, loops.lanes)), last_tap.eq(loops.taps_x - 1)]
         # 1: bytes of kernel row 0, and of the others together, were there room; what is left
         tap_end, row_end, in_span = (register(1, name) for name in ("tap_end", "row_end", "in_span"))

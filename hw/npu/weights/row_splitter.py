@@ -43,7 +43,10 @@ class RowSplitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        row, out, second, ends = self.i.payload, self.o.payload, self.second, Signal()
+        row = self.i.payload
+        out = self.o.payload
+        second = self.second
+        ends = Signal()
         m.d.comb += [
             ends.eq(~row.pair | second | ~row.upper),
             self.o.valid.eq(self.i.valid),
@@ -58,7 +61,8 @@ class RowSplitter(wiring.Component):
             m.d.sync += second.eq(~ends)
         for col in range(self.cols):
             byte = row.cols.word_select(col, 8)
-            half, wide = Signal(signed(4), name=f"half_{col}"), Signal(signed(8), name=f"wide_{col}")
+            half = Signal(signed(4), name=f"half_{col}")
+            wide = Signal(signed(8), name=f"wide_{col}")
             m.d.comb += [
                 half.eq(Mux(second, byte[4:], byte[:4])),
                 wide.eq(half),

@@ -106,7 +106,8 @@ class WeightLoader(wiring.Component):
         m = Module()
         m.submodules.rows = rows = WeightRows(rows=self.rows, cols=self.cols, int4=self.int4)
         m.submodules.queue = queue = StreamFifo(row_tag(self.cols, self.int4), depth=self.QUEUE)
-        taken, room = Signal(), Signal()
+        taken = Signal()
+        room = Signal()
         row = self._request(m, rows, room, taken)
         with m.If(delayed(m, taken, 1, name="taken", reset_less=False)):
             m.d.sync += self.rows_read.eq(self.rows_read + 1)
@@ -129,7 +130,8 @@ class WeightLoader(wiring.Component):
         kinds = {name: getattr(rows, name) for name in (*self._tag(), "end")}
         asked = data.StructLayout({"address": unsigned(ADDRESS_BITS), **{name: kind.shape() for name, kind in kinds.items()}})
         m.submodules.request = request = StreamRegister(asked)
-        there, empty = request.i, Signal()
+        there = request.i
+        empty = Signal()
         m.d.comb += [
             rows.command.eq(command),
             there.payload.address.eq(address),
@@ -141,7 +143,8 @@ class WeightLoader(wiring.Component):
             request.o.ready.eq(room & self.read.request.ready),
         ]
         m.d.sync += self.command_end.eq((taken & request.o.payload.end) | empty)
-        loaded, waits = Signal(), Signal()
+        loaded = Signal()
+        waits = Signal()
         m.d.sync += loaded.eq(waits & reached(self.tokens.load, command.weights.wait_load))
         settled = steady(m, waits, 0, self.SETTLES, name="settled")
         with m.FSM():
@@ -201,7 +204,8 @@ class WeightLoader(wiring.Component):
         ]
         # the row is registered on its way to all columns
         write_row = Signal(range(self.rows), reset_less=True)
-        write_plane, write_late = Signal(reset_less=True), Signal()
+        write_plane = Signal(reset_less=True)
+        write_late = Signal()
         write = handoff.write | clearing
         m.d.sync += write_late.eq(write)
         with m.If(write):

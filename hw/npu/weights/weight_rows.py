@@ -68,7 +68,8 @@ class WeightRows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.sets = sets = WeightSets(rows=self.rows, cols=self.cols, int4=self.int4)
-        present, row = sets.sets.payload, Signal(range(256))
+        present = sets.sets.payload
+        row = Signal(range(256))
         has_table, has_params, has_weights = stream_of(self.command, self.int4)
         m.d.comb += [
             sets.start.eq(self.start),

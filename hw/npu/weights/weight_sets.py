@@ -65,10 +65,13 @@ class WeightSets(wiring.Component):
         command, opcode = self.command, self.command.opcode
         has_table, has_params, has_weights = stream_of(command, self.int4)
         depthwise = is_operation(opcode, Opcode.DEPTHWISE, self.int4)
-        active, table, params = Signal(), Signal(reset_less=True), Signal(reset_less=True)
+        active = Signal()
+        table = Signal(reset_less=True)
+        params = Signal(reset_less=True)
         column = Signal.like(command.loops.column_tiles, name="column", reset_less=True)
         last_column = Signal(reset_less=True)
-        step, settled = Signal(), Signal()
+        step = Signal()
+        settled = Signal()
         job_end = params | (~table & walk.last & ~has_params)
         rows = walk.end[-1]
         if self.int4:

@@ -39,8 +39,10 @@ class SerialShell(wiring.Component):
         m = Module()
         members = self._members
         widths = {flow: sum(member.shape for member in members.values() if member.flow is flow) for flow in (In, Out)}
-        shifted, inputs = Signal(widths[In], reset_less=True), Signal(widths[In], reset_less=True)
-        outputs, taken = Signal(widths[Out]), Signal(widths[Out], reset_less=True)
+        shifted = Signal(widths[In], reset_less=True)
+        inputs = Signal(widths[In], reset_less=True)
+        outputs = Signal(widths[Out])
+        taken = Signal(widths[Out], reset_less=True)
         place, ports = {In: 0, Out: 0}, {}
         for name, member in members.items():
             flow, start = member.flow, place[member.flow]
@@ -49,7 +51,8 @@ class SerialShell(wiring.Component):
             place[flow] += member.shape
         m.submodules[self.module] = Instance(self.module, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
         # a register at each pin: pads are far from everything
-        pin, exchange = Signal(reset_less=True), Signal(reset_less=True)
+        pin = Signal(reset_less=True)
+        exchange = Signal(reset_less=True)
         m.d.sync += [
             pin.eq(self.shift_in),
             exchange.eq(self.exchange),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from hw.emit.units import snake
+from hw.emit.module_names import snake
 from hw.npu.errors import WeftError
 
 TOP = "npu"
@@ -60,9 +60,9 @@ class Blocks:
         """The component that a module is of; empty where it is none that the rooms know, or a part of others."""
         if module == TOP:
             return TOP
-        plain = re.sub(r"_\d+$", "", module)
-        names = (module, plain, module.removeprefix(f"{TOP}_"), plain.removeprefix(f"{TOP}_"))
-        return next((name for name in names if rooms().get(name, SHARED_ROOMS[0]) not in SHARED_ROOMS), "")
+        names = [name for whole in (module, module.removeprefix(f"{TOP}_")) for name in _beginnings(whole)]
+        component = next((name for name in names if name in rooms()), "")
+        return component if rooms().get(component) not in SHARED_ROOMS else ""
 
     def block(self, component: str) -> Block:
         """The block of a component."""
@@ -129,3 +129,9 @@ def read_blocks(verilog: str) -> Blocks:
         for kind, instance in re.findall(rf"^  ({TOP}_\w+) \\?(\S+) +\(", body, re.MULTILINE):
             module.instances[instance] = kind
     return Blocks(modules)
+
+
+def _beginnings(name):
+    """A name and the beginnings of it, the longest first: a module's says behind the class what tells it from others of the class."""
+    words = name.split("_")
+    return ["_".join(words[:count]) for count in range(len(words), 0, -1)]
