@@ -18,7 +18,8 @@ from weft.compiler.frontends.tflite import read_tflite
 RESNET8_SHARE, WEIGHT_BOUND_SHARE = 0.60, 0.55
 """Cycles with 4-bit weights, at most, as a part of those with 8-bit weights."""
 MODEL_MISSES = {("person", "32x32"): 0.052, ("kws", "a quarter of the lanes"): 0.072}
-"""Where the timing model was further off than `error_of` says when it was last measured, and how far: it says too few cycles there. Everywhere else it is not."""
+"""Where the timing model was further off than `error_of` says when it was last measured, and how far: it said too few cycles there.
+Everywhere else it is not."""
 
 
 @pytest.fixture
