@@ -8,14 +8,16 @@ from tests.int4_graphs import layers_with_weights, with_int4_weights
 from tests.machine_checks import random_inputs
 from tests.random_graphs import random_network
 from tests.rtl.configurations import CORNERS, SIZES
+from tests.rtl.measure import error_of
 from weft.analysis.timing import DdrParameters, replay
 from weft.compiler.driver import compile_graph
 from weft.compiler.frontends.tflite import read_tflite
 from weft.compiler.host import host_before
 from weft.run.inputs import random_sample
 
-BOUND = 0.05
-"""Of the RTL's cycles. What is met is printed (``pytest -rP``), and mostly below 1 %."""
+RANDOM_BOUND = 0.05
+"""Of the RTL's cycles, for random networks: of few thousand cycles, of which commands that wait for DDR at the start are a large part. For
+the networks of the set `error_of` says it. What is met is printed (``pytest -rP``), and mostly below 1 %."""
 MODELS = {
     "resnet8": "mlperf_ic_resnet8_int8.tflite",
     "autoencoder": "mlperf_ad_fcae_int8.tflite",
@@ -31,7 +33,7 @@ EQUAL = ("active", "ddr_read_bytes", "ddr_write_bytes", "sram_read_bytes", "sram
 RANDOM = range(3)
 
 
-def assert_close(simulator, graph, inputs, ddr, bound=BOUND):
+def assert_close(simulator, graph, inputs, ddr, bound=RANDOM_BOUND):
     """Runs a network on the RTL and in the model."""
     config = simulator.config
     compiled = compile_graph(graph, config)
@@ -53,7 +55,8 @@ def assert_close(simulator, graph, inputs, ddr, bound=BOUND):
 @pytest.mark.parametrize("model", MODELS)
 def test_networks_take_the_predicted_cycles(model, size, models, simulator):
     graph = read_tflite(models / MODELS[model])
-    assert_close(simulator(SIZE_NAMES[size]), graph, random_sample(graph, 1), DDRS["reference"])
+    config = SIZE_NAMES[size]
+    assert_close(simulator(config), graph, random_sample(graph, 1), DDRS["reference"], error_of(config))
 
 
 @pytest.mark.parametrize("number", RANDOM)
@@ -67,7 +70,8 @@ def test_random_networks_take_the_predicted_cycles(config, ddr, number, seed, si
 @pytest.mark.parametrize("model", MODELS)
 def test_networks_of_4_bit_weights_take_the_predicted_cycles(model, models, simulator):
     graph = with_int4_weights(read_tflite(models / MODELS[model]))
-    assert_close(simulator(SIZES[16, 16].replace(int4=True)), graph, random_sample(graph, 1), DDRS["reference"])
+    config = SIZES[16, 16].replace(int4=True)
+    assert_close(simulator(config), graph, random_sample(graph, 1), DDRS["reference"], error_of(config))
 
 
 @pytest.mark.parametrize("number", RANDOM)

@@ -60,6 +60,9 @@ def search(
 ) -> Searched:
     """Compile with the tuning that is best on the timing model: one choice after the other, each with all its values.
 
+    Choices depend on each other (small commands and large blocks may be good alone and bad together), so that those that change anything
+    are tried a second time in the opposite order, from the usual tuning on; the better end is kept.
+
     The result depends on the network and the configuration alone.
 
     Raises
@@ -67,25 +70,42 @@ def search(
     WeftError
         Where the network cannot run on this configuration.
     """
-    compiler, trials, known = Compiler(graph, config, keep_tensors=keep_tensors), [], []
+    compiler, trials, known, compiled_of = Compiler(graph, config, keep_tensors=keep_tensors), [], [], {}
 
     def attempt(tuning):
+        if tuning in compiled_of:
+            return compiled_of[tuning]
         compiled = compiler.compile(tuning, proven=False)
         cycles = next((trial.cycles for program, trial in known if alike(program, compiled.program)), None)
         trials.append(Trial(tuning, replay(compiled.program).cycles if cycles is None else cycles))
         known.append((compiled.program, trials[-1]))
         announce(trials[-1])
-        return compiled, trials[-1].cycles
+        compiled_of[tuning] = compiled, trials[-1].cycles
+        return compiled_of[tuning]
 
-    best, cycles = attempt(USUAL)
-    for choice, values in CHOICES.items():
-        if len(best.program.commands) > MANY_COMMANDS and choice != "reorder":
-            break
-        for value in values:
-            if value == getattr(best.tuning, choice):
-                continue
-            compiled, needed = attempt(replace(best.tuning, **{choice: value}))
-            if needed < cycles:
-                best, cycles = compiled, needed
+    def descend(best, cycles, order):
+        """The best end from a tuning on, and the choices of which a value took other cycles than the best before it."""
+        matter = []
+        for choice in order:
+            if len(best.program.commands) > MANY_COMMANDS and choice != "reorder":
+                break
+            before, seen = cycles, set()
+            for value in CHOICES[choice]:
+                if value == getattr(best.tuning, choice):
+                    continue
+                compiled, needed = attempt(replace(best.tuning, **{choice: value}))
+                seen.add(needed)
+                if needed < cycles:
+                    best, cycles = compiled, needed
+            if seen - {before}:
+                matter.append(choice)
+        return best, cycles, matter
+
+    usual = attempt(USUAL)
+    best, cycles, matter = descend(*usual, CHOICES)
+    if len(matter) > 1:
+        other, needed, _ = descend(*usual, matter[::-1])
+        if needed < cycles:
+            best, cycles = other, needed
     prove(best)
     return Searched(best, cycles, tuple(trials))
