@@ -209,7 +209,6 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     wide = loops.get("span", 0) > 1
     around = config.BANKS * config.word_bytes
     ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
-    row_cycles = softmax and SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config)
     terms = _tiles(operation, loops, depth)
     rows = tuple(rows_of(each, int4) for each in terms)
     return Work(
@@ -248,7 +247,7 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
             between=_between(command) if operation == Opcode.INTERPOLATE else (),
         ),
         writes=_image_walk(config, loops, output, width=min(config.lanes, channels), vectors=-(-channels // config.lanes)),
-        serial=pixels * row_cycles,
+        serial=pixels * (SoftmaxUnit.PASSES * loops["lanes"] + _softmax_row_cycles(config)) if softmax else 0,
     )
 
 
