@@ -108,8 +108,8 @@ def output_stall(depthwise, groups):
 
 
 def test_a_depthwise_that_groups_the_rows_anew_waits_until_the_array_is_empty(depthwise):
-    same, other = (output_stall(depthwise, groups) for groups in (depthwise.groups, (1, 1)))
-    assert depthwise.groups != (1, 1)
+    same, other = (output_stall(depthwise, groups) for groups in (depthwise.groups, (depthwise.filler,)))
+    assert len(depthwise.groups) > 1, "as many rows, but otherwise grouped"
     # from the last filler to a wave that waits for it, instead of to one that follows
     assert other - same == (AT.near + AT.array + AT.gate + AT.pending) - (AT.between + AT.take)
 

@@ -101,10 +101,10 @@ def search(
                 matter.append(choice)
         return best, cycles, matter
 
-    usual = attempt(USUAL)
-    best, cycles, matter = descend(*usual, CHOICES)
+    usual, first = attempt(USUAL)
+    best, cycles, matter = descend(usual, first, tuple(CHOICES))
     if len(matter) > 1:
-        other, needed, _ = descend(*usual, matter[::-1])
+        other, needed, _ = descend(usual, first, matter[::-1])
         if needed < cycles:
             best, cycles = other, needed
     prove(best)

@@ -70,8 +70,8 @@ class Work:
         Cycles that each of these takes longer, because two of its kernel rows lie in one bank; empty where there are none.
     reads_of_ports : int
         Reads of a job, where a step may read several kernel rows; else 0.
-    waves, filler : int
-        Waves of a reduction tile; cycles that the command's last one takes beyond them.
+    waves : int
+        Waves of a reduction tile.
     groups : tuple of int
         Of a DEPTHWISE: rows of the array of each kernel row beside each other; else empty.
     tail : int
@@ -108,7 +108,6 @@ class Work:
     refused: tuple[int, ...]
     reads_of_ports: int
     waves: int
-    filler: int
     groups: tuple[int, ...]
     tail: int
     pixel_waves: tuple[int, ...]
@@ -125,6 +124,11 @@ class Work:
     reads: Walk
     writes: Walk
     serial: int
+
+    @property
+    def filler(self) -> int:
+        """Steps behind the command's last one: as many as there are rows of the array that compute in a DEPTHWISE."""
+        return sum(self.groups)
 
     @property
     def stream_rows(self) -> int:
@@ -224,7 +228,6 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
         refused=tuple(tile.lost for tile in ports),
         reads_of_ports=sum(tile.made for tile in ports),
         waves=block_rows * loops["positions"] if depthwise else 1 if softmax else pixels,
-        filler=loops["span"] * loops["taps_x"] if depthwise else 0,
         groups=(loops["taps_x"],) * loops["span"] if depthwise else (),
         tail=max(0, loops["positions"] - 1 - (block_cols - 1) * loops["stride"]) if depthwise else 0,
         pixel_waves=_pixel_waves(loops) if depthwise else (),
