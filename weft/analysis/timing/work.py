@@ -207,11 +207,10 @@ def work_of(command: Command, config: NpuConfig, shortest: int) -> Work:
     block_rows, block_cols = loops["block_rows"], loops["block_cols"]
     pixels = block_rows * block_cols
     matmul, depthwise, softmax = (operation == each for each in (Opcode.MATMUL, Opcode.DEPTHWISE, Opcode.SOFTMAX))
-    depth = config.tile_depth(int4)
     channels = usual_channels(loops, config)
     table = SOFTMAX_TABLE_BYTES if softmax else TABLE_BYTES * weights.get("load_table", 0)
     wide = loops.get("span", 0) > 1
-    around = config.BANKS * config.word_bytes
+    depth, around = config.tile_depth(int4), config.BANKS * config.word_bytes
     ports = port_reads(command.opcode, loops, source, config) if depthwise or (wide and matmul) else ()
     terms = _tiles(operation, loops, depth)
     rows = tuple(rows_of(each, int4) for each in terms)
