@@ -59,6 +59,26 @@ class Bench:
         simulate(self.dut, check, background=[self.observe], cycles=cycles)
 
 
+def test_the_count_of_cycles_goes_on_from_its_lower_half_to_its_upper(monkeypatch):
+    """A count of 10 bits in place of 64: halves of 5, over which it goes again and again, from job to job."""
+    monkeypatch.setattr("hw.npu.control.control.CYCLE_BITS", 10)
+    bench = Bench()
+
+    async def check(ctx):
+        for length in (31, 32, 33, 700):
+            ctx.set(bench.dut.complete, 0)
+            ctx.set(bench.dut.progress, 1)
+            await bench.pulse(ctx, "start")
+            before = ctx.get(bench.dut.status.cycles_lo)
+            for cycle in range(1, length):
+                await ctx.tick()
+                assert ctx.get(bench.dut.status.cycles_lo) == before + cycle
+            ctx.set(bench.dut.complete, 1)
+            await bench.until_idle(ctx)
+
+    bench.run(check)
+
+
 def test_a_job_ends_well_and_counts_its_cycles():
     bench = Bench()
 

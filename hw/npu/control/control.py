@@ -111,7 +111,8 @@ class JobControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cycles = Signal(CYCLE_BITS)
+        cycles, carry = Signal(CYCLE_BITS), Signal()
+        low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
         aborted = self.aborted
         announced = self.announced
         done = Signal()
@@ -134,7 +135,8 @@ class JobControl(wiring.Component):
         m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):
-            m.d.sync += cycles.eq(cycles + 1)
+            # the upper half hears from a register that the lower one is all ones: no carry crosses 64 bits in a cycle
+            m.d.sync += [low.eq(low + 1), carry.eq(low == (1 << len(low)) - 2), high.eq(high + carry)]
         with m.FSM() as fsm:
             # Ends with a start.
             with m.State("IDLE"):
@@ -144,7 +146,7 @@ class JobControl(wiring.Component):
                     m.next = "CLEAR"
                 with m.Elif(self.pulses.start | late_start):
                     m.d.comb += self.begin.eq(1)
-                    m.d.sync += [*forget, cycles.eq(0), aborted.eq(0), announced.eq(0)]
+                    m.d.sync += [*forget, cycles.eq(0), carry.eq(0), aborted.eq(0), announced.eq(0)]
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.
             with m.State("RUN"):

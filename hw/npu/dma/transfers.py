@@ -116,6 +116,10 @@ class TransferPlanner(wiring.Component):
 
         # The head of the queue waits for its tokens, and is taken.
         arrived = {stall: reached(self.tokens[queue], head.command.header[wait]) for stall, (wait, queue) in WAITS.items()}
+        counts, earlier = {}, 0  # a cycle is counted for the first cause that is not over
+        for stall, there in arrived.items():
+            counts[stall] = delayed(m, ~there & ~earlier & 1, self.CHECKED, name=f"{stall}_counts")
+            earlier = earlier | ~there
         arrived = {stall: delayed(m, there, self.CHECKED, name=f"{stall}_over") for stall, there in arrived.items()}
         present = steady(m, commands.valid, self.taken, self.OFFERED, name="checked")
         sound = Signal()
@@ -149,7 +153,7 @@ class TransferPlanner(wiring.Component):
             planner.bursts.ready.eq(self.bursts.ready & free),
             self.account.valid.eq(planner.bursts.valid & self.bursts.ready & burst.run.last),
         ]
-        self._keep_account(m, planner, arrived, present, index)
+        self._keep_account(m, planner, counts, present, index)
         latch(m, self.error, self.taken & ~sound, Error.BAD_FIELD, head.index)
         latch(m, self.error, planner.outside, Error.ADDRESS, index)
         return m
@@ -164,17 +168,15 @@ class TransferPlanner(wiring.Component):
         ]
         return bad | ((dma.target == Target.WEIGHTS) & Cat(parts).any())
 
-    def _keep_account(self, m, planner, arrived, present, index):
+    def _keep_account(self, m, planner, counts, present, index):
         """Times and stalls of the head while it waits, beats and bytes while its bursts leave."""
         waiting = present & planner.transfers.ready
         seen = Signal()
         account = Signal(ACCOUNT_LAYOUT, reset_less=True)
         m.d.sync += seen.eq(waiting & ~self.taken)
         with m.If(waiting):
-            counted = 0
-            for stall, there in arrived.items():
-                m.d.sync += account[stall].eq(Mux(seen, account[stall], 0) + (~there & ~counted & 1))
-                counted = counted | ~there
+            for stall, counted in counts.items():
+                m.d.sync += account[stall].eq(Mux(seen, account[stall], 0) + counted)
             m.d.sync += [account.beats.eq(0), account.bytes.eq(0)]
             with m.If(~seen):
                 m.d.sync += account.start.eq(self.cycle)
