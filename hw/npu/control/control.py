@@ -111,7 +111,8 @@ class JobControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cycles, carry = Signal(CYCLE_BITS), Signal()
+        cycles = Signal(CYCLE_BITS)
+        carry = Signal()
         low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
         aborted = self.aborted
         announced = self.announced
