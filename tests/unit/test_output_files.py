@@ -45,7 +45,7 @@ READS = {
     ("quantize", "--data"),
     ("run", "--input"),
     ("run", "--soc"),
-    ("synth", "--library"),
+    ("synth", "--pdk"),
     ("synth", "--output"),  # the board's tools write there themselves, before there is a result
 }
 

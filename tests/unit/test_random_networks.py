@@ -1,5 +1,6 @@
 """Random networks of all operators: golden operators against the interpreter, the golden machine against the operators."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -145,4 +146,4 @@ def test_a_saved_network_runs_again_as_it_was(reference, tmp_path):
 
 
 def written(tuning):
-    return ",".join(str(int(value)) for value in (tuning.reorder, tuning.streamed_bytes, tuning.piece_bytes, tuning.dependent_cycles))
+    return ",".join(str(int(value)) for value in dataclasses.astuple(tuning))

@@ -95,9 +95,9 @@ def test_the_program_of_a_network_that_fits_moves_what_it_must(by_hand):
     # the bus has beats of 8 bytes: the answer's 3 take one
     assert (by_hand.program.activations_in, by_hand.program.activations_out) == (32, 8)
     assert (by_hand.spilled_in, by_hand.spilled_out) == (0, 0)
-    # rows of 16 bytes: reductions of 2, of 3 times 12 (an image row of the kernel, packed: 36 in all) and of 4 products, and of each layer
-    # the biases, 4 rows, since all channels share a multiplier; the stream is loaded once
-    assert by_hand.program.weights == 16 * ((2 + 4) + (36 + 4) + (4 + 4))
+    # rows of 16 bytes: reductions of 4 (two pixels side by side), of 3 times 16 (an image row of kernel and one pixel more, packed) and
+    # of 4 products, and of each layer the biases, 4 rows, since all channels share a multiplier; the stream is loaded once
+    assert by_hand.program.weights == 16 * ((4 + 4) + (48 + 4) + (4 + 4))
 
 
 def test_every_byte_that_the_records_count_is_in_a_part(seed):

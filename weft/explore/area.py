@@ -13,13 +13,13 @@ them are a shift and an adder more, before them a second operand. Measured: ``we
 """
 PE_BITS = 8 * 8
 """Bit products of a multiplier of the array, 8x8: the unit in which the others are counted."""
-OUTPUT_PRODUCTS = ((32, 32),)
-"""Widths of a lane's multipliers that requantize (`hw.npu.output.requantize`)."""
-SECOND_PRODUCTS = ((9, 32), (9, 32), (30, 32))
+OUTPUT_PRODUCTS = ((32, 33),)
+"""Widths of a lane's multipliers that requantize (`hw.npu.output.requantize`); a factor of 32 bits comes in halves of 16 and 17."""
+SECOND_PRODUCTS = ((9, 33), (9, 33), (30, 33))
 """Widths of a lane's multipliers for the second operand (`hw.npu.output.second_operand`): both operands and their sum."""
 INTERPOLATION_PRODUCTS = ((8, 21),)
 """Widths of a column's multiplier for vectors around the array (`hw.npu.array.interpolator`), where the configuration has it."""
-SOFTMAX_PRODUCTS = ((32, 32),)
+SOFTMAX_PRODUCTS = ((32, 33),)
 """Widths of the multipliers of the softmax unit, one for all lanes."""
 BITS_PER_MULTIPLIER = 800
 """Bits of SRAM on the area of a multiplier of the array and what belongs to it.
