@@ -105,7 +105,7 @@ def _remember(cls, *args, **kwargs):
     return made
 
 
-Component.__new__ = _remember  # type: ignore[method-assign,assignment]  # no class of Amaranth says what its objects were made with
+Component.__new__ = _remember  # no class of Amaranth says what its objects were made with
 
 
 def arguments(component) -> dict:

@@ -99,7 +99,9 @@ def test_an_array_with_int4_is_larger_by_what_the_explorer_weighs_it_with(sg13g2
 
 def test_memories_are_cut_with_their_times_and_listed_in_macros_of_one_port(sg13g2):
     verilog = npu_verilog(TINY)
-    accumulators, bank = (synthesize(verilog, "tiny", top, sg13g2, 10_000) for top in ("npu_accumulators", "npu_bank"))
+    accumulators, bank = (
+        synthesize(verilog, "tiny", top, sg13g2, 10_000) for top in ("npu_accumulators", "npu_bank_activation_scratchpad")
+    )
     (memory,) = accumulators.memories  # read and written in one cycle: no macro of one port
     assert (memory.count, memory.rows, memory.bits, memory.macro, memory.area) == (8, 256, 32, "", 0)
     (memory,) = bank.memories

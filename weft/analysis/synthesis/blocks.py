@@ -60,8 +60,8 @@ class Blocks:
         """The component that a module is of; empty where it is none that the rooms know, or a part of others."""
         if module == TOP:
             return TOP
-        names = [name for whole in (module, module.removeprefix(f"{TOP}_")) for name in _beginnings(whole)]
-        component = next((name for name in names if name in rooms()), "")
+        names = [*_beginnings(module.removeprefix(f"{TOP}_")), *_beginnings(module)]
+        component = next((name for name in names if name in rooms() and name != TOP), "")
         return component if rooms().get(component) not in SHARED_ROOMS else ""
 
     def block(self, component: str) -> Block:
