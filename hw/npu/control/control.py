@@ -114,8 +114,7 @@ class JobControl(wiring.Component):
         cycles = Signal(CYCLE_BITS)
         carry = Signal()
         low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
-        aborted = self.aborted
-        announced = self.announced
+        aborted, announced = self.aborted, self.announced
         done = Signal()
         failed = Signal()
         code = Signal.like(self.status.error_code)
@@ -130,9 +129,7 @@ class JobControl(wiring.Component):
             m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
             m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
 
-        core_reset = Signal()
-        halt = Signal()
-        late_start = Signal()
+        core_reset, halt, late_start = (Signal(name=name) for name in ("core_reset", "halt", "late_start"))
         m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
         with m.If(counting):
