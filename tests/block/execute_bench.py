@@ -21,11 +21,12 @@ class Bench(wiring.Component):
     Parameters
     ----------
     config : NpuConfig
-    busy : (int, int)
-        Of 16 cycles, in how many each of the feeder's ports and the weights' port is refused, at random.
+    busy : int
+        Of 16 cycles, in how many each of the feeder's ports is refused, at random. Weights that have come are never refused: waves set out
+        before their whole tile is there, and `tests/formal/test_weight_loader.py` proves of the scratchpad that they may.
     """
 
-    def __init__(self, config, *, busy=(0, 0)):
+    def __init__(self, config, *, busy=0):
         self.config, self.busy = config, busy
         super().__init__({})
         self.unit = ExecuteUnit(config)
@@ -58,11 +59,10 @@ class Bench(wiring.Component):
         m = Module()
         m.submodules.unit, m.submodules.board = unit, board = self.unit, self.board
         m.submodules.activations, m.submodules.weights = self.activations, self.weights
-        feed, weights = self.busy
         noise = self._noise(m)
         for number, (port, name) in enumerate(zip(unit.feed, FEED, strict=True)):
-            self._connect(m, port, getattr(self.activations, name), noise[5 * number :][:4] >= feed)
-        self._connect(m, unit.weights, self.weights.read, noise[20:24] >= weights)
+            self._connect(m, port, getattr(self.activations, name), noise[5 * number :][:4] >= self.busy)
+        wiring.connect(m, unit.weights, self.weights.read)
         wiring.connect(m, unit.second, self.activations.second)
         wiring.connect(m, unit.write, self.activations.write)
         m.d.comb += [self.activations.complete[0].eq(unit.done), board.exec.eq(self.activations.settled[0])]
@@ -126,7 +126,7 @@ async def _settle(ctx, activations):
         *_, settled = await ctx.tick().sample(activations.settled[1])
 
 
-def run(program, inputs, *, busy=(0, 0)):
+def run(program, inputs, *, busy=0):
     """Runs a program's load and execute commands.
 
     Parameters
@@ -134,7 +134,7 @@ def run(program, inputs, *, busy=(0, 0)):
     program : Program
     inputs : dict of str to ndarray
         Values of the program's inputs.
-    busy : (int, int)
+    busy : int
         As in `Bench`.
 
     Returns

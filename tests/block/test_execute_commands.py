@@ -42,28 +42,26 @@ def _program(seed, opcodes, *, rows, cols, count=8, **fields):
 
 @pytest.mark.parametrize(
     ("rows", "cols", "broadcast", "busy"),
-    thin(
-        [(*shape, busy) for shape in ((4, 4, 16), (8, 4, 2), (16, 16, 4), (4, 8, 8), (32, 8, 2)) for busy in ((0, 0), (6, 0), (13, 14))], 4
-    ),
+    thin([(*shape, busy) for shape in ((4, 4, 16), (8, 4, 2), (16, 16, 4), (4, 8, 8), (32, 8, 2)) for busy in (0, 6, 13)], 4),
 )
 def test_any_command_follows_any_other(rows, cols, broadcast, busy, seed):
-    program = _program([seed, rows, cols, *busy], ALL, rows=rows, cols=cols, broadcast=broadcast)
+    program = _program([seed, rows, cols, busy], ALL, rows=rows, cols=cols, broadcast=broadcast)
     compare(program, busy=busy)
 
 
-@pytest.mark.parametrize(("rows", "busy"), thin([(8, (6, 0)), (16, (0, 6))]))
+@pytest.mark.parametrize(("rows", "busy"), thin([(8, 6), (16, 0)]))
 def test_any_command_follows_any_other_on_a_quarter_of_the_lanes(rows, busy, seed):
-    compare(_program([seed, rows, *busy], ALL, rows=rows, cols=8, broadcast=2, lane_divisor=4), busy=busy)
+    compare(_program([seed, rows, busy], ALL, rows=rows, cols=8, broadcast=2, lane_divisor=4), busy=busy)
 
 
 @pytest.mark.parametrize(
     ("rows", "cols", "broadcast", "busy"),
-    thin([(4, 4, 16, (0, 0)), (4, 4, 16, (6, 0)), (8, 4, 2, (13, 14)), (4, 8, 4, (6, 0)), (4, 16, 8, (0, 10))]),
+    thin([(4, 4, 16, 0), (4, 4, 16, 6), (8, 4, 2, 13), (4, 8, 4, 6), (4, 16, 8, 10)]),
 )
 def test_4_bit_weights_follow_any_other_command(rows, cols, broadcast, busy, seed):
     """On arrays whose two bytes a row are more than, as many as, and fewer than the channels of a vector."""
     for attempt in count():
-        program = _program([seed, rows, cols, *busy, attempt], BOTH_WIDTHS, rows=rows, cols=cols, broadcast=broadcast, int4=True)
+        program = _program([seed, rows, cols, busy, attempt], BOTH_WIDTHS, rows=rows, cols=cols, broadcast=broadcast, int4=True)
         if set(INT4_TWIN.values()) <= {planned.command.opcode for planned in program.commands}:
             break
     compare(program, busy=busy)
@@ -72,14 +70,14 @@ def test_4_bit_weights_follow_any_other_command(rows, cols, broadcast, busy, see
 @pytest.mark.parametrize("case", thin([0, 1, 3, 2]))
 def test_depthwise_commands_follow_each_other(case, seed):
     """Alike or not: rows are grouped anew, streams end and begin."""
-    compare(_program([seed, case], [Opcode.DEPTHWISE], rows=16, cols=8, count=10), busy=(4 * (case % 2), 4 * (case // 2)))
+    compare(_program([seed, case], [Opcode.DEPTHWISE], rows=16, cols=8, count=10), busy=4 * case)
 
 
-@pytest.mark.parametrize(("cols", "busy"), thin([(8, (6, 4)), (8, (0, 0)), (4, (13, 14))], 3))
+@pytest.mark.parametrize(("cols", "busy"), thin([(8, 6), (8, 0), (4, 13)], 3))
 def test_pixels_between_others_follow_each_other(cols, busy, seed):
     """Weights stay with their vectors where others stand between them, and where ports are refused."""
     opcodes = [*[Opcode.INTERPOLATE] * 4, Opcode.SUM, Opcode.MATMUL]
-    compare(_program([seed, *busy], opcodes, rows=4, cols=cols, count=10), busy=busy)
+    compare(_program([seed, busy], opcodes, rows=4, cols=cols, count=10), busy=busy)
 
 
 def _filter_cycles(*, pitch, positions):

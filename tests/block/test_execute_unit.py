@@ -28,12 +28,12 @@ def _network(seed):
 
 @pytest.mark.parametrize("case", range(6))
 def test_writes_are_those_of_the_machine(case, seed):
-    assert_writes_are_those_of_the_machine(case, seed, int4=False, busy=(0, 0))
+    assert_writes_are_those_of_the_machine(case, seed, int4=False, busy=0)
 
 
 def test_writes_of_4_bit_weights_are_those_of_the_machine(seed):
     """Every second layer of the network has them; ports are refused now and then."""
-    assert_writes_are_those_of_the_machine(6, seed, int4=True, busy=(6, 4))
+    assert_writes_are_those_of_the_machine(6, seed, int4=True, busy=6)
 
 
 def assert_writes_are_those_of_the_machine(case, seed, *, int4, busy):
