@@ -56,9 +56,13 @@ class CopyEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count, source, target = Signal(8), Signal(32), Signal(32)
-        start, clear = Signal(), Signal()
-        error, fault = Signal(8), Signal(3)
+        count = Signal(8)
+        source = Signal(32)
+        target = Signal(32)
+        start = Signal()
+        clear = Signal()
+        error = Signal(8)
+        fault = Signal(3)
         dead = fault == FAULTS.index("dead")
         self._registers(
             m,
