@@ -1,5 +1,6 @@
 // A top module with an NPU, its clock, memory, register port and observation log.
 #pragma once
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -91,7 +92,7 @@ public:
         top.clk = 1;
         top.eval();
         dump();
-        if (context.gotError()) throw PromiseError(at_cycle(cycle_, "a promise is broken"));
+        if (kept_ && context.gotError()) throw PromiseError(at_cycle(cycle_, "a promise is broken"));
         if constexpr (requires(Memory& m) { m.tick(true); }) ddr.tick(w_waiting);
         else ddr.tick();
         cycle_++;
@@ -106,6 +107,9 @@ protected:
     virtual void watch() {}
 
 private:
+    // In a job that is given up its parts are reset one after the other, and promises between them do not hold.
+    const bool kept_ = !std::getenv("WEFT_ABORTED_JOBS");
+
     void idle_inputs() {
         top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = 0;
         top.s_axil_bready = top.s_axil_rready = 0;
