@@ -7,8 +7,10 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
+from hw.npu.array.array import array_latency
+
 ROWS, COLS, BROADCAST = 8, 4, 2
-LATENCY = ROWS + COLS // BROADCAST - 1
+LATENCY = array_latency(rows=ROWS, cols=COLS, broadcast=BROADCAST, multiplier_registers=0)
 STEPS = 300
 GROUP_ENDS = (3, 6, 6)
 """Two kernel rows of three taps each; two rows of the array compute nothing."""
