@@ -216,8 +216,8 @@ SWITCHES = frozenset(field.name for field in dataclasses.fields(NpuConfig) if fi
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 """How they are written on the command line."""
 
-FPGA_REGISTERS = ("memory_registers=1", "stream_registers=1", "multiplier_registers=1")
-"""Overrides that an FPGA wants: its memories are slow, its multipliers few and far away, its wires long."""
+FPGA_REGISTERS = ("memory_registers", "stream_registers", "multiplier_registers")
+"""Fields that an FPGA wants at 1: its memories are slow, its multipliers few and far away, its wires long."""
 
 PRESETS = {
     "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32),

@@ -12,7 +12,7 @@ from tests.rtl.test_random_operators import check, check_networks, random_convol
 from weft.compiler.frontends.tflite import read_tflite
 
 PLAIN = load_config("nano", ("lane_divisor=4",))
-BOARD = load_config("nano", ("lane_divisor=4", *FPGA_REGISTERS))
+BOARD = PLAIN.replace(**dict.fromkeys(FPGA_REGISTERS, 1))
 """What `weft synth --board ecpix5-85f` places and routes for the highest clock."""
 
 

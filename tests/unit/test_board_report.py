@@ -7,7 +7,7 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.lib.wiring import In, Out, Signature
 
-from hw.npu.config import NpuConfig
+from hw.npu.config import FPGA_REGISTERS, NpuConfig
 from hw.npu.errors import WeftError
 from hw.npu.npu import Npu
 from hw.soc.boards.ecp5 import Ecp5Top
@@ -161,6 +161,7 @@ def test_a_width_of_the_bus_that_is_set_is_taken_on_a_board(built, capsys):
 
 def test_without_soc_it_is_the_npu_alone(built, capsys, tmp_path):
     assert main(["synth", "--board", "ulx3s-85f", "--report", str(tmp_path / "r.json"), "-q"]) == 0
+    assert all(getattr(built[0], field) == 1 for field in FPGA_REGISTERS)
     assert isinstance(built[0], NpuConfig) and capsys.readouterr().out.startswith("nano on ulx3s-85f: 8x8")
     found = json.loads((tmp_path / "r.json").read_text())
     assert set(found["memory_bytes"]) == {"activations", "weights", "accumulators"} and "soc" not in found["config"]

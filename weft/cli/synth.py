@@ -1,5 +1,6 @@
 """The command ``weft synth``: its options."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from hw.npu.config import FPGA_REGISTERS, PRESETS, load_config
 from hw.npu.errors import WeftError
-from hw.soc.config import SIZES, load_soc_config
+from hw.soc.config import SIZES, SocConfig, load_soc_config
 from weft.cli.board import BOARD_BUS_BITS, DEFAULT_BOARD_CLOCK_MHZ, synth_board
 from weft.cli.options import Overrides, Quiet
 from weft.cli.silicon import DEFAULT_PERIOD_PS, synth_silicon
@@ -80,11 +81,20 @@ def synth(
             raise WeftError(
                 f"--board {board} builds the whole {'SoC' if soc else 'NPU'} on an FPGA", remedy="leave out blocks and --library"
             )
-        source, sets = config or "nano", (*FPGA_REGISTERS, *(overrides or ()))
+        source, sets = config or "nano", overrides or ()
         chosen = load_soc_config(source, sets, bus_bits=BOARD_BUS_BITS) if soc else load_config(source, sets)
-        synth_board(chosen, board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
+        synth_board(_with_registers(chosen, sets), board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
         return
     if soc:
         raise WeftError("--soc is for a build on a board", remedy="add --board NAME")
     chosen = load_config(config or "small", overrides or ())
     synth_silicon(blocks or ["npu"], library or (), chosen, pdk=pdk, period_ps=period, report=report, record=record, quiet=quiet)
+
+
+def _with_registers(chosen, sets):
+    """The NPU, or the SoC around it, with the registers that an FPGA wants, but for fields that the user has set."""
+    named = {text.partition("=")[0].strip() for text in sets}
+    registers = {field: 1 for field in FPGA_REGISTERS if field not in named}
+    if isinstance(chosen, SocConfig):
+        return dataclasses.replace(chosen, npu=chosen.npu.replace(**registers))
+    return chosen.replace(**registers)
