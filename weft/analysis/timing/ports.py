@@ -42,21 +42,21 @@ def port_reads(opcode: Opcode, loops: dict, source: dict, config: NpuConfig, job
     """
     around = config.BANKS * config.word_bytes
     x, y, step_y, pixel_step = (source.get(name, 0) for name in ("x_bytes", "y", "row_step_y", "pixel_step"))
-    depthwise = opcode.operation == Opcode.DEPTHWISE
+    depthwise, channels = opcode.operation == Opcode.DEPTHWISE, usual_channels(loops, config)
     if depthwise:
-        channels = usual_channels(loops, config)
         along = (y, step_y, source["height"]) if loops.get("transposed", 0) else (x, pixel_step, source["image_row_bytes"])
         reads = _passes(loops["taps_y"], loops["taps_x"], loops["span"], channels, _inside(*along, 1, loops["positions"]))
     else:
         row = x, pixel_step, source["image_row_bytes"], loops["block_cols"]
         reads = _packed(loops["taps_y"], loops["lanes"], loops["span"], config.tile_depth(opcode.int4), row)
     steps = loops["positions"] if depthwise else loops["block_cols"]
-    across, line_step, tap_step, wide = y, step_y, source.get("tap_y_rows", 0), source["height"]
+    across, line_step, tap_step, wide, beyond = y, step_y, source.get("tap_y_rows", 0), source["height"], 1
     if loops.get("transposed", 0):
         across, line_step, tap_step, wide = x, source.get("row_step", 0), source.get("tap_y_step", 0), source["image_row_bytes"]
+        beyond = channels if depthwise else loops["lanes"]  # of pixels side by side the first may be padding, and the others not
     # kernel rows of each block row that lie in the image: what is padding is not read
     inside = tuple(
-        tuple(0 <= across + line * line_step + tap * tap_step < wide for tap in range(loops["taps_y"]))
+        tuple(-beyond < across + line * line_step + tap * tap_step < wide for tap in range(loops["taps_y"]))
         for line in range(loops["block_rows"])
     )
     address = source.get("address", 0) + (job * config.cols if depthwise else 0)
