@@ -72,7 +72,7 @@ def unsigned_convolution_multiplier(input_scale: float, filter_scale: float, out
     """`convolution_multipliers` of a convolution of uint8, whose weights have one scale.
 
     Source: ``GetQuantizedConvolutionMultipler`` in ``lite/kernels/kernel_util.cc``: the product is of *floats*, the quotient of doubles.
-    With the product of doubles 21 of 284 000 sums next to ties differ (``tests/unit/test_unsigned.py``).
+    With the product of doubles 21 of 284 000 sums next to ties differ (``tests/unit/compiler/test_unsigned.py``).
     """
     product = np.float64(np.float32(input_scale) * np.float32(filter_scale))
     return quantize_multipliers(np.broadcast_to(product / np.float64(np.float32(output_scale)), (channels,)))
@@ -94,7 +94,7 @@ def product_multiplier(scale1: float, scale2: float, output_scale: float) -> tup
     """Multiplier and exponent of a product of two quantized numbers: MUL, and PRELU below 0.
 
     Source: ``lite/kernels/mul.cc`` and ``activations.cc``, ``Prepare``: product and quotient are of *floats*. Doubles, for both
-    or for the quotient alone, give another result at ties (``tests/unit/test_rules.py``).
+    or for the quotient alone, give another result at ties (``tests/unit/golden/test_rules.py``).
     """
     real = np.float32(scale1) * np.float32(scale2) / np.float32(output_scale)
     return quantize_multiplier(float(real))

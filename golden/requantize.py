@@ -114,7 +114,7 @@ def average_multiplier(count: int, *, unsigned: bool = False) -> tuple[int, int,
 
     ``128 * count << l`` must fit int32: l is 12 up to count 4096 and falls to 3 at 2^21, the largest count.
     Without the left shift 521 of the counts 1 to 1024 are wrong for some sum: a tie is rounded twice. Left shifts of 1 and 2
-    are right up to 1024, though the argument above does not cover them (both measured by ``tests/unit/test_requantize.py``).
+    are right up to 1024, though the argument above does not cover them (both measured by ``tests/unit/golden/test_requantize.py``).
 
     A sum of unsigned bytes is twice as large, so that l is one less: the kernel of uint8 rounds half up, which is away from zero too where
     nothing is below it.

@@ -33,7 +33,7 @@ def subtract(first, second, parameters: AddParameters, *, zero_points, clamp) ->
     """Difference of two tensors of different scales; parameters as in `add`.
 
     The scaled second operand is subtracted. Negating its multiplier instead, as older kernels did, rounds ties the other way;
-    single rounding is wrong too (``tests/unit/test_rules.py``).
+    single rounding is wrong too (``tests/unit/golden/test_rules.py``).
     """
     scaled1, scaled2 = _scaled(first, second, parameters, zero_points)
     return _requantized(scaled1 - scaled2, parameters, zero_points, clamp)

@@ -2,7 +2,7 @@
 
 Sources: ``LUTPopulateInt8`` in ``lite/kernels/internal/common.h``, ``gelu.h`` and ``elementwise.cc``. TFLite calls the C library's
 float32 functions, and so do these: a double's result that is rounded to float32 differs from them by a unit in the last place here and
-there, and with scales in the ratio of 2 to 3 an output lies so near to a tie that it shows (``tests/unit/test_functions.py``).
+there, and with scales in the ratio of 2 to 3 an output lies so near to a tie that it shows (``tests/unit/compiler/test_functions.py``).
 Every function takes and gives float32[...].
 """
 

@@ -155,4 +155,6 @@ def _run(tool, arguments, folder):
     if done.returncode:
         log = folder / f"{NAME}.tim"
         said = done.stderr + (log.read_text() if tool == "NEXTPNR_ECP5" and log.exists() else "")
-        raise WeftError(refusal(said) or f"{package} failed: {said.strip()[-400:]}", remedy="--set makes it smaller; -o keeps the logs")
+        status = f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        what = refusal(said) or f"{package} ended with {status}: {said.strip()[-400:]}"
+        raise WeftError(what, remedy="--set makes it smaller; -o keeps the logs")

@@ -1,7 +1,7 @@
 """Values of real functions by the reference interpreter itself: a network of their operators alone, run in a process of its own.
 
 Its kernels of the operators in `weft.compiler.islands.elementwise` compute an element in the same way wherever it stands and however
-many there are (``tests/unit/test_islands.py``), so that what they say of 256 bytes in a row holds for every tensor of these bytes.
+many there are (``tests/unit/compiler/test_islands.py``), so that what they say of 256 bytes in a row holds for every tensor of these bytes.
 """
 
 import tempfile
