@@ -128,7 +128,7 @@ def test_a_file_says_what_its_room_is_for(path):
     assert path.read_text() == "" or ast.get_docstring(ast.parse(path.read_text())), "no module docstring"
 
 
-@pytest.mark.parametrize("layer, rooms", [("block", "hw/npu"), ("unit", "weft hw golden sim")])
+@pytest.mark.parametrize(("layer", "rooms"), [("block", "hw/npu"), ("unit", "weft hw golden sim")])
 def test_folders_of_tests_are_those_of_the_house(layer, rooms):
     """A test of a room stands in a folder of the room's name; what crosses rooms stands beside the folders."""
     house = {path.name for room in rooms.split() for path in [ROOT / room, *(ROOT / room).iterdir()] if path.is_dir()}

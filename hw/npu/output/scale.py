@@ -28,7 +28,8 @@ class Scale(wiring.Component):
       ``value`` xor that of ``multiplier``: where the product is zero both nudges give zero. The saturation of
       -2^31 * -2^31 to 2^31 - 1 shows nowhere behind a clamp to 8 bits.
 
-    So one adder of constants, one shifter and a bit to round stand for both. ``tests/block/output/test_requantize.py`` compares it with gemmlowp.
+    So one adder of constants, one shifter and a bit to round stand for both.
+    ``tests/block/output/test_requantize.py`` compares it with gemmlowp.
 
     ::
 
