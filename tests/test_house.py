@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from amaranth.lib import wiring
 
+from hw.npu.config import FPGA_REGISTERS, SWITCHES
 from tests.component_table import EXAMPLES, make
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,9 @@ LONGER = {"hw/npu": 80, "weft/cli/synth.py": 80}
 """Where functions are still longer, and how long: it goes down with them."""
 PRIVATE_AMARANTH = "hw/emit/amaranth_private.py"
 """The only file that imports what Amaranth does not promise to keep."""
+MOST_SWITCHED = 40
+"""Places of hw/npu that ask a switch of the configuration: one body serves them all, and a part is there or not."""
+SWITCHED = SWITCHES | set(FPGA_REGISTERS)
 SOURCES = sorted(path for room in ("hw", "golden", "sim", "weft") for path in (ROOT / room).rglob("*.py"))
 
 
@@ -134,6 +138,29 @@ def test_folders_of_tests_are_those_of_the_house(layer, rooms):
     house = {path.name for room in rooms.split() for path in [ROOT / room, *(ROOT / room).iterdir()] if path.is_dir()}
     folders = {path.parent.name for path in (ROOT / "tests" / layer).glob("*/test_*.py")}
     assert folders and folders <= house, f"folders that no room has: {sorted(folders - house)}"
+
+
+def asks_a_switch(test):
+    """Whether an expression is about a switch of the configuration."""
+    return bool(
+        SWITCHED
+        & {node.id if isinstance(node, ast.Name) else node.attr for node in ast.walk(test) if isinstance(node, ast.Name | ast.Attribute)}
+    )
+
+
+def conditions(path):
+    """Every condition of a file: of a statement, an expression, a comprehension."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If | ast.IfExp):
+            yield node.test
+        elif isinstance(node, ast.comprehension):
+            yield from node.ifs
+
+
+def test_few_places_ask_a_switch():
+    paths = sorted((ROOT / "hw" / "npu").rglob("*.py"))
+    asked = [f"{path.relative_to(ROOT)}:{test.lineno}" for path in paths for test in conditions(path) if asks_a_switch(test)]
+    assert 10 < len(asked) < MOST_SWITCHED, asked
 
 
 def components():

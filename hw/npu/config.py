@@ -17,6 +17,11 @@ LONGEST_STEM = 40
 """Characters of a TOML file's name that become the configuration's."""
 
 
+def tile_depth(rows: int, int4: bool) -> int:
+    """Bytes of the reduction that an array of R rows takes in a cycle: R, with 4-bit weights 2R."""
+    return 2 * rows if int4 else rows
+
+
 @dataclass(frozen=True)
 class NpuConfig:
     """What a designer chooses; the derived numbers are properties.
@@ -152,8 +157,8 @@ class NpuConfig:
         return self.cols // self.lane_divisor
 
     def tile_depth(self, int4: bool) -> int:
-        """Bytes of the reduction that the array takes in a cycle: R, with 4-bit weights 2R."""
-        return 2 * self.rows if int4 else self.rows
+        """Bytes of the reduction that the array takes in a cycle."""
+        return tile_depth(self.rows, int4)
 
     @property
     def feed_bytes(self) -> int:

@@ -5,8 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.array.pe_row import PeRow, pe_latency
+from hw.npu.config import tile_depth
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.switched import only
 
 
 class SystolicArray(wiring.Component):
@@ -77,8 +79,8 @@ class SystolicArray(wiring.Component):
             "enable": In(1),
             "valid": In(1),
             "plane": In(1),
-            "activations": In(signed(8)).array(2 * rows if int4 else rows),
-            **({"paired": In(1)} if int4 else {}),
+            "activations": In(signed(8)).array(tile_depth(rows, int4)),
+            **only(int4, paired=In(1)),
             "column": In(1),
             "vectors": In(signed(8)).array(MAX_SPAN, cols),
             "group_ends": In(range(rows + 1)).array(MAX_SPAN),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.switched import only
 
 
 class PeRow(wiring.Component):
@@ -61,13 +62,12 @@ class PeRow(wiring.Component):
         self.before, self.behind = around_multiplier(multiplier_registers)
         self.latency = pe_latency(multiplier_registers)
         self.cols, self.psum_bits, self.int4 = cols, psum_bits, int4
-        pairs = {"paired": In(1), "other": In(signed(8))} if int4 else {}
         super().__init__({
             "enable": In(1),
             "valid": In(1),
             "plane": In(1),
             "activation": In(signed(8)),
-            **pairs,
+            **only(int4, paired=In(1), other=In(signed(8))),
             "column": In(1),
             "side": In(MAX_SPAN),
             "vectors": In(signed(8)).array(MAX_SPAN, cols),

@@ -11,6 +11,7 @@ from hw.npu.interface.isa import MAX_SPAN, Opcode
 from hw.npu.interface.ports import ReadPort
 from hw.npu.interface.wave import FEED_STEP, SENT_STEP
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.switched import only
 
 
 def placed_step(width, geometry) -> data.StructLayout:
@@ -92,7 +93,7 @@ class FeedReader(wiring.Component):
             "outside": Out(1),
             "sent": Out(1),
             "arrived": Out(SENT_STEP),
-            **({"paired": Out(1)} if int4 else {}),
+            **only(int4, paired=Out(1)),
             "lanes": Out(signed(8)).array(width),
             "sides": Out(signed(8)).array(MAX_SPAN - 1, cols),
         })

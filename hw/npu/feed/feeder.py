@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from hw.npu.config import tile_depth
 from hw.npu.feed.feed_gate import CAUSES, FeedGate
 from hw.npu.feed.feed_monitor import FEED_EVENT
 from hw.npu.feed.feed_reader import FeedReader
@@ -22,6 +23,7 @@ from hw.npu.interface.tokens import TOKENS
 from hw.npu.interface.wave import WAVE_TAG
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
+from hw.npu.parts.switched import only
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.walks.interpolation_walk import WEIGHT_BITS, InterpolationWalk
 
@@ -138,7 +140,7 @@ class Feeder(wiring.Component):
         self.read_latency, self.array_latency = read_latency, array_latency
         self.memory_registers, self.stream_registers = memory_registers, stream_registers
         self.places, self.layout = places, feed_command(interpolation)
-        self.width = max(2 * rows if int4 else rows, cols)
+        self.width = max(tile_depth(rows, int4), cols)
         super().__init__({
             "command": In(stream.Signature(self.layout)),
             "tokens": In(TOKENS),
@@ -149,8 +151,8 @@ class Feeder(wiring.Component):
             "matmul": Out(1),
             "column": Out(1),
             "vector": Out(1),
-            **({"paired": Out(1)} if int4 else {}),
-            **({"weight": Out(WEIGHT_BITS)} if interpolation else {}),
+            **only(int4, paired=Out(1)),
+            **only(interpolation, weight=Out(WEIGHT_BITS)),
             "plane": Out(1),
             "tag": Out(WAVE_TAG),
             "lanes": Out(signed(8)).array(self.width),

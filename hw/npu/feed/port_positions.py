@@ -5,10 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.config import tile_depth
 from hw.npu.feed.wave_generator import moved, row_to_row
 from hw.npu.interface.isa import MAX_SPAN, MOST_LAG, group_layout
 from hw.npu.interface.wave import POSITION
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.switched import only
 from hw.npu.walks.reduction_walk import ReductionWalk
 
 
@@ -122,7 +124,7 @@ class PortPositions(wiring.Component):
 
     def __init__(self, *, rows, cols, int4=False):
         self.rows, self.cols, self.int4 = rows, cols, int4
-        self.deepest = 2 * rows if int4 else rows
+        self.deepest = tile_depth(rows, int4)
         self.width = max(self.deepest, cols)
         super().__init__({
             "start": In(1),
@@ -133,7 +135,7 @@ class PortPositions(wiring.Component):
             "input": In(group_layout("input")),
             "matmul": In(1),
             "depthwise": In(1),
-            **({"paired": In(1)} if int4 else {}),
+            **only(int4, paired=In(1)),
             "pixel": In(POSITION),
             "last_column": In(1),
             "ports": Out(port_layout(self.width)).array(MAX_SPAN),

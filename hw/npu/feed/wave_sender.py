@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.interface.wave import SENT_STEP, WAVE_TAG
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.switched import only
 
 
 class WaveSender(wiring.Component):
@@ -50,7 +51,7 @@ class WaveSender(wiring.Component):
             "step": In(SENT_STEP),
             "bytes": In(signed(8)).array(width),
             "bytes_beside": In(signed(8)).array(MAX_SPAN - 1, cols),
-            **({"pairs": In(1), "paired": Out(1)} if int4 else {}),
+            **only(int4, pairs=In(1), paired=Out(1)),
             "enable": Out(1),
             "matmul": Out(1),
             "column": Out(1),

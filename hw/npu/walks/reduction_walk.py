@@ -6,7 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.config import tile_depth
 from hw.npu.interface.isa import MAX_SPAN, group_layout
+from hw.npu.parts.switched import only
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,12 @@ class ReductionWalk(wiring.Component):
 
     def __init__(self, *, rows, int4=False):
         self.rows, self.int4 = rows, int4
-        self.deepest = 2 * rows if int4 else rows
+        self.deepest = tile_depth(rows, int4)
         super().__init__({
             "start": In(1),
             "step": In(1),
             "depthwise": In(1),
-            **({"paired": In(1)} if int4 else {}),
+            **only(int4, paired=In(1)),
             "loops": In(group_layout("loops")),
             "end": Out(range(self.deepest + 1)).array(MAX_SPAN),
             "side": Out(1).array(MAX_SPAN),

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.parts.switched import only
+
 PAIR_TAG = {"pair": 1, "upper": 1, "zero_upper": 1}
 """Of a row of the stream with 4-bit weights of a DEPTHWISE: it is one; its upper halves are a row of weights too, and count as 0."""
 
@@ -12,7 +14,7 @@ def row_tag(cols, int4=False):
     """What a row of the stream is: for the table, the parameters or the array; whether its weights count as 0; its number; whether it is
     the last of its set.
     """
-    tag = {"table": 1, "params": 1, "zero": 1, "row": range(256), "last": 1} | (PAIR_TAG if int4 else {})
+    tag = {"table": 1, "params": 1, "zero": 1, "row": range(256), "last": 1} | only(int4, **PAIR_TAG)
     return data.StructLayout(tag | {"cols": unsigned(8 * cols)})
 
 

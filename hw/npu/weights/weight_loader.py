@@ -12,6 +12,7 @@ from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
 from hw.npu.parts.promise import promise
 from hw.npu.parts.stream_register import StreamRegister, registered, steady
+from hw.npu.parts.switched import only
 from hw.npu.weights.plane_handoff import PlaneHandoff
 from hw.npu.weights.row_splitter import PAIR_TAG, RowSplitter, row_tag
 from hw.npu.weights.weight_rows import WeightRows
@@ -172,7 +173,7 @@ class WeightLoader(wiring.Component):
 
     def _tag(self):
         """What of a row's tag is known when it is asked for."""
-        return ("table", "params", "zero", "row", "last", *(PAIR_TAG if self.int4 else ()))
+        return ("table", "params", "zero", "row", "last", *only(self.int4, **PAIR_TAG))
 
     def _receive(self, m, row, queue):
         """Puts each answer into the queue, with what its row is."""

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import MAX_SPAN
 from hw.npu.interface.load_command import LOAD_COMMAND, stream_of
+from hw.npu.parts.switched import only
 from hw.npu.weights.row_splitter import PAIR_TAG
 from hw.npu.weights.weight_sets import WeightSets
 
@@ -59,7 +60,7 @@ class WeightRows(wiring.Component):
             "params": Out(1),
             "zero": Out(1),
             "row": Out(range(256)),
-            **(dict.fromkeys(PAIR_TAG, Out(1)) if int4 else {}),
+            **only(int4, **dict.fromkeys(PAIR_TAG, Out(1))),
             "last": Out(1),
             "end": Out(1),
             "empty": Out(1),

@@ -4,9 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.npu.config import tile_depth
 from hw.npu.interface.isa import MAX_SPAN, Opcode, is_operation
 from hw.npu.interface.load_command import LOAD_COMMAND, parameter_rows, stream_of, table_rows
 from hw.npu.parts.stream_register import StreamRegister, steady
+from hw.npu.parts.switched import only
 from hw.npu.walks.reduction_walk import ReductionWalk
 
 
@@ -16,8 +18,7 @@ def set_layout(rows, int4=False) -> data.StructLayout:
     Its last row; whether it is the command's last; for the weights of a DEPTHWISE where its kernel rows begin, and which of them the kernel
     has not. With ``int4`` whether its rows are two rows of weights each, of how many in all.
     """
-    lane = range((2 if int4 else 1) * rows + 1)
-    wide = {"pair": 1, "whole": lane} if int4 else {}
+    lane = range(tile_depth(rows, int4) + 1)
     return data.StructLayout({
         "table": 1,
         "params": 1,
@@ -25,7 +26,7 @@ def set_layout(rows, int4=False) -> data.StructLayout:
         "end": 1,
         "borders": data.ArrayLayout(lane, MAX_SPAN - 1),
         "missing": MAX_SPAN - 1,
-        **wide,
+        **only(int4, pair=1, whole=lane),
     })
 
 
