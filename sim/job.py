@@ -80,13 +80,9 @@ class Job:
         Output lanes of the NPU; 0 if it was built without observation.
     seed : int
         Of registers that no reset reaches, in builds that randomize them.
-    aborted : bool
-        Jobs may be given up, after an error or by a soft reset. The parts of the NPU are then reset one after the other, and what they
-        promise each other does not hold: a broken promise does not end the run.
     """
 
-    def __init__(self, memory_bytes, *, lanes, seed=0, aborted=False):
-        self._aborted = aborted
+    def __init__(self, memory_bytes, *, lanes, seed=0):
         self._parts = [struct.pack("<QI", memory_bytes, seed & 0x7FFFFFFF)]
         self._lanes = lanes
         self._answers = []
@@ -186,8 +182,7 @@ class Job:
             with job.open("wb") as file:
                 file.writelines([*self._parts, struct.pack("<I", Op.END)])
             command = [str(executable), str(job), str(result)] + ([str(trace)] if trace else [])
-            environment = os.environ | ({"WEFT_ABORTED_JOBS": "1"} if self._aborted else {})
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            done = subprocess.run(command, capture_output=True, text=True)
             if trace and _is_full(Path(trace)):
                 raise TraceError(f"the waveform cannot be written: {os.strerror(errno.ENOSPC)}", file=trace)
             if done.returncode:

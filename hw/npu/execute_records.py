@@ -25,7 +25,8 @@ class ExecuteRecords(wiring.Component):
     Members
     -------
     window : In(stream of FEED_WINDOW)
-        From the feed monitor, before its command retires.
+        From the feed monitor, in order. That of a DEPTHWISE may come after its command retires: the positions behind its last output are
+        steps, too.
     loader_end, loader_rows : In(1), In(unsigned(32))
         The weight loader asked for the last row of a command; rows read since the reset, one cycle later.
     retire : In(1)
@@ -81,7 +82,6 @@ class ExecuteRecords(wiring.Component):
         ]
         promise(m, self, ~weights.i.valid | weights.i.ready, "there is room for the rows of every command")
         promise(m, self, ~self.retire | retired.i.ready, "there is room for every command that retires")
-        promise(m, self, ~retired.o.valid | self.window.valid, "the window of a command comes before it retires")
         shared = [name for name, _ in RECORD_LAYOUT if name in dict(FEED_WINDOW) and name != "sram_read_bytes"]
         m.d.comb += [record[name].eq(window[name]) for name in shared]
         return m

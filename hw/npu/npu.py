@@ -1,6 +1,6 @@
 """The top: registers, job control and core behind the ports of AXI4 and AXI4-Lite."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -51,6 +51,9 @@ class Npu(wiring.Component):
         Where ``observe``: a write of the output stage, as many cycles after the scratchpad accepted it as a command takes to retire.
     obs_retire, obs_retire_index : Out
         Where ``observe``: an execute command is complete; after or with its last write on ``obs_write``.
+    obs_given_up : Out(1)
+        Where ``observe``: a job is given up, and its parts are halted and reset one after the other, so that what they promise each other
+        does not hold.
     """
 
     def __init__(self, config, *, observe=False):
@@ -68,6 +71,7 @@ class Npu(wiring.Component):
                 "obs_write_data": Out(8 * config.lanes),
                 "obs_retire": Out(1),
                 "obs_retire_index": Out(32),
+                "obs_given_up": Out(1),
             }
         super().__init__(members)
 
@@ -99,10 +103,10 @@ class Npu(wiring.Component):
         self.m_axi.connect(m, self, buses)
         self.s_axil.connect(m, self, {name: getattr(registers.bus, name) for name in ("aw", "w", "b", "ar", "r")})
         if self.observe:
-            self._show(m, core)
+            self._show(m, control, core)
         return m
 
-    def _show(self, m, core):
+    def _show(self, m, control, core):
         """Writes late: then the last one of a command stands beside its retirement, and the next one's come after it."""
         late = OutputStage.RETIRE
         m.d.comb += [
@@ -113,3 +117,9 @@ class Npu(wiring.Component):
             self.obs_retire.eq(core.retired),
             self.obs_retire_index.eq(core.retired_index),
         ]
+        resetting = Signal(range(control.resets + 1))
+        with m.If(control.status.draining):
+            m.d.sync += resetting.eq(control.resets)
+        with m.Elif(resetting != 0):
+            m.d.sync += resetting.eq(resetting - 1)
+        m.d.comb += self.obs_given_up.eq(control.status.draining | (resetting != 0))

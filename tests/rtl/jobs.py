@@ -134,7 +134,7 @@ class Session:
 
     def __init__(self, simulator: Simulator, ddr=None, *, timeout=20_000, limit=400_000, seed=1):
         self.simulator, self.timeout, self.limit = simulator, timeout, limit
-        self.job = Job(MEMORY, lanes=simulator.config.lanes, seed=seed, aborted=True)
+        self.job = Job(MEMORY, lanes=simulator.config.lanes, seed=seed)
         self.job.reset(ddr or DdrConfig())
         self.last_answers, self._marks = [], []
 

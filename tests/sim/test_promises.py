@@ -35,7 +35,7 @@ BREACHES = [
     ("output.write_slots.WriteSlots", {"claim": 1}, "a place is taken only while one is free"),
     ("output.write_slots.WriteSlots", {"fill": 1}, "data come only for a place that is taken and has none"),
     ("dma.transfers.TransferRecords", {"complete": 1}, "a transfer that is complete has given its account"),
-    ("execute_records.ExecuteRecords", {"retire": 1}, "the window of a command comes before it retires"),
+    ("execute_records.ExecuteRecords", {"retire": 1}, "there is room for every command that retires"),
     ("execute_records.ExecuteRecords", {"loader_end": 1}, "there is room for the rows of every command"),
     ("feed.feed_monitor.FeedMonitor", {"event.command_end": 1}, "there is room for every window that ends"),
     ("control.record_writer.RecordWriter", {"axi.b.valid": 1}, "a response answers a burst that is under way"),

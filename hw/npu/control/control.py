@@ -84,6 +84,8 @@ class JobControl(wiring.Component):
         self.units, self.watchdog, self.reach = units, watchdog, reach
         self.settle = 1 + reach + self.HALTED + self.SEEN
         """Cycles without a transaction that end draining."""
+        self.resets = 1 + 2 * (reach + 1)
+        """Cycles from the end of draining until the last part has been reset: states RESET and CLEAR."""
         super().__init__({
             "pulses": In(PULSES),
             "timeout": In(32),

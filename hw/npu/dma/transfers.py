@@ -175,10 +175,11 @@ class TransferPlanner(wiring.Component):
         account = Signal(ACCOUNT_LAYOUT, reset_less=True)
         m.d.sync += seen.eq(waiting & ~self.taken)
         with m.If(waiting):
-            for stall, counted in counts.items():
-                m.d.sync += account[stall].eq(Mux(seen, account[stall], 0) + counted)
             m.d.sync += [account.beats.eq(0), account.bytes.eq(0)]
-            with m.If(~seen):
+            with m.If(seen):
+                m.d.sync += [account[stall].eq(account[stall] + counted) for stall, counted in counts.items()]
+            with m.Else():  # a choice behind the sums: in front of them it would be in their way
+                m.d.sync += [account[stall].eq(counted) for stall, counted in counts.items()]
                 m.d.sync += account.start.eq(self.cycle)
         run, total = planner.bursts.payload.run, self.account.payload
         beats = account.beats + run.len + 1
