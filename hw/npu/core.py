@@ -116,20 +116,7 @@ class NpuCore(wiring.Component):
         store = part("store", StoreDma(**transfers, read_latency=ActivationScratchpad.answer_latency(config.memory_registers)))
         records = part("records", RecordWriter(sources=3, **bus))
         board = part("board", TokenBoard())
-        activations = part(
-            "activations",
-            ActivationScratchpad(
-                banks=config.BANKS,
-                word=config.word_bytes,
-                size=config.act_bytes,
-                feed_bytes=config.feed_bytes,
-                lanes=config.lanes,
-                dma_bytes=config.axi_bytes,
-                registers=config.memory_registers,
-            ),
-        )
-        sizes = {"banks": config.WEIGHT_BANKS, "size": config.weight_bytes, "cols": config.cols, "dma_bytes": config.axi_bytes}
-        weights = part("weights", WeightScratchpad(**sizes, registers=config.memory_registers))
+        activations, weights = self._scratchpads(part)
         read_arbiter = part("read_arbiter", ReadArbiter(**channels))
         write_arbiter = part("write_arbiter", WriteArbiter(**channels))
 
@@ -153,6 +140,32 @@ class NpuCore(wiring.Component):
             (store.records, records.records[2]),
         ):
             connect(m, source, sink)
+        self._queues(m, part, dispatcher, load, execute, store)
+        # a write is accepted before it is made
+        m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
+        executed, loaded = activations.settled
+        self._job(m, fetch, dispatcher, load, execute, store, records, board, (loaded, executed, store.done))
+        self._status(m, fetch, dispatcher, load, execute, store, records)
+        return m
+
+    def _scratchpads(self, part):
+        """That of the activations, and that of the weights."""
+        config = self.config
+        common = {"dma_bytes": config.axi_bytes, "registers": config.memory_registers}
+        activations = ActivationScratchpad(
+            banks=config.BANKS,
+            word=config.word_bytes,
+            size=config.act_bytes,
+            feed_bytes=config.feed_bytes,
+            lanes=config.lanes,
+            **common,
+        )
+        weights = WeightScratchpad(banks=config.WEIGHT_BANKS, size=config.weight_bytes, cols=config.cols, **common)
+        return part("activations", activations), part("weights", weights)
+
+    def _queues(self, m, part, dispatcher, load, execute, store):
+        """A queue of commands between the dispatcher and each unit that executes them."""
+        config = self.config
         for name, layout, sink in (
             ("load", QUEUED_TRANSFER, load.commands),
             ("execute", QUEUED_EXECUTE, execute.command),
@@ -161,12 +174,6 @@ class NpuCore(wiring.Component):
             queue = part(f"{name}_queue", CommandQueue(layout, depth=config.queue_depth, interpolation=config.interpolation))
             connect(m, getattr(dispatcher, name), queue.i)
             connect(m, queue.o, sink)
-        # a write is accepted before it is made
-        m.d.comb += [activations.complete[0].eq(execute.done), activations.complete[1].eq(load.done)]
-        executed, loaded = activations.settled
-        self._job(m, fetch, dispatcher, load, execute, store, records, board, (loaded, executed, store.done))
-        self._status(m, fetch, dispatcher, load, execute, store, records)
-        return m
 
     def _job(self, m, fetch, dispatcher, load, execute, store, records, board, tokens):
         """Settings, tokens, which are given as a command of load, execute or store is over, and the end of a job."""

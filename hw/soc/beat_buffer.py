@@ -1,12 +1,11 @@
 """A queue of beats in a memory with a clocked read port, as block RAM and SRAM macros have it."""
 
-from amaranth.hdl import Module, Shape
-from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+
+from hw.npu.parts.fifo import StreamFifo
 
 
-class BeatBuffer(wiring.Component):
+class BeatBuffer(StreamFifo):
     """First-in first-out queue, one payload a cycle. What enters can leave two cycles later (`LATENCY`).
 
     `hw.npu.parts.fifo.StreamFifo` is faster by a cycle, but its memory is read without a clock: hundreds of beats would become registers or
@@ -30,29 +29,6 @@ class BeatBuffer(wiring.Component):
     """
 
     LATENCY = 2
-
-    def __init__(self, shape, *, depth):
-        if depth < 1:
-            raise ValueError(f"BeatBuffer depth must be at least 1, not {depth}")
-        self.depth = depth
-        self._width = Shape.cast(shape).width
-        super().__init__({
-            "i": In(stream.Signature(shape)),
-            "o": Out(stream.Signature(shape)),
-            "level": Out(range(depth + 2)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        # The memory holds all of `depth`: an output register that is still empty must not count as room.
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self._width, depth=self.depth + 1)
-        m.d.comb += [
-            fifo.w_data.eq(self.i.payload),
-            fifo.w_en.eq(self.i.valid),
-            self.i.ready.eq(fifo.w_rdy),
-            self.o.payload.eq(fifo.r_data),
-            self.o.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.o.ready),
-            self.level.eq(fifo.level),
-        ]
-        return m
+    QUEUE = SyncFIFOBuffered
+    BEYOND = 1
+    """The memory holds all of ``depth``: the output's register, while it is empty, must not count as room."""

@@ -13,60 +13,73 @@ from weft.cli.board import BOARD_BUS_BITS, DEFAULT_BOARD_CLOCK_MHZ, synth_board
 from weft.cli.options import Overrides, Quiet
 from weft.cli.silicon import DEFAULT_PERIOD_PS, synth_silicon
 
+Blocks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[BLOCK...]",
+        help="npu for the whole, or its blocks: folders of hw/npu, or components (feed, accumulators); npu if none.",
+    ),
+]
+Library = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--library",
+        metavar="NAME|FILE",
+        help="Cells: asap7, sg13g2, or a Liberty file (.lib, .lib.gz), several times where one library is several files.",
+    ),
+]
+Pdk = Annotated[
+    Path | None,
+    typer.Option(
+        "--pdk",
+        metavar="FOLDER",
+        envvar="WEFT_PDK",
+        help="Where the named libraries are; ../shared/pdk beside the repository if not given.",
+    ),
+]
+Period = Annotated[
+    float, typer.Option("--period", metavar="PS", min=1, max=1e6, help="With --library: clock period that the mapping aims at, ps.")
+]
+Record = Annotated[
+    bool, typer.Option("--record", help="With --library: put the figures on record, for docs/silicon.md and the clock of reports.")
+]
+Board = Annotated[
+    str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f, ecpix5-85f.")
+]
+WithSoc = Annotated[
+    bool,
+    typer.Option(
+        "--soc",
+        help=f"With --board: the SoC around the NPU too. Its bus has {BOARD_BUS_BITS} bits unless axi_bits is set; "
+        f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
+    ),
+]
+BoardClock = Annotated[int, typer.Option("--clock", metavar="MHZ", help="With --board: clock to aim at.")]
+PlacementSeed = Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")]
+BuildFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FOLDER", help="With --board: keep all files of the build here, with the bitstream."),
+]
+FiguresFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the figures as JSON.")]
+SynthConfig = Annotated[
+    str | None,
+    typer.Option("--config", metavar="NAME|FILE", help=f"Preset ({', '.join(PRESETS)}) or a TOML file; else small, nano on a board."),
+]
+
 
 def synth(
-    blocks: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[BLOCK...]",
-            help="npu for the whole, or its blocks: folders of hw/npu, or components (feed, accumulators); npu if none.",
-        ),
-    ] = None,
-    library: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--library",
-            metavar="NAME|FILE",
-            help="Cells: asap7, sg13g2, or a Liberty file (.lib, .lib.gz), several times where one library is several files.",
-        ),
-    ] = None,
-    pdk: Annotated[
-        Path | None,
-        typer.Option(
-            "--pdk",
-            metavar="FOLDER",
-            envvar="WEFT_PDK",
-            help="Where the named libraries are; ../shared/pdk beside the repository if not given.",
-        ),
-    ] = None,
-    period: Annotated[
-        float, typer.Option("--period", metavar="PS", min=1, max=1e6, help="With --library: clock period that the mapping aims at, ps.")
-    ] = DEFAULT_PERIOD_PS,
-    record: Annotated[
-        bool, typer.Option("--record", help="With --library: put the figures on record, for docs/silicon.md and the clock of reports.")
-    ] = False,
-    board: Annotated[
-        str | None, typer.Option("--board", metavar="NAME", help="Place and route the NPU on a board instead: ulx3s-85f, ecpix5-85f.")
-    ] = None,
-    soc: Annotated[
-        bool,
-        typer.Option(
-            "--soc",
-            help=f"With --board: the SoC around the NPU too. Its bus has {BOARD_BUS_BITS} bits unless axi_bits is set; "
-            f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
-        ),
-    ] = False,
-    clock: Annotated[int, typer.Option("--clock", metavar="MHZ", help="With --board: clock to aim at.")] = DEFAULT_BOARD_CLOCK_MHZ,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")] = 1,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="With --board: keep all files of the build here, with the bitstream."),
-    ] = None,
-    report: Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the figures as JSON.")] = None,
-    config: Annotated[
-        str | None,
-        typer.Option("--config", metavar="NAME|FILE", help=f"Preset ({', '.join(PRESETS)}) or a TOML file; else small, nano on a board."),
-    ] = None,
+    blocks: Blocks = None,
+    library: Library = None,
+    pdk: Pdk = None,
+    period: Period = DEFAULT_PERIOD_PS,
+    record: Record = False,
+    board: Board = None,
+    soc: WithSoc = False,
+    clock: BoardClock = DEFAULT_BOARD_CLOCK_MHZ,
+    seed: PlacementSeed = 1,
+    output: BuildFolder = None,
+    report: FiguresFile = None,
+    config: SynthConfig = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
 ):

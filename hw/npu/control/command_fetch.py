@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.control.queues import STREAM_BITS
-from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, ReadChannels, lane_bits
+from hw.npu.interface.axi import RESP_OKAY, ReadChannels, offer_burst
 from hw.npu.interface.isa import MOST_UNITS, UNIT_BYTES
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.fifo import StreamFifo
@@ -99,8 +99,6 @@ class CommandFetch(wiring.Component):
             beats.eq(delayed(m, Mux(missing < longest, missing, longest), 1, name="longest")),
             # Room for a whole burst also where the last one is shorter: more than `bursts` would fit beside one that has nearly come.
             issue.eq(some & (self.room >= longest) & (~ar.valid | ar.ready) & ~self.halt),
-            ar.payload.size.eq(lane_bits(self.axi_bytes)),
-            ar.payload.burst.eq(BURST_INCR),
             r.ready.eq(1),
             arrived.eq(r.valid & r.ready),
             finished.eq(arrived & r.payload.last),
@@ -115,10 +113,7 @@ class CommandFetch(wiring.Component):
             m.d.sync += [missing.eq(self.units * per_unit), address.eq(self.commands_base)]
         with m.Elif(issue):
             m.d.sync += [missing.eq(missing - beats), address.eq(address + self.burst_bytes)]
-        with m.If(issue):
-            m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(address), ar.payload.len.eq(beats - 1)]
-        with m.Elif(ar.ready):
-            m.d.sync += ar.valid.eq(0)
+        offer_burst(m, ar, issue, address=address, beats_behind=beats - 1, axi_bytes=self.axi_bytes)
         m.d.sync += [
             self.room.eq(self.room - Mux(issue, beats, 0) + left),
             self.outstanding.eq(self.outstanding + issue - finished),

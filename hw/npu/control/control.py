@@ -110,33 +110,22 @@ class JobControl(wiring.Component):
         """In state DRAIN; the job is given up; its error has been shown; in state RUN; in state CLEAR: for proofs."""
         self.cleared = Signal(range(2 * reach + 2))
         """Cycles for which it has been in state CLEAR."""
+        self.done = Signal()
+        self.failed = Signal()
+        self.code = Signal.like(self.status.error_code)
+        self.index = Signal(32)
+        """What the host is told: the job has ended well; it has ended with an error; the error's code; the index of its command."""
 
     def elaborate(self, platform):
         m = Module()
-        cycles = Signal(CYCLE_BITS)
-        carry = Signal()
-        low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
         aborted, announced = self.aborted, self.announced
-        done = Signal()
-        failed = Signal()
-        code = Signal.like(self.status.error_code)
-        index = Signal(32)
-        forget = [done.eq(0), failed.eq(0), code.eq(0), index.eq(0)]
+        forget = [self.done.eq(0), self.failed.eq(0), self.code.eq(0), self.index.eq(0)]
         seen = self._seen(m)
         deadlock, silent, drained = self._watchdogs(m, seen)
-        status = self._show(m, done, failed, code, index, cycles)
-
-        def announce_error():
-            """The event of an error, once; a job that is given up has none."""
-            m.d.comb += self.events.irq_error.eq(~announced & ~aborted & ~self.pulses.soft_reset)
-            m.d.sync += [announced.eq(1), failed.eq(~aborted & ~self.pulses.soft_reset)]
-
         core_reset, halt, late_start = (Signal(name=name) for name in ("core_reset", "halt", "late_start"))
         m.d.sync += [self.core_reset.eq(core_reset), self.halt.eq(halt), late_start.eq(0)]
         counting = Signal()
-        with m.If(counting):
-            # the upper half hears from a register that the lower one is all ones: no carry crosses 64 bits in a cycle
-            m.d.sync += [low.eq(low + 1), carry.eq(low == (1 << len(low)) - 2), high.eq(high + carry)]
+        count_anew = self._count(m, counting)
         with m.FSM() as fsm:
             # Ends with a start.
             with m.State("IDLE"):
@@ -146,36 +135,19 @@ class JobControl(wiring.Component):
                     m.next = "CLEAR"
                 with m.Elif(self.pulses.start | late_start):
                     m.d.comb += self.begin.eq(1)
-                    m.d.sync += [*forget, cycles.eq(0), carry.eq(0), aborted.eq(0), announced.eq(0)]
+                    m.d.sync += [*forget, *count_anew, aborted.eq(0), announced.eq(0)]
                     m.next = "RUN"
             # Ends with the first error, a watchdog, a soft reset, or well.
             with m.State("RUN"):
                 m.d.comb += [self.running.eq(1), counting.eq(1)]
-                found = Cat(error.valid for error in seen["errors"]).any()
-                with m.If(self.pulses.soft_reset):
-                    m.d.sync += aborted.eq(1)
-                    m.next = "DRAIN"
-                with m.Elif(found):
-                    for error in reversed(seen["errors"]):
-                        with m.If(error.valid):
-                            m.d.sync += [code.eq(error.code), index.eq(error.index)]
-                    m.next = "DRAIN"
-                with m.Elif(deadlock | silent):
-                    m.d.sync += [code.eq(Mux(silent, Error.TIMEOUT, Error.DEADLOCK)), index.eq(self.oldest)]
-                    with m.If(silent):
-                        announce_error()
-                    m.next = "DRAIN"
-                with m.Elif(seen["complete"]):
-                    m.d.comb += self.events.irq_done.eq(1)
-                    m.d.sync += done.eq(1)
-                    m.next = "RESET"
+                self._run(m, seen, deadlock, silent)
             # Ends when nothing is outstanding.
             with m.State("DRAIN"):
                 m.d.comb += [halt.eq(1), self.draining.eq(1), counting.eq(~announced & ~aborted)]
                 with m.If(self.pulses.soft_reset):
-                    m.d.sync += [aborted.eq(1), failed.eq(0)]
+                    m.d.sync += [aborted.eq(1), self.failed.eq(0)]
                 with m.If(drained | silent):
-                    announce_error()
+                    self._announce_error(m)
                 with m.If(drained):
                     m.next = "RESET"
             # Lasts one cycle.
@@ -187,8 +159,33 @@ class JobControl(wiring.Component):
             # Ends when the last part of the core has been reset.
             with m.State("CLEAR"):
                 self._clear(m, core_reset, halt, late_start, forget)
-        m.d.comb += status.busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("CLEAR")) | late_start)
+        self._show(m, ~(fsm.ongoing("IDLE") | fsm.ongoing("CLEAR")) | late_start)
         return m
+
+    def _run(self, m, seen, deadlock, silent):
+        """A state that ends with a soft reset, the first error, a watchdog, or well: the first of these that holds."""
+        with m.If(self.pulses.soft_reset):
+            m.d.sync += self.aborted.eq(1)
+            m.next = "DRAIN"
+        with m.Elif(Cat(error.valid for error in seen["errors"]).any()):
+            for error in reversed(seen["errors"]):
+                with m.If(error.valid):
+                    m.d.sync += [self.code.eq(error.code), self.index.eq(error.index)]
+            m.next = "DRAIN"
+        with m.Elif(deadlock | silent):
+            m.d.sync += [self.code.eq(Mux(silent, Error.TIMEOUT, Error.DEADLOCK)), self.index.eq(self.oldest)]
+            with m.If(silent):
+                self._announce_error(m)
+            m.next = "DRAIN"
+        with m.Elif(seen["complete"]):
+            m.d.comb += self.events.irq_done.eq(1)
+            m.d.sync += self.done.eq(1)
+            m.next = "RESET"
+
+    def _announce_error(self, m):
+        """The event of an error, once; a job that is given up has none."""
+        m.d.comb += self.events.irq_error.eq(~self.announced & ~self.aborted & ~self.pulses.soft_reset)
+        m.d.sync += [self.announced.eq(1), self.failed.eq(~self.aborted & ~self.pulses.soft_reset)]
 
     def _clear(self, m, core_reset, halt, late_start, forget):
         """A state that ends when the last part of the core has been reset; to the host it is idle, and a start in it counts."""
@@ -203,13 +200,22 @@ class JobControl(wiring.Component):
         with m.If(last):
             m.next = "IDLE"
 
-    def _show(self, m, done, failed, code, index, cycles):
-        """What the host sees of the job; gives the status."""
+    def _count(self, m, counting):
+        """Counts the job's cycles; gives the statements that begin anew."""
+        cycles = Signal(CYCLE_BITS)
+        carry = Signal()
+        low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
+        m.d.comb += [self.status.cycles_lo.eq(low), self.status.cycles_hi.eq(high), self.cycle.eq(cycles)]
+        with m.If(counting):
+            # the upper half hears from a register that the lower one is all ones: no carry crosses 64 bits in a cycle
+            m.d.sync += [low.eq(low + 1), carry.eq(low == (1 << len(low)) - 2), high.eq(high + carry)]
+        return cycles.eq(0), carry.eq(0)
+
+    def _show(self, m, busy):
+        """What the host sees of the job, beside its cycles."""
         status = self.status
-        m.d.comb += [status.done.eq(done), status.error.eq(failed), status.error_code.eq(code), status.error_index.eq(index)]
-        m.d.comb += [status.cycles_lo.eq(cycles[:32]), status.cycles_hi.eq(cycles[32:]), status.draining.eq(self.draining)]
-        m.d.comb += self.cycle.eq(cycles)
-        return status
+        m.d.comb += [status.busy.eq(busy), status.done.eq(self.done), status.draining.eq(self.draining)]
+        m.d.comb += [status.error.eq(self.failed), status.error_code.eq(self.code), status.error_index.eq(self.index)]
 
     def _seen(self, m):
         """What the units say, as the control sees it."""

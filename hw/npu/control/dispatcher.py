@@ -88,7 +88,6 @@ class Dispatcher(wiring.Component):
         m = Module()
         per_unit = UNIT_BYTES // self.axi_bytes
         words = [Signal(8 * self.axi_bytes, name=f"word_{number}", reset_less=True) for number in range(MOST_UNITS * per_unit)]
-        opcode, units = words[0][:8], words[0][8:16]
         full = Signal()
         wrong = Signal()
         handed = Signal()
@@ -98,14 +97,8 @@ class Dispatcher(wiring.Component):
         begun, judged, bad = self._assemble(m, words, per_unit, full, wrong, handed)
 
         # What is wrong shows behind the first beat; in a beat that the bus marks, nothing means anything.
-        mine = {queue: Cat(opcode == value for value in values).any() for queue, values in self.queues.items()}
-        legal = Cat(
-            mine[queue] & Cat(units == length for length in units_of(values[0])).any() for queue, values in self.queues.items()
-        ).any()
-        known = Cat(mine.values()).any()
-        mine = {queue: delayed(m, is_mine, 1, name=f"{queue}_mine") for queue, is_mine in mine.items()}
-        legal, known = delayed(m, legal, 1, name="legal"), delayed(m, known, 1, name="known")
-        illegal = ~legal | delayed(m, units > left, 1, name="too_long")
+        opcode, units = words[0][:8], words[0][8:16]
+        mine, known, illegal = self._judge(m, opcode, units, left)
         with m.If(bad | (judged & illegal)):
             m.d.sync += wrong.eq(1)
         for code, found in (
@@ -145,12 +138,8 @@ class Dispatcher(wiring.Component):
         later = delayed(m, handed & self._waits_for_later(m, handed_of), 1, name="later", reset_less=False)
         latch(m, self.error, later, Error.DEADLOCK, delayed(m, index, 1, name="handed_index"))
 
-        # The oldest incomplete command: the first of a queue, or the next to be handed on.
-        oldest = index
-        for queue, head in oldest_of.items():
-            oldest = Mux(head.valid & (head.payload < oldest), head.payload, oldest)
-            oldest = delayed(m, oldest, 1, name=f"{queue}_oldest", reset_less=False)
-        m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
+        # Those that are not complete.
+        self._find_oldest(m, index, oldest_of)
         m.d.comb += self.complete.eq((left == 0) & ~Cat(head.valid for head in oldest_of.values()).any())
         return m
 
@@ -187,6 +176,27 @@ class Dispatcher(wiring.Component):
         with m.Elif(handed | (judging[2] & ~full & ~wrong)):
             m.d.sync += opened.eq(1)
         return (full | ~first) & ~judging[:2].any(), judging[1], bad
+
+    def _judge(self, m, opcode, units, left):
+        """Expressions, a cycle late: for each queue whether the command is its own; it is one of some queue; its length is wrong for
+        its opcode, or more than is left of the stream.
+        """
+        mine = {queue: Cat(opcode == value for value in values).any() for queue, values in self.queues.items()}
+        legal = Cat(
+            mine[queue] & Cat(units == length for length in units_of(values[0])).any() for queue, values in self.queues.items()
+        ).any()
+        known = Cat(mine.values()).any()
+        mine = {queue: delayed(m, is_mine, 1, name=f"{queue}_mine") for queue, is_mine in mine.items()}
+        legal, known = delayed(m, legal, 1, name="legal"), delayed(m, known, 1, name="known")
+        return mine, known, ~legal | delayed(m, units > left, 1, name="too_long")
+
+    def _find_oldest(self, m, index, oldest_of):
+        """The oldest incomplete command: the first of a queue, or the next to be handed on."""
+        oldest = index
+        for queue, head in oldest_of.items():
+            oldest = Mux(head.valid & (head.payload < oldest), head.payload, oldest)
+            oldest = delayed(m, oldest, 1, name=f"{queue}_oldest", reset_less=False)
+        m.d.sync += self.oldest.eq(oldest)  # three comparisons in a row, wanted by nobody in a hurry
 
     def _waits_for_later(self, m, handed_of):
         """Expression: the command waits for more commands of some queue than stand before it."""

@@ -92,19 +92,24 @@ class BurstPlanner(wiring.Component):
             "limit": In(LIMIT_BITS),
             "outside": Out(1),
         })
+        self.active = Signal()
+        self.shape = Signal(transfer_layout(address_bits), reset_less=True)
+        """A transfer is planned; what is left of it, with ``address`` and ``local`` of the present row's start."""
+        self.row_end = Signal(LIMIT_BITS + 1, reset_less=True)
+        """Where the present row ends in the scratchpad: behind its last byte."""
+        self.address = Signal(address_bits, reset_less=True)
+        self.local = Signal(ADDRESS_BITS, reset_less=True)
+        """Where the next burst begins, in DDR and in the scratchpad."""
+        self.behind = Signal(_WIDTH["row_bytes"], reset_less=True)
+        self.row_behind = Signal.like(self.behind)
+        """Bytes of the row behind the one with which the next burst begins, and behind the row's first."""
 
     def elaborate(self, platform):
         m = Module()
         block_bits, beat_bits = (self.block - 1).bit_length(), lane_bits(self.axi_bytes)
-        start, burst_shape = self.transfers.payload, self.bursts.payload.shape()
-        m.submodules.offered = offered = StreamRegister(burst_shape)
-        active = Signal()
-        shape = Signal(transfer_layout(self.address_bits), reset_less=True)  # address and local: of the present row's start
-        row_end = Signal(LIMIT_BITS + 1, reset_less=True)  # behind its last byte in the scratchpad
-        address = Signal(self.address_bits, reset_less=True)
-        local = Signal(ADDRESS_BITS, reset_less=True)
-        behind = Signal(_WIDTH["row_bytes"], reset_less=True)  # bytes of the row behind the present one
-        row_behind = Signal.like(behind)  # at its start
+        active, shape = self.active, self.shape
+        address, local, behind = self.address, self.local, self.behind
+        m.submodules.offered = offered = StreamRegister(self.bursts.payload.shape())
 
         # First stage: whether the row ends in the present block, and where the next burst begins.
         moves, row_done = (Signal(name=name) for name in ("moves", "row_done"))
@@ -124,21 +129,11 @@ class BurstPlanner(wiring.Component):
                 to.eq(local),
                 end.eq(in_block[:block_bits] | (~row_done).replicate(block_bits)),
                 last.eq(row_done & (shape.rows == 1)),
-                outside.eq(row_end > self.limit),
+                outside.eq(self.row_end > self.limit),
             ]
         with m.If(moves & active):
             with m.If(row_done):
-                next_address, next_local = shape.address + shape.stride, shape.local + shape.local_stride
-                m.d.sync += [
-                    shape.address.eq(next_address),
-                    shape.local.eq(next_local),
-                    shape.rows.eq(shape.rows - 1),
-                    row_end.eq(row_end + shape.local_stride),
-                    address.eq(next_address),
-                    local.eq(next_local),
-                    behind.eq(row_behind),
-                    active.eq(shape.rows != 1),
-                ]
+                m.d.sync += self._next_row()
             with m.Else():
                 m.d.sync += [
                     address.eq((address[block_bits:] + 1) << block_bits),
@@ -162,16 +157,35 @@ class BurstPlanner(wiring.Component):
         ]
         wiring.connect(m, offered.o, wiring.flipped(self.bursts))
         with m.If(self.transfers.valid & self.transfers.ready):
-            m.d.sync += [
-                active.eq(1),
-                shape.eq(start),
-                row_end.eq(start.local + start.row_bytes),
-                address.eq(start.address),
-                local.eq(start.local),
-                behind.eq(start.row_bytes - 1),
-                row_behind.eq(start.row_bytes - 1),
-            ]
+            m.d.sync += self._begin(self.transfers.payload)
         return m
+
+    def _begin(self, transfer):
+        """Statements: the transfer is planned from its first row on."""
+        return [
+            self.active.eq(1),
+            self.shape.eq(transfer),
+            self.row_end.eq(transfer.local + transfer.row_bytes),
+            self.address.eq(transfer.address),
+            self.local.eq(transfer.local),
+            self.behind.eq(transfer.row_bytes - 1),
+            self.row_behind.eq(transfer.row_bytes - 1),
+        ]
+
+    def _next_row(self):
+        """Statements: the next burst begins with the next row, if there is one."""
+        shape = self.shape
+        next_address, next_local = shape.address + shape.stride, shape.local + shape.local_stride
+        return [
+            shape.address.eq(next_address),
+            shape.local.eq(next_local),
+            shape.rows.eq(shape.rows - 1),
+            self.row_end.eq(self.row_end + shape.local_stride),
+            self.address.eq(next_address),
+            self.local.eq(next_local),
+            self.behind.eq(self.row_behind),
+            self.active.eq(shape.rows != 1),
+        ]
 
 
 class BeatWalker(wiring.Component):

@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.dma.bursts import BeatWalker, run_layout
-from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth
-from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, ReadChannels, lane_bits
+from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth, connect_transfers
+from hw.npu.interface.axi import RESP_OKAY, ReadChannels, offer_burst
 from hw.npu.interface.isa import Error, Opcode, Target
 from hw.npu.interface.ports import ADDRESS_BITS, write_port
 from hw.npu.interface.queued import INDEX_BITS, QUEUED_TRANSFER
@@ -106,18 +106,8 @@ class LoadDma(wiring.Component):
         )
         m.submodules.walker = walker = BeatWalker(axi_bytes=self.axi_bytes)
         m.submodules.records = records = TransferRecords(opcode=Opcode.LOAD, axi_bytes=self.axi_bytes, depth=account_depth(self.depth))
-        wiring.connect(m, wiring.flipped(self.commands), planner.commands)
-        wiring.connect(m, planner.account, records.account)
-        wiring.connect(m, records.records, wiring.flipped(self.records))
+        connect_transfers(m, self, planner, records)
         ar, r = self.axi.ar, self.axi.r
-        m.d.comb += [
-            planner.tokens.eq(self.tokens),
-            planner.model_base.eq(self.model_base),
-            planner.arena_base.eq(self.arena_base),
-            planner.cycle.eq(self.cycle),
-            planner.halt.eq(self.halt),
-            records.cycle.eq(self.cycle),
-        ]
 
         # A burst goes into the address register and, with what its beats need, into the list of those in flight.
         burst = planner.bursts.payload
@@ -129,21 +119,31 @@ class LoadDma(wiring.Component):
             in_flight.i.payload.run.eq(burst.run),
             in_flight.i.payload.target.eq(burst.target),
             in_flight.i.payload.index.eq(burst.index),
-            ar.payload.size.eq(lane_bits(self.axi_bytes)),
-            ar.payload.burst.eq(BURST_INCR),
         ]
-        with m.If(issue):
-            m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(burst.address), ar.payload.len.eq(burst.run.len)]
-        with m.Elif(ar.ready):
-            m.d.sync += ar.valid.eq(0)
+        offer_burst(m, ar, issue, address=burst.address, beats_behind=burst.run.len, axi_bytes=self.axi_bytes)
 
-        # A beat of R meets its place.
-        runs = registered(m, in_flight.o, name="run")
-        flying, place = runs.payload, walker.beats.payload
         written = Signal()
+        beats, loaded, index = self._place_beats(m, in_flight.o, walker, written)
+        m.d.sync += self.outstanding.eq(self.outstanding + issue - (walker.beats.ready & walker.beats.payload.last))
+        latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
+        latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, index)
+        self._deliver(m, beats, written, records)
+        promise_stream(m, self, ar, name="ar")
+        promise_stream(m, self, self.activations, name="activations")
+        promise_stream(m, self, self.weights, name="weights")
+        promise(m, self, ~issue | in_flight.i.ready, "there is room for every burst that is issued")
+        promise(m, self, ~r.valid | (self.outstanding != 0), "a beat answers a burst that is under way")
+        m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
+        return m
+
+    def _place_beats(self, m, in_flight, walker, written):
+        """A beat of R meets its place, and stands with it in a register until it is written. Gives the beats in the register; that one
+        enters it; the index of its command.
+        """
+        runs = registered(m, in_flight, name="run")
+        r, flying, place = self.axi.r, runs.payload, walker.beats.payload
         loaded = Signal()
         m.submodules.beat = held = StreamRegister(self._beat_layout())
-        beat, occupied = held.o.payload, held.o.valid
         moved = {
             "address": place.address,
             "data": r.payload.data >> (place.skip << 3),
@@ -162,17 +162,7 @@ class LoadDma(wiring.Component):
             walker.beats.ready.eq(r.valid & r.ready),
             loaded.eq(r.valid & r.ready & ~self.halt),
         ]
-        m.d.sync += self.outstanding.eq(self.outstanding + issue - (walker.beats.ready & place.last))
-        latch(m, self.error, planner.error.valid, planner.error.code, planner.error.index)
-        latch(m, self.error, loaded & (r.payload.resp != RESP_OKAY), Error.AXI_READ, flying.index)
-        self._deliver(m, beat, occupied, written, records)
-        promise_stream(m, self, ar, name="ar")
-        promise_stream(m, self, self.activations, name="activations")
-        promise_stream(m, self, self.weights, name="weights")
-        promise(m, self, ~issue | in_flight.i.ready, "there is room for every burst that is issued")
-        promise(m, self, ~r.valid | (self.outstanding != 0), "a beat answers a burst that is under way")
-        m.d.comb += self.progress.eq(planner.taken | (ar.valid & ar.ready) | (r.valid & r.ready) | written)
-        return m
+        return held.o, loaded, flying.index
 
     def _beat_layout(self):
         """A beat on its way to its scratchpad; ``last`` of its command."""
@@ -184,8 +174,9 @@ class LoadDma(wiring.Component):
             "last": unsigned(1),
         })
 
-    def _deliver(self, m, beat, occupied, written, records):
-        """The beat goes to its scratchpad; the last one completes the command."""
+    def _deliver(self, m, beats, written, records):
+        """A beat goes to its scratchpad; the last one completes the command."""
+        beat, occupied = beats.payload, beats.valid
         for port, target in ((self.activations, Target.ACTIVATIONS), (self.weights, Target.WEIGHTS)):
             m.d.comb += [
                 port.valid.eq(occupied & (beat.target == target)),

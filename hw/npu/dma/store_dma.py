@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.dma.beat_reader import BeatReader
 from hw.npu.dma.bursts import run_layout
-from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth
-from hw.npu.interface.axi import BURST_INCR, RESP_OKAY, WriteChannels, lane_bits
+from hw.npu.dma.transfers import COUNT_BITS, TransferPlanner, TransferRecords, account_depth, connect_transfers
+from hw.npu.interface.axi import RESP_OKAY, WriteChannels, offer_burst
 from hw.npu.interface.isa import Error, Opcode
 from hw.npu.interface.ports import ReadPort
 from hw.npu.interface.queued import INDEX_BITS, QUEUED_TRANSFER
@@ -104,19 +104,8 @@ class StoreDma(wiring.Component):
             data.StructLayout({"last": unsigned(1), "index": unsigned(INDEX_BITS)}), depth=self.depth
         )
         m.submodules.records = records = TransferRecords(opcode=Opcode.STORE, axi_bytes=self.axi_bytes, depth=account_depth(self.depth))
-        wiring.connect(m, wiring.flipped(self.commands), planner.commands)
-        wiring.connect(m, planner.account, records.account)
-        wiring.connect(m, records.records, wiring.flipped(self.records))
+        connect_transfers(m, self, planner, records)
         aw, b = self.axi.aw, self.axi.b
-        m.d.comb += [
-            planner.tokens.eq(self.tokens),
-            planner.model_base.eq(self.model_base),
-            planner.arena_base.eq(self.arena_base),
-            planner.cycle.eq(self.cycle),
-            planner.halt.eq(self.halt),
-            records.cycle.eq(self.cycle),
-            self.outstanding.eq(in_flight.level),
-        ]
 
         # A burst goes into the address register, to the reader, and into the list of those in flight.
         burst = planner.bursts.payload
@@ -128,13 +117,8 @@ class StoreDma(wiring.Component):
             in_flight.i.valid.eq(issue),
             in_flight.i.payload.last.eq(burst.run.last),
             in_flight.i.payload.index.eq(burst.index),
-            aw.payload.size.eq(lane_bits(self.axi_bytes)),
-            aw.payload.burst.eq(BURST_INCR),
         ]
-        with m.If(issue):
-            m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(burst.address), aw.payload.len.eq(burst.run.len)]
-        with m.Elif(aw.ready):
-            m.d.sync += aw.valid.eq(0)
+        offer_burst(m, aw, issue, address=burst.address, beats_behind=burst.run.len, axi_bytes=self.axi_bytes)
 
         # Its beats are read and sent.
         wiring.connect(m, runs.o, reader.runs)
@@ -147,6 +131,7 @@ class StoreDma(wiring.Component):
         m.d.comb += [
             b.ready.eq(in_flight.o.valid),
             in_flight.o.ready.eq(answered),
+            self.outstanding.eq(in_flight.level),
             self.done.eq(delayed(m, answered & flying.last & ~self.halt, 1, name="answered", reset_less=False)),
             records.complete.eq(self.done),
             records.refused.eq(self.activations.request.valid & ~self.activations.request.ready),

@@ -266,3 +266,18 @@ class TransferRecords(wiring.Component):
             record[side[1]].eq(account.bytes),
         ]
         return m
+
+
+def connect_transfers(m, dma, planner, records):
+    """Adds to ``m``: the planner and the records of a DMA are joined to each other, and to the members that both DMAs have."""
+    wiring.connect(m, wiring.flipped(dma.commands), planner.commands)
+    wiring.connect(m, planner.account, records.account)
+    wiring.connect(m, records.records, wiring.flipped(dma.records))
+    m.d.comb += [
+        planner.tokens.eq(dma.tokens),
+        planner.model_base.eq(dma.model_base),
+        planner.arena_base.eq(dma.arena_base),
+        planner.cycle.eq(dma.cycle),
+        planner.halt.eq(dma.halt),
+        records.cycle.eq(dma.cycle),
+    ]

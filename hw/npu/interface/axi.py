@@ -64,3 +64,25 @@ class WriteChannels(Signature):
 def lane_bits(axi_bytes) -> int:
     """Width of a lane's number."""
     return (axi_bytes - 1).bit_length()
+
+
+def offer_burst(m, channel, issue, *, address, beats_behind, axi_bytes):
+    """Adds to ``m``: a burst that is issued stands in the register of its address channel until it is taken.
+
+    Parameters
+    ----------
+    m : Module
+    channel : stream of address_layout
+        AR or AW, an output of the component.
+    issue : Value
+        A burst goes into the register in this cycle; only while the register is empty or its burst is taken.
+    address, beats_behind : Value
+        Where it begins, and how many beats it has behind its first.
+    axi_bytes : int
+        Bytes of a beat.
+    """
+    m.d.comb += [channel.payload.size.eq(lane_bits(axi_bytes)), channel.payload.burst.eq(BURST_INCR)]
+    with m.If(issue):
+        m.d.sync += [channel.valid.eq(1), channel.payload.addr.eq(address), channel.payload.len.eq(beats_behind)]
+    with m.Elif(channel.ready):
+        m.d.sync += channel.valid.eq(0)

@@ -30,20 +30,25 @@ class StreamFifo(wiring.Component):
         Payloads held.
     """
 
+    QUEUE = SyncFIFO
+    """The queue inside, of Amaranth."""
+    BEYOND = 0
+    """Payloads that it holds at most beyond those for which there is room at any time."""
+
     def __init__(self, shape, *, depth):
         if depth < 1:
-            raise ValueError(f"StreamFifo depth must be at least 1, not {depth}")
+            raise ValueError(f"{type(self).__name__} depth must be at least 1, not {depth}")
         self.depth = depth
         self._width = Shape.cast(shape).width
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
-            "level": Out(range(depth + 1)),
+            "level": Out(range(depth + self.BEYOND + 1)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=self._width, depth=self.depth)
+        m.submodules.fifo = fifo = self.QUEUE(width=self._width, depth=self.depth + self.BEYOND)
         m.d.comb += [
             fifo.w_data.eq(self.i.payload),
             fifo.w_en.eq(self.i.valid),

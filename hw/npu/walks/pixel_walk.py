@@ -102,63 +102,26 @@ class PixelWalk(wiring.Component):
         return m
 
     def _loops(self, m, launch):
-        """Stage 1: counters, each with a register that says that it is at its end. Gives what it launches, a cycle later."""
-        walk, lanes, layout = self.walk, self.lanes, self.layout
-
-        def register(shape, name):
-            return Signal(shape, name=name, reset_less=True)
-
+        """Stage 1: a counter for each loop, from the innermost on. Gives what they launch, a cycle later."""
+        walk, lanes = self.walk, self.lanes
         running = Signal()
         room = Signal()
         ahead = Signal(range(self.DEPTH + 1))
         m.d.comb += launch.eq(running & room)
         m.d.sync += [ahead.eq(ahead + launch - self.step), room.eq(ahead < self.DEPTH - 2)]
-        entry, group = register(8, "entry"), register(layout["group"].shape, "group")
-        channels, entry_end = register(range(self.cols + 1), "channels"), register(1, "entry_end")
-        cols_left, row_end = register(9, "cols_left"), register(1, "row_end")
-        rows_left, rows_end = register(9, "rows_left"), register(1, "rows_end")
-        tiles_left, tiles_end, next_tiles_end = register(12, "tiles_left"), register(1, "tiles_end"), register(1, "next_tiles_end")
         # the last of a job, if it is one of an entry; the vector behind is of the last column tile
         job_end = Signal()
         last_tile = Signal()
+        group, channels, entry_end = self._groups(m, launch, last_tile)
+        entry, row_end, rows_end = self._pixels(m, launch & entry_end, job_end)
+        tiles_end, next_tiles_end = self._tiles(m, launch & entry_end & job_end, running)
         m.d.comb += [
             job_end.eq(row_end & rows_end),
             last_tile.eq(Mux(self.start, walk.column_tiles == 1, Mux(job_end, next_tiles_end, tiles_end))),
         ]
-        with m.If(self.start | (launch & entry_end)):
-            m.d.sync += [
-                group.eq(0),
-                channels.eq(Mux(last_tile, walk.last_cols, self.cols)),
-                entry_end.eq(Mux(last_tile, walk.last_cols <= lanes, self.cols <= lanes)),
-            ]
-        with m.Elif(launch):
-            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes), entry_end.eq(channels <= 2 * lanes)]
-        with m.If(self.start | (launch & entry_end & row_end)):
-            m.d.sync += [cols_left.eq(walk.block_cols), row_end.eq(walk.block_cols == 1)]
-        with m.Elif(launch & entry_end):
-            m.d.sync += [cols_left.eq(cols_left - 1), row_end.eq(cols_left == 2)]
-        with m.If(self.start | (launch & entry_end & job_end)):
-            m.d.sync += [entry.eq(0), rows_left.eq(walk.block_rows), rows_end.eq(walk.block_rows == 1)]
-        with m.Elif(launch & entry_end):
-            m.d.sync += entry.eq(entry + 1)
-            with m.If(row_end):
-                m.d.sync += [rows_left.eq(rows_left - 1), rows_end.eq(rows_left == 2)]
-        with m.If(self.start):
-            m.d.sync += [
-                running.eq(1),
-                tiles_left.eq(walk.column_tiles),
-                tiles_end.eq(walk.column_tiles == 1),
-                next_tiles_end.eq(walk.column_tiles == 2),
-            ]
-        with m.Elif(launch & entry_end & job_end):
-            m.d.sync += [
-                running.eq(~tiles_end),
-                tiles_left.eq(tiles_left - 1),
-                tiles_end.eq(next_tiles_end),
-                next_tiles_end.eq(tiles_left == 3),
-            ]
 
-        vector, stride = register(layout, "looped"), register(ADDRESS_BITS, "stride")
+        vector = Signal(self.layout, name="looped", reset_less=True)
+        stride = Signal(ADDRESS_BITS, reset_less=True)
         ends = Signal(2, name="ends_of", reset_less=True)  # none, of an entry, of a row, of a job
         m.d.sync += [
             vector.bytes.eq(Mux(entry_end, channels, lanes)),
@@ -173,6 +136,64 @@ class PixelWalk(wiring.Component):
         launched = Signal()
         m.d.sync += launched.eq(launch)
         return launched, vector, stride, ends
+
+    def _groups(self, m, launch, last_tile):
+        """The loop over groups of lanes. Registers: the group, the channels from it on, and that it is the entry's last."""
+        last_cols, lanes = self.walk.last_cols, self.lanes
+        group = Signal(self.layout["group"].shape, reset_less=True)
+        channels = Signal(range(self.cols + 1), reset_less=True)
+        entry_end = Signal(reset_less=True)
+        with m.If(self.start | (launch & entry_end)):
+            m.d.sync += [
+                group.eq(0),
+                channels.eq(Mux(last_tile, last_cols, self.cols)),
+                entry_end.eq(Mux(last_tile, last_cols <= lanes, self.cols <= lanes)),
+            ]
+        with m.Elif(launch):
+            m.d.sync += [group.eq(group + 1), channels.eq(channels - lanes), entry_end.eq(channels <= 2 * lanes)]
+        return group, channels, entry_end
+
+    def _pixels(self, m, passed, job_end):
+        """The loops over columns and rows. Registers: the entry of the pixel, that it is the last of its row, and its row of the job's."""
+        walk = self.walk
+        entry = Signal(8, reset_less=True)
+        cols_left = Signal(9, reset_less=True)
+        row_end = Signal(reset_less=True)
+        rows_left = Signal(9, reset_less=True)
+        rows_end = Signal(reset_less=True)
+        with m.If(self.start | (passed & row_end)):
+            m.d.sync += [cols_left.eq(walk.block_cols), row_end.eq(walk.block_cols == 1)]
+        with m.Elif(passed):
+            m.d.sync += [cols_left.eq(cols_left - 1), row_end.eq(cols_left == 2)]
+        with m.If(self.start | (passed & job_end)):
+            m.d.sync += [entry.eq(0), rows_left.eq(walk.block_rows), rows_end.eq(walk.block_rows == 1)]
+        with m.Elif(passed):
+            m.d.sync += entry.eq(entry + 1)
+            with m.If(row_end):
+                m.d.sync += [rows_left.eq(rows_left - 1), rows_end.eq(rows_left == 2)]
+        return entry, row_end, rows_end
+
+    def _tiles(self, m, passed, running):
+        """The loop over column tiles, with which the walk ends. Registers: the tile is the last; the next one is."""
+        column_tiles = self.walk.column_tiles
+        tiles_left = Signal(12, reset_less=True)
+        tiles_end = Signal(reset_less=True)
+        next_tiles_end = Signal(reset_less=True)
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(1),
+                tiles_left.eq(column_tiles),
+                tiles_end.eq(column_tiles == 1),
+                next_tiles_end.eq(column_tiles == 2),
+            ]
+        with m.Elif(passed):
+            m.d.sync += [
+                running.eq(~tiles_end),
+                tiles_left.eq(tiles_left - 1),
+                tiles_end.eq(next_tiles_end),
+                next_tiles_end.eq(tiles_left == 3),
+            ]
+        return tiles_end, next_tiles_end
 
     def _addresses(self, m, looped):
         """Stage 2: the vector's address; one adder goes from the start of what goes on to its next member. Stage 3 holds the vector."""
