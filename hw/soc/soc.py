@@ -95,7 +95,7 @@ class Soc(wiring.Component):
         Read address.
     s_axi_rid, s_axi_rdata, s_axi_rresp, s_axi_rlast, s_axi_rvalid, s_axi_rready : R
         Read data.
-    obs_write_valid, obs_write_address, obs_write_mask, obs_write_data, obs_retire, obs_retire_index : Out
+    obs_write_valid, obs_write_address, obs_write_mask, obs_write_data, obs_retire, obs_retire_index, obs_given_up : Out
         Where ``observe``: as the NPU's.
     obs_ar_0, obs_ar_1, obs_ar_2, obs_ar_3 : Out(1)
         Where ``observe``: a read of the master waits at the interconnect.
