@@ -1,11 +1,11 @@
-"""The second operand: TFLite's int8 ADD, SUB or MUL of what left the clamp or the table, and a vector of the scratchpad."""
+"""The second operand: TFLite's int8 ADD, SUB or MUL of what left the clamp or the table, and of the scratchpad, up to the scale."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
-from hw.npu.output.scale import CLAMP, Scale, travel
+from hw.npu.output.scale import CLAMP, SCALED, travel
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.product import Q31_BITS, product_latency, registered_product
 
@@ -41,10 +41,10 @@ class SecondOperand(wiring.Component):
     ::
 
         first  -> - zero point -> product -> nudged, shifted --+
-                                     ^ MUL                     +--> sum -> Scale
+                                     ^ MUL                     +--> sum -> ScaleTurns -> Scale
         second -> - zero point ------+-> product -> shifted ---+
 
-    One vector a cycle, never stalls.
+    One vector a cycle, never stalls. The sum is no register: `ScaleTurns` has it.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class SecondOperand(wiring.Component):
         Configuration of each bank, steady while a vector of the bank is inside; ``first.shift`` at most `MAX_PRODUCT_SHIFT` in MUL.
     result_valid, result_bank : Out(1), Out(1)
         A vector leaves, and its bank.
-    result : Out(signed(8)).array(lanes)
-        The vector that leaves.
+    result : Out(SCALED).array(lanes)
+        The vector that leaves: the sum or the product, and by what it is scaled.
 
     Raises
     ------
@@ -76,10 +76,8 @@ class SecondOperand(wiring.Component):
         if lanes < 1:
             raise ValueError(f"SecondOperand lanes must be at least 1, not {lanes}")
         self.lanes, self.more = lanes, multiplier_registers
-        self.scale = Scale(lanes=lanes, width=30, rules=1, multiplier_registers=multiplier_registers)
-        # less zero points, products in their stages, nudged, their sum; factors, shifted in two steps, rounded
-        stages = 1 + product_latency(DIFFERENCE_BITS, multiplier_registers) + 2 + 4 * multiplier_registers
-        self.latency = stages + self.scale.latency
+        # less zero points, products in their stages, nudged; factors, shifted in two steps, rounded; their sum: the next register
+        self.latency = 1 + product_latency(DIFFERENCE_BITS, multiplier_registers) + 1 + 4 * multiplier_registers
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -88,14 +86,13 @@ class SecondOperand(wiring.Component):
             "config": In(SECOND).array(2),
             "result_valid": Out(1),
             "result_bank": Out(1),
-            "result": Out(signed(8)).array(lanes),
+            "result": Out(SCALED).array(lanes),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = self.scale
-        stages = self.latency - scale.latency
-        valid, bank = travel(m, self.valid, self.bank, stages)
+        valid, bank = travel(m, self.valid, self.bank, self.latency)
+        stages = len(valid)  # with that of the sum
 
         def of_bank(stage, number, name):
             """A number of the bank of the vector that enters a stage."""
@@ -114,33 +111,22 @@ class SecondOperand(wiring.Component):
             # last: the sum of what remains: the second operand, its complement, or nothing
             subtract = operation[-1] == Second.SUB
             addend = Mux(operation[-1] == Second.MUL, 0, Mux(subtract, ~second, second))
-            total = Signal(signed(30), name=f"sum_{lane}", reset_less=True)
-            with m.If(valid[stages - 1]):
-                m.d.sync += total.eq(first + addend + subtract)
-            m.d.comb += scale.value[lane].eq(total)
-        out_multiplier, out_shift = self._scaling(m, of_bank, valid)
-        m.d.comb += [
-            scale.valid.eq(valid[stages]),
-            scale.bank.eq(bank[stages]),
-            scale.multiplier[0].eq(out_multiplier),
-            scale.rule[0].amount.eq(out_shift + (Q31_BITS - 1)),
-            scale.rule[0].nudge.eq(out_shift != 0),
-            *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
-            self.result_valid.eq(scale.result_valid),
-            self.result_bank.eq(scale.result_bank),
-            *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
-        ]
+            total = Signal(signed(30), name=f"sum_{lane}")
+            m.d.comb += [total.eq(first + addend + subtract), self.result[lane].value.eq(total)]
+        self._scaling(m, of_bank, stages - 1)
+        m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
         return m
 
-    def _scaling(self, m, of_bank, valid):
-        """The multiplier and the shift of the sum, chosen beside it."""
-        stage = len(valid) - 2
+    def _scaling(self, m, of_bank, stage):
+        """By what the sum is scaled: the same in all lanes."""
         shift = of_bank(stage, lambda config: config.out_shift, "out_shift")
         multiplier = of_bank(stage, lambda config: config.out_multiplier, "out_multiplier")
-        return tuple(
-            delayed(m, number, 1, name=name, enable=valid[stage])
-            for number, name in ((multiplier, "chosen_multiplier"), (shift, "chosen_shift"))
-        )
+        for result in self.result:
+            m.d.comb += [
+                result.multiplier.eq(multiplier),
+                result.rule.amount.eq(shift + (Q31_BITS - 1)),
+                result.rule.nudge.eq(shift != 0),
+            ]
 
 
 class _Operand:
@@ -180,7 +166,7 @@ class _Operand:
         self._coarse, self._rest = amounts[-1 - more], amounts[-1]
         self._raises = operation[self._at] == Second.MUL
         # the second operand stands still in MUL
-        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid) - 1)]
+        self._moves = [valid[stage] & (operation[stage] != Second.MUL if name == "second" else 1) for stage in range(len(valid))]
 
     def _register(self, lane, shape, name):
         return Signal(shape, name=f"{name}_{self._name}_{lane}", reset_less=True)
