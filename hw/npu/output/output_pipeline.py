@@ -8,7 +8,7 @@ from hw.npu.interface.isa import Second
 from hw.npu.output.requantize import REQUANTIZE, Requantize
 from hw.npu.output.scale import Scale
 from hw.npu.output.scale_turns import ScaleTurns
-from hw.npu.output.second_operand import SECOND, SecondOperand
+from hw.npu.output.second_operand import SECOND, SecondOperand, second_config
 from hw.npu.output.table import ENTRIES, Table
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.promise import promise
@@ -30,8 +30,6 @@ OUTPUT_CONFIG = data.StructLayout({
 def output_config(output, second, *, channel_bias, channel_scale):
     """`OUTPUT_CONFIG` of a command, as one value: the fields of the groups ``output`` and ``second`` in the layout's order."""
     clamp = output.zero_point, output.clamp_min, output.clamp_max
-    operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
-    result = second.out_multiplier, second.out_shift, second.out_zero_point, second.clamp_min, second.clamp_max
     value = Cat(
         channel_bias,
         channel_scale,
@@ -42,9 +40,7 @@ def output_config(output, second, *, channel_bias, channel_scale):
         *clamp,
         output.use_table,
         second.operation != Second.NONE,
-        second.operation,
-        *operands,
-        *result,
+        second_config(second),
     )
     assert len(value) == OUTPUT_CONFIG.size
     return value

@@ -17,7 +17,7 @@ from golden.requantize import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
-from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
+from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, PLAIN_MULTIPLIER, Second, is_plain
 from hw.npu.output.requantize import Requantize
 from hw.npu.output.scale import Scale
 from hw.npu.output.scale_turns import ScaleTurns
@@ -198,12 +198,24 @@ def _second_config(rng, operation):
     for operand in operands.values():
         operand["zero_point"] = rng.randint(-128, 127)
     operands["second"]["shift"] = rng.randint(0, 3)
+    for plain in rng.choice((("first",), ("second",), ("first", "second"))):
+        operands[plain] |= {"multiplier": PLAIN_MULTIPLIER, "shift": 0}
     multiplier, shift = scale()
     shift = min(shift, 21)
     if operation == Second.MUL:
         operands["first"]["shift"] = rng.randint(0, MAX_PRODUCT_SHIFT)
         shift = operands["first"]["shift"] + rng.randint(0, 10)
     return operands | {"operation": operation, "out_multiplier": multiplier, "out_shift": shift, "clamp": _clamp(rng)}
+
+
+def _layout(numbers):
+    """The configuration that the hardware makes of a command's numbers (`second_config`)."""
+    first, second = numbers["first"], numbers["second"]
+    swaps = numbers["operation"] != Second.MUL and is_plain(first["multiplier"], first["shift"])
+    if swaps:
+        first, second = second, first
+    rest = {name: numbers[name] for name in ("operation", "out_multiplier", "out_shift", "clamp")}
+    return rest | {"swaps": swaps, "scaled": first, "plain_zero_point": second["zero_point"]}
 
 
 def _joined(numbers, first, second):
@@ -228,12 +240,13 @@ def test_second_operand(lanes, registers, operations, seed):
     part = SecondOperand(lanes, multiplier_registers=registers)
     config = [_second_config(rng, operation) for operation in operations]
     vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
+    configured = [_layout(numbers) for numbers in config]
     extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
 
     def drive(ctx, vector):
         ctx.set(part.bank, vector[0])
         for i in range(2):
-            ctx.set(part.config[i], config[i])
+            ctx.set(part.config[i], configured[i])
         for name, values in zip(("first", "second"), vector[1]):
             for lane in range(lanes):
                 ctx.set(getattr(part, name)[lane], values[lane])

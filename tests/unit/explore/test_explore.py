@@ -81,13 +81,13 @@ def test_area_is_counted_and_weighed():
     area = area_of(NpuConfig(rows=8, cols=16, act_kib=32, weight_kib=16, lane_divisor=2, accumulator_bits=24))
     assert area.array == 8 * 16
     assert area.output == 8 * 16.5  # eight lanes, 32x33 bits in halves of 16 and 17
-    assert area.second == 8 * 18 * 33 / 64  # 9x33 twice
+    assert area.second == 8 * 9 * 33 / 64  # 9x33
     assert area.softmax == 16.5
     assert (area.activations, area.weights) == (32 * 8192, 16 * 8192)
     assert area.accumulators == 2 * 256 * 16 * 24
-    assert area.multipliers == 128 + 132 + 74.25 + 16.5
+    assert area.multipliers == 128 + 132 + 37.125 + 16.5
     assert area.sram_bits == 262144 + 131072 + 196608
-    assert area.total == 350.75 * BITS_PER_MULTIPLIER + 589824
+    assert area.total == 313.625 * BITS_PER_MULTIPLIER + 589824
 
 
 def test_multipliers_are_those_of_the_rtl():
