@@ -13,6 +13,7 @@ from hw.npu.interface.isa import (
     Opcode,
     Params,
     Second,
+    is_plain,
 )
 
 
@@ -21,6 +22,7 @@ def _common(command, config):
     loops, weights, second = command["loops"], command["weights"], command["second"]
     pixels = loops["block_rows"] * loops["block_cols"]
     partial = loops["partial_in"] or loops["partial_out"]
+    plain = is_plain(second["first_multiplier"], second["first_shift"]) or is_plain(second["multiplier"], second["shift"])
     return (
         (1 <= pixels <= config.ACCUMULATOR_DEPTH, f"block_rows * block_cols = {pixels}"),
         (loops["taps_y"] >= 1 and loops["taps_x"] >= 1, "taps_y and taps_x must be at least 1"),
@@ -30,6 +32,7 @@ def _common(command, config):
         (weights["address"] % config.cols == 0, f"weights.address = {weights['address']}"),
         (weights["address"] < config.weight_bytes, f"weights.address = {weights['address']}"),
         (second["operation"] != Second.MUL or second["first_shift"] <= MAX_PRODUCT_SHIFT, f"second.first_shift = {second['first_shift']}"),
+        (second["operation"] not in (Second.ADD, Second.SUB) or plain, "second: one operand of a sum has multiplier 2^30 and shift 0"),
         (weights["params"] in set(Params), f"weights.params = {weights['params']}"),
         (command["output"]["right_shift"] <= 31, f"output.right_shift = {command['output']['right_shift']}"),
     )

@@ -1,13 +1,15 @@
 """Limits of the fields of commands, and of scratchpad addresses: by name a legal command and an illegal one, for any configuration."""
 
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import MAX_PRODUCT_SHIFT, MOST_LAG, Opcode, Region, Second, Target
+from hw.npu.interface.isa import MAX_PRODUCT_SHIFT, MOST_LAG, PLAIN_MULTIPLIER, Opcode, Region, Second, Target
 from tests.rtl.simple import execute, transfer
 
 LOAD, STORE, MATMUL, SUM, MAX = Opcode.LOAD, Opcode.STORE, Opcode.MATMUL, Opcode.SUM, Opcode.MAX
 
 MASKED = {"height": 0}
 """Nothing of the input is read, so that its addresses do not matter."""
+SUM_OF_PLAIN = {"operation": Second.ADD, "first_multiplier": PLAIN_MULTIPLIER, "multiplier": PLAIN_MULTIPLIER}
+"""A second operand that is added, both operands only shifted."""
 
 
 def weights(**fields):
@@ -112,9 +114,18 @@ def _of_outputs(config):
             execute(second={"operation": Second.MUL, "first_shift": MAX_PRODUCT_SHIFT + 1}),
         ),
         "second.first_shift of a sum": (
-            execute(second={"operation": Second.ADD, "first_shift": 31}),
+            execute(second=SUM_OF_PLAIN | {"first_shift": 31}),
             execute(second={"operation": Second.MUL, "first_shift": 31}),
         ),
+        **{
+            f"second {operand}{name} of {operation.name}": (
+                execute(second=SUM_OF_PLAIN | {"operation": operation, f"{operand}multiplier": 5}),
+                execute(second=SUM_OF_PLAIN | {"operation": operation, f"{operand}multiplier": 5, f"{other}{name}": value}),
+            )
+            for operation in (Second.ADD, Second.SUB)
+            for operand, other in (("first_", ""), ("", "first_"))
+            for name, value in (("multiplier", PLAIN_MULTIPLIER + 1), ("shift", 1))
+        },
     }
 
 
@@ -146,7 +157,7 @@ def addresses(config: NpuConfig) -> dict:
         "output": (execute(output={"address": size - 23}), execute(output={"address": size - 22})),
         "output, far": (execute(output={"row_step": 8192}), execute(output={"row_step": (1 << 24) - 1})),
         "second operand": (
-            execute(second={"operation": 1, "address": size - 23, "pixel_step": 4, "row_step": 12}),
-            execute(second={"operation": 1, "address": size - 22, "pixel_step": 4, "row_step": 12}),
+            execute(second=SUM_OF_PLAIN | {"address": size - 23, "pixel_step": 4, "row_step": 12}),
+            execute(second=SUM_OF_PLAIN | {"address": size - 22, "pixel_step": 4, "row_step": 12}),
         ),
     }

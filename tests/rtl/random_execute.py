@@ -3,7 +3,18 @@
 from golden.footprint import Hazard, footprint
 from golden.machine_state import MachineError
 from hw.npu.config import NpuConfig
-from hw.npu.interface.isa import LEAST_POSITIONS, MAX_BETWEEN, MAX_PRODUCT_SHIFT, MAX_SPAN, MOST_LAG, Command, Opcode, Params, Second
+from hw.npu.interface.isa import (
+    LEAST_POSITIONS,
+    MAX_BETWEEN,
+    MAX_PRODUCT_SHIFT,
+    MAX_SPAN,
+    MOST_LAG,
+    PLAIN_MULTIPLIER,
+    Command,
+    Opcode,
+    Params,
+    Second,
+)
 from tests.rtl.jobs import TINY
 
 MOST_WAVES = 1500
@@ -217,7 +228,7 @@ class ExecuteMaker:
         if self.rng.random() < 0.5:
             return {}
         draw, operation = self._number, Second(self.rng.choice([Second.ADD, Second.SUB, Second.MUL]))
-        return place | {
+        numbers = {
             "operation": operation,
             "first_zero_point": draw(-128, 127),
             "first_multiplier": self._multiplier(),
@@ -230,3 +241,7 @@ class ExecuteMaker:
             "out_zero_point": draw(-128, 127),
             **self._bounds(),
         }
+        if operation != Second.MUL:
+            plain = self.rng.choice(["first_", ""])
+            numbers |= {f"{plain}multiplier": PLAIN_MULTIPLIER, f"{plain}shift": 0}
+        return place | numbers

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hw.npu.interface.isa import INT4_TWIN, UNIT_BYTES, Command, Error, Opcode, Second, opcodes, units_of
+from hw.npu.interface.isa import INT4_TWIN, PLAIN_MULTIPLIER, UNIT_BYTES, Command, Error, Opcode, Second, opcodes, units_of
 from tests.rtl.jobs import TINY, TINY_INT4, Session, assert_machine_stops, assert_right, assert_stopped
 from tests.rtl.limits import addresses, limits
 from tests.rtl.networks import small_network
@@ -107,7 +107,7 @@ def test_a_length_that_is_wrong_for_the_opcode_stops_the_job(tiny, opcode):
 
 @pytest.mark.parametrize("missing", [1, 2, 3])
 def test_a_stream_that_ends_within_a_command_stops_the_job(tiny, missing):
-    packed = execute(second={"operation": Second.ADD}).pack()
+    packed = execute(second={"operation": Second.ADD, "multiplier": PLAIN_MULTIPLIER}).pack()
     stream = stream_with(packed[: -missing * UNIT_BYTES], after=0)
     (outcome,) = run_with_a_network_behind(tiny, [stream])
     assert_stopped(outcome, Error.BAD_FIELD, AT)

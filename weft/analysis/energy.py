@@ -178,8 +178,8 @@ def array_element(command: Command, config: NpuConfig, table: EnergyTable) -> fl
     return table.add_32
 
 
-PRODUCTS = {Second.NONE: 1, Second.ADD: 4, Second.SUB: 4, Second.MUL: 3}
-"""32-bit products of an element of the output stage: requantization; a sum has its operands and the result more, a product two."""
+PRODUCTS = {Second.NONE: 1, Second.ADD: 3, Second.SUB: 3, Second.MUL: 3}
+"""32-bit products of an element of the output stage: requantization; a second operand has one of an operand and one of the result more."""
 
 
 def output_element(command: Command, table: EnergyTable) -> float:

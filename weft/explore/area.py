@@ -15,8 +15,9 @@ PE_BITS = 8 * 8
 """Bit products of a multiplier of the array, 8x8: the unit in which the others are counted."""
 OUTPUT_PRODUCTS = ((32, 33),)
 """Widths of a lane's multipliers that requantize (`hw.npu.output.requantize`); a factor of 32 bits comes in halves of 16 and 17."""
-SECOND_PRODUCTS = ((9, 33), (9, 33), (30, 33))
-"""Widths of a lane's multipliers for the second operand (`hw.npu.output.second_operand`): both operands and their sum."""
+SECOND_PRODUCTS = ((9, 33),)
+"""Widths of a lane's multipliers for the second operand (`hw.npu.output.second_operand`): of the operand that is scaled. What is made of
+both goes through the multiplier that requantizes."""
 INTERPOLATION_PRODUCTS = ((8, 21),)
 """Widths of a column's multiplier for vectors around the array (`hw.npu.array.interpolator`), where the configuration has it."""
 SOFTMAX_PRODUCTS = ((32, 33),)

@@ -14,6 +14,7 @@ from hw.npu.interface.isa import (
     Params,
     Second,
     is_operation,
+    is_plain,
 )
 
 CHECK_CYCLES = 4
@@ -21,7 +22,8 @@ CHECK_CYCLES = 4
 
 
 def checked_fields(command, hold):
-    """The fields of an execute command that `bad_field` looks at, in registers: the command itself may stand in a memory.
+    """The fields of an execute command that `bad_field` looks at, in registers: the command itself may stand in a memory. Of multipliers
+    of a second operand it is enough to know whether one is that of a plain operand.
 
     Parameters
     ----------
@@ -38,7 +40,14 @@ def checked_fields(command, hold):
         second=SimpleNamespace(
             operation=hold(second.operation, "checked_operation"), first_shift=hold(second.first_shift, "checked_first_shift")
         ),
+        both_scaled=hold(_both_scaled(second), "checked_scaled"),
     )
+
+
+def _both_scaled(second):
+    """Both operands of a sum would be scaled."""
+    plain = is_plain(second.first_multiplier, second.first_shift) | is_plain(second.multiplier, second.shift)
+    return ~plain & ((second.operation == Second.ADD) | (second.operation == Second.SUB))
 
 
 def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpolation=False, hold=lambda value, name: value):
@@ -46,7 +55,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpola
 
     Parameters
     ----------
-    command : view of EXECUTE_LAYOUT, or its `checked_fields`
+    command : `checked_fields` of an EXECUTE_LAYOUT
     rows, cols : int
         Size of the array.
     depth : int
@@ -77,6 +86,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpola
         weights.params > Params.FULL,
         command.output.right_shift > 31,
         (command.second.operation == Second.MUL) & (command.second.first_shift > MAX_PRODUCT_SHIFT),
+        command.both_scaled,
     ]
     bad = Const(0)
     for number, limit in enumerate(limits):

@@ -113,7 +113,7 @@ SECOND = (
     Field("pixel_step", 20, "bytes from pixel to pixel"),
     Field("row_step", 24, "bytes from row to row"),
     _s("first_zero_point", 8, "zero point of the first operand (the value that left the clamp or the table)"),
-    _s("first_multiplier", 32, "its Q31 multiplier (not in MUL)"),
+    _s("first_multiplier", 32, "its Q31 multiplier (not in MUL); in ADD and SUB one operand's is 2^30, with a shift of 0"),
     Field("first_shift", 5, "its rounding right shift; in MUL the left shift of the product, at most 12"),
     _s("zero_point", 8, "zero point of the second operand"),
     _s("multiplier", 32, "its Q31 multiplier (not in MUL)"),

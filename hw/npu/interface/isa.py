@@ -31,6 +31,9 @@ BIAS_ROWS = 4
 
 ADD_LEFT_SHIFT = 20
 """Left shift of both operands of an int8 ADD (TFLite ``reference_ops::AddElementwise``, ``params.left_shift``)."""
+PLAIN_MULTIPLIER = 1 << 30
+"""Multiplier, with a shift of 0, of an operand of ADD or SUB that is only shifted: a half. One of both operands has it, in TFLite that of
+the larger scale, so that the hardware scales the other one alone."""
 TABLE_BYTES = 256
 """Bytes of the output stage's table in the weight stream: an int8 for each byte."""
 EXPONENTIALS, EXPONENTIAL_BYTES = 256, 4
@@ -104,6 +107,11 @@ def is_operation(code, operation, int4: bool):
         The NPU knows 4-bit weights.
     """
     return (code == operation) | (code == INT4_TWIN[operation]) if int4 else code == operation
+
+
+def is_plain(multiplier, shift):
+    """Whether an operand of ADD or SUB is only shifted; of numbers, or an expression."""
+    return (multiplier == PLAIN_MULTIPLIER) & (shift == 0)
 
 
 class Region(enum.IntEnum):

@@ -6,9 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.isa import Second
 from hw.npu.output.requantize import REQUANTIZE, Requantize
-from hw.npu.output.second_operand import SECOND, SecondOperand
+from hw.npu.output.scale import Scale
+from hw.npu.output.scale_turns import ScaleTurns
+from hw.npu.output.second_operand import SECOND, SecondOperand, second_config
 from hw.npu.output.table import ENTRIES, Table
 from hw.npu.parts.delay import delayed
+from hw.npu.parts.promise import promise
 
 OUTPUT_CONFIG = data.StructLayout({
     "channel_bias": unsigned(1),
@@ -27,8 +30,6 @@ OUTPUT_CONFIG = data.StructLayout({
 def output_config(output, second, *, channel_bias, channel_scale):
     """`OUTPUT_CONFIG` of a command, as one value: the fields of the groups ``output`` and ``second`` in the layout's order."""
     clamp = output.zero_point, output.clamp_min, output.clamp_max
-    operands = (second.first_zero_point, second.first_multiplier, second.first_shift, second.zero_point, second.multiplier, second.shift)
-    result = second.out_multiplier, second.out_shift, second.out_zero_point, second.clamp_min, second.clamp_max
     value = Cat(
         channel_bias,
         channel_scale,
@@ -39,9 +40,7 @@ def output_config(output, second, *, channel_bias, channel_scale):
         *clamp,
         output.use_table,
         second.operation != Second.NONE,
-        second.operation,
-        *operands,
-        *result,
+        second_config(second),
     )
     assert len(value) == OUTPUT_CONFIG.size
     return value
@@ -52,12 +51,14 @@ class OutputPipeline(wiring.Component):
 
     ::
 
-        accumulators -> select -> Requantize -> Table -+------------------+-> result
-        parameters   -> select --^                     +-> SecondOperand -+
-                                   second operand --------^
+        accumulators -> select -> Requantize -> ScaleTurns -> Scale -+-> Table -+----> result
+        parameters   -> select --^                 ^                 +----------|------^
+                                                   +--- SecondOperand <---------+
+                                   second operand ----------^
 
-    One vector a cycle, never stalls. Vectors without a second operand leave `latency` cycles after they entered, those with one
-    the latency of `SecondOperand` later: whoever issues keeps a vector without at least that far behind one with.
+    Never stalls. Vectors without a second operand leave `latency` cycles after they entered. Those with one enter the scale twice, `turn`
+    cycles apart, and leave `second_latency` cycles after they entered: whoever issues keeps every vector out of the cycle that is ``turn``
+    behind one with a second operand, and one without at least so far behind that those with one have left.
 
     Parameters
     ----------
@@ -93,10 +94,15 @@ class OutputPipeline(wiring.Component):
     def __init__(self, *, cols, lanes, accumulator_bits, multiplier_registers=0):
         self.more = more = multiplier_registers
         self.requantize = Requantize(lanes=lanes, accumulator_bits=accumulator_bits, multiplier_registers=more)
+        self.scale = Scale(lanes=lanes, multiplier_registers=more)
         self.table = Table(lanes=lanes, cols=cols, multiplier_registers=more)
         self.second = SecondOperand(lanes, multiplier_registers=more)
         # from accumulators to result without a second operand, and to ``pop``: select, requantize, map
-        self.latency = more + self.requantize.latency + self.table.latency
+        scaled = ScaleTurns.LATENCY + self.scale.latency
+        self.latency = more + self.requantize.latency + scaled + self.table.latency
+        # from the scale to the scale again; from accumulators to result with a second operand
+        self.turn = scaled + self.table.latency + self.second.latency
+        self.second_latency = self.latency + self.second.latency + scaled
         self.cols, self.lanes, self.accumulator_bits = cols, lanes, accumulator_bits
         super().__init__({
             "valid": In(1),
@@ -119,36 +125,52 @@ class OutputPipeline(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.requantize = requantize = self.requantize
+        m.submodules.turns = turns = ScaleTurns(self.lanes)
+        m.submodules.scale = scale = self.scale
         m.submodules.table = table = self.table
         m.submodules.second = second = self.second
         joins = Mux(table.result_bank, self.config[1].has_second, self.config[0].has_second)
+        joined = Signal()
         m.d.comb += [
             requantize.valid.eq(delayed(m, self.valid, self.more, name="selected", reset_less=False)),
             requantize.bank.eq(delayed(m, self.bank, self.more, name="selected_bank")),
-            table.valid.eq(requantize.result_valid),
-            table.bank.eq(requantize.result_bank),
+            turns.first_valid.eq(requantize.result_valid),
+            turns.first_bank.eq(requantize.result_bank),
+            turns.second_valid.eq(second.result_valid),
+            turns.second_bank.eq(second.result_bank),
+            scale.valid.eq(turns.valid),
+            scale.turn.eq(turns.turn),
+            table.valid.eq(scale.result_valid & ~scale.result_turn.second),
+            table.bank.eq(scale.result_turn.bank),
             table.write.eq(self.table_write),
             table.row.eq(self.table_row),
             table.entries.eq(self.table_entries),
             second.valid.eq(table.result_valid & joins),
             second.bank.eq(table.result_bank),
             self.pop.eq(second.valid),
-            self.result_valid.eq(second.result_valid | (table.result_valid & ~joins)),
+            joined.eq(scale.result_valid & scale.result_turn.second),
+            self.result_valid.eq(joined | (table.result_valid & ~joins)),
         ]
+        promise(m, self, ~joined | ~table.result_valid | joins, "a vector without a second operand leaves behind those with one")
         for i in range(2):
             m.d.comb += [
                 requantize.config[i].eq(self.config[i].requantize),
                 table.use[i].eq(self.config[i].use_table),
                 second.config[i].eq(self.config[i].second),
+                scale.config[0][i].eq(self.config[i].requantize.clamp),
+                scale.config[1][i].eq(self.config[i].second.clamp),
             ]
         common = self._common(m, delayed(m, self.bank, self.more, name="common_bank"))
         for lane in range(self.lanes):
             self._channel(m, lane, requantize, common)
             m.d.comb += [
-                table.value[lane].eq(requantize.result[lane]),
+                turns.first[lane].eq(requantize.result[lane]),
+                turns.second[lane].eq(second.result[lane]),
+                scale.scaled[lane].eq(turns.scaled[lane]),
+                table.value[lane].eq(scale.result[lane]),
                 second.first[lane].eq(table.result[lane]),
                 second.second[lane].eq(self.operand[lane]),
-                self.result[lane].eq(Mux(second.result_valid, second.result[lane], table.result[lane])),
+                self.result[lane].eq(Mux(joined, scale.result[lane], table.result[lane])),
             ]
         return m
 

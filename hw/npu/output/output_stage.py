@@ -43,9 +43,10 @@ class OutputStage(wiring.Component):
     A vector of ``lanes`` channels a cycle: ``ceil(channels / lanes)`` cycles a pixel, without a gap between the column tiles of a
     command, and `COMMAND_GAP` cycles between commands (`SECOND_COMMAND_GAP` before one with a second operand). A vector is issued only when
     its entry is final, its parameters are there, its second operand is on its way and it has a place among the writes; what is issued
-    never stalls. Two commands are inside at a time, one that is issued and one that drains: each has a bank of configuration, and
-    vectors carry the number of their bank. A command without a second operand waits until those with one are
-    the latency of `SecondOperand` ahead, so that vectors stay in order.
+    never stalls. Vectors with a second operand go through the scale twice, so that they take two cycles each: `OutputPipeline.turn` are
+    issued in as many cycles, then none in as many. Two commands are inside at a time, one that is issued and one that drains: each has a
+    bank of configuration, and vectors carry the number of their bank. A command without a second operand waits until the vectors of those
+    with one have been in the scale again, so that vectors stay in order.
 
     A SOFTMAX is one final entry, which says that its rows may be read and whose sum is not; `SoftmaxUnit` runs alone, when all earlier
     vectors are written, and its results go through the same places among the writes.
@@ -124,9 +125,9 @@ class OutputStage(wiring.Component):
         # from the read of a vector's entry to its write: accumulators, pipeline, slot; with a second operand
         self.entry_latency = Accumulators.read_latency(memory_registers)
         self.latency = self.entry_latency + pipeline.latency + WriteSlots.LATENCY
-        self.second_latency = self.latency + pipeline.second.latency
-        # vectors between the choice to issue them and their write, or waiting for it: one a cycle with a second operand, four that a busy
-        # scratchpad holds up, and what is not yet known of them; fewer than 32 words of data would become flip-flops
+        self.second_latency = self.entry_latency + pipeline.second_latency + WriteSlots.LATENCY
+        # vectors between the choice to issue them and their write, or waiting for it: as if one a cycle had a second operand, four that a
+        # busy scratchpad holds up, and what is not yet known of them; fewer than 32 words of data would become flip-flops
         self.slots = max(32, 1 + self.second_latency + 1 + 4 + WriteSlots.SPARE)
         super().__init__({
             "command": In(stream.Signature(OUTPUT_COMMAND)),
@@ -210,10 +211,10 @@ class OutputStage(wiring.Component):
         exponentials_ready = Signal()
         vector, row = walk.ends, rows
         table_end = row.valid & row.payload.table & row.payload.last
-        final, behind = self._conditions(m, command, walk, step, issue, softmax)
+        final, order = self._conditions(m, command, walk, step, issue, softmax)
         ready = final & (~command.has_params | shadow.available)
         bad_exponent = ready & command.has_params & shadow.bad_exponent
-        in_order = Mux(command.has_second, operands.available, behind)
+        in_order = Mux(command.has_second, operands.available & order.apart, order.behind)
         outside, ready = walk.valid & walk.ends.outside, walk.valid & ready
         m.d.comb += [
             walk.step.eq(step | softmax.target_step),
@@ -272,15 +273,15 @@ class OutputStage(wiring.Component):
             m.next = "START"
 
     def _conditions(self, m, command, walk, step, issue, softmax):
-        """Whether there is a final entry, and whether a vector without a second operand stays behind those with one."""
+        """Whether there is a final entry, and what keeps the vectors in order."""
         m.submodules.finals = finals = CreditCounter(FINAL_HALVES * self.depth)
-        m.submodules.order = order = VectorOrder(self.pipeline.second.latency)
+        m.submodules.order = order = VectorOrder(self.pipeline.turn)
         m.d.comb += [
             finals.up.eq(self.entry_final),
             finals.down.eq((step & walk.ends.entry_end) | softmax.start),
             order.joins.eq(issue & command.has_second),
         ]
-        return finals.some, order.behind
+        return finals.some, order
 
     def _entries(self, m, command, walk, step, issue, shadow, pipeline, softmax):
         """What goes on with a vector: its entry is read, with the last one of a job its half and its parameters become free."""

@@ -1,10 +1,10 @@
-"""Requantization: from an int32 accumulator to int8, as TFLite's reference kernels do it."""
+"""Requantization up to the scale: from an int32 accumulator to what is multiplied, as TFLite's reference kernels do it."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.npu.output.scale import CLAMP, ROUNDING, Scale, travel
+from hw.npu.output.scale import CLAMP, SCALED, travel
 from hw.npu.parts.delay import delayed
 from hw.npu.parts.product import Q31_BITS
 
@@ -13,15 +13,15 @@ REQUANTIZE = data.StructLayout({"single_rounding": unsigned(1), "clamp": CLAMP})
 
 
 class Requantize(wiring.Component):
-    """``clamp(scale(accumulator + bias) + zero_point)`` of a vector of accumulators.
+    """What is scaled of a vector of accumulators in ``clamp(scale(accumulator + bias) + zero_point)``, and by what.
 
     ::
 
-        accumulator -> + bias -> << left -> Scale
+        accumulator -> + bias -> << left -> ScaleTurns -> Scale
 
     ``x = accumulator + bias`` wraps in 32 bits. Double rounding shifts it left, which wraps too, and rounds after the multiplication
     and after the right shift; single rounding rounds the 64-bit product once, by 31 - left + right bits. One vector a cycle, never stalls;
-    `latency` cycles from accumulators to results.
+    `latency` cycles from accumulators to results, which are no registers: `ScaleTurns` has them.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Requantize(wiring.Component):
     accumulator_bits : int
         20 to 32.
     multiplier_registers : int
-        0 or 1: registers more around the multipliers, as in `Scale`, and between the steps before them.
+        0 or 1: a register more between the steps.
 
     Members
     -------
@@ -46,7 +46,7 @@ class Requantize(wiring.Component):
         Configuration of each bank, steady while a vector of the bank is inside.
     result_valid, result_bank : Out(1), Out(1)
         A vector leaves, and its bank.
-    result : Out(signed(8)).array(lanes)
+    result : Out(SCALED).array(lanes)
         The vector that leaves.
 
     Raises
@@ -61,9 +61,8 @@ class Requantize(wiring.Component):
         if not 20 <= accumulator_bits <= 32:
             raise ValueError(f"Requantize accumulator_bits must be 20 to 32, not {accumulator_bits}")
         self.lanes, self.more = lanes, multiplier_registers
-        self.scale = Scale(lanes=lanes, width=32, rules=lanes, multiplier_registers=multiplier_registers)
-        # the biased sum, shifted left (by a multiple of 4 first), scaled
-        self.latency = 2 + multiplier_registers + self.scale.latency
+        # the biased sum, shifted left by a multiple of 4; by the rest: the next register
+        self.latency = 1 + multiplier_registers
         super().__init__({
             "valid": In(1),
             "bank": In(1),
@@ -75,28 +74,23 @@ class Requantize(wiring.Component):
             "config": In(REQUANTIZE).array(2),
             "result_valid": Out(1),
             "result_bank": Out(1),
-            "result": Out(signed(8)).array(lanes),
+            "result": Out(SCALED).array(lanes),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scale = scale = self.scale
-        valid, bank = travel(m, self.valid, self.bank, self.latency - scale.latency)
+        valid, bank = travel(m, self.valid, self.bank, self.latency)
         single = Signal()
         m.d.comb += [
             single.eq(Mux(bank[1], self.config[1].single_rounding, self.config[0].single_rounding)),
-            scale.valid.eq(valid[-1]),
-            scale.bank.eq(bank[-1]),
-            *(scale.config[i].eq(self.config[i].clamp) for i in range(2)),
-            self.result_valid.eq(scale.result_valid),
-            self.result_bank.eq(scale.result_bank),
-            *(self.result[lane].eq(scale.result[lane]) for lane in range(self.lanes)),
+            self.result_valid.eq(valid[-1]),
+            self.result_bank.eq(bank[-1]),
         ]
         for lane in range(self.lanes):
-            self._lane(m, lane, valid, single, scale)
+            self._lane(m, lane, valid, single)
         return m
 
-    def _lane(self, m, lane, valid, single, scale):
+    def _lane(self, m, lane, valid, single):
         def register(shape, name):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
@@ -120,13 +114,11 @@ class Requantize(wiring.Component):
         late, late_right = step(multiplier, "late_multiplier"), step((Q31_BITS - 1) + right, "late_right")
         nudge, whole = step(~single & (right != 0), "late_nudge"), step(single & (left == 31) & (right == 0), "late_whole")
         # last: shifted by the rest, with its multiplier and its rounding: t - 1 = 30 + right (double), 30 - left + right (single)
-        factor, scaled, rule = register(signed(32), "factor"), register(signed(32), "scaled"), register(ROUNDING, "rule")
-        with m.If(valid[1 + self.more]):
-            m.d.sync += [
-                scaled.eq((coarse << rest)[:32].as_signed()),
-                factor.eq(late),
-                rule.amount.eq(Mux(whole, 0, late_right - less)),
-                rule.nudge.eq(nudge),
-                rule.whole.eq(whole),
-            ]
-        m.d.comb += [scale.value[lane].eq(scaled), scale.multiplier[lane].eq(factor), scale.rule[lane].eq(rule)]
+        result = self.result[lane]
+        m.d.comb += [
+            result.value.eq((coarse << rest)[:32].as_signed()),
+            result.multiplier.eq(late),
+            result.rule.amount.eq(Mux(whole, 0, late_right - less)),
+            result.rule.nudge.eq(nudge),
+            result.rule.whole.eq(whole),
+        ]

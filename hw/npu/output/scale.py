@@ -1,4 +1,4 @@
-"""Scaling of integers by a Q31 multiplier, with TFLite's two ways to round: the tail of requantization and of ADD."""
+"""Scaling of integers by a Q31 multiplier, with TFLite's two ways to round: the tail of requantization, and of ADD, SUB and MUL."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -11,8 +11,14 @@ ROUNDING = data.StructLayout({"amount": unsigned(6), "nudge": unsigned(1), "whol
 """How a product is rounded: shift right by ``amount`` and then once more, rounding half up; ``nudge``: move it by half a unit
 of Q31 away from zero first; ``whole``: it is an integer already, neither shift nor round (``amount`` is 0)."""
 
+SCALED = data.StructLayout({"value": signed(32), "multiplier": signed(32), "rule": ROUNDING})
+"""What is scaled in a lane, its Q31 multiplier, and how the product is rounded."""
+
 CLAMP = data.StructLayout({"zero_point": signed(8), "clamp_min": signed(8), "clamp_max": signed(8)})
-"""What ends a requantization."""
+"""What ends a requantization, or a second operand's operation."""
+
+TURN = data.StructLayout({"bank": unsigned(1), "second": unsigned(1)})
+"""Whose configuration a vector in the scale has: its command's bank, and whether it is there for the second time."""
 
 
 class Scale(wiring.Component):
@@ -41,86 +47,73 @@ class Scale(wiring.Component):
     ----------
     lanes : int
         Values of a vector, at least 1.
-    width : int
-        Bits of a value, at most 32.
-    rules : int
-        Multipliers and roundings: ``lanes``, or 1 for all lanes.
     multiplier_registers : int
         0 or 1: registers more around the multipliers, and between the steps behind them.
 
     Members
     -------
-    valid, bank : In(1), In(1)
+    valid, turn : In(1), In(TURN)
         A vector enters; which configuration it belongs to.
-    value : In(signed(width)).array(lanes)
-        What is scaled.
-    multiplier : In(signed(32)).array(rules)
-        Q31.
-    rule : In(ROUNDING).array(rules)
-        How to round.
-    config : In(CLAMP).array(2)
-        Configuration of each bank, steady while a vector of the bank is inside.
-    result_valid, result_bank : Out(1), Out(1)
-        A vector leaves, and its bank.
+    scaled : In(SCALED).array(lanes)
+        The vector.
+    config : In(CLAMP).array(2, 2)
+        Configurations of the first turn by bank, and of the second; steady while a vector of the bank is inside.
+    result_valid, result_turn : Out(1), Out(TURN)
+        A vector leaves, and its turn.
     result : Out(signed(8)).array(lanes)
         The vector that leaves.
 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If ``lanes`` is below 1.
     """
 
-    def __init__(self, *, lanes, width, rules, multiplier_registers=0):
+    def __init__(self, *, lanes, multiplier_registers=0):
         if lanes < 1:
             raise ValueError(f"Scale lanes must be at least 1, not {lanes}")
-        if not 1 <= width <= 32:
-            raise ValueError(f"Scale width must be 1 to 32, not {width}")
-        if rules not in (1, lanes):
-            raise ValueError(f"Scale rules must be 1 or lanes = {lanes}, not {rules}")
-        self.lanes, self.width, self.rules, self.more = lanes, width, rules, multiplier_registers
+        self.lanes, self.more = lanes, multiplier_registers
         self.product_latency = product_latency(32, multiplier_registers)
         # the product in its stages; nudged, shifted, clamped; shifted by a multiple of 4 first, saturated, + zero point
         self.latency = self.product_latency + 3 + 3 * multiplier_registers
         super().__init__({
             "valid": In(1),
-            "bank": In(1),
-            "value": In(signed(width)).array(lanes),
-            "multiplier": In(signed(32)).array(rules),
-            "rule": In(ROUNDING).array(rules),
-            "config": In(CLAMP).array(2),
+            "turn": In(TURN),
+            "scaled": In(SCALED).array(lanes),
+            "config": In(CLAMP).array(2, 2),
             "result_valid": Out(1),
-            "result_bank": Out(1),
+            "result_turn": Out(TURN),
             "result": Out(signed(8)).array(lanes),
         })
 
     def elaborate(self, platform):
         m = Module()
         stages = self.latency
-        valid, bank = travel(m, self.valid, self.bank, stages)
-        m.d.comb += [self.result_valid.eq(valid[-1]), self.result_bank.eq(bank[-1])]
-        rule = [self.rule]
+        valid, turn = travel(m, self.valid, self.turn, stages)
+        m.d.comb += [self.result_valid.eq(valid[-1]), self.result_turn.eq(turn[-1])]
+        rule = [[scaled.rule for scaled in self.scaled]]
         for stage in range(1, stages):  # a rule stays beside its vector until the shift
-            rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.rules)])
+            rule.append([Signal(ROUNDING, name=f"rule_{stage}_{i}", reset_less=True) for i in range(self.lanes)])
             with m.If(valid[stage - 1]):
                 m.d.sync += [new.eq(old) for new, old in zip(rule[stage], rule[stage - 1])]
         config = Signal(CLAMP, reset_less=True)  # chosen a cycle before it is needed
         with m.If(valid[-3]):
-            m.d.sync += config.eq(Mux(bank[-3], self.config[1], self.config[0]))
+            m.d.sync += config.eq(self._of_turn(turn[-3], lambda config: config))
         for lane in range(self.lanes):
-            self._lane(m, lane, valid, bank, rule, config)
+            self._lane(m, lane, valid, turn, rule, config)
         return m
 
-    def _lane(self, m, lane, valid, bank, rule, config):
-        which = lane % self.rules
+    def _of_turn(self, turn, number):
+        """A number of the configuration of a turn."""
+        first, second = (Mux(turn.bank, number(banks[1]), number(banks[0])) for banks in self.config)
+        return Mux(turn.second, second, first)
 
+    def _lane(self, m, lane, valid, turn, rule, config):
         def register(shape, name):
             return Signal(shape, name=f"{name}_{lane}", reset_less=True)
 
         # the product, and the sign of the nudge
-        value = Signal(signed(32), name=f"value_{lane}")
-        multiplier = self.multiplier[which]
-        m.d.comb += value.eq(self.value[lane])
+        value, multiplier = self.scaled[lane].value, self.scaled[lane].multiplier
         down = value[-1] ^ multiplier[-1]
         for stage in range(self.product_latency):
             old, down = down, register(1, f"down_{stage + 1}")
@@ -130,18 +123,18 @@ class Scale(wiring.Component):
         product = registered_product(m, value, multiplier, valid[:at], name=f"{lane}", multiplier_registers=more)
         # behind the product: nudged by a half of Q31: the bits below stay (and no sum has 65 bits, which simulates slowly)
         nudged, halves = register(signed(len(product)), "nudged"), product[Q31_BITS - 1 :].as_signed()
-        nudge = Mux(rule[at][which].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
+        nudge = Mux(rule[at][lane].nudge, Mux(down, Const(-1, signed(2)), Const(1, signed(2))), 0)
         with m.If(valid[at]):
             m.d.sync += nudged.eq(Cat(product[: Q31_BITS - 1], (halves + nudge)[: len(halves)]))
         at += 1
         # shifted by a multiple of 4
-        coarse = delayed(m, nudged >> (Cat(Const(0, 2), rule[at][which].amount[2:])), more, name=f"coarse_{lane}", enable=valid[at])
+        coarse = delayed(m, nudged >> (Cat(Const(0, 2), rule[at][lane].amount[2:])), more, name=f"coarse_{lane}", enable=valid[at])
         at += more
         # by the rest, its lowest bits, and whether the bits above are all 0 or all 1
         fine, zeros, ones, negative = register(13, "fine"), register(1, "zeros"), register(1, "ones"), register(1, "negative")
         with m.If(valid[at]):
             m.d.sync += [
-                fine.eq(coarse >> rule[at][which].amount[:2]),
+                fine.eq(coarse >> rule[at][lane].amount[:2]),
                 zeros.eq(coarse[12:] == 0),
                 ones.eq(coarse[12:].all()),
                 negative.eq(coarse[-1]),
@@ -154,8 +147,8 @@ class Scale(wiring.Component):
         at += more
         # + zero point, rounded in the same sum, which is of twice as much
         zero_point = Signal(signed(8), name=f"zero_point_{lane}")
-        m.d.comb += zero_point.eq(Mux(bank[at], self.config[1].zero_point, self.config[0].zero_point) if more else config.zero_point)
-        twice = Mux(rule[at][which].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
+        m.d.comb += zero_point.eq(self._of_turn(turn[at], lambda config: config.zero_point) if more else config.zero_point)
+        twice = Mux(rule[at][lane].whole, shifted << 1, shifted) + Cat(Const(1, 1), zero_point).as_signed()
         total = delayed(m, (twice >> 1)[:11].as_signed(), more, name=f"total_{lane}", enable=valid[at])
         at += more
         # clamped
@@ -166,14 +159,14 @@ class Scale(wiring.Component):
 
 
 def travel(m, valid, bank, stages):
-    """Valid bit and bank of a vector at the entry of each stage and behind the last: two lists of ``stages + 1`` signals.
+    """Valid bit and bank, or turn, of a vector at the entry of each stage and behind the last: two lists of ``stages + 1`` signals.
 
     The bank moves with valid vectors only.
     """
     valids, banks = [valid], [bank]
     for stage in range(1, stages + 1):
         valids.append(Signal(name=f"valid_{stage}"))
-        banks.append(Signal(name=f"bank_{stage}", reset_less=True))
+        banks.append(Signal.like(bank, name=f"bank_{stage}", reset_less=True))
         m.d.sync += valids[-1].eq(valids[-2])
         with m.If(valids[-2]):
             m.d.sync += banks[-1].eq(banks[-2])

@@ -12,8 +12,8 @@ from golden.machine_limits import check_fields
 from golden.machine_state import MachineError, MachineState
 from golden.program import Program
 from hw.npu.config import NpuConfig
-from hw.npu.control.execute_checks import bad_field
-from hw.npu.interface.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, Command, Error, Opcode, opcodes
+from hw.npu.control.execute_checks import bad_field, checked_fields
+from hw.npu.interface.isa import EXECUTE, EXECUTE_LAYOUT, MAX_SOFTMAX_LANES, PLAIN_MULTIPLIER, Command, Error, Opcode, opcodes
 
 
 class Checks(wiring.Component):
@@ -28,7 +28,9 @@ class Checks(wiring.Component):
         sizes = {"rows": config.rows, "cols": config.cols, "depth": config.ACCUMULATOR_DEPTH, "weight_bytes": config.weight_bytes}
         held = Signal(EXECUTE_LAYOUT)  # a clock, for the simulator
         m.d.sync += held.eq(self.command)
-        m.d.comb += self.bad.eq(bad_field(held, **sizes, int4=config.int4, interpolation=config.interpolation))
+        m.d.comb += self.bad.eq(
+            bad_field(checked_fields(held, lambda value, name: value), **sizes, int4=config.int4, interpolation=config.interpolation)
+        )
         return m
 
 
@@ -51,7 +53,10 @@ def _command(rng, config):
         loops["positions"] = max(3, (loops["block_cols"] - 1) * loops["stride"] + rng.choice([0, 1, taps]))
     if rng.random() < 0.4:
         loops[rng.choice(sorted(loops))] = rng.choice([0, 1, 2, 3])
-    return Command(opcode, {"loops": loops, "weights": {"params": rng.choice([0, 0, 1]), "load_table": rng.choice([0, 0, 0, 1])}})
+    second = {name: rng.choice([PLAIN_MULTIPLIER, PLAIN_MULTIPLIER, PLAIN_MULTIPLIER + 1]) for name in ("first_multiplier", "multiplier")}
+    second |= {"operation": rng.randrange(4), "first_shift": rng.choice([0, 0, 0, 1]), "shift": rng.choice([0, 0, 0, 1])}
+    weights = {"params": rng.choice([0, 0, 1]), "load_table": rng.choice([0, 0, 0, 1])}
+    return Command(opcode, {"loops": loops, "weights": weights, "second": second})
 
 
 @pytest.mark.parametrize("int4", [False, True], ids=["int8", "int4"])

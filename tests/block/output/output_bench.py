@@ -8,7 +8,7 @@ import numpy as np
 from golden.machine_output import finish, write_addresses
 from golden.machine_softmax import execute_softmax
 from golden.operators.softmax import exponential_table
-from hw.npu.interface.isa import Command, Opcode, Params, Second
+from hw.npu.interface.isa import PLAIN_MULTIPLIER, Command, Opcode, Params, Second
 from hw.npu.output.output_stage import OutputStage
 from tests.streams import plain, put, random_pattern, simulate
 
@@ -69,6 +69,9 @@ def random_command(rng, cols, *, pixels=24, **forced):
             "clamp_min": low,
             "clamp_max": high,
         }
+        if second["operation"] != Second.MUL:
+            for operand in rng.choice((("first_",), ("",), ("first_", ""))):
+                second |= {f"{operand}multiplier": PLAIN_MULTIPLIER, f"{operand}shift": 0}
     weights = {"params": rng.choice(list(Params)), "load_table": rng.random() < 0.25}
     fields = {"loops": loops, "output": output, "second": second, "weights": weights}
     for name, value in forced.items():

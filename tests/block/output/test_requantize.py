@@ -1,9 +1,13 @@
-"""Requantization, table and second operand against gemmlowp's definitions: identities on millions of values, components on edges."""
+"""Requantization, table and second operand against gemmlowp's definitions: identities on millions of values, components on edges.
+
+Requantization and second operand are each run up to their result, with turns and a scale behind them.
+"""
 
 import random
 
 import numpy as np
 import pytest
+from amaranth.hdl import Elaboratable, Module
 from amaranth.sim import Simulator
 
 from golden.requantize import (
@@ -13,8 +17,10 @@ from golden.requantize import (
     saturating_rounding_doubling_high_mul,
     wrap_int32,
 )
-from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, Second
+from hw.npu.interface.isa import ADD_LEFT_SHIFT, MAX_PRODUCT_SHIFT, PLAIN_MULTIPLIER, Second, is_plain
 from hw.npu.output.requantize import Requantize
+from hw.npu.output.scale import Scale
+from hw.npu.output.scale_turns import ScaleTurns
 from hw.npu.output.second_operand import SecondOperand
 from hw.npu.output.table import Table
 
@@ -71,6 +77,39 @@ def test_operand_of_add_needs_nine_bits(q):
     assert np.array_equal(_half_up(d * q, nudge, 11 + shift), want)
 
 
+class Scaled(Elaboratable):
+    """A part that stands before the scale, its turn and the scale.
+
+    Parameters
+    ----------
+    part : Requantize or SecondOperand
+    registers : int
+        As ``multiplier_registers`` of the part.
+    """
+
+    def __init__(self, part, registers):
+        self.part, self.turns = part, ScaleTurns(part.lanes)
+        self.scale = scale = Scale(lanes=part.lanes, multiplier_registers=registers)
+        self.latency = part.latency + ScaleTurns.LATENCY + scale.latency
+        self.valid, self.result_valid, self.result_bank, self.result = part.valid, scale.result_valid, scale.result_turn.bank, scale.result
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.part, m.submodules.turns, m.submodules.scale = part, turns, scale = self.part, self.turns, self.scale
+        second = isinstance(part, SecondOperand)
+        source = "second" if second else "first"
+        m.d.comb += [
+            getattr(turns, f"{source}_valid").eq(part.result_valid),
+            getattr(turns, f"{source}_bank").eq(part.result_bank),
+            scale.valid.eq(turns.valid),
+            scale.turn.eq(turns.turn),
+            *(scale.config[second][bank].eq(part.config[bank].clamp) for bank in range(2)),
+        ]
+        for lane in range(part.lanes):
+            m.d.comb += [getattr(turns, source)[lane].eq(part.result[lane]), scale.scaled[lane].eq(turns.scaled[lane])]
+        return m
+
+
 def _run(dut, drive, vectors, gaps, read):
     """Feeds the vectors, a pattern of gaps between them; checks that each leaves exactly its latency after it entered."""
     entered, left, cycles = [], [], dut.latency
@@ -119,7 +158,7 @@ def _clamp(rng):
 @pytest.mark.parametrize(("lanes", "bits", "registers"), [(1, 32, 0), (4, 32, 1), (3, 20, 0), (2, 27, 1)])
 def test_requantize(lanes, bits, registers, seed):
     rng = random.Random(f"{seed} {lanes} {bits}")
-    dut = Requantize(lanes=lanes, accumulator_bits=bits, multiplier_registers=registers)
+    part = Requantize(lanes=lanes, accumulator_bits=bits, multiplier_registers=registers)
     config = [{"single_rounding": single, "clamp": _clamp(rng)} for single in rng.sample((0, 1), 2)]
 
     def signed(bits):
@@ -134,12 +173,12 @@ def test_requantize(lanes, bits, registers, seed):
     vectors = [(rng.randrange(2), [channel() for _ in range(lanes)]) for _ in range(600)]
 
     def drive(ctx, vector):
-        ctx.set(dut.bank, vector[0])
+        ctx.set(part.bank, vector[0])
         for i in range(2):
-            ctx.set(dut.config[i], config[i])
+            ctx.set(part.config[i], config[i])
         for lane, values in enumerate(vector[1]):
             for name, value in values.items():
-                ctx.set(getattr(dut, name)[lane], value)
+                ctx.set(getattr(part, name)[lane], value)
 
     def read(vector):
         bank, channels = vector
@@ -148,7 +187,7 @@ def test_requantize(lanes, bits, registers, seed):
         results = [multiply(wrap_int32(c["accumulator"] + c["bias"]), c["multiplier"], c["left"], c["right"]) for c in channels]
         return bank, [int(np.clip(y + clamp["zero_point"], clamp["clamp_min"], clamp["clamp_max"])) for y in results]
 
-    _run(dut, drive, vectors, _gaps(rng, len(vectors)), read)
+    _run(Scaled(part, registers), drive, vectors, _gaps(rng, len(vectors)), read)
 
 
 def _second_config(rng, operation):
@@ -159,12 +198,24 @@ def _second_config(rng, operation):
     for operand in operands.values():
         operand["zero_point"] = rng.randint(-128, 127)
     operands["second"]["shift"] = rng.randint(0, 3)
+    for plain in rng.choice((("first",), ("second",), ("first", "second"))):
+        operands[plain] |= {"multiplier": PLAIN_MULTIPLIER, "shift": 0}
     multiplier, shift = scale()
     shift = min(shift, 21)
     if operation == Second.MUL:
         operands["first"]["shift"] = rng.randint(0, MAX_PRODUCT_SHIFT)
         shift = operands["first"]["shift"] + rng.randint(0, 10)
     return operands | {"operation": operation, "out_multiplier": multiplier, "out_shift": shift, "clamp": _clamp(rng)}
+
+
+def _layout(numbers):
+    """The configuration that the hardware makes of a command's numbers (`second_config`)."""
+    first, second = numbers["first"], numbers["second"]
+    swaps = numbers["operation"] != Second.MUL and is_plain(first["multiplier"], first["shift"])
+    if swaps:
+        first, second = second, first
+    rest = {name: numbers[name] for name in ("operation", "out_multiplier", "out_shift", "clamp")}
+    return rest | {"swaps": swaps, "scaled": first, "plain_zero_point": second["zero_point"]}
 
 
 def _joined(numbers, first, second):
@@ -186,25 +237,26 @@ def _joined(numbers, first, second):
 def test_second_operand(lanes, registers, operations, seed):
     """Two banks of every pair of operations: vectors of both follow each other, each after the same latency."""
     rng = random.Random(f"{seed} {lanes} {operations}")
-    dut = SecondOperand(lanes, multiplier_registers=registers)
+    part = SecondOperand(lanes, multiplier_registers=registers)
     config = [_second_config(rng, operation) for operation in operations]
     vectors = [(rng.randrange(2), [[rng.randint(-128, 127) for _ in range(lanes)] for _ in range(2)]) for _ in range(300)]
+    configured = [_layout(numbers) for numbers in config]
     extreme = [(bank, [[a] * lanes, [b] * lanes]) for bank in range(2) for a in (-128, 127) for b in (-128, 127)]
 
     def drive(ctx, vector):
-        ctx.set(dut.bank, vector[0])
+        ctx.set(part.bank, vector[0])
         for i in range(2):
-            ctx.set(dut.config[i], config[i])
+            ctx.set(part.config[i], configured[i])
         for name, values in zip(("first", "second"), vector[1]):
             for lane in range(lanes):
-                ctx.set(getattr(dut, name)[lane], values[lane])
+                ctx.set(getattr(part, name)[lane], values[lane])
 
     def read(vector):
         numbers = config[vector[0]]
         clamp = numbers["clamp"]
         return vector[0], np.clip(_joined(numbers, *vector[1]) + clamp["zero_point"], clamp["clamp_min"], clamp["clamp_max"]).tolist()
 
-    _run(dut, drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
+    _run(Scaled(part, registers), drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
 @pytest.mark.parametrize(("lanes", "cols", "registers"), [(1, 4, 0), (4, 16, 0), (2, 64, 1)])
@@ -245,7 +297,9 @@ def test_table(lanes, cols, registers, seed):
         (lambda: Requantize(lanes=0, accumulator_bits=32), "lanes must be at least 1, not 0"),
         (lambda: Requantize(lanes=1, accumulator_bits=19), "accumulator_bits must be 20 to 32, not 19"),
         (lambda: Requantize(lanes=1, accumulator_bits=33), "accumulator_bits must be 20 to 32, not 33"),
-        (lambda: SecondOperand(0), "lanes must be at least 1, not 0"),
+        (lambda: SecondOperand(0), "SecondOperand lanes must be at least 1, not 0"),
+        (lambda: ScaleTurns(0), "ScaleTurns lanes must be at least 1, not 0"),
+        (lambda: Scale(lanes=0), "Scale lanes must be at least 1, not 0"),
         (lambda: Table(lanes=1, cols=12), "power of two from 4 to 64, not 12"),
     ],
 )

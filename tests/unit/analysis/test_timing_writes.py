@@ -32,8 +32,13 @@ def port():
     return WritePort(AT)
 
 
-def vectors(masks, final=()):
-    return Vectors(FIRST, final, masks, LATENCY)
+def vectors(masks, final=(), turn=0):
+    return Vectors(FIRST, final, masks, LATENCY, turn)
+
+
+def last_of(count, turn):
+    """Cycle of the last of so many results with a second operand, from the first on."""
+    return count - 1 + turn * ((count - 1) // turn)
 
 
 def read(port, begin, masks):
@@ -78,11 +83,22 @@ def test_results_become_writable_as_their_pixels_are_final(port):
 
 def test_issued_results_meet_the_reads_of_later_jobs(port):
     issued, written, offered = port.play(vectors(EACH))
-    port.keep(offered, EACH)
+    port.keep(offered, vectors(EACH))
     assert written == FIRST + LATENCY + 7
     read(port, FIRST + LATENCY, HALF)
-    following = Vectors(issued + 1, (), b"\1", LATENCY)
+    following = Vectors(issued + 1, (), b"\1", LATENCY, 0)
     assert port.play(following)[1] == FIRST + LATENCY + 17, "behind the eight, the last of which is written in cycle 16"
+
+
+def test_results_with_a_second_operand_leave_out_as_many_cycles_as_they_take(port):
+    """As `tests/block/output/test_output_stage.py` has it of the hardware; the next job's begin where the last one's turns end."""
+    joined, turn = vectors(EACH * 8, turn=AT.turn), AT.turn
+    issued, written, offered = port.play(joined)
+    assert (issued, written) == (FIRST + last_of(64, turn), FIRST + last_of(64, turn) + LATENCY)
+    assert len(set(offered)) == 64 and not {each + turn for each in offered} & set(offered)
+    port.keep(offered, joined)
+    following = joined._replace(first=issued + 1, masks=EACH * 2)
+    assert port.play(following)[0] == FIRST + last_of(80, turn)
 
 
 def test_reads_in_the_past_change_nothing(port):

@@ -81,19 +81,19 @@ def test_area_is_counted_and_weighed():
     area = area_of(NpuConfig(rows=8, cols=16, act_kib=32, weight_kib=16, lane_divisor=2, accumulator_bits=24))
     assert area.array == 8 * 16
     assert area.output == 8 * 16.5  # eight lanes, 32x33 bits in halves of 16 and 17
-    assert area.second == 8 * 48 * 33 / 64  # 9x33 twice, 30x33
+    assert area.second == 8 * 9 * 33 / 64  # 9x33
     assert area.softmax == 16.5
     assert (area.activations, area.weights) == (32 * 8192, 16 * 8192)
     assert area.accumulators == 2 * 256 * 16 * 24
-    assert area.multipliers == 128 + 132 + 198 + 16.5
+    assert area.multipliers == 128 + 132 + 37.125 + 16.5
     assert area.sram_bits == 262144 + 131072 + 196608
-    assert area.total == 474.5 * BITS_PER_MULTIPLIER + 589824
+    assert area.total == 313.625 * BITS_PER_MULTIPLIER + 589824
 
 
 def test_multipliers_are_those_of_the_rtl():
     config = NpuConfig(rows=8, cols=4, lane_divisor=2, act_kib=16, weight_kib=8)
     products = dict.fromkeys(("array", "output", "second", "softmax"), 0)
-    places = {"array": r"\.array\b", "second": r"\.second\b", "softmax": r"\.softmax\b", "output": r"\.requantize\b"}
+    places = {"array": r"\.array\b", "second": r"\.second\b", "softmax": r"\.softmax\b", "output": r"\.scale\b"}
     cell = re.compile(r"^module (\S+)|cell \$mul.*?A_WIDTH (\d+).*?B_WIDTH (\d+)", re.MULTILINE | re.DOTALL)
     module = ""
     for found in cell.finditer(rtlil.convert(Npu(config))):

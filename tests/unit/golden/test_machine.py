@@ -10,7 +10,7 @@ from golden.hazards import Hazard, check_hazards
 from golden.machine import Machine, MachineError
 from golden.program import Layer, Place, Planned, Program
 from hw.npu.config import PRESETS
-from hw.npu.interface.isa import EXECUTE, Command, Error, Opcode, Region, Second
+from hw.npu.interface.isa import EXECUTE, PLAIN_MULTIPLIER, Command, Error, Opcode, Region, Second
 from tests.machine_checks import random_inputs
 from tests.random_graphs import GraphMaker
 from weft.compiler.driver import compile_graph
@@ -64,7 +64,7 @@ def transfer(opcode=Opcode.LOAD, **fields) -> Command:
     (execute(output={"right_shift": 32}), Error.BAD_FIELD),
     (execute(input={"address": -(1 << 20)}), Error.ADDRESS),
     (execute(output={"address": SMALL.act_bytes - 15}), Error.ADDRESS),
-    (execute(second={"operation": Second.ADD, "address": SMALL.act_bytes}), Error.ADDRESS),
+    (execute(second={"operation": Second.ADD, "multiplier": PLAIN_MULTIPLIER, "address": SMALL.act_bytes}), Error.ADDRESS),
     (execute(header={"wait_exec": 1}), Error.DEADLOCK),
     (execute(weights={"wait_load": 2}), Error.DEADLOCK),
     (transfer(rows=0), Error.BAD_FIELD),

@@ -173,7 +173,7 @@ class ExecuteModel:
             first = max(first, self.written + 1)
             self.halves.append(first + self.at.free)
             self.issued = self.written = first + work.serial
-            self.port.keep([self.written], b"\0")
+            self.port.keep([self.written], Vectors(self.written, (), b"\0", 0, 0))
             return
         if work.partial_out:
             self.issued = max(first + work.pixels - 1, last_final)
@@ -181,7 +181,7 @@ class ExecuteModel:
         if work.second:
             first += job == 0
         else:
-            first = max(first, self.second_issued + self.at.second + 1)
+            first = max(first, self.second_issued + self.at.turn + 1)
         self.vectors = self._vectors(work, job, first, begin + behind)
         self.issued, self.written, _ = self.port.play(self.vectors)
         if work.second:
@@ -199,8 +199,8 @@ class ExecuteModel:
             vectors = -(-(work.last_cols if job == work.jobs - 1 else work.cols) // self.config.lanes)
             late = work.waves + work.refused[0]
             final = [first_final + wave * late // work.waves for wave in work.pixel_waves for _ in range(vectors)]
-        latency = self.at.second_output if work.second else self.at.output
-        return Vectors(first, final, write_banks(work, self.config, job), latency)
+        latency, turn = (self.at.second_output, self.at.turn) if work.second else (self.at.output, 0)
+        return Vectors(first, final, write_banks(work, self.config, job), latency, turn)
 
     def _matters(self, work, begin, end):
         """Whether reads in these cycles can hold up results for so long that somebody waits for them."""
@@ -214,7 +214,7 @@ class ExecuteModel:
         Until now they were billed as if the feeder waited; gives the cycles that they take longer.
         """
         issued, written, offered = self.port.play(self.vectors)
-        self.port.keep(offered, self.vectors.masks)
+        self.port.keep(offered, self.vectors)
         self.vectors = None
         late = issued - self.issued
         if self.parameters_used == self.issued:

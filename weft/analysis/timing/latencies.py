@@ -58,8 +58,10 @@ class Latencies:
         Vectors between their issue and their bank, at most; ``room``: from the write of the one that makes room to the issue.
     write_ahead : int
         By which a write is offered before a read of the feeder that meets it at the arbiter is accepted.
-    output, second_output, second : int
-        From a vector's issue to its write, without and with second operand; what the latter adds before the first one of a command.
+    output, second_output : int
+        From a vector's issue to its write, without and with second operand.
+    turn : int
+        From the issue of a vector with a second operand to the cycle in which none is issued, since the first is in the scale again.
     retire : int
         From a command's last write to its completion.
     load_take, row_read : int
@@ -94,7 +96,7 @@ class Latencies:
     write_ahead: int
     output: int
     second_output: int
-    second: int
+    turn: int
     retire: int
     load_take: int
     row_read: int
@@ -143,7 +145,7 @@ def latencies(config: NpuConfig) -> Latencies:
         write_ahead=PortQueue.LATENCY - ActivationScratchpad.ahead(config.memory_registers),
         output=stage.latency,
         second_output=stage.second_latency,
-        second=stage.pipeline.second.latency,
+        turn=stage.pipeline.turn,
         retire=OutputStage.RETIRE,
         load_take=WeightLoader.TAKE,
         row_read=WeightScratchpad.read_latency(config.memory_registers) + 2,  # the register ahead of the array, too

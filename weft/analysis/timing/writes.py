@@ -25,12 +25,15 @@ class Vectors(NamedTuple):
         Banks that each is written to, a bit each.
     latency : int
         Cycles from its issue to its write.
+    turn : int
+        Cycles from an issue to one in which none can be, where vectors have a second operand; else 0.
     """
 
     first: int
     final: Sequence[int]
     masks: bytes
     latency: int
+    turn: int
 
 
 class WritePort:
@@ -49,6 +52,7 @@ class WritePort:
         self.reads = deque(maxlen=self.REMEMBERED)  # first cycle, the one behind the last, banks of each read
         self.made = deque([-1000] * at.waiting, maxlen=at.waiting)  # the last writes that are settled
         self.flying = deque()  # vectors that may still meet reads that are not known: when each is offered, and its banks
+        self.joined = deque(maxlen=at.turn)  # when the last vectors with a second operand were issued
 
     def read(self, begin: int, end: int, masks: bytes):
         """The feeder reads in cycles ``begin`` to ``end - 1``."""
@@ -65,20 +69,24 @@ class WritePort:
         offered : sequence of int
             Cycles in which each could be written, were there no other, for `keep`.
         """
-        first, final, masks, latency = vectors
+        first, final, masks, latency, turn = vectors
         places, room, begin = self.at.waiting, self.at.room, first + latency
         busy, base = self._busy(self.flying[0][0] if self.flying else begin)
         made = self._fly(busy, base)
-        if base + len(busy) <= begin and not final and made[-1] < begin and latency + room <= places:
+        if base + len(busy) <= begin and not final and not turn and made[-1] < begin and latency + room <= places:
             return first + len(masks) - 1, begin + len(masks) - 1, range(begin, begin + len(masks))  # nothing waits
         until, issue, last, offered = base + len(busy), first - 1, made[-1], []
-        ahead = len(made) - places
+        ahead, again = len(made) - places, {issued + turn for issued in self.joined}
         for number, mask in enumerate(masks):
             issue += 1
             if final and final[number] > issue:
                 issue = final[number]
             if made[number + ahead] + room > issue:
                 issue = made[number + ahead] + room
+            if turn:
+                while issue in again:
+                    issue += 1
+                again.add(issue + turn)
             offered.append(issue + latency)
             last = max(last + 1, issue + latency)
             if last < until and busy[last - base] & mask:
@@ -86,9 +94,11 @@ class WritePort:
             made.append(last)
         return issue, last, offered
 
-    def keep(self, offered: Sequence[int], masks: bytes):
-        """These vectors are issued."""
-        self.flying.extend(zip(offered, masks, strict=True))
+    def keep(self, offered: Sequence[int], vectors: Vectors):
+        """These vectors are issued, and could be written in these cycles."""
+        self.flying.extend(zip(offered, vectors.masks, strict=True))
+        if vectors.turn:
+            self.joined.extend(each - vectors.latency for each in offered)
         self._settle()
 
     def _fly(self, busy, base):
