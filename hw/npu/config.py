@@ -225,7 +225,7 @@ FPGA_REGISTERS = ("memory_registers", "stream_registers", "multiplier_registers"
 """Fields that an FPGA wants at 1: its memories are slow, its multipliers few and far away, its wires long."""
 
 PRESETS = {
-    "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32),
+    "nano": NpuConfig(name="nano", rows=8, cols=8, act_kib=128, weight_kib=32, lane_divisor=2),
     "small": NpuConfig(name="small", interpolation=True),
     "base": NpuConfig(name="base", rows=32, cols=32, act_kib=768, weight_kib=128, axi_bits=128, interpolation=True),
     "large": NpuConfig(name="large", rows=64, cols=64, act_kib=2048, weight_kib=512, axi_bits=256, interpolation=True),
