@@ -17,10 +17,13 @@ CHOICES = {
     "tapered": (False, True),
     "piece_bytes": (12288, 6144, 24576),
     "dependent_cycles": (36, 0, 18, 72, 144),
+    "halves": (True, False),
 }
 """Values of each choice that are tried, the usual one in front."""
 MANY_COMMANDS = 4000
-"""From here on compiling takes seconds, and the plan's own search decides nearly all of it: only the order of steps is tried."""
+"""From here on compiling takes seconds, and the plan's own search decides nearly all of it: only `PLANNED` is tried."""
+PLANNED = ("reorder", "halves")
+"""Choices that the plan depends on: the order of the steps, and what a job takes."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def search(
         """The best end from a tuning on, and the choices of which a value took other cycles than the best before it."""
         matter = []
         for choice in order:
-            if len(best.program.commands) > MANY_COMMANDS and choice != "reorder":
+            if len(best.program.commands) > MANY_COMMANDS and choice not in PLANNED:
                 break
             before, seen = cycles, set()
             for value in CHOICES[choice]:

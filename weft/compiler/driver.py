@@ -149,9 +149,9 @@ class Compiler:
         return step(*arguments)
 
     def _memory(self, network, tilers, tuning) -> MemoryPlan:
-        """The plan of the memory: of a tuning it depends on the order of the steps, and on what `StepTiler.fir` weighs."""
+        """The plan of the memory: of a tuning the order of the steps decides, what a job takes, and what `StepTiler.fir` weighs."""
         filters = any(step.opcode == Opcode.DEPTHWISE for step in network.steps)
-        key = tuple(step.name for step in network.steps), tuning.dependent_cycles if filters else None
+        key = tuple(step.name for step in network.steps), tuning.halves, tuning.dependent_cycles if filters else None
         if key not in self._plans:
             self._plans[key] = self._run("plan memory", memory_plan, network, self.config, tilers)
         return self._plans[key]

@@ -46,7 +46,7 @@ def tiles_cycles(waves: int, tile_rows: list[int]) -> int:
     return sum(max(waves, rows, MIN_TILE_CYCLES, (waves + rows + HANDOVER_CYCLES) // PLANES if rows else 0) for rows in tile_rows)
 
 
-def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_rows: list[int]) -> int:
+def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_rows: list[int], *, halves: bool = True) -> int:
     """Cycles of one job: feeder, weight loader or output stage, whichever is slowest.
 
     Parameters
@@ -55,12 +55,14 @@ def job_cycles(config: NpuConfig, params: Params, pixels: int, waves: int, tile_
         Output pixels, and cycles that a reduction tile takes for them: the same but in DEPTHWISE.
     tile_rows : list of int
         Rows of weights of each reduction tile; 0 where there are none.
+    halves : bool
+        Whether what a job waits for its half of the accumulators counts.
     """
     loads = PARAMETER_ROWS_OF[params] + sum(tile_rows)
     computed, written = tiles_cycles(waves, tile_rows), pixels * config.lane_divisor
     # sums of one reduction tile are final one by one, and leave while the job's waves go on
     held = (max(computed, written) if len(tile_rows) == 1 else computed + written) + config.rows + HALF_CYCLES
-    return max(computed, loads, written, held // HALVES)
+    return max(computed, loads, written, held // HALVES if halves else 0)
 
 
 def arrival_cycles(config: NpuConfig, rows: int, row_bytes: int, *, apart: bool) -> int:

@@ -216,14 +216,14 @@ class StepTiler:
         if self.step.opcode == Opcode.SOFTMAX:
             return pixels * (3 * self.step.image.channels + SOFTMAX_ROW_CYCLES)
         if fir is None:
-            return job_cycles(self.config, self.params, pixels, pixels, self.tile_rows)
+            return job_cycles(self.config, self.params, pixels, pixels, self.tile_rows, halves=self.tuning.halves)
         first, count, lines = (block.y, block.rows, block.cols) if fir.axis == 0 else (block.x, block.cols, block.rows)
         cycles = 0
         for part in fir.parts:
             rows = part.pass_rows  # of 4-bit weights too: they are written one a cycle
             waves = lines * (fir.positions(self.step, first, count, part) + self._lagging_conflicts(fir, part))
             tiles = [rows] * part.passes
-            cycles += job_cycles(self.config, self.params, pixels, waves, tiles) + rows // self.tiles
+            cycles += job_cycles(self.config, self.params, pixels, waves, tiles, halves=self.tuning.halves) + rows // self.tiles
         return cycles
 
     def _lagging_conflicts(self, fir: Fir, part: Taps) -> int:

@@ -25,6 +25,9 @@ class Tuning:
         done takes a command or two more.
     dependent_cycles : int
         What a dependent layer is taken to wait when the last accumulator has left: more makes more and smaller blocks.
+    halves : bool
+        A job is taken to last until its half of the accumulators is free again, which is right where every job is as long as the one
+        before it, and too much where short ones stand between long ones.
     """
 
     reorder: bool = True
@@ -33,13 +36,15 @@ class Tuning:
     dependent_cycles: int = 36
     early: bool = True
     tapered: bool = False
+    halves: bool = True
 
     def __str__(self):
         order = "steps reordered" if self.reorder else "steps in the file's order"
         kept = f"{self.streamed_bytes} bytes of weights a command, loads of {self.piece_bytes}"
         ready = "" if self.early else ", whole tensors awaited"
         less = ", fewer at the end" if self.tapered else ""
-        return f"{order}, {kept}{less}, blocks for a wait of {self.dependent_cycles}{ready}"
+        alone = "" if self.halves else ", halves of the accumulators taken for free"
+        return f"{order}, {kept}{less}, blocks for a wait of {self.dependent_cycles}{alone}{ready}"
 
 
 USUAL = Tuning()
