@@ -11,7 +11,7 @@ from hw.npu.errors import WeftError
 from hw.npu.interface.isa import EXECUTE
 from sim.build import BuildOptions
 from weft.analysis.power.measure import Activity
-from weft.analysis.power.waves import WINDOW, Windows, read_waves
+from weft.analysis.power.waves import WINDOW, WINDOWS, Windows, read_waves
 from weft.analysis.synthesis.blocks import TOP
 from weft.compiler.host import host_before
 from weft.run.inputs import random_sample
@@ -22,8 +22,6 @@ from weft.run.whole import Whole
 
 SEED = 0
 """Of the random input."""
-WINDOWS = 64
-"""Of each program of the network."""
 
 
 def record_activity(whole: Whole, config: NpuConfig, bits: Collection[str], steps: Steps) -> Activity:

@@ -10,6 +10,8 @@ import numpy as np
 
 WINDOW = 64
 """Cycles of a window: the bits of a word, the first cycle lowest."""
+WINDOWS = 64
+"""Of each program of a network."""
 VARIABLE = re.compile(rb"\$var +\w+ +(\d+) +(\S+) +(\S+)(?: +\[(\d+)(?::(\d+))?\])? +\$end")
 
 
