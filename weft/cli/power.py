@@ -55,7 +55,8 @@ def power_silicon(
     whole = compile_file(network, config, steps=steps)
     verilog = npu_verilog(config, stage=steps.stage)
     found, netlist = synthesize_netlist(verilog, config.name, TOP, library, period_ps, stage=steps.stage)
-    npu = MappedNpu.of(found, netlist, verilog, library)
+    with steps.stage("reading gates and energies"):
+        npu = MappedNpu.of(found, netlist, verilog, library)
     activity = record_activity(whole, config, npu.bits, steps)
     own = (1e6 / found.worst.period_ps, f"the netlist's own, {found.worst.period_ps:.0f} ps by {found.timed_by}")
     measured = measure_power(npu, activity, (wanted.clock_mhz, "stated") if wanted.clock_mhz else own, stage=steps.stage)

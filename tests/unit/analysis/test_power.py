@@ -76,10 +76,10 @@ def hand(enable):
     waves = {"enable": np.array([enable]), "held": np.array([held], np.uint64), "still": np.zeros(1, np.uint64)}
     nets = nets_of(netlist, power, 4e-15)
     unnamed = put_registers(nets, waves, cells, power, 1, 0.0)
-    order = levels(netlist, nets, power)
-    compute(nets, order, power)
+    order = levels(nets, power)
+    compute(nets, order, slews=True)
     follow(nets, unnamed, enable_words(nets, cells, power), cells, power)
-    compute(nets, order, power)
+    compute(nets, order, slews=False)
     return nets, waves, cells, power
 
 

@@ -35,11 +35,11 @@ def energies_of(nets: Nets, cells: dict[str, Cell], power: dict[str, PowerCell],
     gates = nets.netlist.gates
     size = (len(gates), nets.words.shape[1])
     found = Energies(np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(len(gates)))
-    by_cell: dict[str, list[int]] = {}
-    for number, gate in enumerate(gates):
-        by_cell.setdefault(gate.cell, []).append(number)
+    alike: dict[tuple, list[int]] = {}
+    for number, gate in enumerate(gates):  # some outputs of a cell may lead nowhere
+        alike.setdefault((gate.cell, *sorted(gate.pins)), []).append(number)
     enables = enable_words(nets, cells, power)
-    for name, each in by_cell.items():
+    for (name, *_), each in alike.items():
         numbers = np.array(each)
         if name == READ_CELL:
             _drive(found, nets, numbers, "Q", volts)
@@ -94,9 +94,9 @@ def _drive(found, nets, gates, pin, volts):
 
 
 def _pins(nets, gates, cell):
-    """Numbers of the nets at the pins that all gates of a cell have connected."""
-    gate = nets.netlist.gates[gates[0]]
-    return {pin: nets.pins(gates, pin) for pin in (*cell.loads, *cell.outputs) if pin in gate.pins}
+    """Numbers of the nets at the pins that the gates have connected, all the same ones."""
+    connected = nets.at[gates[0]]
+    return {pin: nets.pins(gates, pin) for pin in (*cell.loads, *cell.outputs) if pin in connected}
 
 
 def _clocked(found, nets, gates, cell, enabled, values, volts):

@@ -26,6 +26,8 @@ class Nets:
     netlist : Netlist
     numbers : dict of str to int
         By the first of a net's names.
+    at : list of dict of str to int
+        Of each gate: the net at each pin.
     words : uint64[nets, windows]
     loads, slews : float64[nets]
         Farads, and seconds of a transition.
@@ -33,6 +35,7 @@ class Nets:
 
     netlist: Netlist
     numbers: dict[str, int] = field(default_factory=dict)
+    at: list[dict[str, int]] = field(default_factory=list)
     words: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint64))
     loads: np.ndarray = field(default_factory=lambda: np.zeros(0))
     slews: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -43,7 +46,7 @@ class Nets:
 
     def pins(self, gates: np.ndarray, pin: str) -> np.ndarray:
         """The nets at a pin of gates."""
-        return np.array([self.number(self.netlist.gates[gate].pins[pin]) for gate in gates])
+        return np.array([self.at[gate][pin] for gate in gates])
 
     def toggles(self, numbers: np.ndarray) -> np.ndarray:
         """Changes of nets from a cycle to the next one; int64[nets, windows]."""
@@ -57,8 +60,9 @@ def nets_of(netlist: Netlist, power: dict[str, PowerCell], load: float) -> Nets:
     loads: dict[int, float] = defaultdict(float)
     for gate in netlist.gates:
         cell = power.get(gate.cell)
-        for pin, net in gate.pins.items():
-            loads[nets.number(net)] += cell.loads.get(pin, 0.0) if cell else 0.0
+        nets.at.append({pin: nets.number(net) for pin, net in gate.pins.items()})
+        for pin, number in nets.at[-1].items():
+            loads[number] += cell.loads.get(pin, 0.0) if cell else 0.0
     for port in netlist.outputs:
         loads[nets.number(port)] += load
     for port in netlist.inputs:
@@ -67,42 +71,54 @@ def nets_of(netlist: Netlist, power: dict[str, PowerCell], load: float) -> Nets:
     return nets
 
 
-def levels(netlist: Netlist, nets: Nets, power: dict[str, PowerCell]) -> list[tuple[str, np.ndarray]]:
-    """Gates of logic in an order in which each comes behind those that it reads, as (cell, numbers of gates)."""
-    driver, makers = {}, []
-    for number, gate in enumerate(netlist.gates):
+@dataclass(frozen=True)
+class Group:
+    """Gates of one cell that can be computed at once: the net of each at each pin."""
+
+    cell: PowerCell
+    pins: dict[str, np.ndarray]
+
+
+def levels(nets: Nets, power: dict[str, PowerCell]) -> list[Group]:
+    """Gates of logic in an order in which each comes behind those that it reads."""
+    driver, before, makers = {}, {}, []
+    for number, gate in enumerate(nets.netlist.gates):
         if gate.cell in power and power[gate.cell].functions:
             makers.append(number)
-            driver.update((nets.number(net), number) for pin, net in gate.pins.items() if pin in power[gate.cell].functions)
+            driver.update((net, number) for pin, net in nets.at[number].items() if pin in power[gate.cell].functions)
+    for number in makers:
+        cell = power[nets.netlist.gates[number].cell]
+        before[number] = [driver[net] for pin, net in nets.at[number].items() if pin in cell.loads and net in driver]
     level: dict[int, int] = {}
     for start in makers:
         stack = [start]
         while stack:
-            gate = netlist.gates[stack[-1]]
-            read = [nets.number(net) for pin, net in gate.pins.items() if pin in power[gate.cell].loads]
-            before = [driver[net] for net in read if net in driver]
-            missing = [each for each in before if each not in level]
+            missing = [each for each in before[stack[-1]] if each not in level]
             if missing:
                 stack += missing
                 continue
-            level[stack.pop()] = 1 + max((level[each] for each in before), default=0)
+            number = stack.pop()
+            level[number] = 1 + max((level[each] for each in before[number]), default=0)
     groups = defaultdict(list)
     for number, depth in level.items():
-        groups[depth, netlist.gates[number].cell].append(number)
-    return [(key[1], np.array(groups[key])) for key in sorted(groups)]
+        # of a cell with several outputs some may lead nowhere
+        connected = tuple(sorted(nets.at[number]))
+        groups[depth, nets.netlist.gates[number].cell, connected].append(number)
+    return [Group(power[key[1]], {pin: nets.pins(np.array(groups[key]), pin) for pin in key[2]}) for key in sorted(groups)]
 
 
-def compute(nets: Nets, order: list[tuple[str, np.ndarray]], power: dict[str, PowerCell]) -> None:
-    """Words and slews of all that logic makes."""
-    for name, gates in order:
-        cell = power[name]
-        inputs = {pin: nets.pins(gates, pin) for pin in cell.loads}
-        slew = np.max([nets.slews[each] for each in inputs.values()], axis=0) if inputs else np.zeros(len(gates))
-        values = {pin: nets.words[each] for pin, each in inputs.items()}
+def compute(nets: Nets, order: list[Group], *, slews: bool) -> None:
+    """Words of all that logic makes, and its slews where they are wanted, too."""
+    for group in order:
+        cell, pins = group.cell, group.pins
+        inputs = [pins[pin] for pin in cell.loads if pin in pins]
+        values = {pin: nets.words[pins[pin]] for pin in cell.loads if pin in pins}
         for pin, function in cell.functions.items():
-            outputs = nets.pins(gates, pin)
-            nets.words[outputs] = function(values)
-            nets.slews[outputs] = transition(cell, pin, slew, nets.loads[outputs])
+            if pin in pins:
+                nets.words[pins[pin]] = function(values)
+                if slews:
+                    slew = np.max([nets.slews[each] for each in inputs], axis=0) if inputs else np.zeros(len(pins[pin]))
+                    nets.slews[pins[pin]] = transition(cell, pin, slew, nets.loads[pins[pin]])
 
 
 def transition(cell: PowerCell, pin: str, slew: np.ndarray, load: np.ndarray) -> np.ndarray:

@@ -142,12 +142,12 @@ def _load_unit(technology):
 
 def _fill(nets: Nets, npu: MappedNpu, activity: Activity, slew):
     """Give every net its words; the part of the flip-flops' bits that do not follow from the cycle before."""
-    order = levels(npu.netlist, nets, npu.power)
+    order = levels(nets, npu.power)
     unnamed = put_registers(nets, activity.waves, npu.cells, npu.power, len(activity.weights), slew)
-    compute(nets, order, npu.power)
+    compute(nets, order, slews=True)
     for _ in range(PASSES if unnamed else 0):
         follow(nets, unnamed, enable_words(nets, npu.cells, npu.power), npu.cells, npu.power)
-        compute(nets, order, npu.power)
+        compute(nets, order, slews=False)
     wrong = disagreement(nets, activity.waves, enable_words(nets, npu.cells, npu.power), npu.cells, npu.power)
     if wrong > MOST_DISAGREEMENT:
         raise AssertionError(f"the gates do not follow the RTL: {100 * wrong:.1f} % of the flip-flops' bits differ")
