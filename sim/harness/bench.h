@@ -67,6 +67,11 @@ public:
 #endif
     }
 
+    // Traces `length` cycles in the middle of every `period` of a job, once a cycle, and nothing else; the file's times are cycles of the job.
+    void trace_windows(uint64_t length, uint64_t period) { length_ = length, period_ = period; }
+    void begin_job() { start_ = cycle_, running_ = true; }
+    void end_job() { running_ = false; }
+
     // Holds reset for some cycles; the memory was configured. The cycle counter starts anew.
     void reset() {
         held_aw_.reset(), held_w_.reset(), held_ar_.reset();
@@ -87,10 +92,11 @@ public:
         else irq_ = top.irq;
         const bool w_waiting = sample(), given_up = this->given_up();
         observe();
-        dump();
+        if (period_) dump_window();
+        else dump();
         top.clk = 1;
         top.eval();
-        dump();
+        if (!period_) dump();
         if (context.gotError()) {
             if (!given_up) throw PromiseError(at_cycle(cycle_, "a promise is broken"));
             context.gotError(false);
@@ -123,8 +129,10 @@ private:
     }
 
     void edge() {
-        top.clk = 0, top.eval(), dump();
-        top.clk = 1, top.eval(), dump();
+        for (const int level : {0, 1}) {
+            top.clk = level, top.eval();
+            if (!period_) dump();
+        }
     }
 
     void drive() {
@@ -195,10 +203,19 @@ private:
 #endif
     }
 
+    void dump_window() {
+#if VM_TRACE
+        const uint64_t since = cycle_ - start_, first = (period_ - length_) / 2;
+        if (running_ && since >= first && (since - first) % period_ < length_) trace_.dump(since);
+#endif
+    }
+
     Held<sizeof(Asked)> held_aw_{"AW"}, held_ar_{"AR"};
     Held<BEAT> held_w_{"W"};
     bool irq_ = false;
     uint64_t cycle_ = 0;
+    uint64_t length_ = 0, period_ = 0, start_ = 0;
+    bool running_ = false;
 #if VM_TRACE
     Tracer trace_;
     uint64_t time_ = 0;

@@ -1,4 +1,4 @@
-// Runs a job file on a bench: harness JOB RESULT [TRACE].
+// Runs a job file on a bench: harness JOB RESULT [TRACE [LENGTH PERIOD]].
 // Exit code 3: the design broke a rule of AXI; 4: its register port does not answer; 6: it broke a promise of its own, which is on stdout.
 // The message is on stderr.
 #pragma once
@@ -19,6 +19,7 @@ public:
         bench_->context.randSeed(job.get<uint32_t>());
     }
     void trace(const char* path) { bench_->open_trace(path); }
+    void windows(const char* length, const char* period) { bench_->trace_windows(std::stoull(length), std::stoull(period)); }
     void run() {
         for (Op op = job_.get<Op>(); op != Op::END; op = job_.get<Op>()) execute(op);
         bench_->top.final();
@@ -100,8 +101,10 @@ private:
         const auto most = job_.get<uint64_t>();
         bench_->log = job_.get<Log>();
         bench_->forget();
+        bench_->begin_job();
         do bench_->step();
         while (!bench_->irq() && bench_->cycle() - poked_ < most);
+        bench_->end_job();
         result_.put(uint32_t(bench_->irq()));
         result_.put(bench_->cycle() - poked_);
         result_.put(bench_->digest.value());
@@ -121,6 +124,7 @@ template <class Bench> int run_job(int argc, char** argv) {
     try {
         File job(argv[1], "rb"), result(argv[2], "wb");
         Runner<Bench> runner(job, result);
+        if (argc > 5) runner.windows(argv[4], argv[5]);
         if (argc > 3) runner.trace(argv[3]);
         runner.run();
         return 0;

@@ -72,7 +72,8 @@ def _print(found: Synthesis, config: NpuConfig):
     console.print()
 
 
-def _table(*headings, title=""):
+def plain_columns(*headings, title=""):
+    """A plain table with its columns: heading, and how it is justified."""
     from weft.explore.tables import plain_table
 
     table = plain_table(title)
@@ -83,7 +84,7 @@ def _table(*headings, title=""):
 
 def _print_areas(found: Synthesis, console: Console):
     figures = ("um2", "kGE", "%", "registers %", "flip-flops", "memory Kibit", "inside ps", "into ps")
-    table = _table(("block", "left"), *((each, "right") for each in figures))
+    table = plain_columns(("block", "left"), *((each, "right") for each in figures))
     rooms: dict[str, list[BlockFigures]] = {}
     for block in found.blocks:
         rooms.setdefault(block.room, []).append(block)
@@ -119,7 +120,7 @@ def _cells(found, blocks):
 def _print_memories(found: Synthesis, console: Console):
     if not found.memories:
         return
-    table = _table(
+    table = plain_columns(
         ("memories", "left"), *((each, "right") for each in ("number", "rows", "bits", "KiB")), ("macros", "left"), ("um2", "right")
     )
     for each in found.memories:
@@ -136,7 +137,7 @@ def _print_paths(found: Synthesis, console: Console):
     """The clock, and the ends of the slowest path into each block."""
     paths = {block.component: block.into for block in found.blocks if block.into and block.into.start}
     if paths:
-        table = _table(("slowest path into", "left"), ("ps", "right"), ("from", "left"), ("to", "left"))
+        table = plain_columns(("slowest path into", "left"), ("ps", "right"), ("from", "left"), ("to", "left"))
         for name, path in sorted(paths.items(), key=lambda each: -each[1].period_ps):
             table.add_row(name, f"{path.period_ps:.0f}", path.start, path.end)
         console.print(table)

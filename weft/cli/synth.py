@@ -11,6 +11,7 @@ from hw.npu.errors import WeftError
 from hw.soc.config import SIZES, SocConfig, load_soc_config
 from weft.cli.board import BOARD_BUS_BITS, DEFAULT_BOARD_CLOCK_MHZ, synth_board
 from weft.cli.options import Overrides, Quiet
+from weft.cli.power import Wanted, power_silicon
 from weft.cli.silicon import DEFAULT_PERIOD_PS, synth_silicon
 
 Blocks = Annotated[
@@ -54,7 +55,16 @@ WithSoc = Annotated[
         f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
     ),
 ]
-BoardClock = Annotated[int, typer.Option("--clock", metavar="MHZ", help="With --board: clock to aim at.")]
+Clock = Annotated[
+    int | None,
+    typer.Option(
+        "--clock",
+        metavar="MHZ",
+        min=1,
+        help=f"With --board: clock to aim at, {DEFAULT_BOARD_CLOCK_MHZ} if none is given. With --power: clock of the power, without "
+        "one the netlist's own.",
+    ),
+]
 PlacementSeed = Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")]
 BuildFolder = Annotated[
     Path | None,
@@ -64,6 +74,16 @@ FiguresFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", he
 SynthConfig = Annotated[
     str | None,
     typer.Option("--config", metavar="NAME|FILE", help=f"Preset ({', '.join(PRESETS)}) or a TOML file; else small, nano on a board."),
+]
+Power = Annotated[
+    Path | None,
+    typer.Option(
+        "--power", metavar="MODEL", help="With --library: run this network on the Verilog, and show the power of the gates, by block."
+    ),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="N", min=0.001, max=1e6, help="With --power: average power at so many inferences a second."),
 ]
 
 
@@ -75,7 +95,9 @@ def synth(
     record: Record = False,
     board: Board = None,
     soc: WithSoc = False,
-    clock: BoardClock = DEFAULT_BOARD_CLOCK_MHZ,
+    power: Power = None,
+    fps: Fps = None,
+    clock: Clock = None,
     seed: PlacementSeed = 1,
     output: BuildFolder = None,
     report: FiguresFile = None,
@@ -90,17 +112,25 @@ def synth(
     There memory_registers, stream_registers and multiplier_registers are 1 unless --set says otherwise.
     """
     if board is not None:
-        if blocks or library:
-            raise WeftError(
-                f"--board {board} builds the whole {'SoC' if soc else 'NPU'} on an FPGA", remedy="leave out blocks and --library"
-            )
+        if blocks or library or power:
+            whole = f"--board {board} builds the whole {'SoC' if soc else 'NPU'} on an FPGA"
+            raise WeftError(whole, remedy="leave out blocks, --library and --power")
         source, sets = config or "nano", overrides or ()
         chosen = load_soc_config(source, sets, bus_bits=BOARD_BUS_BITS) if soc else load_config(source, sets)
-        synth_board(_with_registers(chosen, sets), board, clock_mhz=clock, seed=seed, output=output, report=report, quiet=quiet)
+        mhz = clock or DEFAULT_BOARD_CLOCK_MHZ
+        synth_board(_with_registers(chosen, sets), board, clock_mhz=mhz, seed=seed, output=output, report=report, quiet=quiet)
         return
     if soc:
         raise WeftError("--soc is for a build on a board", remedy="add --board NAME")
     chosen = load_config(config or "small", overrides or ())
+    if power is not None:
+        if blocks not in (None, [], ["npu"]) or record:
+            raise WeftError("--power is of the whole NPU, and goes on no record", remedy="leave out other blocks and --record")
+        more = Wanted(clock, fps, report)
+        power_silicon(power, library or (), chosen, more, pdk=pdk, period_ps=period, quiet=quiet)
+        return
+    if fps or clock:
+        raise WeftError(f"{'--fps' if fps else '--clock'} is not for a synthesis alone", remedy="add --power MODEL, or --board NAME")
     synth_silicon(blocks or ["npu"], library or (), chosen, pdk=pdk, period_ps=period, report=report, record=record, quiet=quiet)
 
 

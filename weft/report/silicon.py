@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from weft.analysis.power.tree import FANOUT
+from weft.analysis.power.waves import WINDOW, WINDOWS
 from weft.analysis.synthesis.figures import BlockFigures, Synthesis
 from weft.analysis.synthesis.memories import LEAST_BITS, LEAST_ROWS
 from weft.analysis.synthesis.recorded import recorded
 from weft.analysis.synthesis.technology import TECHNOLOGIES
 
 INTRODUCTION = f"""\
-# Area and clock at gates
+# Area, clock and power at gates
 
 Generated from `weft/analysis/synthesis/recorded.json` by `make docs`. Do not edit. The command above each table measures it
 again, and `--record` puts it on record.
@@ -32,12 +34,41 @@ flip-flops are of one netlist. `weft synth feed` or `weft synth accumulators` do
 | library | process | access of a memory, and set-up |
 |---|---|---|
 """
+POWER = f"""
+## Power
+
+`weft synth npu --config CONFIG --library NAME --power MODEL.tflite` runs a network on the Verilog and shows what the
+gates of the netlist spend in it: by block, in pJ a cycle and mW, for an inference, and with `--fps N` on average.
+`--clock MHZ` says another clock than the netlist's own.
+
+- **Activity**: the network runs on the RTL with a random input, is compared with the reference, and is seen in
+  {WINDOWS} windows of {WINDOW} cycles, spread evenly over the job. Every flip-flop of the netlist has the bits of the
+  RTL's register of its name, ports and memories' answers too, and all logic between them is computed gate by gate,
+  cycle by cycle. So clock gates open, and gates toggle, exactly as they do in these cycles, and not with a
+  probability. As a check each flip-flop must hold what the gates made of the cycle before; the line `activity` says
+  for how many bits it does. What is left is behind the few flip-flops that only the netlist has, whose first bit of a
+  window is a guess.
+- **Energy**: that of the library's tables at the load of the driven pins and the slew that the gates make, with
+  states (`when`) at the pins of clocks and as means elsewhere. `internal` is inside the cells, `switching` the loads.
+  `clock pins` is what flip-flops, clock gates and the loads of their clock's pins spend; behind a closed gate that is
+  nothing. Leakage is the mean of a cell's states.
+- **Blocks** share the gates as in the table of areas.
+- **Clock tree**: an ideal clock has none. It is estimated, in a row of its own: a buffer of the library for each
+  {FANOUT} pins, and one for each {FANOUT} buffers, from the root and from every clock gate.
+- **Memories** are cut at their ports. Their row has reads and writes by their enables, each with the energy of an
+  access of the table that reports use (`weft/analysis/energy.py`, 45 nm), not scaled to the library's process.
+- **Left out**: wires, glitches, the loads of input ports, leakage of memories, DDR and its interface. A placed chip
+  takes more; compare blocks, networks and configurations with these figures, do not sign off a chip.
+
+OpenSTA is not asked: that of Debian (2.0.17) sets no activity on pins, lets a clock through closed gates, and states
+a flip-flop's leakage four times too high.
+"""
 
 
 def silicon_page() -> str:
     """The text of `docs/silicon.md`."""
     rows = [f"| `{each.name}` | {each.words} | {each.memory_source} |\n" for each in TECHNOLOGIES.values()]
-    return INTRODUCTION + "".join(rows) + "".join(map(_section, recorded()))
+    return INTRODUCTION + "".join(rows) + POWER + "".join(map(_section, recorded()))
 
 
 def _section(found: Synthesis):

@@ -11,6 +11,7 @@ from hw.npu.errors import WeftError
 TOKEN = re.compile(
     r'\b(?P<group>cell|pin|bus|ff|ff_bank|latch|statetable)\s*\(\s*"?(?P<name>[^")]*?)"?\s*\)\s*\{|(?P<open>\{)|(?P<close>\})'
     r'|\barea\s*:\s*"?(?P<area>[\d.eE+-]+)|\bdirection\s*:\s*"?(?P<direction>\w+)|(?P<gate>\bclock_gating_integrated_cell\s*:)'
+    r'|\bnext_state\s*:\s*"(?P<next>[^"]*)"|\bfunction\s*:\s*"(?P<function>[^"]*)"'
 )
 """What is read of a Liberty file; everything else is skipped, brace by brace."""
 
@@ -29,6 +30,12 @@ class Cell:
     registers : bool
         Whether it holds a bit: flip-flops, latches, clock gates.
     clock_gate : bool
+    states : tuple of str
+        Of a flip-flop: names of its bit, and of the bit the other way round.
+    next_state : str
+        Of a flip-flop: what its bit becomes.
+    functions : dict of str to str
+        What stands at each output.
     """
 
     name: str
@@ -36,6 +43,14 @@ class Cell:
     outputs: set[str] = field(default_factory=set)
     registers: bool = False
     clock_gate: bool = False
+    states: tuple[str, ...] = field(default=(), compare=False)
+    next_state: str = field(default="", compare=False)
+    functions: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def inverts(self, pin: str) -> bool:
+        """Whether a flip-flop's bit stands at an output the other way round than it came in."""
+        other = self.functions.get(pin, "") in {*self.states[1:2], *(f"!{state}" for state in self.states[:1])}
+        return other != self.next_state.startswith("!")
 
 
 def read_library(path: Path) -> str:
@@ -75,6 +90,8 @@ def read_cells(texts: Iterable[str]) -> dict[str, Cell]:
                     cells[token["name"]] = Cell(token["name"])
                 elif cell and token["group"] not in {"pin", "bus"}:
                     cell.registers = True
+                    if token["group"] == "ff":
+                        cell.states = tuple(token["name"].replace(" ", "").split(","))
                 path.append((token["group"], token["name"]))
             elif cell:
                 _add_attribute(cell, path, token)
@@ -82,11 +99,15 @@ def read_cells(texts: Iterable[str]) -> dict[str, Cell]:
 
 
 def _add_attribute(cell, path, token):
-    """Area and clock gating stand in the cell itself, a direction in one of its pins."""
+    """Area and clock gating stand in the cell itself, direction and function in one of its pins."""
     inside = path[-1][0]
     if token["gate"]:
         cell.clock_gate = cell.registers = True
     elif token["area"] and inside == "cell":
         cell.area = float(token["area"])
+    elif token["next"]:
+        cell.next_state = token["next"].strip("() ")
+    elif token["function"] and inside == "pin":
+        cell.functions[path[-1][1]] = token["function"].strip("() ")
     elif token["direction"] == "output" and inside in {"pin", "bus"}:
         cell.outputs.add(path[-1][1])

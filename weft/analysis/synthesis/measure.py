@@ -1,6 +1,7 @@
 """Area and clock of an NPU, or of one of its blocks, from one netlist of a library's cells."""
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import tempfile
@@ -46,21 +47,30 @@ def synthesize(verilog: str, config: str, top: str, library: Library, period_ps:
     WeftError
         Where a file is missing or no library, a tool is missing or fails, or the library has no cells for what the module needs.
     """
+    return synthesize_netlist(verilog, config, top, library, period_ps, stage=stage)[0]
+
+
+def synthesize_netlist(
+    verilog: str, config: str, top: str, library: Library, period_ps: float, *, stage: Stage = no_stage
+) -> tuple[Synthesis, str]:
+    """What `synthesize` finds, and the netlist that it is of, as `weft.analysis.synthesis.netlist.read_blif` takes it."""
     texts = [read_library(path) for path in library.cells]
     yosys, sta = find_yosys(), find_sta()
     sources = [path.read_text() for path in sorted(SOURCES.glob("*.py"))]
     macros = [path.name for path in library.macros]
     recipe = repr((verilog, config, top, repr(library.technology), period_ps, texts, macros, yosys, bool(sta), sources))
     path = cache_folder() / "synthesis" / f"{top}-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}.json"
+    gates = path.with_suffix(".blif.gz")
     with locked(path):
         if not path.exists():
             with tempfile.TemporaryDirectory() as folder:
                 job = _Job(Path(folder), verilog, config, top, library, period_ps, yosys, sta, stage)
-                found = job.run(texts)
+                found, netlist = job.run(texts)
+            gates.write_bytes(gzip.compress(netlist.encode(), 6, mtime=0))
             new = path.with_suffix(".new")
             new.write_text(json.dumps(found.to_json()))
             new.rename(path)
-    return from_json(json.loads(path.read_text()))
+    return from_json(json.loads(path.read_text())), gzip.decompress(gates.read_bytes()).decode()
 
 
 @dataclass
@@ -77,16 +87,18 @@ class _Job:
     sta: str | None
     stage: Stage
 
-    def run(self, texts) -> Synthesis:
+    def run(self, texts) -> tuple[Synthesis, str]:
+        """The figures, and the netlist that they are of."""
         cuts = cut_liberty(self.library.technology)
         cells = read_cells([*texts, cuts])
         blocks = read_blocks(self.verilog)
         libraries = self._front(texts, cuts)
         memories = read_dump((self.folder / "memories.il").read_text())
-        best = None
+        best, kept = None, ""
         for effort in EFFORTS:
             log = self._map(libraries, effort)
-            netlist = read_blif((self.folder / "netlist.blif").read_text())
+            text = (self.folder / "netlist.blif").read_text()
+            netlist = read_blif(text)
             _check_mapped(netlist, cells, self.library)
             held = owners(netlist, blocks, self.top, cells)
             rest = blocks.at("", self.top)
@@ -94,10 +106,10 @@ class _Job:
             paths = self._time(netlist, held, order, log)
             found = self._figures(netlist, cells, blocks, held, rest, paths, memories, effort)
             if best is None or (found.worst and found.worst.period_ps < best.worst.period_ps):
-                best = found
+                best, kept = found, text
             if not best.worst or best.worst.period_ps <= self.period_ps:
                 break
-        return best
+        return best, kept
 
     def _front(self, texts, cuts):
         """Put everything into the folder, and run Yosys up to the gates of its own; gives the names of the library's files."""
