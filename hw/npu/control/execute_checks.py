@@ -96,7 +96,7 @@ def bad_field(command, *, rows, cols, depth, weight_bytes, int4=False, interpola
 
 def _bad_filter(loops, rows, hold):
     """DEPTHWISE: rows of the array, lag of the kernel rows, and steps of a block row, which must reach its last wave."""
-    # positions end behind the last wave, which is at (block_cols - 1) * stride; with stride more on both sides no sum is in a multiplier's way
+    # positions end behind the last wave, at (block_cols - 1) * stride; with stride more on both sides no sum is in a multiplier's way
     beyond, least = hold(loops.positions + loops.stride, "beyond"), hold(loops.block_cols * loops.stride, "least_beyond")
     span_rows, lag = hold(loops.span * loops.taps_x, "span_rows"), hold((loops.span - 1) * loops.taps_x, "lag")
     bad = (span_rows > rows) | (lag > MOST_LAG)
