@@ -71,11 +71,14 @@ TRIED = """
 Output stage of `nano` with C lanes, on ASAP7 (`weft synth output --config nano --set lane_divisor=1 --library asap7`),
 before and after each step:
 
-| step | all, kGE | flip-flops | clock, ps | cycles |
-|---|---|---|---|---|
-| two wide multipliers a lane, two narrow ones | 234.9 | 13 143 | 896 | |
-| one wide multiplier a lane: requantization and second operand take turns | 171.5 | 11 117 | 892 | ResNet-8 +27 of 50 902 on `small`; an ADD alone takes two cycles a vector |
-| one narrow multiplier a lane: in ADD and SUB the operand of the larger scale is only shifted | 145.4 | 10 401 | 890 | none |
+| multipliers of a lane | all, kGE | flip-flops | clock, ps |
+|---|---|---|---|
+| two of 32x32 bits, two of 9x32 | 234.9 | 13 143 | 896 |
+| one of 32x32 and two of 9x32: requantization and second operand take turns | 171.5 | 11 117 | 892 |
+| one of 32x32 and one of 9x32: in ADD and SUB the operand of the larger scale is only shifted | 145.4 | 10 401 | 890 |
+
+The turns cost ResNet-8 27 cycles of 50 902 on `small`, and an ADD alone takes two cycles a vector; networks without a
+second operand take the cycles they took.
 
 Half the lanes cost `nano` at most 3.8 % of its cycles by the timing model (person detection), and nothing where the
 sums are deep: `lane_divisor = 2` is its preset since. `small` keeps its C lanes.
