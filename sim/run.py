@@ -73,10 +73,8 @@ class Simulator:
             The NPU's own limit for a silent bus; its default if not given.
         seed : int
             Of registers without reset, in builds with ``random_start``.
-        trace : Path, optional
-            Write a waveform; needs a build with ``trace``.
-        windows : tuple of int
-            Trace so many cycles of every so many of a job only, with times in cycles of the job.
+        trace, windows : Path and tuple of int, optional
+            Write a waveform; needs a build with ``trace``. With windows only so many cycles of every so many, by cycles of the job.
         resets : collection of int
             Numbers of the jobs before which the states of the network get their initial values; before the first they always do.
 
