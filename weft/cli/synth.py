@@ -14,6 +14,33 @@ from weft.cli.options import Overrides, Quiet
 from weft.cli.power import Wanted, power_silicon
 from weft.cli.silicon import DEFAULT_PERIOD_PS, synth_silicon
 
+LibraryNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--library",
+        metavar="NAME|FILE",
+        help="Cells: asap7, sg13g2, or a Liberty file (.lib, .lib.gz), several times where one library is several files.",
+    ),
+]
+Pdk = Annotated[
+    Path | None,
+    typer.Option(
+        "--pdk",
+        metavar="FOLDER",
+        envvar="WEFT_PDK",
+        help="Where the named libraries are; ../shared/pdk beside the repository if not given.",
+    ),
+]
+Clock = Annotated[
+    int | None,
+    typer.Option(
+        "--clock",
+        metavar="MHZ",
+        min=1,
+        help=f"With --board: clock to aim at, {DEFAULT_BOARD_CLOCK_MHZ} if none is given. With --power: clock of the power, without "
+        "one the netlist's own.",
+    ),
+]
 Power = Annotated[
     Path | None,
     typer.Option(
@@ -34,23 +61,8 @@ def synth(
             help="npu for the whole, or its blocks: folders of hw/npu, or components (feed, accumulators); npu if none.",
         ),
     ] = None,
-    library: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--library",
-            metavar="NAME|FILE",
-            help="Cells: asap7, sg13g2, or a Liberty file (.lib, .lib.gz), several times where one library is several files.",
-        ),
-    ] = None,
-    pdk: Annotated[
-        Path | None,
-        typer.Option(
-            "--pdk",
-            metavar="FOLDER",
-            envvar="WEFT_PDK",
-            help="Where the named libraries are; ../shared/pdk beside the repository if not given.",
-        ),
-    ] = None,
+    library: LibraryNames = None,
+    pdk: Pdk = None,
     period: Annotated[
         float, typer.Option("--period", metavar="PS", min=1, max=1e6, help="With --library: clock period that the mapping aims at, ps.")
     ] = DEFAULT_PERIOD_PS,
@@ -70,16 +82,7 @@ def synth(
     ] = False,
     power: Power = None,
     fps: Fps = None,
-    clock: Annotated[
-        int | None,
-        typer.Option(
-            "--clock",
-            metavar="MHZ",
-            min=1,
-            help=f"With --board: clock to aim at, {DEFAULT_BOARD_CLOCK_MHZ} if none is given. With --power: clock of the power, without "
-            "one the netlist's own.",
-        ),
-    ] = None,
+    clock: Clock = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=1, help="With --board: seed of the placement.")] = 1,
     output: Annotated[
         Path | None,
