@@ -80,6 +80,8 @@ before and after each step:
 The turns cost ResNet-8 27 cycles of 50 902 on `small`, and an ADD alone takes two cycles a vector; networks without a
 second operand take the cycles they took.
 
+The tables of whole NPUs below are of the design before these steps, `nano` with C lanes.
+
 Half the lanes cost `nano` at most 3.8 % of its cycles by the timing model (person detection), and nothing where the
 sums are deep: `lane_divisor = 2` is its preset since. `small` keeps its C lanes.
 """
