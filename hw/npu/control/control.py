@@ -205,7 +205,7 @@ class JobControl(wiring.Component):
         cycles = Signal(CYCLE_BITS)
         carry = Signal()
         low, high = cycles[: CYCLE_BITS // 2], cycles[CYCLE_BITS // 2 :]
-        m.d.comb += [self.status.cycles_lo.eq(low), self.status.cycles_hi.eq(high), self.cycle.eq(cycles)]
+        m.d.comb += [self.status.cycles_lo.eq(cycles[:32]), self.status.cycles_hi.eq(cycles[32:]), self.cycle.eq(cycles)]
         with m.If(counting):
             # the upper half hears from a register that the lower one is all ones: no carry crosses 64 bits in a cycle
             m.d.sync += [low.eq(low + 1), carry.eq(low == (1 << len(low)) - 2), high.eq(high + carry)]

@@ -190,7 +190,8 @@ def test_last_row_of_a_softmax_ends_with_the_scratchpad_or_is_an_address_error(g
     if not beyond:
         timed(dut, [good, edge])
         return
-    bench = Bench(dut, [good, random_softmax(rng)], seed)
+    inside = place | {f"{group}__address": SIZE - 110}
+    bench = Bench(dut, [good, random_softmax(rng, **sizes, **inside)], seed)  # of as many reads
     bench.commands[1] = edge
 
     async def error(ctx):

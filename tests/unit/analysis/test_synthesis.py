@@ -138,7 +138,7 @@ def test_figures_are_kept_by_content(asap7, monkeypatch, tmp_path):
 
     def run(job, texts):
         runs.append(job.period_ps)
-        return recorded.recorded()[0]
+        return recorded.recorded()[0], "netlist"
 
     monkeypatch.setattr(measure._Job, "run", run)
     for verilog, period in (("module npu();", 900), ("module npu();", 900), ("module npu();", 800), ("module npu(a);", 800)):

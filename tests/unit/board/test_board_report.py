@@ -109,7 +109,7 @@ def test_an_unknown_board_is_one_line(capsys):
 
 
 def test_a_board_takes_no_blocks(capsys):
-    assert "leave out blocks and --library" in refused(capsys, "synth", "array", "--board", "ulx3s-85f")
+    assert "leave out blocks, --library and --power" in refused(capsys, "synth", "array", "--board", "ulx3s-85f")
 
 
 def test_a_clock_that_the_board_cannot_make_is_one_line(capsys):
@@ -171,7 +171,7 @@ def test_without_soc_it_is_the_npu_alone(built, capsys, tmp_path):
     ("arguments", "says"),
     [
         (["--soc"], "--soc is for a build on a board; add --board NAME"),
-        (["array", "--soc", "--board", "ulx3s-85f"], "builds the whole SoC on an FPGA; leave out blocks and --library"),
+        (["array", "--soc", "--board", "ulx3s-85f"], "builds the whole SoC on an FPGA; leave out blocks, --library and --power"),
         (["--soc", "--board", "ulx3s-85f", "--set", "camera_fifo=8"], "camera_fifo = 8 must be from 16 to 4096"),
         (["--board", "ulx3s-85f", "--set", "camera_fifo=64"], "camera_fifo"),
         (["--soc", "--board", "abacus"], "no board is called 'abacus'"),

@@ -57,7 +57,7 @@ def test_a_search_plans_once_for_each_order_of_steps_and_replays_each_program_on
     graph = maker.graph(maker.add(first, maker.conv(maker.conv(first, 16, (1, 1)), 16, (3, 3))))
     selected, plans, replays = counted(driver, "select"), counted(driver, "memory_plan"), counted(searching, "replay")
     found = searching.search(graph, SMALL)
-    orders = {tuple(step.name for step in arguments[0].steps) for arguments in plans}
-    assert len(selected) == 1 and len(plans) == len(orders) <= 2
+    orders = {(tuple(step.name for step in network.steps), tilers[0].tuning.halves) for network, _, tilers in plans}
+    assert len(selected) == 1 and len(plans) == len(orders) <= 4
     streams = {b"".join(planned.command.pack() for planned in program.commands) for (program,) in replays}
     assert len(replays) == len(streams) < len(found.trials)
