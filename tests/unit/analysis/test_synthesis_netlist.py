@@ -78,7 +78,7 @@ def test_opensta_gets_plain_names_and_one_name_a_net():
 
 
 STA = """\
-Warning: /work/0.lib, line 3 default_max_transition is 0.0.
+Warning: cells/0.lib, line 3 default_max_transition is 0.0.
 worst any:any 49.828088 b2_412/CLK b1_77/ENA
 worst b0:b0 656.231567 b0_3/CLK b0_4/D
 worst any:b0 -12.500000 b2_9/CLK b0_4/D
