@@ -341,3 +341,21 @@ def test_a_signal_goes_to_no_more_parts_than_its_reach_allows_for():
     chain = FanoutChain(Module(), Signal(), name="x", start=REACH)
     with pytest.raises(AssertionError, match="more parts than REACH"):
         chain.tap()
+
+
+def test_the_last_part_is_reset_so_many_cycles_after_draining_as_is_said():
+    """A bench of the whole NPU looks away from promises for as long, and no longer."""
+    bench = Bench()
+
+    async def check(ctx):
+        await bench.pulse(ctx, "start")
+        await bench.pulse(ctx, "soft_reset")
+        await ctx.tick().until(bench.dut.draining)
+        await ctx.tick().until(~bench.dut.draining)
+        cycles = 1  # that of state RESET, which has passed
+        while ctx.get(bench.dut.clearing):
+            cycles += 1
+            await ctx.tick()
+        assert cycles == bench.dut.resets
+
+    bench.run(check)
