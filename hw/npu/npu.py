@@ -103,10 +103,11 @@ class Npu(wiring.Component):
         self.m_axi.connect(m, self, buses)
         self.s_axil.connect(m, self, {name: getattr(registers.bus, name) for name in ("aw", "w", "b", "ar", "r")})
         if self.observe:
-            self._show(m, control, core)
+            self._show(m, core)
+            self._show_given_up(m, control)
         return m
 
-    def _show(self, m, control, core):
+    def _show(self, m, core):
         """Writes late: then the last one of a command stands beside its retirement, and the next one's come after it."""
         late = OutputStage.RETIRE
         m.d.comb += [
@@ -117,6 +118,9 @@ class Npu(wiring.Component):
             self.obs_retire.eq(core.retired),
             self.obs_retire_index.eq(core.retired_index),
         ]
+
+    def _show_given_up(self, m, control):
+        """From the first cycle of draining until the last part has been reset."""
         resetting = Signal(range(control.resets + 1))
         with m.If(control.status.draining):
             m.d.sync += resetting.eq(control.resets)
