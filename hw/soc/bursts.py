@@ -5,6 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.axi import BOUNDARY, ID_BITS
+from hw.npu.parts.delay import delayed
+from hw.npu.parts.stream_register import steady
 from hw.soc.video_timing import VIDEO_SETTINGS
 
 
@@ -27,7 +29,7 @@ def check_burst(name, *, address_bits, data_bits, burst_beats):
 class PictureBursts(wiring.Component):
     """The bursts of a picture, line by line: each ends at its line's end or at a multiple of ``burst_beats`` beats of address.
 
-    One burst a cycle, the first in the cycle after ``start``.
+    A burst every other cycle, the first two cycles behind ``start``: how long it is stands in a register before it is offered.
 
     Parameters
     ----------
@@ -40,10 +42,14 @@ class PictureBursts(wiring.Component):
     -------
     start : In(1)
         A picture begins; what is left of the one before is forgotten.
+    settings : In(VIDEO_SETTINGS)
+        Its settings, in the cycle of ``start``.
     picture : In(VIDEO_SETTINGS)
-        Its settings, from the cycle of ``start`` to the last burst.
+        Its settings, from the cycle behind ``start`` to the last burst.
     bursts : Out(stream of burst_layout)
         In the order of the beats, ID 0.
+    some : Out(1)
+        There are bursts that were not taken.
     """
 
     def __init__(self, *, address_bits, data_bits, burst_beats):
@@ -51,8 +57,10 @@ class PictureBursts(wiring.Component):
         self.address_bits, self.data_bits, self.burst_beats = address_bits, data_bits, burst_beats
         super().__init__({
             "start": In(1),
+            "settings": In(VIDEO_SETTINGS),
             "picture": In(VIDEO_SETTINGS),
             "bursts": Out(stream.Signature(burst_layout(address_bits))),
+            "some": Out(1),
         })
         self.left = Signal(16)
         self.lines = Signal(16)
@@ -69,23 +77,24 @@ class PictureBursts(wiring.Component):
         address = Signal.like(self.line_address)
         next_line = line_address + picture.line_step[beat_bits:]
         room = self.burst_beats - address[:block_bits]
-        beats = Signal(range(self.burst_beats + 1))
-        line_done = Signal()
+        last = left <= room
+        line_done = delayed(m, last, 1, name="line_done")
+        beats = delayed(m, Mux(last, left, room)[: self.burst_beats.bit_length()], 1, name="beats")
+        taken = self.bursts.valid & self.bursts.ready
         m.d.comb += [
-            line_done.eq(left <= room),
-            beats.eq(Mux(line_done, left, room)),
-            self.bursts.valid.eq(lines != 0),
+            self.some.eq(lines != 0),
+            self.bursts.valid.eq(steady(m, self.some, self.start | taken, 1, name="known")),
             burst.addr.eq(address << beat_bits),
             burst.len.eq(beats - 1),
         ]
         with m.If(self.start):
             m.d.sync += [
-                line_address.eq(picture.base[beat_bits:]),
-                address.eq(picture.base[beat_bits:]),
-                left.eq(picture.line_beats),
-                lines.eq(picture.lines),
+                line_address.eq(self.settings.base[beat_bits:]),
+                address.eq(self.settings.base[beat_bits:]),
+                left.eq(self.settings.line_beats),
+                lines.eq(self.settings.lines),
             ]
-        with m.Elif(self.bursts.valid & self.bursts.ready):
+        with m.Elif(taken):
             m.d.sync += [address.eq(address + beats), left.eq(left - beats)]
             with m.If(line_done):
                 m.d.sync += [line_address.eq(next_line), address.eq(next_line), left.eq(picture.line_beats), lines.eq(lines - 1)]
@@ -110,8 +119,10 @@ class RunCollector(wiring.Component):
     -------
     start : In(1)
         A picture begins.
+    settings : In(VIDEO_SETTINGS)
+        Its settings, in the cycle of ``start``.
     picture : In(VIDEO_SETTINGS)
-        Its settings, from the cycle of ``start`` on.
+        Its settings, from the cycle behind ``start`` on.
     beat, line_end : In(1)
         A beat is due (not in the cycle of ``start``); it is its line's last. Every picture ends with a line's last.
     room : In(1)
@@ -127,6 +138,7 @@ class RunCollector(wiring.Component):
         self.address_bits, self.data_bits, self.burst_beats = address_bits, data_bits, burst_beats
         super().__init__({
             "start": In(1),
+            "settings": In(VIDEO_SETTINGS),
             "picture": In(VIDEO_SETTINGS),
             "beat": In(1),
             "line_end": In(1),
@@ -147,7 +159,8 @@ class RunCollector(wiring.Component):
         beat_bits, block_bits = (self.data_bits // 8 - 1).bit_length(), (self.burst_beats - 1).bit_length()
         line_address = Signal.like(self.address)
         with m.If(self.start):
-            m.d.sync += [line_address.eq(picture.base[beat_bits:]), self.address.eq(picture.base[beat_bits:])]
+            base = self.settings.base[beat_bits:]
+            m.d.sync += [line_address.eq(base), self.address.eq(base)]
         with m.Elif(self.beat):
             m.d.sync += self.address.eq(self.address + 1)
             with m.If(self.line_end):

@@ -98,6 +98,7 @@ class Camera(wiring.Component):
         m.d.comb += [
             timing.settings.eq(self.settings),
             collector.start.eq(timing.frame_start),
+            collector.settings.eq(self.settings),
             collector.picture.eq(timing.picture),
             collector.beat.eq(timing.beat),
             collector.line_end.eq(timing.line_end),

@@ -91,6 +91,7 @@ class Display(wiring.Component):
         m.d.comb += [
             timing.settings.eq(self.settings),
             bursts.start.eq(timing.frame_start),
+            bursts.settings.eq(self.settings),
             bursts.picture.eq(timing.picture),
             self.frame_start.eq(timing.frame_start),
             self.frames.eq(timing.frames),
@@ -126,6 +127,6 @@ class Display(wiring.Component):
             self.pixels.eq(Mux(shown, fifo.o.payload, 0)),
             self.fault.eq(missed),
             self.faults.eq(self.faults + missed),
-            self.urgent.eq((burst.valid | (self.reserved != fifo.level)) & (fifo.level <= self.settings.watermark)),
+            self.urgent.eq((bursts.some | (self.reserved != fifo.level)) & (fifo.level <= self.settings.watermark)),
         ]
         return m

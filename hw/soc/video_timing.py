@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,7 +41,7 @@ class VideoTiming(wiring.Component):
     settings : In(VIDEO_SETTINGS)
         Taken in the cycle of ``frame_start``.
     picture : Out(VIDEO_SETTINGS)
-        The settings of the present picture, from ``frame_start`` to the next.
+        The settings of the present picture, from the cycle behind ``frame_start`` to the next.
     frame_start : Out(1)
         The first cycle of a picture's blanking; no beat is due in it.
     beat : Out(1)
@@ -74,9 +74,8 @@ class VideoTiming(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         settings, picture, over = self.settings, self.picture, self.over
-        kept = Signal(VIDEO_SETTINGS)
-        m.d.comb += picture.eq(Mux(self.frame_start, settings.as_value(), kept.as_value()))
-        m.d.sync += kept.eq(picture)
+        with m.If(self.frame_start):
+            m.d.sync += picture.eq(settings)
         fraction = Signal(16)
         total = Signal(17)
         blank = Signal(24)  # cycles of blanking behind this one

@@ -53,6 +53,7 @@ class VideoTimingProof(wiring.Component):
         m.d.comb += dut.settings.eq(self.settings)
         picture = dut.picture
         kept, known, inside = last_row(m, picture.as_value(), "kept"), Signal(), Signal()
+        taken, started = last_row(m, dut.settings.as_value(), "taken"), last_row(m, dut.frame_start, "started")
         m.d.sync += known.eq(known | dut.frame_start)
         m.d.sync += inside.eq((inside | dut.frame_start) & ~dut.frame_end)
         line = ~dut.off & ~dut.blanking
@@ -60,9 +61,9 @@ class VideoTimingProof(wiring.Component):
         m.d.comb += [
             Assert(~(dut.frame_start & dut.beat)),
             Assert(~dut.frame_start | (dut.off & ~inside)),
-            Assert(dut.frame_start | (picture.as_value() == kept)),
+            Assert(picture.as_value() == Mux(started, taken, kept)),
             Assert(~dut.beat | inside),
-            Assert(~(inside | dut.frame_start) | has_beats),
+            Assert(~inside | has_beats),
             Assert(~dut.frame_end | dut.line_end),
             Assert(~dut.line_end | dut.beat),
             # Where it stands: in a line, or between two, or behind the last.
@@ -153,7 +154,8 @@ class PictureBurstsProof(wiring.Component):
         m = Module()
         m.submodules.dut = dut = PictureBursts(**WIDTHS, burst_beats=BEATS)
         bursts, burst = dut.bursts, dut.bursts.payload
-        m.d.comb += [dut.start.eq(self.start), dut.picture.eq(self.picture), bursts.ready.eq(self.ready)]
+        m.d.comb += [dut.start.eq(self.start), dut.settings.eq(self.picture), dut.picture.eq(self.picture)]
+        m.d.comb += [bursts.ready.eq(self.ready)]
         started = Signal()
         m.d.sync += started.eq(started | self.start)
         known = last_row(m, self.picture.as_value(), "known")
@@ -171,11 +173,14 @@ class PictureBurstsProof(wiring.Component):
             with m.If(line_done):
                 m.d.sync += [lines.eq(lines - 1), base.eq(base + self.picture.line_step)]
         step = Signal(16)
+        offered_for_two = last_row(m, dut.some & ~self.start & ~moved, "stood") & dut.some
         m.d.comb += [
             step.eq((base[BEAT_BITS:] + went) << BEAT_BITS),
             Assume(self.picture.line_step[:BEAT_BITS] == 0),
             Assert(~bursts.valid | (started & (known[1 + 32 : 1 + 48] != 0))),  # line_beats
-            Assert(bursts.valid == (lines != 0)),
+            Assert(dut.some == (lines != 0)),
+            Assert(~bursts.valid | dut.some),
+            Assert(bursts.valid | ~(offered_for_two & ~self.start)),  # the length of a burst is known in the second cycle
             Assert(dut.lines == lines),
             Assert(~bursts.valid | (dut.line_address == base[BEAT_BITS:])),
             Assert(~bursts.valid | ((dut.left != 0) & (went + dut.left == self.picture.line_beats) | self.start)),
@@ -200,7 +205,7 @@ class RunCollectorProof(wiring.Component):
         m = Module()
         m.submodules.dut = dut = RunCollector(**WIDTHS, burst_beats=BEATS)
         runs, run = dut.runs, dut.runs.payload
-        m.d.comb += [dut.runs.ready.eq(self.ready), dut.picture.eq(self.picture)]
+        m.d.comb += [dut.runs.ready.eq(self.ready), dut.settings.eq(self.picture), dut.picture.eq(self.picture)]
         m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in ("start", "beat", "line_end", "room")]
         in_line = Signal()  # the line has had a beat, not its last
         with m.If(self.beat):
@@ -295,7 +300,7 @@ class DisplayProof(wiring.Component):
         m.d.sync += [asked.eq(Mux(timing.frame_start, 0, asked + new)), due.eq(Mux(timing.frame_start, 0, due + timing.beat))]
         missed = counter(m, "missed", dut.fault)
         shown = fifo.o.valid & timing.beat & (dut.late == 0)
-        kept = last_row(m, timing.picture.line_beats, "kept")
+        kept = timing.picture.line_beats
         m.d.comb += [
             Assume(~r.valid | (owed != 0)),
             Assert(r.ready),
