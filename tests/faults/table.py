@@ -228,7 +228,7 @@ FAULTS = (
     Fault(
         "a burst of the display whose length is that of the one before",
         "hw/soc/bursts.py",
-        "steady(m, self.some, self.start | taken, 1, name=\"known\")",
+        'steady(m, self.some, self.start | taken, 1, name="known")',
         "self.some",
         ("tests/formal/test_soc_masters.py", "tests/soc/test_display.py"),
     ),

