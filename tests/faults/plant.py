@@ -48,11 +48,11 @@ def planted(source: str, fault: Fault) -> str:
     return source.replace(fault.right, fault.wrong)
 
 
-def run_tests(tree: Path, tests) -> subprocess.CompletedProcess:
+def run_tests(tree: Path, tests, seconds=LONGEST) -> subprocess.CompletedProcess:
     """The tests in the copy, those that `make test` runs; the simulators of the project's own cache serve both."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "not slow", "-p", "no:cacheprovider", *tests]
     env = {"WEFT_CACHE": str(ROOT / "build"), **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=LONGEST)
+    return subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, timeout=seconds)
 
 
 def verdict(tree: Path, fault: Fault) -> tuple[bool, str]:
@@ -72,7 +72,7 @@ def main(names) -> int:
     """Plant the named faults, or all; the exit code says whether each was noticed."""
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
     tree = copy_of_the_tree(ROOT / "build" / "faults")
-    sound = run_tests(tree, sorted({test for fault in chosen for test in fault.tests}))
+    sound = run_tests(tree, sorted({test for fault in chosen for test in fault.tests}), LONGEST * len(chosen))
     if sound.returncode:
         print(f"without a fault the tests do not pass:\n{sound.stdout[-2000:]}")
         return 1
