@@ -82,9 +82,7 @@ class OutputPipeline(wiring.Component):
     config : In(OUTPUT_CONFIG).array(2)
         Configuration of each bank, steady while a vector of the bank is inside.
     table_write, table_row, table_entries : In(1), In(range(256 / C)), In(array of C bytes)
-        Writes a row of the table, steady until it is written; not while a vector that uses it is inside.
-    table_written : Out(1)
-        The row is written with this cycle.
+        Writes the table; not while a vector that uses it is inside.
     pop, operand : Out(1), In(signed(8)).array(lanes)
         Takes the second operand of the vector, as many cycles after it entered as a vector without one takes.
     result_valid : Out(1)
@@ -118,7 +116,6 @@ class OutputPipeline(wiring.Component):
             "table_write": In(1),
             "table_row": In(range(ENTRIES // cols)),
             "table_entries": In(data.ArrayLayout(unsigned(8), cols)),
-            "table_written": Out(1),
             "pop": Out(1),
             "operand": In(signed(8)).array(lanes),
             "result_valid": Out(1),
@@ -148,7 +145,6 @@ class OutputPipeline(wiring.Component):
             table.write.eq(self.table_write),
             table.row.eq(self.table_row),
             table.entries.eq(self.table_entries),
-            self.table_written.eq(table.written),
             second.valid.eq(table.result_valid & joins),
             second.bank.eq(table.result_bank),
             self.pop.eq(second.valid),

@@ -242,7 +242,7 @@ class OutputStage(wiring.Component):
                     begin()
             with m.State("LOAD_TABLE"):  # until the last row is here; rows wait until no earlier vector is inside
                 m.d.comb += table_ready.eq(slots.empty)
-                with m.If(pipeline.table_written & table_end):
+                with m.If(slots.empty & table_end):
                     begin()
             self._softmax_states(m, softmax, exponentials_ready, table_end, final & slots.empty, error)
             with m.State("ISSUE"):  # until the last vector is issued
@@ -347,7 +347,7 @@ class OutputStage(wiring.Component):
         m.d.comb += [
             shadow.rows.payload.eq(row),
             shadow.rows.valid.eq(rows.valid & ~row.table),
-            rows.ready.eq(Mux(row.table, pipeline.table_written | exponentials_ready, shadow.rows.ready)),
+            rows.ready.eq(Mux(row.table, table_ready | exponentials_ready, shadow.rows.ready)),
             pipeline.table_write.eq(rows.valid & row.table & table_ready),
             pipeline.table_row.eq(row.row),
             pipeline.table_entries.eq(row.data),

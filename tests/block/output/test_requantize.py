@@ -259,14 +259,13 @@ def test_second_operand(lanes, registers, operations, seed):
     _run(Scaled(part, registers), drive, vectors + extreme, _gaps(rng, len(vectors + extreme)), read)
 
 
-@pytest.mark.parametrize(("lanes", "cols", "registers"), [(1, 4, 0), (2, 8, 0), (4, 16, 0), (2, 64, 1)])
+@pytest.mark.parametrize(("lanes", "cols", "registers"), [(1, 4, 0), (4, 16, 0), (2, 64, 1)])
 def test_table(lanes, cols, registers, seed):
     rng = random.Random(f"{seed} {lanes} {cols}")
     dut = Table(lanes=lanes, cols=cols, multiplier_registers=registers)
     table = [rng.randrange(256) for _ in range(256)]
-    parts = max(1, cols // 8)  # cycles for a row: the memories have at least 32 words
-    rows = [((row, part), table[row * cols :][:cols]) for row in range(256 // cols) for part in range(parts)]
-    vectors = [("row", *row) for row in rows]
+    rows = [table[i : i + cols] for i in range(0, 256, cols)]
+    vectors = [("row", number, row) for number, row in enumerate(rows)]
     vectors += [("value", rng.randrange(2), [rng.randint(-128, 127) for _ in range(lanes)]) for _ in range(400)]
 
     def drive(ctx, vector):
@@ -274,11 +273,9 @@ def test_table(lanes, cols, registers, seed):
         ctx.set(dut.use[1], 1)
         ctx.set(dut.write, kind == "row")
         if kind == "row":
-            row, part = number
-            ctx.set(dut.row, row)
+            ctx.set(dut.row, number)
             ctx.set(dut.entries, values)
             ctx.set(dut.bank, 0)
-            assert ctx.get(dut.written) == (part == parts - 1), f"row {row}, part {part}"
             values = [0] * lanes
         else:
             ctx.set(dut.bank, number)
@@ -291,7 +288,7 @@ def test_table(lanes, cols, registers, seed):
             return 0, [0] * lanes
         return bank, [int(np.int8(np.uint8(table[value & 255]).view(np.int8))) if bank else value for value in values]
 
-    _run(dut, drive, vectors, [0] * (len(rows) + 1) + _gaps(rng, len(vectors)), read)
+    _run(dut, drive, vectors, _gaps(rng, len(vectors)), read)
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,7 @@ class ExecuteModel:
             self.groups = work.groups
         issue_from = output_taken + at.issue
         if work.table_rows:
-            cycles = work.table_rows * (1 if work.serial else at.table_row)
-            issue_from = loader.rows(cycles, max(issue_from, self.written + 1)) + 1
+            issue_from = loader.rows(work.table_rows, max(issue_from, self.written + 1)) + 1
         self.late = 0
         for job in range(work.jobs):
             self._job(work, job, issue_from, job == work.jobs - 1)

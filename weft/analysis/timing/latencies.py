@@ -11,7 +11,6 @@ from hw.npu.feed.feeder import Feeder
 from hw.npu.feed.step_counts import StepCounts
 from hw.npu.feed.step_issuer import StepIssuer
 from hw.npu.output.output_stage import OutputStage
-from hw.npu.output.table import Table
 from hw.npu.scratchpad.port_queue import PortQueue
 from hw.npu.scratchpad.scratchpad import ActivationScratchpad
 from hw.npu.scratchpad.weight_scratchpad import WeightScratchpad
@@ -67,8 +66,6 @@ class Latencies:
         From a command's last write to its completion.
     load_take, row_read : int
         From a command that the loader takes to its first row asked for; from that to its delivery.
-    table_row : int
-        For a row of the table in the output stage.
     scratchpad : int
         Of the activations: from a request to its answer.
     hand : int
@@ -103,7 +100,6 @@ class Latencies:
     retire: int
     load_take: int
     row_read: int
-    table_row: int
     scratchpad: int
     hand: int
     next_command: int
@@ -153,7 +149,6 @@ def latencies(config: NpuConfig) -> Latencies:
         retire=OutputStage.RETIRE,
         load_take=WeightLoader.TAKE,
         row_read=WeightScratchpad.read_latency(config.memory_registers) + 2,  # the register ahead of the array, too
-        table_row=Table.row_cycles(config.cols),
         scratchpad=ActivationScratchpad.answer_latency(config.memory_registers),
         hand=2,  # offered
         next_command=2,  # that the one before was taken counts a cycle later
