@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from hw.npu.parts.memory_depth import LEAST_BITS, LEAST_WORDS
 from weft.analysis.power.tree import FANOUT
 from weft.analysis.power.waves import WINDOW, WINDOWS
 from weft.analysis.synthesis.figures import BlockFigures, Synthesis
+from weft.analysis.synthesis.memories import LEAST_BITS, LEAST_ROWS
 from weft.analysis.synthesis.recorded import recorded
 from weft.analysis.synthesis.technology import TECHNOLOGIES
 
@@ -28,7 +28,7 @@ flip-flops are of one netlist. `weft synth feed` or `weft synth accumulators` do
 - **Area**: of gates, in um2 and in thousands of the library's NAND gate of two inputs (kGE). A register belongs to the
   component that describes it; FIFOs, stream registers and walks belong to the component that uses them. Logic belongs to the
   registers that it leads to, in equal parts where it leads to several.
-- **Memories** of at least {LEAST_WORDS} words and {LEAST_BITS} bits with a clocked read port are cut at their ports and are in no area.
+- **Memories** of at least {LEAST_ROWS} words and {LEAST_BITS} bits with a clocked read port are cut at their ports and are in no area.
   They are listed in bits, and as macros where the library has macros with their ports.
 
 | library | process | access of a memory, and set-up |

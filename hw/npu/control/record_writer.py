@@ -16,8 +16,8 @@ from hw.npu.parts.promise import promise, promise_stream
 class RecordWriter(wiring.Component):
     """Writes each record to ``record_base + 64 * index``, or swallows it; the sources take turns.
 
-    A record stays in its source until its last beat has passed; a register holds the beat that is offered. It takes
-    ``64 / axi_bytes + 2`` cycles; responses are not waited for, up to `OUTSTANDING` bursts.
+    A record leaves its source for a register, out of which its beats are shifted. It takes ``64 / axi_bytes + 2`` cycles; responses are
+    not waited for, up to `OUTSTANDING` bursts.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class RecordWriter(wiring.Component):
     Members
     -------
     records : In(stream of RECORD_LAYOUT), one for each source
-        What the units have to tell; a record is steady as long as it is offered.
+        What the units have to tell.
     enable : In(1)
         Write the records; steady during a job.
     record_base : In(address_bits)
@@ -82,7 +82,7 @@ class RecordWriter(wiring.Component):
         ]
         with m.If(aw.ready):
             m.d.sync += aw.valid.eq(0)
-        inside = self._send(m, in_flight.i, swallow, waiting)
+        inside = self._shift(m, in_flight.i, swallow, waiting)
         unstrobed = Signal()  # strobes of an offered beat may not change: the halt counts from the next beat
         m.d.sync += unstrobed.eq(self.halt & ~(w.valid & ~w.ready) | (unstrobed & self.halt))
         m.d.comb += [
@@ -99,57 +99,52 @@ class RecordWriter(wiring.Component):
         latch(m, self.error, b.valid & b.ready & (b.payload.resp != RESP_OKAY), Error.AXI_WRITE, in_flight.o.payload.index)
         return m
 
-    def _send(self, m, burst, swallow, waiting):
-        """Sends record after record; gives whether one is on its way. Its source keeps it until its last beat has passed."""
+    def _shift(self, m, burst, swallow, waiting):
+        """Takes a record into a register and shifts its beats out; gives whether there is one."""
         aw, w = self.axi.aw, self.axi.w
         beats = RECORD_BYTES // self.axi_bytes
         turn = Signal(range(self.sources))
-        number = Signal(range(beats))  # of the beat that goes next into the register of W
+        beat = Signal(range(beats))
+        following = Mux(turn == self.sources - 1, 0, turn + 1)
         index = Signal(INDEX_BITS, reset_less=True)
-        word = Signal(8 * self.axi_bytes, reset_less=True)
         valid = Array(source.valid for source in self.records)
         present = Array(source.payload.as_value() for source in self.records)[turn]
-        fetch = Signal()
-        done = Signal()
+        record = Signal(8 * RECORD_BYTES, reset_less=True)
         m.d.comb += [
             burst.payload.index.eq(index),
-            w.payload.data.eq(word),
-            w.payload.last.eq((number & (self.burst_beats - 1)) == 0),
-            *(source.ready.eq(done & (turn == place)) for place, source in enumerate(self.records)),
+            w.payload.data.eq(record[: 8 * self.axi_bytes]),
+            w.payload.last.eq((beat & (self.burst_beats - 1)) == self.burst_beats - 1),
         ]
-        with m.If(fetch):
-            m.d.sync += [word.eq(present.word_select(number, len(word))), number.eq(number + 1)]
         with m.FSM() as fsm:
-            # Ends when a source has a record. Swallowing takes all.
+            # Ends when a source has a record: it is taken. Swallowing takes all.
             with m.State("WAIT_RECORD"):
-                m.d.sync += index.eq(RECORD_LAYOUT(present).index)
+                m.d.sync += [record.eq(present), index.eq(RECORD_LAYOUT(present).index)]
                 with m.If(swallow):
                     m.d.comb += [source.ready.eq(1) for source in self.records]
                 with m.Elif(valid[turn]):
+                    m.d.comb += [source.ready.eq(turn == number) for number, source in enumerate(self.records)]
+                    m.d.sync += turn.eq(following)
                     m.next = "WAIT_BURST"
                 with m.Elif(waiting):  # stands still between records, so that a job's cycles do not depend on when it starts
-                    m.d.sync += turn.eq(Mux(turn == self.sources - 1, 0, turn + 1))
+                    m.d.sync += turn.eq(following)
             # Ends when there is room for the burst: its address goes out. With a halt, nothing more of the record does.
             with m.State("WAIT_BURST"):
                 with m.If(self.halt):
-                    m.d.sync += number.eq(0)
                     m.next = "WAIT_RECORD"
                 with m.Else():
                     m.d.comb += burst.valid.eq(~aw.valid)
                     with m.If(burst.valid & burst.ready):
-                        m.d.comb += fetch.eq(1)
-                        address = (self.record_base + (index << lane_bits(RECORD_BYTES))) | (number << lane_bits(self.axi_bytes))
+                        address = (self.record_base + (index << lane_bits(RECORD_BYTES))) | (beat << lane_bits(self.axi_bytes))
                         m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(address)]
                         m.next = "WRITE"
-            # Ends with the last beat of the burst, at the end of a record with the next source's turn.
+            # Ends with the last beat of the burst.
             with m.State("WRITE"):
                 m.d.comb += w.valid.eq(1)
                 with m.If(w.ready):
-                    m.d.comb += fetch.eq(~w.payload.last)
-                    with m.If(w.payload.last):
-                        m.next = "WAIT_BURST"
-                        with m.If(number == 0):
-                            m.d.comb += done.eq(1)
-                            m.d.sync += turn.eq(Mux(turn == self.sources - 1, 0, turn + 1))
-                            m.next = "WAIT_RECORD"
+                    m.d.sync += [beat.eq(beat + 1), record.eq(record >> 8 * self.axi_bytes)]
+                with m.If(w.valid & w.ready & w.payload.last):
+                    m.next = "WAIT_BURST"
+                    with m.If(beat == beats - 1):
+                        m.d.sync += beat.eq(0)
+                        m.next = "WAIT_RECORD"
         return ~fsm.ongoing("WAIT_RECORD")

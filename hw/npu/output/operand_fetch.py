@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 from hw.npu.interface.ports import ADDRESS_BITS, ReadPort
 from hw.npu.parts.credit_counter import CreditCounter
 from hw.npu.parts.fifo import StreamFifo
-from hw.npu.parts.memory_depth import memory_depth
-from hw.npu.parts.promise import promise
 from hw.npu.walks.pixel_walk import WALK, PixelWalk
+
+LEAST_DEPTH = 32
+"""Answers that there is room for: with fewer words the memory would become flip-flops."""
 
 
 class OperandFetch(wiring.Component):
@@ -53,15 +54,13 @@ class OperandFetch(wiring.Component):
 
     AHEAD = 4 + 8
     """Requests made and not promised, beside those on their way: four, and more by the cycles from a promise to a request."""
-    QUEUE = 6
-    """Requests that wait: three that may be on their way into the queue as it is seen to fill, and three that leave meanwhile."""
 
     def __init__(self, *, cols, lanes, size, read_latency, use_delay):
         if read_latency < 1:
             raise ValueError(f"OperandFetch read_latency must be at least 1, not {read_latency}")
         self.cols, self.lanes, self.size = cols, lanes, size
         self.ahead = self.AHEAD + read_latency
-        self.depth = memory_depth(self.ahead + use_delay, 8 * lanes)
+        self.depth = max(LEAST_DEPTH, self.ahead + use_delay)
         super().__init__({
             "start": In(1),
             "walk": In(WALK),
@@ -96,8 +95,8 @@ class OperandFetch(wiring.Component):
         return m
 
     def _requests(self, m, walk):
-        """Requests wait in a queue; their answers are known a cycle later."""
-        m.submodules.requests = requests = StreamFifo(unsigned(ADDRESS_BITS), depth=self.QUEUE)
+        """Requests wait in a queue, that has room for all that are ahead; their answers are known a cycle later."""
+        m.submodules.requests = requests = StreamFifo(unsigned(ADDRESS_BITS), depth=self.ahead)
         m.submodules.ahead = ahead = CreditCounter(self.ahead)
         made = Signal(range(self.ahead + 1))
         room = Signal()
@@ -113,6 +112,5 @@ class OperandFetch(wiring.Component):
             requests.i.valid.eq(walk.step),
             ahead.up.eq(self.read.valid),
             made.eq(made + walk.step - self.take),
-            room.eq((made < self.ahead - 1) & (requests.level <= self.QUEUE // 2)),
+            room.eq(made < self.ahead - 1),
         ]
-        promise(m, self, ~requests.i.valid | requests.i.ready, "there is room in the queue for every request")

@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 
 from hw.npu.interface.ports import slot_layout, write_layout, write_port
 from hw.npu.parts.fifo import StreamFifo
-from hw.npu.parts.memory_depth import memory_depth
 from hw.npu.parts.promise import promise, promise_stream
 
 
@@ -74,8 +73,7 @@ class WriteSlots(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.known = known = Memory(shape=slot_layout(self.lanes), depth=self.slots, init=[])
-        depth = memory_depth(self.slots, 8 * self.lanes)
-        m.submodules.filled = filled = Memory(shape=unsigned(8 * self.lanes), depth=depth, init=[])
+        m.submodules.filled = filled = Memory(shape=unsigned(8 * self.lanes), depth=self.slots, init=[])
         reserve = known.write_port()
         fill = filled.write_port()
         known_oldest = known.read_port(domain="comb")

@@ -192,10 +192,9 @@ class ActivationScratchpad(wiring.Component):
 
     def _bank(self, m, index, bank, granted):
         """Brings a bank the access that it makes: at most one of those that are granted is for it."""
-        rows, lanes, masks, asked, writes = [], [], [], [], []
+        rows, lanes, masks, writes = [], [], [], []
         for name, (valid, access) in granted.items():
             low, high, place = valid & access.place.low[index], valid & access.place.high[index], access.place
-            asked.append(low | high)
             if index:
                 rows.append(Mux(low | high, place.row, 0))
             else:  # the bank behind the last one is bank 0 of the next row
@@ -204,7 +203,7 @@ class ActivationScratchpad(wiring.Component):
                 writes.append(low | high)
                 lanes.append(Mux(low | high, access.data, 0))
                 masks += [Mux(low, access.low_mask, 0), Mux(high, access.high_mask, 0)]
-        controls = {"enable": asked, "write": writes}
-        for name, values in (controls | {"row": rows, "write_data": lanes, "mask": masks}).items():
-            value = delayed(m, reduce(or_, values), self.registers, name=f"{name}_{index}", reset_less=name not in controls)
+        m.d.comb += bank.enable.eq(1)  # what nobody asked for, nobody looks at
+        for name, values in (("write", writes), ("row", rows), ("write_data", lanes), ("mask", masks)):
+            value = delayed(m, reduce(or_, values), self.registers, name=f"{name}_{index}", reset_less=name != "write")
             m.d.comb += getattr(bank, name).eq(value)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.npu.parts.memory_depth import LEAST_BITS, LEAST_WORDS
 from weft.analysis.synthesis.liberty import read_cells, read_library
 from weft.analysis.synthesis.technology import Technology
 
+LEAST_ROWS, LEAST_BITS = 32, 2048
+"""From this size on a memory with a clocked read port is cut; smaller ones become flip-flops."""
 READ_CELL, WRITE_CELL = "WEFT_READ", "WEFT_WRITE"
 """Cells of one bit in a memory's place: what it answers, and what enters it."""
 CELLS = f"""\
@@ -80,7 +81,7 @@ def cut_verilog() -> str:
         "  input [WR_PORTS-1:0] WR_CLK;",
         "  input [WR_PORTS*WIDTH-1:0] WR_EN, WR_DATA;",
         "  input [WR_PORTS*ABITS-1:0] WR_ADDR;",
-        f"  wire _TECHMAP_FAIL_ = SIZE * WIDTH < {LEAST_BITS} || SIZE < {LEAST_WORDS} || !RD_CLK_ENABLE[0];",
+        f"  wire _TECHMAP_FAIL_ = SIZE * WIDTH < {LEAST_BITS} || SIZE < {LEAST_ROWS} || !RD_CLK_ENABLE[0];",
         "  genvar i;",
         "  generate",
         *loops,
@@ -127,7 +128,7 @@ def read_dump(text: str) -> list[Memory]:
         values = dict(re.findall(r"^ *(?:parameter|connect) \\(\S+) (.*)$", body, re.MULTILINE))
         rows, bits = int(values["SIZE"]), int(values["WIDTH"])
         clocked = values["RD_CLK_ENABLE"].endswith("1")
-        if clocked and rows >= LEAST_WORDS and rows * bits >= LEAST_BITS:
+        if clocked and rows >= LEAST_ROWS and rows * bits >= LEAST_BITS:
             where, name = (values["RD_ADDR"], values["RD_EN"]), values["MEMID"].strip('"').lstrip("\\")
             if values["RD_PORTS"] == values["WR_PORTS"] == "1" and values["RD_ADDR"] == values["WR_ADDR"]:
                 joined.setdefault((module, rows, where), []).append((name, bits))
