@@ -205,27 +205,6 @@ FAULTS = (
         ("tests/block/output/test_output_stage.py",),
     ),
     Fault(
-        "a row of the table that is taken before it is written",
-        "hw/npu/output/table.py",
-        "self.written.eq(self.write & part.all())",
-        "self.written.eq(self.write)",
-        ("tests/block/output/test_requantize.py",),
-    ),
-    Fault(
-        "a record that its source may change while it is sent",
-        "hw/npu/control/record_writer.py",
-        "*(source.ready.eq(done & (turn == place)) for place, source in enumerate(self.records)),",
-        "*(source.ready.eq(fetch & (turn == place)) for place, source in enumerate(self.records)),",
-        ("tests/block/control/test_record_writer.py",),
-    ),
-    Fault(
-        "a bank of activations that is enabled for the port in front only",
-        "hw/npu/scratchpad/scratchpad.py",
-        "asked.append(low | high)",
-        "asked = [low | high]",
-        ("tests/block/scratchpad/test_scratchpad.py",),
-    ),
-    Fault(
         "a burst of the display whose length is that of the one before",
         "hw/soc/bursts.py",
         'steady(m, self.some, self.start | taken, 1, name="known")',

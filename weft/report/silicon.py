@@ -82,22 +82,6 @@ second operand take the cycles they took.
 
 Half the lanes cost `nano` at most 3.8 % of its cycles by the timing model (person detection), and nothing where the
 sums are deep: `lane_divisor = 2` is its preset since. `small` keeps its C lanes.
-
-Flip-flops of `nano` and what became of them (`weft synth BLOCK --config nano --library asap7`, before and after):
-
-| block | before | after | what changed |
-|---|---|---|---|
-| dispatcher, command queues | 7 599, 30.3 kGE | dispatcher 277 and 2.6 kGE; load and store queue 227 and 1.0 kGE each | commands stay beats in an SRAM a queue; a register holds the oldest one, with a label in few bits for its index |
-| records of transfers | 3 568, 13.3 kGE | 94, 2.1 kGE, 8 Kibit of SRAM | written word by word as each is known |
-| record writer | 752, 13.4 kGE | 307, 3.4 kGE | a record stays in its source while it is sent |
-| feeder with its monitor | 13 521, 72 kGE | 6 764, 40 kGE | steps wait in short form in a queue that is as deep as the loop of its count; what a command shares stands beside it; four commands between dispatch and record |
-| places of writes, operands read ahead | 3 596, 15.6 kGE | 1 982, 11.1 kGE | memories of as many words as make an SRAM (`hw/npu/parts/memory_depth.py`) |
-
-On `small` the table of functions was 4 227 flip-flops and 71.7 kGE, nearly all of it the choice of one byte of 256 for
-each of 16 lanes; its words have at most 8 bytes now, so that each lane's copy is an SRAM of 32 words, as it always was
-on `nano`. Small SRAMs are not free: they are listed with each synthesis and are in no area.
-
-The tables of whole NPUs below are of the design before the steps of this second table.
 """
 
 
