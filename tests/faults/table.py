@@ -198,13 +198,6 @@ FAULTS = (
         ("tests/formal/test_vector_order.py",),
     ),
     Fault(
-        "the scale of a second operand with the numbers of another command",
-        "hw/npu/output/scale_turns.py",
-        "turn.bank.eq(Mux(self.second_valid, self.second_bank, self.first_bank))",
-        "turn.bank.eq(self.first_bank)",
-        ("tests/block/output/test_output_stage.py",),
-    ),
-    Fault(
         "a burst of the display whose length is that of the one before",
         "hw/soc/bursts.py",
         'steady(m, self.some, self.start | taken, 1, name="known")',
