@@ -87,7 +87,9 @@ def generate(
     ] = False,
     clock: Annotated[
         float | None,
-        typer.Option("--clock", metavar="MHZ", help="Clock of NAME.sdc, MHz; without it that of the synthesis on record.", min=1),
+        typer.Option(
+            "--clock", metavar="MHZ", min=1, max=100_000, help="Clock of NAME.sdc, MHz; without it that of the synthesis on record."
+        ),
     ] = None,
     quiet: Quiet = False,
 ):

@@ -69,6 +69,12 @@ def test_the_constraints_name_every_port_once(tmp_path, monkeypatch):
     assert sorted(found["output"].split()) == sorted(name for name, port in ports.items() if port.flow == Out)
 
 
+@pytest.mark.parametrize("mhz", ["0.5", "nan", "inf", "1e6"])
+def test_a_clock_that_has_no_period_is_one_line(mhz, tmp_path, capsys):
+    assert main(["generate", "-q", "--config", "nano", "--clock", mhz, "-o", str(tmp_path / "npu.v")]) == 2
+    assert "'--clock'" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_the_soc_has_its_own_top(tmp_path):
     assert companions(tmp_path / "soc.v", "soc")[tmp_path / "soc.f"] == "soc.vlt\nsoc.v\n--top-module soc\n"
 
